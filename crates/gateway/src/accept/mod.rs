@@ -1,0 +1,1 @@
+//! Stage `accept`: sockets and protocol ends.

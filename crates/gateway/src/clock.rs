@@ -1,0 +1,1 @@
+//! A coarse clock per worker, and deadlines that cost a store.

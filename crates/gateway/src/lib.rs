@@ -1,0 +1,16 @@
+//! The data plane: what happens to a request, from the socket to the log line.
+//!
+//! Read `exchange.rs` first: it is the life of one request, stage by stage.
+
+pub mod accept;
+pub mod clock;
+pub mod config;
+pub mod exchange;
+pub mod expression;
+pub mod policies;
+pub mod record;
+pub mod refusal;
+pub mod route;
+pub mod snapshot;
+pub mod upstream;
+pub mod worker;

@@ -1,0 +1,1 @@
+//! Stage `record`: access log, metrics, request ids.

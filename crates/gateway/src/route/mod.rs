@@ -1,0 +1,1 @@
+//! Stage `route`: which route a request belongs to.

@@ -1,0 +1,3 @@
+//! Stage `call`: services, their endpoints and connections.
+
+pub mod balance;

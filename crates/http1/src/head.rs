@@ -1,0 +1,150 @@
+//! The heads of messages, free of any transport: what routing, policies and both protocols' ends speak.
+
+use http::{Method, StatusCode, Version};
+
+use crate::Fields;
+
+/// What a head may hold before it is refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of the request line or status line.
+    pub line: usize,
+    /// Bytes of the whole head, the empty line included.
+    pub head: usize,
+    /// Number of fields.
+    pub headers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { line: 8 * 1024, head: 32 * 1024, headers: 100 }
+    }
+}
+
+/// How the end of a message's body is found (RFC 9112, section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// There is no body.
+    #[default]
+    None,
+    /// `Content-Length` bytes. Never zero in a parsed head: that is `None`.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// The body ends when the connection does. Answers only.
+    UntilClose,
+}
+
+/// The form of the request target (RFC 9112, section 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetForm {
+    /// `/path?query`
+    #[default]
+    Origin,
+    /// `http://host/path?query`
+    Absolute,
+    /// `host:port`, only with CONNECT.
+    Authority,
+    /// `*`, only with OPTIONS.
+    Asterisk,
+}
+
+/// A request without its body. Reused from exchange to exchange: parsing clears and refills it, so that a
+/// warm connection allocates nothing.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    /// The method as sent.
+    pub method: Method,
+    /// HTTP/1.0 or HTTP/1.1 from this engine.
+    pub version: Version,
+    /// How the target was written.
+    pub form: TargetForm,
+    /// The normalised path; begins with `/` (`*` for the asterisk form, empty for CONNECT).
+    pub path: String,
+    /// The query without its `?`; meaningful only when `has_query`.
+    pub query: String,
+    /// Whether the target had a `?`.
+    pub has_query: bool,
+    /// Host and optional port, lower-cased, from the absolute form or `Host`; empty when an HTTP/1.0
+    /// client named none.
+    pub authority: String,
+    /// The end-to-end fields in order. `Host`, `Content-Length` and all hop-by-hop fields (those that
+    /// `Connection` names too) are not here; the members of this struct say what they said.
+    pub fields: Fields,
+    /// How the body is delimited.
+    pub framing: Framing,
+    /// Whether the client lets the connection live after this exchange.
+    pub persistent: bool,
+    /// `Expect: 100-continue` was sent (HTTP/1.1 only). The field itself stays in `fields`.
+    pub expects_continue: bool,
+    /// `TE: trailers` was sent.
+    pub accepts_trailers: bool,
+    /// The value of `Upgrade` when `Connection: upgrade` confirms it; else empty.
+    pub upgrade: String,
+}
+
+impl RequestHead {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.method = Method::GET;
+        self.version = Version::HTTP_11;
+        self.form = TargetForm::Origin;
+        self.path.clear();
+        self.query.clear();
+        self.has_query = false;
+        self.authority.clear();
+        self.fields.clear();
+        self.framing = Framing::None;
+        self.persistent = true;
+        self.expects_continue = false;
+        self.accepts_trailers = false;
+        self.upgrade.clear();
+    }
+
+    /// The query, `None` when the target had no `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.has_query.then_some(self.query.as_str())
+    }
+
+    /// The authority without its port.
+    pub fn host(&self) -> &str {
+        let authority = self.authority.as_str();
+        match authority.rfind(':') {
+            // A colon inside brackets belongs to an IPv6 address.
+            Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
+            _ => authority,
+        }
+    }
+}
+
+/// An answer without its body. Reused like [`RequestHead`].
+#[derive(Debug, Default)]
+pub struct ResponseHead {
+    /// The status.
+    pub status: StatusCode,
+    /// HTTP/1.0 or HTTP/1.1 from this engine.
+    pub version: Version,
+    /// The end-to-end fields in order, as in [`RequestHead::fields`].
+    pub fields: Fields,
+    /// How the body is delimited, the rules for HEAD, 1xx, 204, 304 and CONNECT applied.
+    pub framing: Framing,
+    /// What `Content-Length` said, even where no body follows (HEAD, 304).
+    pub content_length: Option<u64>,
+    /// Whether the service lets the connection live after this exchange.
+    pub persistent: bool,
+    /// The value of `Upgrade` in a 101; else empty.
+    pub upgrade: String,
+}
+
+impl ResponseHead {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.status = StatusCode::OK;
+        self.version = Version::HTTP_11;
+        self.fields.clear();
+        self.framing = Framing::None;
+        self.content_length = None;
+        self.persistent = true;
+        self.upgrade.clear();
+    }
+}

@@ -1,0 +1,27 @@
+//! A strict HTTP/1.1 engine (RFC 9112), both ends, without I/O of its own.
+//!
+//! Bytes go in, heads and body pieces come out, and back. What is ambiguous is refused, never repaired: a
+//! gateway that guesses differently from the service behind it is how requests are smuggled. The message types
+//! (`RequestHead`, `ResponseHead`, `Fields`) know nothing of the transport, so HTTP/2 fills the same ones.
+
+mod body;
+mod encode;
+mod fault;
+mod fields;
+mod head;
+mod known;
+mod request;
+mod response;
+mod target;
+
+pub use body::{BodyDecoder, Piece};
+pub use encode::{
+    Outgoing, encode_chunk_head, encode_interim, encode_last_chunk, encode_request, encode_response,
+};
+pub use fault::{BodyFault, RequestFault, ResponseFault, TargetFault};
+pub use fields::{Field, Fields, is_field_value, is_token};
+pub use head::{Framing, Limits, RequestHead, ResponseHead, TargetForm};
+pub use known::Known;
+pub use request::parse_request;
+pub use response::parse_response;
+pub use target::{normalise_path, normalise_query};
