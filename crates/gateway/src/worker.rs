@@ -58,8 +58,6 @@ pub enum Command {
 pub struct Setup {
     /// Its number.
     pub id: usize,
-    /// How many there are.
-    pub count: usize,
     /// Its part of the metrics.
     pub shard: WorkerShard,
     /// Where its log lines go.
@@ -73,8 +71,6 @@ pub struct Setup {
 pub struct Worker {
     /// Its number.
     pub id: usize,
-    /// How many there are.
-    pub count: usize,
     /// Spare buffers.
     pub buffers: Buffers,
     /// Its part of the metrics.
@@ -85,7 +81,7 @@ pub struct Worker {
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
     exchanges: RefCell<Vec<Box<Exchange>>>,
-    listeners: RefCell<HashMap<String, OpenListener>>,
+    listeners: RefCell<HashMap<(SocketAddr, usize), OpenListener>>,
     connections: RefCell<slab::Slab<Option<Waker>>>,
     draining: Cell<bool>,
     drained: RefCell<Option<oneshot::Sender<()>>>,
@@ -114,7 +110,6 @@ impl Worker {
         let live = Rc::new(Live::new(setup.snapshot));
         Rc::new(Self {
             id: setup.id,
-            count: setup.count,
             buffers: Buffers::default(),
             shard: setup.shard,
             upstreams: Registry::default(),
@@ -157,12 +152,13 @@ impl Worker {
         }
         *self.live.borrow_mut() = Rc::new(Live::new(Arc::clone(&snapshot)));
         let mut open = self.listeners.borrow_mut();
-        open.retain(|address, listener| {
-            match snapshot.listeners.iter().find(|spec| spec.address == *address) {
-                Some(spec) => listener.listener.set(Arc::clone(spec)),
-                None => listener.task.abort(),
+        open.retain(|(address, nth), open| {
+            let spec = snapshot.listeners.iter().find(|spec| spec.is(*address, *nth));
+            match spec {
+                Some(spec) => open.listener.set(Arc::clone(spec)),
+                None => open.task.abort(),
             }
-            !listener.task.is_finished() && snapshot.listeners.iter().any(|spec| spec.address == *address)
+            spec.is_some()
         });
         for (index, socket) in sockets {
             let spec = &snapshot.listeners[index];
@@ -171,7 +167,7 @@ impl Worker {
                 Ok(socket) => {
                     let accepting = Rc::clone(self).accept(socket, Rc::clone(&listener));
                     let task = tokio::task::spawn_local(accepting);
-                    open.insert(spec.address.clone(), OpenListener { listener, task });
+                    open.insert((spec.address, spec.nth), OpenListener { listener, task });
                 }
                 Err(error) => eprintln!("tollgate: cannot listen on {}: {error}", spec.address),
             }
