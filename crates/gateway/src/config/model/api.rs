@@ -177,13 +177,7 @@ impl Version {
             ("deprecated", VersionState::Deprecated),
             ("retired", VersionState::Retired),
         ];
-        let state = match map.take("state") {
-            Some(node) => reader.word(node, &words),
-            None => {
-                map.missing("state", reader);
-                None
-            }
-        };
+        let state = map.demand("state", reader).and_then(|node| reader.word(node, &words));
         let since = map.optional("since", reader);
         let sunset: Option<Date> = map.optional("sunset", reader);
         if let (Some(since), Some(sunset)) = (since, sunset)

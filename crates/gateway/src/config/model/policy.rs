@@ -165,8 +165,9 @@ impl<T: JsonSchema> JsonSchema for Setting<T> {
 impl Policies {
     /// Reads the policies among the keys of a map that may hold others.
     pub(super) fn take(map: &mut MapReader<'_>, reader: &mut Reader) -> Self {
+        let access = map.take("access").map(|node| read_access(node, reader));
         Self {
-            access: map.take("access").map(|node| read_access(node, reader)),
+            access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
