@@ -34,6 +34,7 @@ impl<T> Setting<T> {
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
 pub struct Policies {
     /// Who may call. Every route has one, its own or inherited. `public`: everybody, without proof of who they are.
+    #[schemars(with = "Option<Access>")]
     pub access: Option<Setting<Access>>,
     /// What a request may bring.
     pub request: Option<Setting<RequestPolicy>>,
