@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use http1::Known;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use crate::accept::h1;
 use crate::accept::listener::{Admission, Listener};
 use crate::clock;
 use crate::exchange::Exchange;
-use crate::record::{IdGenerator, LogWriter, WorkerShard};
+use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Registry;
 
@@ -256,6 +257,62 @@ impl Worker {
     /// The writer of the access log.
     pub fn log(&self) -> std::cell::RefMut<'_, LogWriter> {
         self.log.borrow_mut()
+    }
+
+    /// Writes an exchange's log line and counts it.
+    pub fn record(&self, exchange: &Exchange, status: u16, total: Duration) {
+        let outcome = &exchange.outcome;
+        let live = &exchange.live;
+        let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(exchange.started));
+        let first_byte = since(outcome.first_byte_at);
+        let sent = since(outcome.sent_at);
+        let waited = match (sent, first_byte) {
+            (Some(sent), Some(first_byte)) => first_byte.saturating_sub(sent),
+            _ => Duration::ZERO,
+        };
+        live.route_metrics(self, exchange.route).record(
+            status,
+            total,
+            total.saturating_sub(waited),
+            outcome.bytes_in,
+            outcome.bytes_out,
+        );
+        if let (Some(endpoint), Some(_)) = (&outcome.endpoint, first_byte) {
+            endpoint.metrics.record(status, waited);
+        }
+        let route = exchange.route.map(|index| &live.snapshot.routes[index]);
+        let route_name = route.map_or("", |route| &route.name);
+        if let Some(code) = outcome.code {
+            self.shard.refusal(route_name, code);
+        }
+        let request = &exchange.request;
+        self.log.borrow_mut().write(&Line {
+            unix_ms: clock::unix_ms(),
+            id: &exchange.id,
+            client_ip: exchange.caller.ip,
+            method: request.method.as_str(),
+            host: &request.authority,
+            path: &request.path,
+            query: request.query(),
+            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            status,
+            route: route_name,
+            api: route.map_or("", |route| &route.api),
+            service: outcome.service.as_ref().map_or("", |service| &service.spec.name),
+            endpoint: outcome.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
+            code: outcome.code.unwrap_or_default(),
+            stage: outcome.stage.unwrap_or_default(),
+            cause: &outcome.cause,
+            bytes_in: outcome.bytes_in,
+            bytes_out: outcome.bytes_out,
+            duration_us: total.as_micros() as u64,
+            connect_us: since(outcome.connected_at).map(|at| at.as_micros() as u64),
+            first_byte_us: first_byte.map(|at| at.as_micros() as u64),
+            upstream_us: first_byte.map(|_| waited.as_micros() as u64),
+            attempts: outcome.attempts,
+            user_agent: request.fields.get(Known::UserAgent).unwrap_or_default(),
+            referer: request.fields.get(Known::Referer).unwrap_or_default(),
+        });
     }
 
     /// Closes what idled too long, once a second.
