@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use admin::AdminState;
 pub use readiness::Readiness;
-pub use reload::{Reload, Reloader};
+pub use reload::{Reload, Reloader, Watch};
 pub use signals::Signal;
 pub use token::Token;
 

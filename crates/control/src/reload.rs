@@ -38,20 +38,18 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Watches `files` on a thread of its own and calls `reload` when they have changed or [`Reloader::now`] was
-    /// called. What comes of it is told to `readiness`. `files` are those of the configuration in force.
+    /// Watches on a thread of its own and calls `reload` when a file has changed or [`Reloader::now`] was called.
+    /// What comes of it is told to `readiness`. The files are those of the configuration in force.
     pub fn start(
-        files: Vec<PathBuf>,
+        watch: Watch,
         readiness: Arc<Readiness>,
         reload: impl FnMut() -> Reload + Send + 'static,
     ) -> io::Result<Self> {
-        // Stamped here, so that a change right after the start is not lost.
-        let watched = Watched::new(files);
         // One request may wait while a reload runs; it will see everything that others would have asked for.
         let (requests, inbox) = sync_channel(1);
         thread::Builder::new()
             .name("reload".to_owned())
-            .spawn(move || run(watched, &inbox, &readiness, reload))?;
+            .spawn(move || run(watch, &inbox, &readiness, reload))?;
         Ok(Self { requests })
     }
 
@@ -62,16 +60,11 @@ impl Reloader {
     }
 }
 
-fn run(
-    mut watched: Watched,
-    inbox: &Receiver<()>,
-    readiness: &Readiness,
-    mut reload: impl FnMut() -> Reload,
-) {
+fn run(mut watch: Watch, inbox: &Receiver<()>, readiness: &Readiness, mut reload: impl FnMut() -> Reload) {
     loop {
         match inbox.recv_timeout(INTERVAL) {
-            Ok(()) => watched.take(),
-            Err(RecvTimeoutError::Timeout) if watched.has_settled_change() => {}
+            Ok(()) => watch.take(),
+            Err(RecvTimeoutError::Timeout) if watch.has_settled_change() => {}
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -83,16 +76,17 @@ fn run(
         match outcome.result {
             Ok(()) => {
                 readiness.loaded(SystemTime::now());
-                watched.retain(&outcome.files);
+                watch.retain(&outcome.files);
             }
             Err(error) => readiness.refused(&error, SystemTime::now()),
         }
-        watched.extend(outcome.files);
+        watch.extend(outcome.files);
     }
 }
 
-/// The files and what they looked like: when last taken, and at the last look.
-struct Watched {
+/// Files, and what they looked like: when they were last taken, and at the last look.
+#[derive(Default)]
+pub struct Watch {
     files: Vec<File>,
 }
 
@@ -111,11 +105,15 @@ struct Stamp {
     size: u64,
 }
 
-impl Watched {
-    fn new(files: Vec<PathBuf>) -> Self {
-        let mut watched = Self { files: Vec::new() };
-        watched.extend(files);
-        watched
+impl Watch {
+    /// Watches these files as well, from what they look like now. To miss no change, call it before they are read.
+    pub fn extend(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        for path in files {
+            if self.files.len() < FILE_LIMIT && !self.files.iter().any(|file| file.path == path) {
+                let now = stamp(&path);
+                self.files.push(File { path, taken: now, seen: now });
+            }
+        }
     }
 
     /// Looks once. True when something differs from what was taken, and nothing from the look before: whoever
@@ -144,15 +142,6 @@ impl Watched {
 
     fn retain(&mut self, files: &[PathBuf]) {
         self.files.retain(|file| files.contains(&file.path));
-    }
-
-    fn extend(&mut self, files: Vec<PathBuf>) {
-        for path in files {
-            if self.files.len() < FILE_LIMIT && !self.files.iter().any(|file| file.path == path) {
-                let now = stamp(&path);
-                self.files.push(File { path, taken: now, seen: now });
-            }
-        }
     }
 }
 
@@ -198,7 +187,9 @@ mod tests {
         let readiness = Arc::new(Readiness::new());
         readiness.loaded(SystemTime::now());
         let (sender, loads) = channel();
-        let reloader = Reloader::start(vec![path.clone()], Arc::clone(&readiness), move || {
+        let mut watch = Watch::default();
+        watch.extend([path.clone()]);
+        let reloader = Reloader::start(watch, Arc::clone(&readiness), move || {
             let text = fs::read_to_string(&path).ok();
             let _ = sender.send(text.clone());
             let text = text.unwrap_or("bad".to_owned());
