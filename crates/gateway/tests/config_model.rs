@@ -280,3 +280,22 @@ fn moving_a_route_changes_nothing() {
     let other = "routes: [ {match: /b, to: a}, {match: /a, to: a} ]\nservices: { a: http://a:80/ }\ndefaults: { access: public }\n";
     assert_eq!(config::diff(&read(one), &read(other)), []);
 }
+
+#[test]
+fn every_example_of_the_guide_is_a_whole_configuration() {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("secret"), "s3cret").unwrap();
+    let mut examples = 0;
+    for block in guide.split("```yaml\n").skip(1) {
+        let text = block.split("```").next().unwrap().replace("/run/secrets/admin", "secret");
+        let surroundings = Surroundings::new(directory.path(), |_| Some("users.internal".to_owned()));
+        match config::load_source(Source::new("configuration.md", text), surroundings) {
+            Ok((_, warnings)) => assert!(warnings.is_empty(), "{}", warnings.render(false)),
+            Err(faults) => panic!("{}", faults.render(false)),
+        }
+        examples += 1;
+    }
+    assert!(examples > 5);
+}
