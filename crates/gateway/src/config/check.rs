@@ -183,12 +183,8 @@ fn check_name<'c>(names: &mut HashMap<&'c str, Span>, route: &'c Route, faults: 
 
 fn check_unused(config: &Config, faults: &mut Faults) {
     let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    let mut services = HashSet::new();
-    let mut devices = HashSet::new();
-    for route in all {
-        services.extend(route.to.as_ref().map(|target| target.service.value.as_str()));
-        devices.extend(route.matches.device.as_ref().map(|device| device.value.as_str()));
-    }
+    let used = all.filter_map(|route| Some(route.to.as_ref()?.service.value.as_str()));
+    let services: HashSet<&str> = used.collect();
     for service in config.services.values().filter(|service| !services.contains(service.name.value.as_str()))
     {
         faults.push(Fault::warning("unused_service", service.name.span, "no route leads to this service"));
