@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 
 use super::bind::{Bound, STEP, Slot};
 use super::members::Fact;
-use crate::route::{BoundParams, Device, decode_query, detect, query_pairs};
+use crate::route::{BoundParams, Device, decode, decode_query, detect, query_pairs};
 
 /// What an expression is evaluated over; all of it is borrowed, and what is not known yet is left out.
 #[derive(Clone, Copy)]
@@ -122,7 +122,7 @@ impl<'a> Facts<'a> {
 
     fn value(&self, slot: &'a Slot) -> Option<Box<dyn Val + 'a>> {
         let context = self.context;
-        match slot.fact {
+        Some(match slot.fact {
             Fact::Method => text(context.head.method.as_str()),
             Fact::Path => text(context.head.path.as_str()),
             Fact::Host => text(context.head.host()),
@@ -135,39 +135,29 @@ impl<'a> Facts<'a> {
             }),
             Fact::Query => {
                 let query = context.head.query().unwrap_or_default();
-                texts(&slot.path, |name| query_value(query, name), || query_map(query))
+                return texts(&slot.path, |name| query_value(query, name), || query_map(query));
             }
-            Fact::Headers => fields(&slot.path, &context.head.fields),
-            Fact::Body => self.json(context.body?, &slot.path),
+            Fact::Headers => return fields(&slot.path, &context.head.fields),
+            Fact::Body => return self.json(context.body?, &slot.path),
             Fact::Params => {
                 let params = context.params?;
-                texts(
-                    &slot.path,
-                    |name| params.decoded(name),
-                    || {
-                        params
-                            .iter()
-                            .map(|(name, _)| (Cow::Borrowed(name), params.decoded(name).unwrap_or_default()))
-                            .collect()
-                    },
-                )
+                return texts(&slot.path, |name| params.decoded(name), || params_map(&params));
             }
             Fact::Device => text(detect(context.devices, &context.head.fields).unwrap_or_default()),
             Fact::Api => text(context.api),
             Fact::Route => text(context.route),
-            Fact::App => present(context.identity?.app),
-            Fact::User => present(context.identity?.user),
-            Fact::Plan => present(context.identity?.plan),
+            Fact::App => return present(context.identity?.app),
+            Fact::User => return present(context.identity?.user),
+            Fact::Plan => return present(context.identity?.plan),
             Fact::Scopes => {
-                let scopes = context.identity?.scopes.iter();
-                let list: Vec<Box<dyn Val + 'a>> = scopes.filter_map(|scope| text(&**scope)).collect();
-                Some(Box::new(CelList::from(list)))
+                let scopes: Vec<_> = context.identity?.scopes.iter().map(|scope| text(&**scope)).collect();
+                Box::new(CelList::from(scopes))
             }
-            Fact::Claims => self.json(context.identity?.claims?, &slot.path),
+            Fact::Claims => return self.json(context.identity?.claims?, &slot.path),
             Fact::Status => number(context.response?.status.into()),
-            Fact::ResponseHeaders => fields(&slot.path, context.response?.fields),
-            Fact::ResponseBody => self.json(context.response?.body?, &slot.path),
-        }
+            Fact::ResponseHeaders => return fields(&slot.path, context.response?.fields),
+            Fact::ResponseBody => return self.json(context.response?.body?, &slot.path),
+        })
     }
 
     fn is_there(&self, slot: &'a Slot) -> bool {
@@ -248,16 +238,16 @@ impl fmt::Debug for Context<'_> {
     }
 }
 
-fn text<'a>(text: impl Into<CelString<'a>>) -> Option<Box<dyn Val + 'a>> {
-    Some(Box::new(text.into()))
+fn text<'a>(text: impl Into<CelString<'a>>) -> Box<dyn Val + 'a> {
+    Box::new(text.into())
 }
 
 fn present(value: &str) -> Option<Box<dyn Val + '_>> {
-    if value.is_empty() { None } else { text(value) }
+    (!value.is_empty()).then(|| text(value))
 }
 
-fn number<'a>(value: i64) -> Option<Box<dyn Val + 'a>> {
-    Some(Box::new(CelInt::from(value)))
+fn number<'a>(value: i64) -> Box<dyn Val + 'a> {
+    Box::new(CelInt::from(value))
 }
 
 type Texts<'a> = HashMap<Cow<'a, str>, Cow<'a, str>>;
@@ -268,19 +258,21 @@ fn texts<'a>(
     one: impl FnOnce(&str) -> Option<Cow<'a, str>>,
     all: impl FnOnce() -> Texts<'a>,
 ) -> Option<Box<dyn Val + 'a>> {
-    match path.first() {
-        Some(name) => text(one(name)?),
-        None => {
-            let entries = all().into_iter().filter_map(|(name, value)| {
-                let key = match name {
-                    Cow::Borrowed(name) => CelMapKey::from(name),
-                    Cow::Owned(name) => CelMapKey::from(name),
-                };
-                Some((key, text(value)?))
-            });
-            Some(Box::new(CelMap::from(entries.collect::<HashMap<_, _>>())))
-        }
+    if let Some(name) = path.first() {
+        return one(name).map(text);
     }
+    let entries = all().into_iter().map(|(name, value)| {
+        let key = match name {
+            Cow::Borrowed(name) => CelMapKey::from(name),
+            Cow::Owned(name) => CelMapKey::from(name),
+        };
+        (key, text(value))
+    });
+    Some(Box::new(CelMap::from(entries.collect::<HashMap<_, _>>())))
+}
+
+fn params_map<'a>(params: &BoundParams<'a>) -> Texts<'a> {
+    params.iter().map(|(name, value)| (Cow::Borrowed(name), decode(value))).collect()
 }
 
 fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
@@ -311,7 +303,9 @@ fn fields<'a>(path: &[String], fields: &'a Fields) -> Option<Box<dyn Val + 'a>> 
         path,
         |name| {
             let values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
-            values.map(|field| String::from_utf8_lossy(field.value)).reduce(joined)
+            values
+                .map(|field| String::from_utf8_lossy(field.value))
+                .reduce(|earlier, value| joined(&earlier, &value))
         },
         || {
             let mut map = Texts::new();
@@ -319,7 +313,7 @@ fn fields<'a>(path: &[String], fields: &'a Fields) -> Option<Box<dyn Val + 'a>> 
                 let name = String::from_utf8_lossy(field.name).to_ascii_lowercase();
                 let value = String::from_utf8_lossy(field.value);
                 let all = match map.remove(name.as_str()) {
-                    Some(earlier) => joined(earlier, value),
+                    Some(earlier) => joined(&earlier, &value),
                     None => value,
                 };
                 map.insert(name.into(), all);
@@ -330,7 +324,7 @@ fn fields<'a>(path: &[String], fields: &'a Fields) -> Option<Box<dyn Val + 'a>> 
 }
 
 /// Several fields of one name are one list (RFC 9110, section 5.3).
-fn joined<'a>(earlier: Cow<'a, str>, value: Cow<'a, str>) -> Cow<'a, str> {
+fn joined(earlier: &str, value: &str) -> Cow<'static, str> {
     Cow::Owned(format!("{earlier}, {value}"))
 }
 

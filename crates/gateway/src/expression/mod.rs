@@ -10,8 +10,9 @@ mod members;
 mod template;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::LazyLock;
+use std::panic::catch_unwind;
+use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use cel::common::types::{CelBool, CelDouble, CelInt, CelString, CelUInt};
 use cel::common::value::{CowVal, Val};
@@ -45,19 +46,22 @@ pub struct ExpressionFault {
 
 /// Bytes of an expression.
 pub const MAX_TEXT: usize = 4096;
-/// Brackets and conditionals inside each other.
-pub const MAX_NESTING: usize = 24;
-/// Operators, dots, commas and brackets: what makes the tree of an expression deep.
-pub const MAX_OPERATORS: usize = 256;
+/// Punctuation of all kinds, also in quotes: operators, dots and brackets are what makes a tree deep.
+pub const MAX_OPERATORS: usize = 384;
+
+/// Up to so many operators an expression is parsed on the thread at hand.
+const SHALLOW: usize = 24;
+/// Bytes of stack for all others.
+const PARSER_STACK: usize = 16 * 1024 * 1024;
 
 /// The language: CEL's standard library and macros, and the string functions `lowerAscii`, `upperAscii`,
 /// `trim`, `split`, `substring`, `indexOf`, `lastIndexOf`, `charAt`, `replace`, `join`. Never changes.
-static LANGUAGE: LazyLock<std::sync::Arc<Env>> = LazyLock::new(|| {
+static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib().with_optional_support(false);
     // Fails only for functions that are there already, and these are not.
     let added = env.add_extension(cel::extensions::strings);
     debug_assert!(added.is_ok());
-    std::sync::Arc::new(env)
+    Arc::new(env)
 });
 
 impl Expression {
@@ -68,14 +72,26 @@ impl Expression {
 
     /// Compiles an expression for a place where only some roots have values yet.
     pub fn compile_for(text: &str, allowed: Roots) -> Result<Self, ExpressionFault> {
-        check_bounds(text)?;
         // The parser is generated code; should it panic on some text, that text is no expression.
-        let parsed = catch_unwind(AssertUnwindSafe(|| LANGUAGE.parser().parse_with_source_info(text)));
-        let (mut tree, source) = match parsed {
-            Ok(Ok(parsed)) => parsed,
-            Ok(Err(errors)) => return Err(syntax_fault(text, &errors)),
-            Err(_) => return Err(fault(0, "this is not an expression")),
+        let parse = || catch_unwind(|| Self::parse(text, allowed));
+        let parsed = if check_bounds(text)? <= SHALLOW {
+            parse()
+        } else {
+            // The parser takes a few KiB of stack an operator, which is more than any thread here must have.
+            thread::scope(|scope| {
+                let thread = thread::Builder::new().stack_size(PARSER_STACK).spawn_scoped(scope, parse);
+                thread.map_or_else(
+                    |error| Ok(Err(fault(0, error.to_string()))),
+                    |thread| thread.join().flatten(),
+                )
+            })
         };
+        parsed.unwrap_or_else(|_| Err(fault(0, "this is not an expression")))
+    }
+
+    fn parse(text: &str, allowed: Roots) -> Result<Self, ExpressionFault> {
+        let (mut tree, source) =
+            LANGUAGE.parser().parse_with_source_info(text).map_err(|errors| syntax_fault(text, &errors))?;
         let bound = Bound::bind(&mut tree, text, &source, allowed)?;
         Ok(Self { text: text.into(), tree, bound })
     }
@@ -170,51 +186,22 @@ fn fault(offset: usize, message: impl Into<String>) -> ExpressionFault {
     ExpressionFault { offset, message: message.into() }
 }
 
-/// Refuses texts whose tree could be deep enough to matter, before anything recursive sees them.
-fn check_bounds(text: &str) -> Result<(), ExpressionFault> {
+/// Counts what can make a tree deep, and refuses too much of it before anything recursive sees the text. What
+/// stands in quotes counts too: to know what is quoted would take a parser.
+fn check_bounds(text: &str) -> Result<usize, ExpressionFault> {
     if text.len() > MAX_TEXT {
         return Err(fault(MAX_TEXT, format!("an expression has at most {MAX_TEXT} bytes")));
     }
     if text.trim().is_empty() {
         return Err(fault(0, "an expression is missing"));
     }
-    let mut quote = None;
-    let mut nesting = 0_usize;
-    let mut conditionals = 0_usize;
-    let mut operators = 0_usize;
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        if let Some(open) = quote {
-            // Being wrong about raw and triple-quoted strings only counts too much.
-            if escaped {
-                escaped = false;
-            } else if byte == b'\\' {
-                escaped = true;
-            } else if byte == open || byte == b'\n' {
-                quote = None;
-            } else {
-                operators += usize::from(b"([{?".contains(&byte)) / 2;
-            }
-            continue;
-        }
-        match byte {
-            b'\'' | b'"' => quote = Some(byte),
-            b'(' | b'[' | b'{' => nesting += 1,
-            b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
-            b'?' => conditionals += 1,
-            _ => {}
-        }
-        if byte.is_ascii_punctuation() && byte != b'_' {
-            operators += 1;
-        }
-        if nesting > MAX_NESTING || conditionals > MAX_NESTING {
-            return Err(fault(at, format!("an expression nests at most {MAX_NESTING} deep")));
-        }
-        if operators > MAX_OPERATORS {
-            return Err(fault(at, format!("an expression has at most {MAX_OPERATORS} operators")));
-        }
+    let mut operators =
+        text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_punctuation() && *byte != b'_');
+    let count = operators.by_ref().take(MAX_OPERATORS).count();
+    match operators.next() {
+        Some((at, _)) => Err(fault(at, format!("an expression has at most {MAX_OPERATORS} operators"))),
+        None => Ok(count),
     }
-    Ok(())
 }
 
 fn syntax_fault(text: &str, errors: &ParseErrors) -> ExpressionFault {

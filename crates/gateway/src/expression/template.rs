@@ -91,7 +91,6 @@ fn expression_end(text: &str) -> Option<usize> {
         match (bytes[at], quote) {
             (b'\\', Some(_)) => at += 1,
             (byte, Some(open)) if byte == open => quote = None,
-            (_, Some(_)) => {}
             (byte @ (b'\'' | b'"'), None) => quote = Some(byte),
             (b'{', None) => braces += 1,
             (b'}', None) if braces > 0 => braces -= 1,

@@ -176,16 +176,42 @@ fn a_body_of_unknown_size_is_under_no_bound() {
 
 #[test]
 fn a_device_is_detected_only_in_the_order_of_the_configuration() {
-    let head = head();
+    let mut head = head();
     let devices = [Arc::new(Device::new("iot", None, Some("x-device-id")).unwrap())];
     let context = Context { devices: &devices, ..Context::new(&head, CLIENT) };
     assert_eq!(Expression::compile("device == ''").unwrap().matches(&context), Ok(true));
+    head.fields.append_named(b"X-Device-Id", b"7");
+    let context = Context { devices: &devices, ..Context::new(&head, CLIENT) };
+    assert_eq!(Expression::compile("device == 'iot'").unwrap().matches(&context), Ok(true));
+}
+
+#[test]
+fn headers_are_found_in_any_case_and_several_are_one_list() {
+    let mut head = head();
+    head.fields.append_named(b"X-Tenant", b"a");
+    head.fields.append_named(b"x-tenant", b"b");
+    head.fields.append_named(b"X-One", b"1");
+    head.fields.append_named(b"X-Bytes", b"\xff");
+    let answer_fields = head.fields.clone();
+    let response = ResponseFacts { status: 201, fields: &answer_fields, body: None };
+    let context = Context { response: Some(response), ..Context::new(&head, CLIENT) };
+    for text in [
+        "request.headers['X-Tenant'] == 'a, b'",
+        "request.headers['x-one'] == '1' && 'X-One' in request.headers",
+        "size(request.headers) == 3 && request.headers.all(name, name == name.lowerAscii())",
+        "request.headers[request.query.debug == '1' ? 'x-one' : ''] == '1'",
+        "request.headers['x-bytes'] == '\u{fffd}'",
+        "response.status == 201 && response.headers['x-one'] == '1' && 'X-One' in response.headers",
+        "!has(request.headers.none) && !('none' in response.headers) && !has(response.body)",
+    ] {
+        assert_eq!(Expression::compile(text).unwrap().matches(&context), Ok(true), "{text}");
+    }
 }
 
 #[test]
 fn comprehensions_over_much_end_early() {
     let head = head();
-    let many = json!({ "a": (0..200).collect::<Vec<_>>(), "b": (0..MAX_VALUES + 1).collect::<Vec<_>>() });
+    let many = json!({ "a": (0..200).collect::<Vec<_>>(), "b": (0..=MAX_VALUES).collect::<Vec<_>>() });
     let context = Context { body: Some(&many), ..Context::new(&head, CLIENT) };
     for (text, fits) in [
         ("request.body.a.all(x, x >= 0)", true),
@@ -225,9 +251,15 @@ fn texts_that_are_too_long_or_too_deep_are_refused_before_they_are_parsed() {
         "!".repeat(MAX_OPERATORS) + "true",
         format!("identity.claims.{}b == 1", "a.".repeat(MAX_OPERATORS / 2 - 4)),
         format!("identity.claims{} == 1", "[0]".repeat(MAX_OPERATORS / 3)),
-        format!("{}true{}", "(".repeat(MAX_NESTING), ")".repeat(MAX_NESTING)),
-        format!("{}1{} == 1", "[".repeat(MAX_NESTING), "]".repeat(MAX_NESTING)),
-        "true ? ".repeat(MAX_NESTING) + "true" + &": false".repeat(MAX_NESTING),
+        format!("{}true{}", "(".repeat(MAX_OPERATORS / 2), ")".repeat(MAX_OPERATORS / 2)),
+        format!("{}1{}", "[".repeat(MAX_OPERATORS / 2), "]".repeat(MAX_OPERATORS / 2)),
+        format!("{}1{}", "size(".repeat(MAX_OPERATORS / 2), ")".repeat(MAX_OPERATORS / 2)),
+        "(".repeat(MAX_OPERATORS),
+        "{1:".repeat(MAX_OPERATORS / 2),
+        "true ? ".repeat(MAX_OPERATORS / 2) + "true" + &": false".repeat(MAX_OPERATORS / 2),
+        format!("{}true{}", "(".repeat(20), ")".repeat(20)),
+        "true ? ".repeat(20) + "true" + &": false".repeat(20),
+        "1 + ".repeat(44) + "1 == 45",
         vec!["true"; MAX_OPERATORS / 2].join("&&"),
     ] {
         if let Ok(expression) = Expression::compile(&text) {

@@ -11,6 +11,7 @@ mod params;
 mod pattern;
 mod rewrite;
 mod router;
+mod segment;
 mod table;
 mod tree;
 mod unreachable;
@@ -28,11 +29,10 @@ pub use host::{HostFault, HostPattern, MAX_HOST};
 pub use methods::{AllowList, MAX_EXTENSION_METHODS};
 pub use params::{BoundParams, Params, decode};
 pub(crate) use params::{decode_query, query_pairs};
-pub use pattern::{
-    MAX_NAME, MAX_PATTERN, MAX_REGEX, MAX_REGEX_PROGRAM, MAX_SEGMENTS, PathPattern, PatternFault, Regexes,
-};
+pub use pattern::{MAX_NAME, MAX_PATTERN, MAX_REGEX, MAX_SEGMENTS, PathPattern, PatternFault};
 pub use rewrite::{Rewrite, RewriteFault, UnsafePath};
 pub use router::{MAX_ROUTES, Router, RouterFault};
+pub use segment::{MAX_REGEX_PROGRAM, Regexes};
 pub use unreachable::Unreachable;
 pub use value::{Device, MAX_VALUE, ValueMatch, detect};
 pub use version::{VersionBy, VersionMatch, media_type_versions, same_version};
@@ -109,5 +109,7 @@ pub enum Found<'r> {
     Options(AllowList<'r>),
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,10 @@
 //! A template is parsed once, at load, into segments that cannot be wrong. It is compared with the normalised,
 //! percent-encoded path of a request, so what a `{name}` takes is a span of that path.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
 
-use regex::Regex;
+use super::segment::{Rank, Regexes, SegmentRegex};
 
 /// A parsed path template. Its text is normalised the way request paths are.
 #[derive(Debug, Clone)]
@@ -27,12 +25,6 @@ pub struct PatternFault {
     pub message: String,
 }
 
-/// Regular expressions of one segment, compiled once however many templates write the same one.
-#[derive(Debug, Default)]
-pub struct Regexes {
-    known: HashMap<Box<str>, SegmentRegex>,
-}
-
 /// One segment of a template; spans point into the template's text.
 #[derive(Debug, Clone)]
 pub(super) enum Segment {
@@ -40,10 +32,6 @@ pub(super) enum Segment {
     Param { prefix: Span, name: Span, suffix: Span, regex: Option<SegmentRegex> },
     Rest { name: Span },
 }
-
-/// A regular expression that a segment's value must match as a whole.
-#[derive(Debug, Clone)]
-pub(super) struct SegmentRegex(Arc<(Box<str>, Regex)>);
 
 /// A piece of the template's own text, which [`MAX_PATTERN`] keeps short.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +48,6 @@ pub const MAX_SEGMENTS: usize = 64;
 pub const MAX_NAME: usize = 64;
 /// Bytes of a segment's regular expression.
 pub const MAX_REGEX: usize = 512;
-/// Bytes that one compiled regular expression of the routing configuration may take.
-pub const MAX_REGEX_PROGRAM: usize = 256 * 1024;
-
 impl PathPattern {
     /// Parses a template on its own. [`PathPattern::parse_with`] shares equal regular expressions among many.
     pub fn parse(source: &str) -> Result<Self, PatternFault> {
@@ -171,80 +156,6 @@ impl fmt::Display for PathPattern {
     }
 }
 
-impl SegmentRegex {
-    pub(super) fn is_match(&self, value: &str) -> bool {
-        self.0.1.is_match(value)
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0.0
-    }
-}
-
-/// A segment's place among those that may stand at the same depth; smaller is more specific.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank<'a> {
-    Literal(&'a str),
-    Param {
-        literal_bytes: Reverse<usize>,
-        regex_bytes: Reverse<usize>,
-        regex: &'a str,
-        prefix: &'a str,
-        suffix: &'a str,
-    },
-    End,
-    Rest,
-}
-
-impl<'a> Rank<'a> {
-    pub(super) fn param(prefix: &'a str, suffix: &'a str, regex: Option<&'a SegmentRegex>) -> Self {
-        let regex = regex.map_or("", SegmentRegex::as_str);
-        Self::Param {
-            literal_bytes: Reverse(prefix.len() + suffix.len()),
-            regex_bytes: Reverse(regex.len()),
-            regex,
-            prefix,
-            suffix,
-        }
-    }
-}
-
-impl Regexes {
-    /// The compiled form, or the reason why it is none.
-    fn compile(&mut self, text: &str) -> Result<SegmentRegex, String> {
-        if let Some(known) = self.known.get(text) {
-            return Ok(known.clone());
-        }
-        // Alone first: `a)|(b` would be valid between the anchoring parentheses, and undo them.
-        bounded_regex(text)?;
-        let whole = bounded_regex(&format!(r"\A(?:{text})\z"))?;
-        let compiled = SegmentRegex(Arc::new((text.into(), whole)));
-        self.known.insert(text.into(), compiled.clone());
-        Ok(compiled)
-    }
-}
-
-/// Compiles a regular expression of the configuration within [`MAX_REGEX_PROGRAM`]; the error is one line.
-pub(super) fn bounded_regex(text: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(text)
-        .size_limit(MAX_REGEX_PROGRAM)
-        .dfa_size_limit(MAX_REGEX_PROGRAM)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(limit) => {
-                format!("this regular expression compiles to more than {limit} bytes")
-            }
-            other => {
-                let text = other.to_string();
-                let reason = text.lines().last().unwrap_or_default().trim();
-                format!(
-                    "this is not a regular expression: {}",
-                    reason.strip_prefix("error: ").unwrap_or(reason)
-                )
-            }
-        })
-}
-
 struct Parser<'a> {
     source: &'a str,
     text: String,
@@ -261,10 +172,9 @@ impl Parser<'_> {
                     "`*` is no wildcard in a path: write `{name}` or, at the end, `{name...}`",
                 ));
             }
-            if raw == "." || raw == ".." {
-                return Err(fault(start, "dot segments are resolved before routing, so this never matches"));
-            }
-            return Ok(Segment::Literal(self.literal(start, end)?));
+            let literal = self.literal(start, end)?;
+            self.check_whole(start, literal)?;
+            return Ok(Segment::Literal(literal));
         };
         let close = closing_brace(self.source, open)?;
         let inner = &self.source[open + 1..close];
@@ -326,6 +236,7 @@ impl Parser<'_> {
                     ));
                 }
                 b'}' => return Err(fault(start + at, "this `}` closes nothing")),
+                b'\\' => return Err(fault(start + at, "a request with a backslash in its path is refused")),
                 0..0x20 | 0x7f => return Err(fault(start + at, "control characters stand in no path")),
                 _ if is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte) => {
                     self.text.push(char::from(byte));
@@ -335,6 +246,16 @@ impl Parser<'_> {
             at += 1;
         }
         Ok(self.span_from(from))
+    }
+
+    /// Refuses a literal segment that no normalised path has: one of dots, plain or disguised.
+    fn check_whole(&self, offset: usize, literal: Span) -> Result<(), PatternFault> {
+        let path = &self.text[usize::from(literal.start).saturating_sub(1)..usize::from(literal.end)];
+        let mut normal = String::with_capacity(path.len());
+        match http1::normalise_path(path.as_bytes(), &mut normal) {
+            Ok(()) if normal == path => Ok(()),
+            _ => Err(fault(offset, "dot segments are resolved before routing, so this never matches")),
+        }
     }
 
     fn encoded(&mut self, byte: u8) {
@@ -486,6 +407,9 @@ mod tests {
             ("/a/b{rest...}", 3, "whole segments"),
             ("/a/{x}/{x}", 7, "stands twice"),
             ("/a/../b", 3, "dot segments"),
+            ("/a/.", 3, "dot segments"),
+            ("/a/..;x/b", 3, "dot segments"),
+            ("/a\\b", 2, "backslash"),
             ("/a/*", 3, "no wildcard"),
             ("/a?b=c", 2, "no query"),
             ("/a%2", 2, "percent-encoded"),
@@ -506,15 +430,6 @@ mod tests {
         assert!(PathPattern::parse(&format!("/{}", "a".repeat(MAX_PATTERN))).is_err());
         assert!(PathPattern::parse(&format!("/{{{}}}", "a".repeat(MAX_NAME + 1))).is_err());
         assert!(PathPattern::parse(&format!("/{{x:{}}}", "a".repeat(MAX_REGEX + 1))).is_err());
-    }
-
-    #[test]
-    fn equal_regular_expressions_are_compiled_once() {
-        let mut regexes = Regexes::default();
-        for path in ["/a/{x:[0-9]+}", "/b/{y:[0-9]+}", "/c/{y:[a-z]+}"] {
-            PathPattern::parse_with(path, &mut regexes).unwrap();
-        }
-        assert_eq!(regexes.known.len(), 2);
     }
 
     #[test]
@@ -548,6 +463,20 @@ mod tests {
         fn no_text_makes_the_parser_panic(text in r"(/|\PC|[{}:./*\\\[\]%]){0,60}") {
             if let Err(fault) = PathPattern::parse(&text) {
                 prop_assert!(fault.offset <= text.len());
+            }
+        }
+
+        #[test]
+        fn a_template_without_parameters_is_what_requests_are_normalised_to(
+            text in r"(/([a-zA-Z0-9%.~!$&'()*+,;=:@\[\]^|`<>-]|%[0-9a-fA-F]{2}|\PC){1,4}){1,3}/?",
+        ) {
+            let mut normal = String::new();
+            let accepted = http1::normalise_path(text.as_bytes(), &mut normal);
+            if let Ok(pattern) = PathPattern::parse(&text)
+                && !text.contains(['{', ' '])
+            {
+                prop_assert_eq!(accepted, Ok(()));
+                prop_assert_eq!(pattern.as_str(), normal);
             }
         }
 

@@ -1,15 +1,12 @@
-//! The router against tables and against a model so simple that it is right.
+//! The router against tables.
 #![allow(clippy::unwrap_used)]
 
-use std::cmp::{Ordering, Reverse};
-
-use http1::TargetForm;
-use proptest::prelude::*;
+use http1::{Known, TargetForm};
 
 use super::*;
 
 /// A route written as `METHODS HOST PATH`, with `-` for any.
-fn route(text: &str) -> RouteMatch {
+pub(super) fn route(text: &str) -> RouteMatch {
     let mut parts = text.split_whitespace();
     let mut part = || parts.next().unwrap();
     let methods = match part() {
@@ -20,14 +17,14 @@ fn route(text: &str) -> RouteMatch {
         "-" => HostPattern::Any,
         host => HostPattern::parse(host).unwrap(),
     };
-    RouteMatch { methods, host, ..RouteMatch::new(PathPattern::parse(part()).unwrap()) }
+    RouteMatch { host, methods, ..RouteMatch::new(PathPattern::parse(part()).unwrap()) }
 }
 
-fn router(routes: &[&str]) -> Router {
+pub(super) fn router(routes: &[&str]) -> Router {
     Router::build(routes.iter().map(|text| route(text)).collect()).unwrap()
 }
 
-fn head(method: &str, host: &str, target: &str) -> RequestHead {
+pub(super) fn head(method: &str, host: &str, target: &str) -> RequestHead {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     RequestHead {
         method: method.parse().unwrap(),
@@ -40,7 +37,7 @@ fn head(method: &str, host: &str, target: &str) -> RequestHead {
 }
 
 /// What was found, as text: `2 id=7`, `404`, `405 GET, HEAD, OPTIONS`, `204 …`.
-fn find(router: &Router, head: &RequestHead) -> String {
+pub(super) fn find(router: &Router, head: &RequestHead) -> String {
     let mut params = Params::new();
     match router.find(&RequestView::new(head, CLIENT), &mut params) {
         Found::Route(route) => {
@@ -53,7 +50,7 @@ fn find(router: &Router, head: &RequestHead) -> String {
     }
 }
 
-const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub(super) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 #[test]
 fn the_most_specific_route_wins_wherever_it_stands() {
@@ -196,6 +193,68 @@ fn conditions_on_the_query_and_expressions_choose_among_routes_of_one_path() {
 }
 
 #[test]
+fn headers_devices_and_versions_choose_among_routes_of_one_path() {
+    let plain = || route("GET - /a");
+    let header = |value: &str| RouteMatch {
+        headers: vec![("X-Region".into(), ValueMatch::parse(value).unwrap())],
+        ..plain()
+    };
+    let mobile = Arc::new(Device::new("mobile", Some("(?i)android|iphone"), None).unwrap());
+    let iot = Arc::new(Device::new("iot", None, Some("X-Device-Id")).unwrap());
+    let version = |by: VersionBy, version: &str, default| RouteMatch {
+        version: Some(VersionMatch { by, version: version.into(), default }),
+        ..route("GET - /v")
+    };
+    let by_header = || VersionBy::Header("X-Api-Version".into());
+    let mut by_type = [version(VersionBy::MediaType, "v1", false), version(VersionBy::MediaType, "v2", true)];
+    for route in &mut by_type {
+        route.path = PathPattern::parse("/t").unwrap();
+    }
+    let [type_1, type_2] = by_type;
+    let router = Router::build(vec![
+        plain(),
+        header("*"),
+        header("e*"),
+        header("eu"),
+        RouteMatch { device: Some(mobile), ..plain() },
+        RouteMatch { device: Some(iot), ..header("eu") },
+        version(by_header(), "v1", false),
+        version(by_header(), "v2", true),
+        type_1,
+        type_2,
+    ])
+    .unwrap();
+    for (path, fields, expected) in [
+        ("/a", vec![], "0"),
+        ("/a", vec![("x-region", "us")], "1"),
+        ("/a", vec![("x-region", "east")], "2"),
+        ("/a", vec![("x-region", "us"), ("X-REGION", "eu")], "3"),
+        ("/a", vec![("user-agent", "Android 14")], "4"),
+        ("/a", vec![("x-region", "eu"), ("x-device-id", "")], "5"),
+        ("/v", vec![], "7"),
+        ("/v", vec![("x-api-version", "1")], "6"),
+        ("/v", vec![("x-api-version", "v2")], "7"),
+        ("/v", vec![("x-api-version", "v3")], "404"),
+        ("/t", vec![("accept", "application/vnd.shop.v1+json")], "8"),
+        ("/t", vec![("accept", "text/html, application/json;version=1")], "8"),
+        ("/t", vec![("accept", "text/html")], "9"),
+        ("/t", vec![("accept", "application/json;version=7")], "404"),
+    ] {
+        let mut request = head("GET", "x", path);
+        for (name, value) in &fields {
+            request.fields.append_named(name.as_bytes(), value.as_bytes());
+        }
+        assert_eq!(find(&router, &request), expected, "{path} {fields:?}");
+    }
+    let mut request = head("GET", "x", "/v");
+    request.fields.append(Known::Accept, b"x/y");
+    request.fields.append_named(b"x-api-version", b"v9");
+    let told = router.explain(&RequestView::new(&request, CLIENT));
+    let reason = Verdict::Loses("it asks for version v1 in `X-Api-Version`".to_owned());
+    assert!(told.contains(&Candidate { route: 6, verdict: reason }), "{told:?}");
+}
+
+#[test]
 fn a_preflight_is_routed_by_the_method_that_it_asks_about() {
     let router = router(&["GET - /a", "PUT - /a"]);
     let request = head("OPTIONS", "x", "/a");
@@ -229,7 +288,7 @@ fn an_explanation_names_the_winner_and_the_rule_that_each_other_loses_by() {
     asks.query = vec![("debug".into(), ValueMatch::Present)];
     let mut when = route("GET - /users/{id}");
     when.when = Some(Expression::compile("request.host == 'y'").unwrap());
-    let mut routes: Vec<_> = [
+    let mut list: Vec<_> = [
         "GET - /users/{name}",
         "GET - /users/{name}",
         "GET,POST - /users/{name}",
@@ -242,8 +301,8 @@ fn an_explanation_names_the_winner_and_the_rule_that_each_other_loses_by() {
     ]
     .map(route)
     .into();
-    routes.extend([asks, when]);
-    let router = Router::build(routes).unwrap();
+    list.extend([asks, when]);
+    let router = Router::build(list).unwrap();
     let request = head("GET", "x", "/users/7");
     let told: Vec<_> = router
         .explain(&RequestView::new(&request, CLIENT))
@@ -296,9 +355,8 @@ fn an_explanation_of_nothing_names_what_only_host_or_slash_keep_away() {
 
 #[test]
 fn an_explanation_is_bounded_but_holds_the_winner() {
-    let mut routes: Vec<_> = (0..100).map(|_| "POST - /a".to_owned()).collect();
-    routes.push("GET,PUT - /a".to_owned());
-    let texts: Vec<_> = routes.iter().map(String::as_str).collect();
+    let mut texts = vec!["POST - /a"; 100];
+    texts.push("GET,PUT - /a");
     let router = router(&texts);
     let request = head("GET", "x", "/a");
     let told = router.explain(&RequestView::new(&request, CLIENT));
@@ -318,7 +376,7 @@ fn routes_that_others_always_go_before_are_found() {
         route.when = Some(Expression::compile(condition).unwrap());
         route
     };
-    let routes = vec![
+    let list = vec![
         route("GET - /a/{x}"),
         route("GET - /a/{y}"),      // 1: by 0
         route("GET,POST - /a/{y}"), // POST is left
@@ -339,7 +397,7 @@ fn routes_that_others_always_go_before_are_found() {
         route("GET - /b/{x}"), // 17: by 16
         route("GET - /b/{x:[0-9]}"),
     ];
-    let router = Router::build(routes).unwrap();
+    let router = Router::build(list).unwrap();
     let found: Vec<_> = router.unreachable().into_iter().map(|found| (found.loser, found.winner)).collect();
     // POST alone stands before GET,POST, so both together cover 2 as well as 3.
     assert_eq!(found, [(1, 0), (2, 0), (3, 0), (6, 5), (9, 7), (12, 10), (17, 16)]);
@@ -349,198 +407,4 @@ fn routes_that_others_always_go_before_are_found() {
 fn too_many_methods_are_a_fault_of_the_route_that_names_one_too_many() {
     let routes = (0..=MAX_EXTENSION_METHODS).map(|at| route(&format!("X{at} - /a"))).collect();
     assert_eq!(Router::build(routes).unwrap_err(), RouterFault::TooManyMethods(MAX_EXTENSION_METHODS));
-}
-
-/// The model: all routes sorted by what the documentation says, and the first that matches.
-struct Model {
-    order: Vec<usize>,
-    routes: Vec<RouteMatch>,
-}
-
-impl Model {
-    fn new(routes: Vec<RouteMatch>) -> Self {
-        let mut order: Vec<usize> = (0..routes.len()).collect();
-        order.sort_by(|left, right| Self::compare(&routes[*left], &routes[*right]).then(left.cmp(right)));
-        Self { order, routes }
-    }
-
-    fn compare(left: &RouteMatch, right: &RouteMatch) -> Ordering {
-        let weight = |route: &RouteMatch| {
-            let exactness: u32 = route.query.iter().map(|(_, value)| value.exactness()).sum();
-            let conditions = route.query.len() + usize::from(!route.methods.is_empty());
-            Reverse((conditions, !route.methods.is_empty(), exactness))
-        };
-        (left.host.compare(&right.host))
-            .then(left.path.compare(&right.path))
-            .then(weight(left).cmp(&weight(right)))
-            .then(left.methods.len().cmp(&right.methods.len()))
-    }
-
-    fn find(&self, head: &RequestHead) -> Option<usize> {
-        let matching: Vec<usize> =
-            self.order.iter().copied().filter(|at| Self::matches(&self.routes[*at], head)).collect();
-        let first = *matching.first()?;
-        if head.method != Method::HEAD || self.routes[first].methods.is_empty() {
-            return Some(first);
-        }
-        // Among those that only the number of methods or their place tells apart, one that names HEAD.
-        let mut fewest = matching.iter().copied().filter(|at| {
-            let [one, other] = [first, *at].map(|at| {
-                let mut route = route("- - /");
-                route.host = self.routes[at].host.clone();
-                route.path = self.routes[at].path.clone();
-                route.query.clone_from(&self.routes[at].query);
-                route.methods = self.routes[at].methods.first().cloned().into_iter().collect();
-                route
-            });
-            Self::compare(&one, &other) == Ordering::Equal
-        });
-        Some(fewest.find(|at| self.routes[*at].methods.contains(&Method::HEAD)).unwrap_or(first))
-    }
-
-    fn matches(route: &RouteMatch, head: &RequestHead) -> bool {
-        let takes = route.methods.is_empty()
-            || route.methods.contains(&head.method)
-            || (head.method == Method::HEAD && route.methods.contains(&Method::GET));
-        let query = head.query().unwrap_or_default();
-        takes
-            && route.host.matches(head.host())
-            && Self::path_matches(route.path.as_str(), &head.path)
-            && route.query.iter().all(|(name, value)| {
-                query_pairs(query).any(|(written, text)| written == &**name && value.accepts(text))
-            })
-    }
-
-    /// The template as one regular expression.
-    fn path_matches(template: &str, path: &str) -> bool {
-        let mut expression = String::from("^");
-        for segment in template[1..].split('/') {
-            let piece = match segment.split_once('{') {
-                None => format!("/{}", regex::escape(segment)),
-                Some((_, rest)) if rest.ends_with("...}") => "(/.*)?".to_owned(),
-                Some((prefix, rest)) => {
-                    let (inner, suffix) = rest.rsplit_once('}').unwrap();
-                    let inner = inner.split_once(':').map_or("[^/]+", |(_, regex)| regex);
-                    format!("/{}(?:{inner}){}", regex::escape(prefix), regex::escape(suffix))
-                }
-            };
-            expression.push_str(&piece);
-        }
-        regex::Regex::new(&(expression + "$")).unwrap().is_match(path)
-    }
-}
-
-/// Few names and many shapes, so that routes meet.
-fn any_route() -> impl Strategy<Value = String> {
-    let segment = prop_oneof![
-        4 => "[ab]{1,2}",
-        2 => Just("{}".to_owned()),
-        1 => Just("{:a+}".to_owned()),
-        1 => Just("{:[ab]}".to_owned()),
-        1 => Just("a{}".to_owned()),
-        1 => Just("{}b".to_owned()),
-        1 => Just("{:b+}b".to_owned()),
-    ];
-    let path = (prop::collection::vec(segment, 0..4), prop_oneof![Just(""), Just("/"), Just("/{rest...}")]);
-    let path = path.prop_map(|(segments, end)| {
-        let mut path = String::new();
-        for (at, segment) in segments.iter().enumerate() {
-            path.push('/');
-            path.push_str(&segment.replace('{', &format!("{{p{at}")));
-        }
-        path.push_str(end);
-        if path.is_empty() { "/".to_owned() } else { path }
-    });
-    let methods =
-        prop_oneof![Just("-"), Just("GET"), Just("POST"), Just("HEAD"), Just("GET,POST"), Just("GET,HEAD")];
-    let host =
-        prop_oneof![4 => Just("-"), 1 => Just("a.b"), 1 => Just("*.b"), 1 => Just("*.a.b"), 1 => Just("b")];
-    (methods, host, path).prop_map(|(methods, host, path)| format!("{methods} {host} {path}"))
-}
-
-fn any_routes() -> impl Strategy<Value = Vec<(String, Option<String>)>> {
-    let query =
-        prop::option::of(prop_oneof![Just("*".to_owned()), Just("1*".to_owned()), Just("1".to_owned())]);
-    prop::collection::vec((any_route(), query), 1..25)
-}
-
-fn build(routes: &[(String, Option<String>)]) -> Vec<RouteMatch> {
-    routes
-        .iter()
-        .map(|(text, query)| {
-            let mut route = route(text);
-            route.query.extend(query.iter().map(|value| ("q".into(), ValueMatch::parse(value).unwrap())));
-            route
-        })
-        .collect()
-}
-
-fn any_head() -> impl Strategy<Value = RequestHead> {
-    let path =
-        prop::collection::vec("[ab]{1,3}", 0..5).prop_map(|segments| format!("/{}", segments.join("/")));
-    let slash = prop_oneof![3 => Just(""), 1 => Just("/")];
-    let query = prop_oneof![Just(""), Just("?q=1"), Just("?q=12"), Just("?q=2")];
-    let method = prop_oneof![Just("GET"), Just("POST"), Just("HEAD"), Just("PUT")];
-    let host = prop_oneof![Just("a.b"), Just("b"), Just("c.a.b"), Just("x")];
-    (method, host, path, slash, query).prop_map(|(method, host, path, slash, query)| {
-        let slash = if path == "/" { "" } else { slash };
-        head(method, host, &format!("{path}{slash}{query}"))
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    #[test]
-    fn the_tree_finds_what_the_model_finds(routes in any_routes(), heads in prop::collection::vec(any_head(), 8)) {
-        let router = Router::build(build(&routes)).unwrap();
-        let model = Model::new(build(&routes));
-        let dead: Vec<_> = router.unreachable().into_iter().map(|found| found.loser).collect();
-        for head in &heads {
-            let mut params = Params::new();
-            let found = match router.find(&RequestView::new(head, CLIENT), &mut params) {
-                Found::Route(route) => Some(route),
-                _ => None,
-            };
-            prop_assert_eq!(found, model.find(head), "{:?} {:?}", routes, head);
-            prop_assert!(found.is_none_or(|route| !dead.contains(&route)), "{:?} {:?}", routes, head);
-            let told = router.explain(&RequestView::new(head, CLIENT));
-            let winner = told.iter().find(|candidate| candidate.verdict == Verdict::Wins);
-            prop_assert_eq!(winner.map(|candidate| candidate.route), found);
-            if let Some(route) = found {
-                for (_, value) in params.bind(router.params_of(route), &head.path).iter() {
-                    prop_assert!(head.path.contains(value));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_order_of_the_file_changes_nothing_for_routes_that_differ(
-        routes in any_routes(),
-        heads in prop::collection::vec(any_head(), 4),
-    ) {
-        let forwards = build(&routes);
-        let mut reversed = routes.clone();
-        reversed.reverse();
-        let distinct = forwards.iter().enumerate().all(|(at, route)| {
-            forwards[..at].iter().all(|other| Model::compare(route, other) != Ordering::Equal)
-        });
-        prop_assume!(distinct);
-        let routers = [Router::build(forwards).unwrap(), Router::build(build(&reversed)).unwrap()];
-        for head in &heads {
-            let [one, other] = [0, 1].map(|at| match routers[at].find(&RequestView::new(head, CLIENT), &mut Params::new()) {
-                Found::Route(route) if at == 0 => Some(route),
-                Found::Route(route) => Some(routes.len() - 1 - route),
-                _ => None,
-            });
-            prop_assert_eq!(one, other);
-        }
-    }
-
-    #[test]
-    fn a_path_of_any_bytes_is_searched_without_a_panic(path in r"(/|[a-z%.]|\PC){0,40}", method in "[A-Z]{1,5}") {
-        let router = router(&["- - /{a}/{rest...}", "GET - /{a}b/c{d}", "GET - /{a:\\w+}", "GET - /"]);
-        find(&router, &head(&method, "x", &path));
-    }
 }

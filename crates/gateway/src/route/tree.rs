@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Params;
-use super::pattern::{PathPattern, Rank, Segment, SegmentRegex};
+use super::pattern::{PathPattern, Segment};
+use super::segment::{Rank, SegmentRegex};
 use super::table::Table;
 
 /// All trees.

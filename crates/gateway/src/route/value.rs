@@ -7,7 +7,7 @@ use http1::Fields;
 use memchr::memmem;
 use regex::Regex;
 
-use super::pattern::bounded_regex;
+use super::segment::bounded_regex;
 
 /// What a header's or query parameter's value must be.
 ///
