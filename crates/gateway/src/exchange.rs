@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Method, StatusCode};
@@ -13,6 +14,7 @@ use http1::{Known, RequestHead, ResponseHead};
 use crate::accept::forwarded;
 use crate::accept::h1::Client;
 use crate::clock;
+use crate::expression::Expression;
 use crate::policies::Step;
 use crate::outcome::{self, Outcome};
 use crate::refusal::{Refusal, Stage};
@@ -39,8 +41,10 @@ pub struct Exchange {
     pub live: Rc<Live>,
     /// The route it belongs to, an index into the snapshot's.
     pub route: Option<usize>,
-    /// The path for the service, when a rewrite made another.
-    pub rewritten: Option<String>,
+    /// Whether the service gets another path than the one that came.
+    pub is_rewritten: bool,
+    /// That other path.
+    pub rewritten: String,
     /// Bytes that its body may have; `u64::MAX` for no limit.
     pub max_body: u64,
     /// When its first byte was there.
@@ -89,7 +93,7 @@ impl From<Refusal> for Failed {
 /// What the stages before the call decided.
 enum Decision {
     Call(usize),
-    Answer(StaticAnswer),
+    Answer(Arc<StaticAnswer>),
 }
 
 /// Leads one exchange from its parsed head to its record.
@@ -111,11 +115,13 @@ pub async fn run(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
 async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> Result<After, Failed> {
     if client.listener().redirect_https {
         let answer = redirect_to_https(exchange)?;
+        answer.write_fields(&mut exchange.response.fields);
         return Ok(client.answer(worker, exchange, &answer).await);
     }
     let live = Rc::clone(&exchange.live);
     match decide(&live, exchange).map_err(Failed::Refused)? {
         Decision::Answer(answer) => {
+            answer.write_fields(&mut exchange.response.fields);
             shape_response(&live, exchange);
             Ok(client.answer(worker, exchange, &answer).await)
         }
@@ -151,12 +157,17 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
 
 /// Stages `route` to `cache`: which route, and whether its policies let the request through.
 fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>> {
-    let view = RequestView { head: &exchange.request, client_ip: exchange.caller.ip };
+    let view = RequestView {
+        head: &exchange.request,
+        method: &exchange.request.method,
+        client: exchange.caller.ip,
+        devices: &live.snapshot.devices,
+    };
     let index = match live.snapshot.router.find(&view, &mut exchange.params) {
         Found::Route(index) => index,
         Found::NoRoute => return Err(Box::new(no_route(&exchange.request))),
-        Found::MethodNotAllowed(allow) => return Err(Box::new(method_not_allowed(&exchange.request, allow))),
-        Found::Options(allow) => return Ok(Decision::Answer(options_answer(allow))),
+        Found::MethodNotAllowed(allow) => return Err(Box::new(method_not_allowed(&exchange.request, &allow.to_string()))),
+        Found::Options(allow) => return Ok(Decision::Answer(Arc::new(options_answer(&allow.to_string())))),
     };
     exchange.route = Some(index);
     let route = &live.snapshot.routes[index];
@@ -168,19 +179,19 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     }
     match &route.target {
         Target::Service(service) => {
-            rewrite(route, exchange);
+            rewrite(route, exchange)?;
             Ok(Decision::Call(*service))
         }
-        Target::Respond(answer) => Ok(Decision::Answer(answer.clone())),
+        Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
     }
 }
 
-fn rewrite(route: &Route, exchange: &mut Exchange) {
-    if let Some(rewrite) = &route.rewrite {
-        let mut path = String::new();
-        rewrite.apply(&exchange.request, &exchange.params, &mut path);
-        exchange.rewritten = Some(path);
-    }
+fn rewrite(route: &Route, exchange: &mut Exchange) -> Result<(), Box<Refusal>> {
+    let Some(rewrite) = &route.rewrite else { return Ok(()) };
+    exchange.is_rewritten = true;
+    rewrite.apply(&exchange.request.path, &exchange.params, &mut exchange.rewritten).map_err(|fault| {
+        Box::new(Refusal::new(StatusCode::BAD_REQUEST, "path_ambiguous", Stage::Shape, fault.to_string()))
+    })
 }
 
 /// Stage `shape`, on the way to the service: what it is told about the client and the request.
@@ -254,7 +265,8 @@ impl Exchange {
             id: String::new(),
             live,
             route: None,
-            rewritten: None,
+            is_rewritten: false,
+            rewritten: String::new(),
             max_body: u64::MAX,
             started: clock::now(),
             outcome: Outcome::default(),
@@ -266,7 +278,7 @@ impl Exchange {
         self.live = live;
         self.caller = Caller { peer, ip: peer.ip(), trusted: false };
         self.route = None;
-        self.rewritten = None;
+        self.is_rewritten = false;
         self.max_body = u64::MAX;
         self.started = clock::now();
     }

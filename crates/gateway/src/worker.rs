@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use http1::Known;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use crate::accept::h1;
 use crate::accept::listener::{Admission, Listener};
 use crate::clock;
 use crate::exchange::Exchange;
-use crate::record::{IdGenerator, LogWriter, WorkerShard};
+use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Registry;
 
@@ -58,8 +59,6 @@ pub enum Command {
 pub struct Setup {
     /// Its number.
     pub id: usize,
-    /// How many there are.
-    pub count: usize,
     /// Its part of the metrics.
     pub shard: WorkerShard,
     /// Where its log lines go.
@@ -73,8 +72,6 @@ pub struct Setup {
 pub struct Worker {
     /// Its number.
     pub id: usize,
-    /// How many there are.
-    pub count: usize,
     /// Spare buffers.
     pub buffers: Buffers,
     /// Its part of the metrics.
@@ -85,7 +82,7 @@ pub struct Worker {
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
     exchanges: RefCell<Vec<Box<Exchange>>>,
-    listeners: RefCell<HashMap<String, OpenListener>>,
+    listeners: RefCell<HashMap<(SocketAddr, usize), OpenListener>>,
     connections: RefCell<slab::Slab<Option<Waker>>>,
     draining: Cell<bool>,
     drained: RefCell<Option<oneshot::Sender<()>>>,
@@ -114,7 +111,6 @@ impl Worker {
         let live = Rc::new(Live::new(setup.snapshot));
         Rc::new(Self {
             id: setup.id,
-            count: setup.count,
             buffers: Buffers::default(),
             shard: setup.shard,
             upstreams: Registry::default(),
@@ -157,12 +153,13 @@ impl Worker {
         }
         *self.live.borrow_mut() = Rc::new(Live::new(Arc::clone(&snapshot)));
         let mut open = self.listeners.borrow_mut();
-        open.retain(|address, listener| {
-            match snapshot.listeners.iter().find(|spec| spec.address == *address) {
-                Some(spec) => listener.listener.set(Arc::clone(spec)),
-                None => listener.task.abort(),
+        open.retain(|(address, nth), open| {
+            let spec = snapshot.listeners.iter().find(|spec| spec.is(*address, *nth));
+            match spec {
+                Some(spec) => open.listener.set(Arc::clone(spec)),
+                None => open.task.abort(),
             }
-            !listener.task.is_finished() && snapshot.listeners.iter().any(|spec| spec.address == *address)
+            spec.is_some()
         });
         for (index, socket) in sockets {
             let spec = &snapshot.listeners[index];
@@ -171,7 +168,7 @@ impl Worker {
                 Ok(socket) => {
                     let accepting = Rc::clone(self).accept(socket, Rc::clone(&listener));
                     let task = tokio::task::spawn_local(accepting);
-                    open.insert(spec.address.clone(), OpenListener { listener, task });
+                    open.insert((spec.address, spec.nth), OpenListener { listener, task });
                 }
                 Err(error) => eprintln!("tollgate: cannot listen on {}: {error}", spec.address),
             }
@@ -260,6 +257,62 @@ impl Worker {
     /// The writer of the access log.
     pub fn log(&self) -> std::cell::RefMut<'_, LogWriter> {
         self.log.borrow_mut()
+    }
+
+    /// Writes an exchange's log line and counts it.
+    pub fn record(&self, exchange: &Exchange, status: u16, total: Duration) {
+        let outcome = &exchange.outcome;
+        let live = &exchange.live;
+        let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(exchange.started));
+        let first_byte = since(outcome.first_byte_at);
+        let sent = since(outcome.sent_at);
+        let waited = match (sent, first_byte) {
+            (Some(sent), Some(first_byte)) => first_byte.saturating_sub(sent),
+            _ => Duration::ZERO,
+        };
+        live.route_metrics(self, exchange.route).record(
+            status,
+            total,
+            total.saturating_sub(waited),
+            outcome.bytes_in,
+            outcome.bytes_out,
+        );
+        if let (Some(endpoint), Some(_)) = (&outcome.endpoint, first_byte) {
+            endpoint.metrics.record(status, waited);
+        }
+        let route = exchange.route.map(|index| &live.snapshot.routes[index]);
+        let route_name = route.map_or("", |route| &route.name);
+        if let Some(code) = outcome.code {
+            self.shard.refusal(route_name, code);
+        }
+        let request = &exchange.request;
+        self.log.borrow_mut().write(&Line {
+            unix_ms: clock::unix_ms(),
+            id: &exchange.id,
+            client_ip: exchange.caller.ip,
+            method: request.method.as_str(),
+            host: &request.authority,
+            path: &request.path,
+            query: request.query(),
+            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            status,
+            route: route_name,
+            api: route.map_or("", |route| &route.api),
+            service: outcome.service.as_ref().map_or("", |service| &service.spec.name),
+            endpoint: outcome.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
+            code: outcome.code.unwrap_or_default(),
+            stage: outcome.stage.unwrap_or_default(),
+            cause: &outcome.cause,
+            bytes_in: outcome.bytes_in,
+            bytes_out: outcome.bytes_out,
+            duration_us: total.as_micros() as u64,
+            connect_us: since(outcome.connected_at).map(|at| at.as_micros() as u64),
+            first_byte_us: first_byte.map(|at| at.as_micros() as u64),
+            upstream_us: first_byte.map(|_| waited.as_micros() as u64),
+            attempts: outcome.attempts,
+            user_agent: request.fields.get(Known::UserAgent).unwrap_or_default(),
+            referer: request.fields.get(Known::Referer).unwrap_or_default(),
+        });
     }
 
     /// Closes what idled too long, once a second.

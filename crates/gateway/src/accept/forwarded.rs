@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use http1::{Fields, Known};
 
-use crate::config::Cidr;
+use crate::config::values::Cidr;
 
 /// The longest text of an address, with brackets and quotes around a v6 one.
 const ADDRESS_LENGTH: usize = 49;
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn networks() -> Vec<Cidr> {
-        vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]
+        vec![Cidr::parse("10.0.0.0/8").unwrap(), Cidr::parse("fd00::/8").unwrap()]
     }
 
     #[test]

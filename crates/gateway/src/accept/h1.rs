@@ -183,12 +183,8 @@ impl Client {
         self.send_own(worker, exchange, refusal.status, &body).await
     }
 
-    /// Answers with what the configuration or a stage made.
+    /// Answers with what the configuration or a stage made; its fields, shaped, are in the exchange.
     pub async fn answer(&mut self, worker: &Worker, exchange: &mut Exchange, answer: &StaticAnswer) -> After {
-        let fields = &mut exchange.response.fields;
-        for (name, value) in &answer.fields {
-            fields.append_named(name.as_bytes(), value);
-        }
         self.send_own(worker, exchange, answer.status, &answer.body).await
     }
 

@@ -1,6 +1,7 @@
 //! A listener as one worker sees it. Its settings may change under its open connections.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +9,15 @@ use std::time::Duration;
 
 use http1::Limits;
 
-use crate::config::Cidr;
+use crate::config::values::Cidr;
 
 /// A listener as the configuration describes it.
 #[derive(Debug)]
 pub struct ListenerSpec {
-    /// The address as configured: its stable name.
-    pub address: String,
+    /// The address as configured; with `nth` its stable name.
+    pub address: SocketAddr,
+    /// How many listeners with the same address (port 0) stand before it.
+    pub nth: usize,
     /// Whether every request is sent to https with a 308.
     pub redirect_https: bool,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
@@ -41,6 +44,13 @@ pub struct Listener {
 
 
 
+
+impl ListenerSpec {
+    /// Whether it has this stable name.
+    pub fn is(&self, address: SocketAddr, nth: usize) -> bool {
+        self.address == address && self.nth == nth
+    }
+}
 
 impl Listener {
     /// A listener with its first settings.

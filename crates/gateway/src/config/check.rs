@@ -33,20 +33,18 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
 }
 
 fn check_addresses(config: &Config, faults: &mut Faults) {
-    let mut taken: Vec<Located<SocketAddr>> = Vec::new();
-    let listeners = config.listeners.iter().map(|listener| &listener.address);
-    for address in listeners.chain(config.admin.as_ref().map(|admin| &admin.address)) {
+    let mut taken: Vec<(SocketAddr, String)> = Vec::new();
+    if let Some(admin) = &config.admin {
+        taken.push((admin.address.value.socket(), "the admin address".to_owned()));
+    }
+    for address in config.listeners.iter().map(|listener| &listener.address) {
         let socket = address.value.socket();
-        if let Some(earlier) = taken.iter().find(|earlier| collide(earlier.value, socket)) {
-            let (line, _) = config.source().position(earlier.span.start());
-            let message =
-                format!("the address {socket} is taken already, by {} on line {line}", earlier.value);
+        let (line, _) = config.source().position(address.span.start());
+        if let Some((_, by)) = taken.iter().find(|(earlier, _)| collide(*earlier, socket)) {
+            let message = format!("this address is taken already, by {by}");
             faults.push(Fault::error("duplicate_address", address.span, message));
         }
-        taken.push(Located::new(socket, address.span));
-    }
-    if config.listeners.is_empty() {
-        faults.push(Fault::error("no_listener", Span::default(), "`listeners` is empty: nobody could call"));
+        taken.push((socket, format!("the listener on line {line}")));
     }
     if let Some(admin) = &config.admin
         && admin.token.is_none()
@@ -68,8 +66,8 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn check_redirects(config: &Config, faults: &mut Faults) {
-    let to_https = config.listeners.iter().all(|listener| listener.redirect == Some(Redirect::Https));
-    if let Some(first) = config.listeners.first().filter(|_| to_https) {
+    let all = config.listeners.iter().all(|listener| listener.redirect == Some(Redirect::Https));
+    if let Some(first) = config.listeners.first().filter(|_| all) {
         let message = "every listener redirects to https and none serves it: clients would go in circles";
         faults.push(
             Fault::warning("redirect_loop", first.address.span, message)

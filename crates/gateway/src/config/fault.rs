@@ -165,7 +165,10 @@ impl Faults {
         if let Some(help) = &fault.help {
             group = group.element(Level::HELP.message(printable(help)));
         }
-        let _ = writeln!(text, "{}\n", renderer.render(&[group]));
+        for line in renderer.render(&[group]).lines() {
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text.push('\n');
     }
 }
 

@@ -6,11 +6,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
-use super::source::{Located, Source};
+use super::source::{Located, Source, Span};
+
+/// Gives the value of an environment variable.
+type Variables = dyn Fn(&str) -> Option<String>;
 
 /// What a configuration may refer to, passed in so that tests own it.
 pub struct Surroundings {
-    variable: Box<dyn Fn(&str) -> Option<String>>,
+    variable: Box<Variables>,
     directory: PathBuf,
     files: BTreeSet<PathBuf>,
 }
@@ -74,36 +77,36 @@ impl Surroundings {
                     faults.push(Fault::error("too_large", source.part(written, start..at), message));
                 }
                 Ok(resolved) => value.push_str(&resolved),
-                Err((code, message)) => {
-                    let fault = Fault::error(code, source.part(written, start..at), message);
-                    faults.push(if code == "bad_value" { fault.help(ESCAPE) } else { fault });
-                }
+                Err(fault) => faults.push(Fault { span: source.part(written, start..at), ..fault }),
             }
         }
         value.push_str(&text[at..]);
         if faults.is_empty() { (Some(value), faults) } else { (None, faults) }
     }
 
-    fn resolve(&mut self, reference: &str) -> Result<String, (&'static str, String)> {
+    /// The value that a reference stands for, or a fault that has no place yet.
+    fn resolve(&mut self, reference: &str) -> Result<String, Fault> {
+        let fault = |code, message: String| Fault::error(code, Span::default(), message);
         if let Some(name) = reference.strip_prefix("env:") {
             if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(("bad_value", "expected the name of a variable after `env:`".to_owned()));
+                return Err(fault("bad_value", "expected the name of a variable after `env:`".to_owned()));
             }
-            return (self.variable)(name)
-                .ok_or_else(|| ("unset_variable", format!("the environment variable `{name}` is not set")));
+            let unset = || fault("unset_variable", format!("the environment variable `{name}` is not set"));
+            return (self.variable)(name).ok_or_else(unset);
         }
         if let Some(path) = reference.strip_prefix("file:") {
             if path.is_empty() || path.contains('\0') {
-                return Err(("bad_value", "expected a path after `file:`".to_owned()));
+                return Err(fault("bad_value", "expected a path after `file:`".to_owned()));
             }
             let path = self.path(path);
-            let text = read_small(&path);
-            let text =
-                text.map_err(|cause| ("unreadable_file", format!("cannot read {}: {cause}", path.display())));
+            let text = read_small(&path).map_err(|cause| {
+                fault("unreadable_file", format!("cannot read {}: {cause}", path.display()))
+            });
             self.files.insert(path);
             return text;
         }
-        Err(("bad_value", "only `${env:NAME}` and `${file:path}` can stand here".to_owned()))
+        let message = "only `${env:NAME}` and `${file:path}` can stand here".to_owned();
+        Err(fault("bad_value", message).help(ESCAPE))
     }
 }
 
@@ -139,7 +142,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::config::source::Span;
 
     fn interpolate(text: &str, directory: &Path) -> Result<String, Vec<&'static str>> {
         let mut surroundings =

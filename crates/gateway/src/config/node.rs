@@ -137,7 +137,19 @@ impl<'s> Builder<'s, '_> {
             }
             Some(Err(error)) => {
                 let offset = error.marker().byte_offset().unwrap_or_default();
-                refuse("syntax", Span::new(offset, offset), format!("not valid YAML: {error}"))
+                let message = format!("not valid YAML: {}", error.kind());
+                let help = if message.contains("flow") {
+                    Some("inside `{…}` and `[…]`, quote a text that has braces, brackets or commas in it")
+                } else if message.contains("tab") {
+                    Some("indent with spaces")
+                } else {
+                    None
+                };
+                let fault = Fault::error("syntax", Span::new(offset, offset), message);
+                Err(Box::new(match help {
+                    Some(help) => fault.help(help),
+                    None => fault,
+                }))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }

@@ -157,7 +157,10 @@ impl Reader {
     /// One of a set of words.
     pub(super) fn word<T: Copy>(&mut self, node: &Node, words: &[(&'static str, T)]) -> Option<T> {
         let names: Vec<&'static str> = words.iter().map(|(name, _)| *name).collect();
-        let what = format!("one of {}", names.join(", "));
+        let what = match names.as_slice() {
+            [only] => format!("`{only}`"),
+            _ => format!("one of {}", names.join(", ")),
+        };
         let text = self.text(node, &what)?;
         if let Some((_, value)) = words.iter().find(|(name, _)| *name == text) {
             return Some(*value);
@@ -201,7 +204,10 @@ impl Reader {
             return Some(MapReader { entries, taken: vec![false; entries.len()], keys, head: node.head() });
         }
         let names: Vec<&str> = keys.all().collect();
-        let message = format!("expected {}, which is a map, found {}", keys.of, node.kind());
+        let message = match node.value {
+            Value::Null => format!("the value is missing: expected {}", keys.of),
+            _ => format!("expected {}, which is a map, found {}", keys.of, node.kind()),
+        };
         self.fault(
             Fault::error("wrong_type", node.head(), message).help(format!("its keys: {}", names.join(", "))),
         );
@@ -280,17 +286,29 @@ impl<'n> MapReader<'n> {
 
     /// The value of a key that must be there.
     pub(super) fn required<T: Read>(&mut self, key: &'static str, reader: &mut Reader) -> Option<T> {
-        match self.take(key) {
-            Some(node) => T::read(node, reader),
-            None => {
-                self.missing(key, reader);
-                None
-            }
-        }
+        self.demand(key, reader).and_then(|node| T::read(node, reader))
     }
 
-    /// Reports a key that should be there.
+    /// The node of a key that must be there.
+    pub(super) fn demand(&mut self, key: &'static str, reader: &mut Reader) -> Option<&'n Node> {
+        let node = self.take(key);
+        if node.is_none() {
+            self.missing(key, reader);
+        }
+        node
+    }
+
+    /// Whether there is an unknown key that was probably meant to be this one.
+    pub(super) fn misspelled(&self, key: &str) -> bool {
+        let known = |word: &str| self.keys.all().chain(self.keys.all_later()).any(|known| known == word);
+        self.entries.iter().any(|(entry, _)| !known(&entry.text) && nearest(&entry.text, &[key]).is_some())
+    }
+
+    /// Reports a key that should be there, unless a misspelled one is about to be reported.
     pub(super) fn missing(&self, key: &str, reader: &mut Reader) {
+        if self.misspelled(key) {
+            return;
+        }
         let message = format!("{} needs the key `{key}`", self.keys.of);
         reader.fault(Fault::error("missing_key", self.head, message));
     }

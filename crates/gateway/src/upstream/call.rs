@@ -64,7 +64,11 @@ pub async fn call(
     exchange: &mut Exchange,
     service: &Rc<Service>,
 ) -> Result<Called, Failed> {
-    let (timeouts, attempts) = limits(exchange, service);
+    let live = Rc::clone(&exchange.live);
+    let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
+        unreachable!("only a route leads to a call")
+    };
+    let (timeouts, attempts) = (route.timeouts, route.attempts);
     let due = exchange.started + timeouts.total;
     let held = held_body(client, &exchange.request);
     let hash = affinity(exchange, service);
@@ -133,13 +137,6 @@ fn given_up(failure: Failure) -> Failed {
         Failure::Client(refusal) => refusal.into(),
         _ => Failed::Gone,
     }
-}
-
-fn limits(exchange: &Exchange, service: &Service) -> (Timeouts, u32) {
-    let route = exchange.route.map(|index| &exchange.live.snapshot.routes[index]);
-    let timeouts = route.and_then(|route| route.timeouts).unwrap_or(service.spec.timeouts);
-    let attempts = route.and_then(|route| route.attempts).unwrap_or(service.spec.attempts);
-    (timeouts, attempts)
 }
 
 /// The length of the request's body when all of it has been read and it is short enough to hold.
@@ -254,7 +251,7 @@ fn encode(
     held: usize,
 ) -> Pump {
     let request = &exchange.request;
-    let path = exchange.rewritten.as_deref().unwrap_or(&request.path);
+    let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
     let whole = [endpoint.spec.base.as_str(), path, "?", request.query.as_str()];
     let target: &[&str] = match request.method {
         Method::CONNECT => &[&request.authority],

@@ -1,7 +1,7 @@
 //! Opens a connection to an endpoint: resolves its name, tries its addresses in turn.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::{Connection, Endpoint};
 use crate::accept::Stream;
 use crate::clock;
+use crate::config::values::Host;
 
 /// How long the addresses of a name are believed. The system's resolver tells no TTL.
 const RESOLVED_FOR: Duration = Duration::from_secs(10);
@@ -29,10 +30,13 @@ pub enum ConnectError {
 impl Endpoint {
     /// Opens a connection. The caller bounds its time.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        if let Ok(address) = self.spec.host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            return connect_to(SocketAddr::new(address, self.spec.port)).await.map_err(ConnectError::Connect);
-        }
-        let addresses = self.addresses().await?;
+        let addresses = match &self.spec.host {
+            Host::Ip(ip) => {
+                let address = SocketAddr::new(*ip, self.spec.port);
+                return connect_to(address).await.map_err(ConnectError::Connect);
+            }
+            Host::Name(name) => self.addresses(name).await?,
+        };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         // Begin where the last success was: a name with a dead first address costs its time-out once.
         let first = self.next_address.get();
@@ -51,13 +55,13 @@ impl Endpoint {
         Err(ConnectError::Connect(last))
     }
 
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, ConnectError> {
+    async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, ConnectError> {
         if let Some((addresses, at)) = &*self.resolved.borrow()
             && clock::now().saturating_duration_since(*at) < RESOLVED_FOR
         {
             return Ok(addresses.clone());
         }
-        let found = tokio::net::lookup_host((self.spec.host.as_str(), self.spec.port)).await;
+        let found = tokio::net::lookup_host((name, self.spec.port)).await;
         let error = match found {
             Ok(addresses) => {
                 let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();

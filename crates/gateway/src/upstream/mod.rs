@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 pub use connect::ConnectError;
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
+use crate::config::values::Host;
 use crate::expression::Expression;
 use crate::record::{EndpointMetrics, WorkerShard};
 use balance::{Balancer, InFlight, Load};
@@ -33,11 +34,7 @@ pub struct ServiceSpec {
     pub balance: balance::Policy,
     /// What the choice depends on, beside the policy.
     pub affinity: Affinity,
-    /// Time limits, unless a route has its own.
-    pub timeouts: Timeouts,
-    /// How many endpoints to try when connecting fails, unless a route says otherwise; at least one.
-    pub attempts: u32,
-    /// Connections for each endpoint, for the whole process.
+    /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
 }
 
@@ -60,7 +57,7 @@ pub struct EndpointSpec {
     /// The URL as configured: its stable name.
     pub url: Arc<str>,
     /// Host name or address.
-    pub host: String,
+    pub host: Host,
     /// Port.
     pub port: u16,
     /// `host:port` as `Host` says it when the client named none.
@@ -82,17 +79,6 @@ pub struct Timeouts {
     pub idle: Duration,
     /// From the request's arrival to the end of the answer.
     pub total: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(1),
-            first_byte: Duration::from_secs(15),
-            idle: Duration::from_secs(60),
-            total: Duration::from_secs(60),
-        }
-    }
 }
 
 /// A service on one worker.
@@ -155,15 +141,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The worker's view of a service. `workers` is how many share the process's pool limits.
-    pub fn service(&self, spec: &Arc<ServiceSpec>, shard: &WorkerShard, worker: usize, workers: usize) -> Rc<Service> {
-        let limits = PoolLimits {
-            in_use: spec.pool.in_use.div_ceil(workers),
-            idle: spec.pool.idle.div_ceil(workers),
-            idle_for: spec.pool.idle_for,
-        };
+    /// The worker's view of a service.
+    pub fn service(&self, spec: &Arc<ServiceSpec>, shard: &WorkerShard, worker: usize) -> Rc<Service> {
         let endpoints: Vec<Rc<Endpoint>> =
-            spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, limits, shard)).collect();
+            spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, shard)).collect();
         let weighed: Vec<balance::Endpoint<'_>> = endpoints
             .iter()
             .zip(&spec.endpoints)
@@ -197,7 +178,6 @@ impl Registry {
         &self,
         service: &ServiceSpec,
         spec: &EndpointSpec,
-        limits: PoolLimits,
         shard: &WorkerShard,
     ) -> Rc<Endpoint> {
         let key = (Arc::clone(&service.name), Arc::clone(&spec.url));
@@ -205,14 +185,14 @@ impl Registry {
         let endpoint = endpoints.entry(key).or_insert_with(|| {
             Rc::new(Endpoint {
                 spec: spec.clone(),
-                pool: Rc::new(Pool::new(limits)),
+                pool: Rc::new(Pool::new(service.pool)),
                 metrics: shard.endpoint(&service.name, &spec.url),
                 load: Rc::default(),
                 resolved: RefCell::default(),
                 next_address: Cell::default(),
             })
         });
-        endpoint.pool.set_limits(limits);
+        endpoint.pool.set_limits(service.pool);
         Rc::clone(endpoint)
     }
 }

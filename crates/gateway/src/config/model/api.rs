@@ -46,7 +46,9 @@ pub struct Versions {
     pub list: Vec<Version>,
 }
 
-/// How a request chooses a version.
+/// How a request chooses a version: `path`, by the first segment behind the base path, as in `/shop/v1/…`; `header`, by
+/// the header `X-Api-Version`; `media_type`, by a media type in `Accept`, as in `application/vnd.shop.v2+json` for the
+/// API `shop`; or a map that names the header or the media type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(transform = crate::config::schema::or_version_words, rename_all = "snake_case")]
 pub enum VersionBy {
@@ -55,11 +57,9 @@ pub enum VersionBy {
     #[schemars(skip)]
     Path,
     /// By this header, whose value is the version's name. Without the header the current version answers.
-    /// The plain word `header` means `X-Api-Version`.
     Header(#[schemars(with = "String")] HeaderName),
     /// By the media type in `Accept`: this name, a dot and the version, as in `application/vnd.shop.v2+json` for
     /// `application/vnd.shop`. Without one the current version answers.
-    /// The plain word `media_type` means `application/vnd.` and the API's name.
     MediaType(String),
 }
 
@@ -177,13 +177,7 @@ impl Version {
             ("deprecated", VersionState::Deprecated),
             ("retired", VersionState::Retired),
         ];
-        let state = match map.take("state") {
-            Some(node) => reader.word(node, &words),
-            None => {
-                map.missing("state", reader);
-                None
-            }
-        };
+        let state = map.demand("state", reader).and_then(|node| reader.word(node, &words));
         let since = map.optional("since", reader);
         let sunset: Option<Date> = map.optional("sunset", reader);
         if let (Some(since), Some(sunset)) = (since, sunset)

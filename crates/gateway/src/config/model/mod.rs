@@ -121,6 +121,9 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
     match map.take("listeners") {
         Some(node) => {
             let items = reader.items(node, "a list of listeners");
+            if items.is_empty() && matches!(node.value, Value::List(_)) {
+                reader.wrong(map.key_span("listeners"), "`listeners` is empty: nobody could call");
+            }
             config.listeners = items.iter().filter_map(|item| Listener::read(item, reader)).collect();
         }
         None => config.listeners.push(Listener::at(listener::DEFAULT_ADDRESS, map.head())),

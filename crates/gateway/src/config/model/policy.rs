@@ -34,6 +34,7 @@ impl<T> Setting<T> {
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
 pub struct Policies {
     /// Who may call. Every route has one, its own or inherited. `public`: everybody, without proof of who they are.
+    #[schemars(with = "Option<Access>")]
     pub access: Option<Setting<Access>>,
     /// What a request may bring.
     pub request: Option<Setting<RequestPolicy>>,
@@ -165,8 +166,9 @@ impl<T: JsonSchema> JsonSchema for Setting<T> {
 impl Policies {
     /// Reads the policies among the keys of a map that may hold others.
     pub(super) fn take(map: &mut MapReader<'_>, reader: &mut Reader) -> Self {
+        let access = map.take("access").map(|node| read_access(node, reader));
         Self {
-            access: map.take("access").map(|node| read_access(node, reader)),
+            access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),

@@ -108,7 +108,7 @@ impl Read for Route {
         if map.has("to") && map.has("respond") {
             reader.wrong(map.key_span("respond"), "a route has either `to` or `respond`, not both");
         }
-        if !["to", "respond", "compose"].into_iter().any(|key| map.has(key)) {
+        if !["to", "respond", "compose"].into_iter().any(|key| map.has(key) || map.misspelled(key)) {
             let message = "this route leads nowhere";
             reader.fault(
                 Fault::error("missing_key", map.head(), message)

@@ -162,13 +162,7 @@ impl Read for Endpoint {
             return Some(Self { url: read_url(node, reader)?, weight: default_weight() });
         }
         let mut map = reader.map(node, &ENDPOINT)?;
-        let url = match map.take("url") {
-            Some(node) => read_url(node, reader),
-            None => {
-                map.missing("url", reader);
-                None
-            }
-        };
+        let url = map.demand("url", reader).and_then(|node| read_url(node, reader));
         let weight = map.count("weight", default_weight(), 0..=1000, reader);
         map.finish(reader);
         Some(Self { url: url?, weight })

@@ -7,8 +7,10 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 /// Status codes from one to another, both included: `2xx`, `404`, `200-299`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusRange {
-    first: u16,
-    last: u16,
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
 }
 
 impl StatusRange {
