@@ -1,6 +1,6 @@
 //! The real binary, started for one scene and ended with it.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Ask, Wire};
-use crate::{Backend, Metrics, PATIENCE, eventually};
+use crate::{Metrics, PATIENCE, eventually};
 
 /// A gateway with this configuration. What the scene leaves out is added: one listener and the admin listener on
 /// ports of the kernel's choice, and an access log in the scene's folder.
@@ -23,19 +23,34 @@ pub fn gateway(config: impl AsRef<str>) -> Gateway {
     Gateway::start(config.as_ref(), &["--workers", "1"])
 }
 
+/// The same, where `<name>` in the configuration stands for a value of the scene, such as a backend's URL.
+#[track_caller]
+pub fn gateway_with(config: &str, values: &[(&str, &dyn Display)]) -> Gateway {
+    gateway(fill(config, values))
+}
+
 /// A gateway whose every request goes to that backend.
 #[track_caller]
-pub fn front(backend: &Backend) -> Gateway {
-    gateway(format!(
-        "
-        services:
-          backend: {backend}
+pub fn front(backend: &dyn Display) -> Gateway {
+    front_with(backend, "")
+}
+
+/// The same, with more lines of configuration.
+#[track_caller]
+pub fn front_with(backend: &dyn Display, lines: &str) -> Gateway {
+    let routes = "
+        services: { backend: <backend> }
         routes:
-          - match: {{ path: '/{{rest...}}' }}
-            to: backend
-            access: public
-        "
-    ))
+          - { match: '/{rest...}', to: backend, access: public }
+        ";
+    gateway(format!("{}{}", dedent(&fill(routes, &[("backend", backend)])), dedent(lines)))
+}
+
+/// Puts the scene's values in the place of `<name>`.
+pub fn fill(text: &str, values: &[(&str, &dyn Display)]) -> String {
+    values
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), &value.to_string()))
 }
 
 /// Runs the command line to its end.
@@ -74,9 +89,16 @@ impl Gateway {
         Self::launch(command, folder)
     }
 
-    /// Starts this command in that folder and waits until it is ready.
+    /// Starts the binary with these arguments in that folder and waits until it is ready.
     #[track_caller]
-    pub fn launch(mut command: Command, folder: TempDir) -> Self {
+    pub fn run(arguments: &[&str], folder: TempDir) -> Self {
+        let mut command = Command::new(binary());
+        command.args(arguments);
+        Self::launch(command, folder)
+    }
+
+    #[track_caller]
+    fn launch(mut command: Command, folder: TempDir) -> Self {
         command.current_dir(folder.path()).stdin(Stdio::null());
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Said::default());
@@ -176,6 +198,26 @@ impl Gateway {
         let beside = self.folder().join("tollgate.yaml.new");
         fs::write(&beside, self.complete(config)).unwrap();
         fs::rename(beside, self.config_file()).unwrap();
+    }
+
+    /// What `/readyz` says, whatever its status.
+    #[track_caller]
+    pub fn readiness(&self) -> Value {
+        self.admin_get("/readyz").json()
+    }
+
+    /// How many configurations have been put in force.
+    #[track_caller]
+    pub fn generation(&self) -> u64 {
+        self.readiness()["config"]["generation"].as_u64().unwrap()
+    }
+
+    /// Does something that changes the configuration, and waits until one is put in force.
+    #[track_caller]
+    pub fn expect_reload(&self, change: impl FnOnce()) {
+        let before = self.generation();
+        change();
+        eventually("a new configuration is in force", || self.generation() > before);
     }
 
     /// The access log.
@@ -344,5 +386,5 @@ fn complete(config: &str, folder: &Path) -> String {
 fn dedent(text: &str) -> String {
     let lines = || text.lines().filter(|line| !line.trim().is_empty());
     let margin = lines().map(|line| line.len() - line.trim_start().len()).min().unwrap_or_default();
-    lines().map(|line| format!("{}\n", &line[margin..])).collect()
+    lines().fold(String::new(), |text, line| text + &line[margin..] + "\n")
 }

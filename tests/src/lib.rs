@@ -21,7 +21,7 @@ mod wait;
 
 pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};
 pub use client::{Ask, Wire};
-pub use gateway::{Gateway, front, gateway, tollgate};
+pub use gateway::{Gateway, fill, front, front_with, gateway, gateway_with, tollgate};
 pub use load::{Load, Tally, load};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;

@@ -1,6 +1,7 @@
 //! Foreign programs at either end: nginx, Python's http.server and websockets, curl. One that is not installed ends
 //! the scene with a word on how to get it; no scene is skipped.
 
+use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -89,12 +90,14 @@ pub fn nginx(server: &str) -> Nginx {
     Nginx { peer, folder, port }
 }
 
-impl Nginx {
-    /// Its URL.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+impl fmt::Display for Nginx {
+    /// Its URL, as the configuration names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://127.0.0.1:{}", self.port)
     }
+}
 
+impl Nginx {
     /// Puts a file into its root.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.folder.path().join("www").join(name), content).unwrap();
@@ -134,12 +137,14 @@ pub fn file_server() -> FileServer {
     FileServer { _peer: peer, folder, port }
 }
 
-impl FileServer {
-    /// Its URL.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+impl fmt::Display for FileServer {
+    /// Its URL, as the configuration names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://127.0.0.1:{}", self.port)
     }
+}
 
+impl FileServer {
     /// Puts a file into its folder.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.folder.path().join(name), content).unwrap();
@@ -161,10 +166,10 @@ pub fn web_socket_server() -> WebSocketServer {
     WebSocketServer { _peer: peer, port }
 }
 
-impl WebSocketServer {
+impl fmt::Display for WebSocketServer {
     /// Its URL, as the configuration names it.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://127.0.0.1:{}", self.port)
     }
 }
 
