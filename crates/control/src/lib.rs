@@ -1,1 +1,72 @@
-//! Control.
+//! The control plane: everything that is not a request, on threads of its own, so that no request waits for it.
+//!
+//! It knows the data plane only by the closures it is given: what to call for the metrics, for a reload, for
+//! a signal. Nothing here decides what a configuration means.
+
+mod admin;
+mod readiness;
+mod reload;
+mod signals;
+mod token;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc;
+
+use tokio::runtime::{Builder, Runtime};
+
+pub use admin::AdminState;
+pub use readiness::Readiness;
+pub use reload::{Reload, Reloader, Watch};
+pub use signals::Signal;
+pub use token::Token;
+
+/// The control plane has little to do; one thread may scrape while another answers a probe.
+const THREADS: usize = 2;
+
+/// The control plane's runtime. Dropping it ends the admin listener and the watch for signals.
+pub struct Control {
+    runtime: Runtime,
+}
+
+impl Control {
+    /// Starts its threads. Fails when the system refuses them.
+    pub fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("control")
+            .enable_all()
+            .build()?;
+        Ok(Self { runtime })
+    }
+
+    /// Answers on the admin listener until the control plane is dropped, while the gateway drains too.
+    /// Returns the address that it is bound to.
+    pub fn serve_admin(&self, listener: TcpListener, state: AdminState) -> io::Result<SocketAddr> {
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let _guard = self.runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        self.runtime.spawn(admin::serve(listener, state));
+        Ok(address)
+    }
+
+    /// Calls `on_signal` for every signal that concerns the gateway, from a thread of the control plane: it
+    /// should only pass the word on.
+    pub fn on_signal(&self, on_signal: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
+        let _guard = self.runtime.enter();
+        let signals = signals::Signals::install()?;
+        self.runtime.spawn(signals.forward(on_signal));
+        Ok(())
+    }
+
+    /// The signals as a channel, for a thread that has nothing else to do than to wait for them.
+    pub fn signals(&self) -> io::Result<mpsc::Receiver<Signal>> {
+        let (sender, receiver) = mpsc::channel();
+        self.on_signal(move |signal| {
+            // The receiver is gone only when the process is about to end.
+            let _ = sender.send(signal);
+        })?;
+        Ok(receiver)
+    }
+}

@@ -1,1 +1,303 @@
-//! One request's life, stage by stage.
+//! One request's life, stage by stage: the file to read first.
+//!
+//! `accept` and `parse` have run when an exchange begins ([`crate::accept::h1`]); everything after happens here, in this
+//! order, in one task on one thread: `route` -> `admit` … `cache` (the route's policies) -> `shape` -> `call` -> `shape` -> `record`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use http1::{Known, RequestHead, ResponseHead};
+
+use crate::accept::forwarded;
+use crate::accept::h1::Client;
+use crate::clock;
+use crate::expression::Expression;
+use crate::policies::Step;
+use crate::outcome::{self, Outcome};
+use crate::refusal::{Refusal, Stage};
+use crate::route::{Found, Params, RequestView};
+use crate::snapshot::{Live, Route, StaticAnswer, Target};
+use crate::upstream::call;
+use crate::upstream::relay;
+use crate::worker::Worker;
+
+/// One request and its answer, as stages and policies see them, free of any transport.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The request's head.
+    pub request: RequestHead,
+    /// The answer's head, once there is one.
+    pub response: ResponseHead,
+    /// What the path's parameters matched.
+    pub params: Params,
+    /// The caller.
+    pub caller: Caller,
+    /// The request's id, sent to the service and back.
+    pub id: String,
+    /// The configuration that this exchange began with.
+    pub live: Rc<Live>,
+    /// The route it belongs to, an index into the snapshot's.
+    pub route: Option<usize>,
+    /// Whether the service gets another path than the one that came.
+    pub is_rewritten: bool,
+    /// That other path.
+    pub rewritten: String,
+    /// Bytes that its body may have; `u64::MAX` for no limit.
+    pub max_body: u64,
+    /// When its first byte was there.
+    pub started: Instant,
+    /// What became of it, for the log and the metrics.
+    pub outcome: Outcome,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// The client's address: the peer's, or what a trusted peer says.
+    pub ip: IpAddr,
+    /// Whether the peer is in `trust_forwarded`.
+    pub trusted: bool,
+}
+
+/// What happens to the connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It may carry another request.
+    KeepAlive,
+    /// It is closed, after the client had a chance to read the answer.
+    Close,
+    /// It is dropped at once: the client left, or must not take what it got for a whole answer.
+    Abort,
+}
+
+/// Why a call did not lead to an answer of the service.
+#[derive(Debug)]
+pub enum Failed {
+    /// The gateway answers instead.
+    Refused(Box<Refusal>),
+    /// The client is gone.
+    Gone,
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+/// What the stages before the call decided.
+enum Decision {
+    Call(usize),
+    Answer(Arc<StaticAnswer>),
+}
+
+/// Leads one exchange from its parsed head to its record.
+pub async fn run(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> After {
+    identify_caller(worker, client, exchange);
+    let after = match proceed(worker, client, exchange).await {
+        Ok(after) => after,
+        Err(Failed::Refused(refusal)) => client.refuse(worker, exchange, &refusal).await,
+        Err(Failed::Gone) => {
+            exchange.outcome.broken("client_gone");
+            After::Abort
+        }
+    };
+    clock::refresh();
+    outcome::record(worker, exchange);
+    after
+}
+
+async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> Result<After, Failed> {
+    if client.listener().redirect_https {
+        let answer = redirect_to_https(exchange)?;
+        answer.write_fields(&mut exchange.response.fields);
+        return Ok(client.answer(worker, exchange, &answer).await);
+    }
+    let live = Rc::clone(&exchange.live);
+    match decide(&live, exchange).map_err(Failed::Refused)? {
+        Decision::Answer(answer) => {
+            answer.write_fields(&mut exchange.response.fields);
+            shape_response(&live, exchange);
+            Ok(client.answer(worker, exchange, &answer).await)
+        }
+        Decision::Call(service) => {
+            let service = live.service(worker, service);
+            shape_request(client, exchange);
+            let called = call::call(worker, client, exchange, &service).await?;
+            shape_response(&live, exchange);
+            Ok(relay::relay(worker, client, exchange, called).await)
+        }
+    }
+}
+
+/// The id, and who is asking. Only a trusted peer may say either.
+fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
+    let networks = &client.listener().trusted;
+    let peer = client.peer();
+    let trusted = !networks.is_empty() && forwarded::is_in(peer.ip(), networks);
+    let ip = if trusted {
+        forwarded::client_ip(peer.ip(), networks, &exchange.request.fields)
+    } else {
+        peer.ip().to_canonical()
+    };
+    exchange.caller = Caller { peer, ip, trusted };
+    exchange.id.clear();
+    match exchange.request.fields.get(Known::XRequestId) {
+        Some(id) if trusted && crate::record::is_acceptable(id) => {
+            exchange.id.push_str(std::str::from_utf8(id).unwrap_or_default());
+        }
+        _ => worker.write_request_id(&mut exchange.id),
+    }
+}
+
+/// Stages `route` to `cache`: which route, and whether its policies let the request through.
+fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>> {
+    let view = RequestView {
+        head: &exchange.request,
+        method: &exchange.request.method,
+        client: exchange.caller.ip,
+        devices: &live.snapshot.devices,
+    };
+    let index = match live.snapshot.router.find(&view, &mut exchange.params) {
+        Found::Route(index) => index,
+        Found::NoRoute => return Err(Box::new(no_route(&exchange.request))),
+        Found::MethodNotAllowed(allow) => return Err(Box::new(method_not_allowed(&exchange.request, &allow.to_string()))),
+        Found::Options(allow) => return Ok(Decision::Answer(Arc::new(options_answer(&allow.to_string())))),
+    };
+    exchange.route = Some(index);
+    let route = &live.snapshot.routes[index];
+    for policy in &route.policies {
+        match policy.on_request(exchange) {
+            Step::Continue => {}
+            Step::Refuse(refusal) => return Err(refusal),
+        }
+    }
+    match &route.target {
+        Target::Service(service) => {
+            rewrite(route, exchange)?;
+            Ok(Decision::Call(*service))
+        }
+        Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
+    }
+}
+
+fn rewrite(route: &Route, exchange: &mut Exchange) -> Result<(), Box<Refusal>> {
+    let Some(rewrite) = &route.rewrite else { return Ok(()) };
+    exchange.is_rewritten = true;
+    rewrite.apply(&exchange.request.path, &exchange.params, &mut exchange.rewritten).map_err(|fault| {
+        Box::new(Refusal::new(StatusCode::BAD_REQUEST, "path_ambiguous", Stage::Shape, fault.to_string()))
+    })
+}
+
+/// Stage `shape`, on the way to the service: what it is told about the client and the request.
+fn shape_request(client: &Client, exchange: &mut Exchange) {
+    let request = &mut exchange.request;
+    forwarded::set(
+        &mut request.fields,
+        client.peer_text(),
+        exchange.caller.trusted,
+        "http",
+        &request.authority,
+    );
+    request.fields.set(Known::XRequestId, exchange.id.as_bytes());
+}
+
+/// Stage `shape`, on the way back.
+fn shape_response(live: &Live, exchange: &mut Exchange) {
+    if let Some(index) = exchange.route {
+        for policy in &live.snapshot.routes[index].policies {
+            policy.on_response(exchange);
+        }
+    }
+}
+
+fn redirect_to_https(exchange: &Exchange) -> Result<StaticAnswer, Failed> {
+    let request = &exchange.request;
+    if request.authority.is_empty() || request.method == Method::CONNECT {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "host_missing",
+            Stage::Route,
+            "this listener redirects to https, and the request names no host to redirect to",
+        )
+        .into());
+    }
+    let mut location = format!("https://{}{}", request.host(), request.path);
+    if let Some(query) = request.query() {
+        location.push('?');
+        location.push_str(query);
+    }
+    Ok(StaticAnswer::empty(StatusCode::PERMANENT_REDIRECT).with_field(Known::Location, &location))
+}
+
+fn no_route(request: &RequestHead) -> Refusal {
+    let detail = if request.authority.is_empty() {
+        format!("no route matches {} {}", request.method, request.path)
+    } else {
+        format!("no route matches {} {} on host {}", request.method, request.path, request.host())
+    };
+    Refusal::new(StatusCode::NOT_FOUND, "no_route", Stage::Route, detail)
+}
+
+fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal {
+    let detail = format!("{} is not allowed here; allowed: {allow}", request.method);
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Stage::Route, detail)
+        .with_field(Known::Allow, allow.to_owned())
+}
+
+fn options_answer(allow: &str) -> StaticAnswer {
+    StaticAnswer::empty(StatusCode::NO_CONTENT).with_field(Known::Allow, allow)
+}
+
+impl Exchange {
+    /// An exchange that begins now.
+    pub fn new(live: Rc<Live>, peer: SocketAddr) -> Self {
+        Self {
+            request: RequestHead::default(),
+            response: ResponseHead::default(),
+            params: Params::new(),
+            caller: Caller { peer, ip: peer.ip(), trusted: false },
+            id: String::new(),
+            live,
+            route: None,
+            is_rewritten: false,
+            rewritten: String::new(),
+            max_body: u64::MAX,
+            started: clock::now(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// Begins anew in the memory of one that has ended.
+    pub fn begin(&mut self, live: Rc<Live>, peer: SocketAddr) {
+        self.live = live;
+        self.caller = Caller { peer, ip: peer.ip(), trusted: false };
+        self.route = None;
+        self.is_rewritten = false;
+        self.max_body = u64::MAX;
+        self.started = clock::now();
+    }
+
+    /// Lets go of what outlives no exchange.
+    pub fn end(&mut self) {
+        self.outcome.clear();
+        self.request.clear();
+        self.response.clear();
+    }
+
+    /// The refusal of a body longer than the route allows.
+    pub fn body_too_large(&self) -> Refusal {
+        let detail = format!("the body is longer than the {} bytes allowed here", self.max_body);
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Stage::Admit, detail)
+    }
+
+    /// The value of an expression over this exchange as a text; nothing when it fails.
+    pub fn evaluate_text(&self, expression: &Expression) -> Option<String> {
+        expression.evaluate_text(&self.context()).ok()
+    }
+}

@@ -1,1 +1,177 @@
-//! Answers that the gateway makes itself (RFC 9457).
+//! Answers that the gateway makes itself: `application/problem+json` (RFC 9457) with a stable code.
+//!
+//! A refusal says what happened, at which stage, and what to do about it; the same code stands in the access log and
+//! in the metrics.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use http1::Known;
+
+/// A stage of a request's life, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Sockets and connection limits.
+    Accept,
+    /// Syntax, sizes and slow clients.
+    Parse,
+    /// Which route.
+    Route,
+    /// Cheap checks on the head.
+    Admit,
+    /// Who calls.
+    Identify,
+    /// Whether they may.
+    Authorize,
+    /// How much of it.
+    Limit,
+    /// The body.
+    Validate,
+    /// Stored answers.
+    Cache,
+    /// Changes to the request and the answer.
+    Shape,
+    /// The service.
+    Call,
+    /// Logs, metrics and traces.
+    Record,
+}
+
+impl Stage {
+    /// The word for it, everywhere.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Parse => "parse",
+            Self::Route => "route",
+            Self::Admit => "admit",
+            Self::Identify => "identify",
+            Self::Authorize => "authorize",
+            Self::Limit => "limit",
+            Self::Validate => "validate",
+            Self::Cache => "cache",
+            Self::Shape => "shape",
+            Self::Call => "call",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// An answer made by the gateway instead of a service.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Its status.
+    pub status: StatusCode,
+    /// The stable code, e.g. `no_route`.
+    pub code: &'static str,
+    /// The stage that refused.
+    pub stage: Stage,
+    /// A sentence for the caller: what happened and what to do about it.
+    pub detail: Cow<'static, str>,
+    /// Fields of the answer beside those that every refusal has, e.g. `Allow`.
+    pub fields: Vec<(Known, Cow<'static, str>)>,
+    /// Which service failed, where one did.
+    pub upstream: Option<Box<UpstreamCause>>,
+}
+
+/// What is told of a service that could not answer.
+#[derive(Debug, Clone)]
+pub struct UpstreamCause {
+    /// The service's name.
+    pub service: String,
+    /// The endpoint's URL; empty when none was tried.
+    pub endpoint: String,
+    /// What went wrong.
+    pub cause: String,
+}
+
+impl Refusal {
+    /// A refusal without extra fields.
+    pub fn new(status: StatusCode, code: &'static str, stage: Stage, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, stage, detail: detail.into(), fields: Vec::new(), upstream: None }
+    }
+
+    /// Adds a field to the answer.
+    #[must_use]
+    pub fn with_field(mut self, name: Known, value: impl Into<Cow<'static, str>>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Appends the problem document.
+    pub fn write_body(&self, request_id: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"type\":\"urn:tollgate:problem:");
+        out.extend_from_slice(self.code.as_bytes());
+        out.extend_from_slice(b"\",\"title\":");
+        write_text(self.status.canonical_reason().unwrap_or("Refused"), out);
+        out.extend_from_slice(b",\"status\":");
+        out.extend_from_slice(self.status.as_str().as_bytes());
+        for (name, value) in [
+            ("code", self.code),
+            ("stage", self.stage.as_str()),
+            ("detail", self.detail.as_ref()),
+            ("request_id", request_id),
+        ] {
+            write_member(name, value, out);
+        }
+        if let Some(upstream) = &self.upstream {
+            write_member("service", &upstream.service, out);
+            if !upstream.endpoint.is_empty() {
+                write_member("endpoint", &upstream.endpoint, out);
+            }
+            write_member("cause", &upstream.cause, out);
+        }
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+fn write_member(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    write_text(value, out);
+}
+
+/// Appends a JSON string (RFC 8259, section 7).
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..=0x1f => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_a_problem_document_whatever_its_texts_hold() {
+        let mut refusal = Refusal::new(StatusCode::BAD_GATEWAY, "upstream_reset", Stage::Call, "a \"quote\"\n\\");
+        refusal.upstream = Some(Box::new(UpstreamCause {
+            service: "users".into(),
+            endpoint: "http://127.0.0.1:9001".into(),
+            cause: "connection reset\u{1}".into(),
+        }));
+        let mut body = Vec::new();
+        refusal.write_body("0190-id", &mut body);
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(document["status"], 502);
+        assert_eq!(document["code"], "upstream_reset");
+        assert_eq!(document["stage"], "call");
+        assert_eq!(document["detail"], "a \"quote\"\n\\");
+        assert_eq!(document["request_id"], "0190-id");
+        assert_eq!(document["endpoint"], "http://127.0.0.1:9001");
+        assert_eq!(document["cause"], "connection reset\u{1}");
+    }
+}

@@ -1,1 +1,371 @@
-//! A core's thread.
+//! A core's thread: its runtime, its listeners, its connections to services, its shard of the metrics.
+//!
+//! Everything here belongs to one thread. The outside speaks to it through one channel of commands.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use http1::Known;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::accept::Buffers;
+use crate::accept::h1;
+use crate::accept::listener::{Admission, Listener};
+use crate::clock;
+use crate::exchange::Exchange;
+use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
+use crate::snapshot::{Live, Snapshot};
+use crate::upstream::Registry;
+
+/// Spare exchanges that a worker keeps.
+const EXCHANGES_KEPT: usize = 256;
+/// How often idle connections to services are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How long a line of the access log may wait for others.
+const LOG_EVERY: Duration = Duration::from_millis(100);
+/// After `accept` failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the outside asks of a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve by this snapshot from now on, on these sockets; those of unchanged listeners are kept.
+    Apply {
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+        /// New sockets by the listener's place in the snapshot.
+        sockets: Vec<(usize, std::net::TcpListener)>,
+        /// Where log lines go from now on, when that has changed.
+        log: Option<LogWriter>,
+        /// Told when done.
+        done: oneshot::Sender<()>,
+    },
+    /// Stop accepting, close idle connections, tell the others to close; told when none is left.
+    Drain {
+        /// Told when no connection is open any more.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What a worker is made with.
+#[derive(Debug)]
+pub struct Setup {
+    /// Its number.
+    pub id: usize,
+    /// Its part of the metrics.
+    pub shard: WorkerShard,
+    /// Where its log lines go.
+    pub log: LogWriter,
+    /// What it serves.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// One worker's state.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its number.
+    pub id: usize,
+    /// Spare buffers.
+    pub buffers: Buffers,
+    /// Its part of the metrics.
+    pub shard: WorkerShard,
+    /// What it knows of endpoints.
+    pub upstreams: Registry,
+    log: RefCell<LogWriter>,
+    ids: RefCell<IdGenerator>,
+    live: RefCell<Rc<Live>>,
+    exchanges: RefCell<Vec<Box<Exchange>>>,
+    listeners: RefCell<HashMap<(SocketAddr, usize), OpenListener>>,
+    connections: RefCell<slab::Slab<Option<Waker>>>,
+    draining: Cell<bool>,
+    drained: RefCell<Option<oneshot::Sender<()>>>,
+}
+
+#[derive(Debug)]
+struct OpenListener {
+    listener: Rc<Listener>,
+    task: JoinHandle<()>,
+}
+
+/// Runs a worker on this thread until its commands end.
+pub fn run(setup: Setup, commands: mpsc::UnboundedReceiver<Command>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(|| {
+            clock::refresh();
+        })
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(Worker::new(setup).obey(commands));
+    Ok(())
+}
+
+impl Worker {
+    fn new(setup: Setup) -> Rc<Self> {
+        let live = Rc::new(Live::new(setup.snapshot));
+        Rc::new(Self {
+            id: setup.id,
+            buffers: Buffers::default(),
+            shard: setup.shard,
+            upstreams: Registry::default(),
+            log: RefCell::new(setup.log),
+            ids: RefCell::new(IdGenerator::new()),
+            live: RefCell::new(live),
+            exchanges: RefCell::default(),
+            listeners: RefCell::default(),
+            connections: RefCell::default(),
+            draining: Cell::new(false),
+            drained: RefCell::default(),
+        })
+    }
+
+    async fn obey(self: Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        tokio::task::spawn_local(Rc::clone(&self).keep_house());
+        tokio::task::spawn_local(Rc::clone(&self).flush_logs());
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Apply { snapshot, sockets, log, done } => {
+                    self.apply(snapshot, sockets, log);
+                    // Nobody waits any more when the process is going down.
+                    let _ = done.send(());
+                }
+                Command::Drain { done } => self.drain(done),
+            }
+        }
+        self.log.borrow_mut().flush();
+    }
+
+    fn apply(
+        self: &Rc<Self>,
+        snapshot: Arc<Snapshot>,
+        sockets: Vec<(usize, std::net::TcpListener)>,
+        log: Option<LogWriter>,
+    ) {
+        if let Some(log) = log {
+            self.log.borrow_mut().flush();
+            *self.log.borrow_mut() = log;
+        }
+        *self.live.borrow_mut() = Rc::new(Live::new(Arc::clone(&snapshot)));
+        let mut open = self.listeners.borrow_mut();
+        open.retain(|(address, nth), open| {
+            let spec = snapshot.listeners.iter().find(|spec| spec.is(*address, *nth));
+            match spec {
+                Some(spec) => open.listener.set(Arc::clone(spec)),
+                None => open.task.abort(),
+            }
+            spec.is_some()
+        });
+        for (index, socket) in sockets {
+            let spec = &snapshot.listeners[index];
+            let listener = Listener::new(Arc::clone(spec));
+            match TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    let accepting = Rc::clone(self).accept(socket, Rc::clone(&listener));
+                    let task = tokio::task::spawn_local(accepting);
+                    open.insert((spec.address, spec.nth), OpenListener { listener, task });
+                }
+                Err(error) => eprintln!("tollgate: cannot listen on {}: {error}", spec.address),
+            }
+        }
+        self.upstreams.retain_used();
+    }
+
+    async fn accept(self: Rc<Self>, socket: TcpListener, listener: Rc<Listener>) {
+        loop {
+            match socket.accept().await {
+                Ok((socket, peer)) => self.admit(socket, peer, &listener),
+                Err(error) => {
+                    self.shard.accept_failed(&error);
+                    // Too many open files does not get better at once, and spinning would starve who could close some.
+                    #[allow(clippy::disallowed_methods)]
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Rc<Self>, socket: tokio::net::TcpStream, peer: SocketAddr, listener: &Rc<Listener>) {
+        let Some(admission) = Admission::of(&listener.settings()) else {
+            self.shard.connection_refused("limit");
+            return;
+        };
+        tokio::task::spawn_local(h1::serve(Rc::clone(self), Rc::clone(listener), admission, socket, peer));
+    }
+
+    /// Counts a connection in.
+    pub fn open_connection(self: &Rc<Self>, admission: Admission) -> OpenConnection {
+        self.shard.connection_opened();
+        let key = self.connections.borrow_mut().insert(None);
+        OpenConnection { worker: Rc::clone(self), key, _admission: admission }
+    }
+
+    /// Whether the worker is going down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    fn drain(&self, done: oneshot::Sender<()>) {
+        self.draining.set(true);
+        for (_, listener) in self.listeners.borrow_mut().drain() {
+            listener.task.abort();
+        }
+        for (_, waker) in &mut *self.connections.borrow_mut() {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+        if self.connections.borrow().is_empty() {
+            let _ = done.send(());
+        } else {
+            *self.drained.borrow_mut() = Some(done);
+        }
+    }
+
+    /// An exchange that begins now, made of spare memory.
+    pub fn begin_exchange(&self, peer: SocketAddr) -> Box<Exchange> {
+        let live = Rc::clone(&self.live.borrow());
+        match self.exchanges.borrow_mut().pop() {
+            Some(mut exchange) => {
+                exchange.begin(live, peer);
+                exchange
+            }
+            None => Box::new(Exchange::new(live, peer)),
+        }
+    }
+
+    /// Keeps the exchange's memory for the next one.
+    pub fn end_exchange(&self, mut exchange: Box<Exchange>) {
+        let mut exchanges = self.exchanges.borrow_mut();
+        if exchanges.len() < EXCHANGES_KEPT {
+            exchange.end();
+            exchanges.push(exchange);
+        }
+    }
+
+    /// Writes a new request id.
+    pub fn write_request_id(&self, out: &mut String) {
+        out.clear();
+        out.push_str(self.ids.borrow_mut().next(clock::unix_ms()).as_str());
+    }
+
+    /// The writer of the access log.
+    pub fn log(&self) -> std::cell::RefMut<'_, LogWriter> {
+        self.log.borrow_mut()
+    }
+
+    /// Writes an exchange's log line and counts it.
+    pub fn record(&self, exchange: &Exchange, status: u16, total: Duration) {
+        let outcome = &exchange.outcome;
+        let live = &exchange.live;
+        let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(exchange.started));
+        let first_byte = since(outcome.first_byte_at);
+        let sent = since(outcome.sent_at);
+        let waited = match (sent, first_byte) {
+            (Some(sent), Some(first_byte)) => first_byte.saturating_sub(sent),
+            _ => Duration::ZERO,
+        };
+        live.route_metrics(self, exchange.route).record(
+            status,
+            total,
+            total.saturating_sub(waited),
+            outcome.bytes_in,
+            outcome.bytes_out,
+        );
+        if let (Some(endpoint), Some(_)) = (&outcome.endpoint, first_byte) {
+            endpoint.metrics.record(status, waited);
+        }
+        let route = exchange.route.map(|index| &live.snapshot.routes[index]);
+        let route_name = route.map_or("", |route| &route.name);
+        if let Some(code) = outcome.code {
+            self.shard.refusal(route_name, code);
+        }
+        let request = &exchange.request;
+        self.log.borrow_mut().write(&Line {
+            unix_ms: clock::unix_ms(),
+            id: &exchange.id,
+            client_ip: exchange.caller.ip,
+            method: request.method.as_str(),
+            host: &request.authority,
+            path: &request.path,
+            query: request.query(),
+            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            status,
+            route: route_name,
+            api: route.map_or("", |route| &route.api),
+            service: outcome.service.as_ref().map_or("", |service| &service.spec.name),
+            endpoint: outcome.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
+            code: outcome.code.unwrap_or_default(),
+            stage: outcome.stage.unwrap_or_default(),
+            cause: &outcome.cause,
+            bytes_in: outcome.bytes_in,
+            bytes_out: outcome.bytes_out,
+            duration_us: total.as_micros() as u64,
+            connect_us: since(outcome.connected_at).map(|at| at.as_micros() as u64),
+            first_byte_us: first_byte.map(|at| at.as_micros() as u64),
+            upstream_us: first_byte.map(|_| waited.as_micros() as u64),
+            attempts: outcome.attempts,
+            user_agent: request.fields.get(Known::UserAgent).unwrap_or_default(),
+            referer: request.fields.get(Known::Referer).unwrap_or_default(),
+        });
+    }
+
+    /// Closes what idled too long, once a second.
+    async fn keep_house(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tick.tick().await;
+            self.upstreams.sweep(clock::now());
+        }
+    }
+
+    /// Hands over log lines that waited long enough for others.
+    async fn flush_logs(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(LOG_EVERY);
+        loop {
+            tick.tick().await;
+            self.log.borrow_mut().flush();
+        }
+    }
+}
+
+/// An open connection, as long as it is held.
+#[derive(Debug)]
+pub struct OpenConnection {
+    worker: Rc<Worker>,
+    key: usize,
+    _admission: Admission,
+}
+
+impl OpenConnection {
+    /// Has the connection's task woken when the worker begins to drain.
+    pub fn wake_on_drain(&self, waker: &Waker) {
+        let mut connections = self.worker.connections.borrow_mut();
+        let slot = &mut connections[self.key];
+        if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.worker.shard.connection_closed();
+        if std::thread::panicking() {
+            // The runtime catches it at the task's edge: this connection ends, the others do not notice.
+            self.worker.shard.panicked();
+        }
+        let mut connections = self.worker.connections.borrow_mut();
+        connections.remove(self.key);
+        if connections.is_empty()
+            && let Some(done) = self.worker.drained.borrow_mut().take()
+        {
+            let _ = done.send(());
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! A head is copied once into `text`; names and values are spans of it. Against a hash map of shared slices
 //! this saves an allocation or a reference count for every field, and names keep the case they came in.
 
+use std::ops::Range;
+
 use crate::Known;
 
 /// Fields in the order they came. Clearing keeps the memory.
@@ -60,7 +62,7 @@ impl Fields {
 
     /// Every field, in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
-        self.entries.iter().map(|entry| self.field(*entry))
+        self.entries.iter().map(|entry| entry.read(&self.text))
     }
 
     /// The first value of a known name.
@@ -70,7 +72,7 @@ impl Fields {
 
     /// Every value of a known name, in order.
     pub fn get_all(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.entries.iter().filter(move |e| e.known == Some(known)).map(|e| self.slice(e.value))
+        self.entries.iter().filter(move |e| e.known == Some(known)).map(|e| e.value.read(&self.text))
     }
 
     /// The first value of a name in any case.
@@ -78,17 +80,23 @@ impl Fields {
         self.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
+    /// Every value of a name in any case, in order.
+    pub fn get_all_named(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
     /// Appends a field. Bytes of the value that cannot stand in a field (CR, LF, NUL) become spaces
     /// (RFC 9110, section 5.5), so no caller can split a message.
     pub fn append(&mut self, known: Known, value: &[u8]) {
-        let _ = (known, value);
-        todo!("helper: implement, and the rest of this file's calls")
+        self.push(Some(known), known.as_str().as_bytes(), value);
     }
 
-    /// Appends a field under any name, which must be a token.
+    /// Appends a field under any name, which must be a token: under any other nothing is appended.
+    /// The value is treated as by [`Fields::append`].
     pub fn append_named(&mut self, name: &[u8], value: &[u8]) {
-        let _ = (name, value);
-        todo!()
+        if is_token(name) {
+            self.push(Known::of(name), name, value);
+        }
     }
 
     /// Replaces every value of the name by this one.
@@ -110,27 +118,211 @@ impl Fields {
 
     /// Removes every field of the name, in any case.
     pub fn remove_named(&mut self, name: &[u8]) {
-        let _ = name;
-        todo!()
+        self.retain(|field| !field.name.eq_ignore_ascii_case(name));
     }
 
-    fn field(&self, entry: Entry) -> Field<'_> {
-        Field { known: entry.known, name: self.slice(entry.name), value: self.slice(entry.value) }
+    /// Keeps the fields for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let text = &self.text;
+        self.entries.retain(|entry| keep(entry.read(text)));
     }
 
-    fn slice(&self, span: Span) -> &[u8] {
-        &self.text[span.start as usize..(span.start + span.length) as usize]
+    /// The bytes that all fields take on the wire, at most: what an encoder may reserve.
+    pub(crate) fn wire_size(&self) -> usize {
+        self.text.len() + 4 * self.entries.len()
+    }
+
+    /// Empties it and takes a copy of a head's text, for [`Fields::push_loaded`].
+    pub(crate) fn load(&mut self, head: &[u8]) {
+        self.clear();
+        self.text.extend_from_slice(head);
+    }
+
+    /// Appends a field whose name and value stand in the loaded text and are known to be well-formed.
+    pub(crate) fn push_loaded(&mut self, known: Option<Known>, name: Range<usize>, value: Range<usize>) {
+        let entry = Entry { known, name: Span::of(name), value: Span::of(value) };
+        self.entries.push(entry);
+    }
+
+    fn push(&mut self, known: Option<Known>, name: &[u8], value: &[u8]) {
+        let start = self.text.len();
+        // Spans count in 32 bits; nobody appends 4 GiB, and if somebody does, it is left out.
+        if u32::try_from(start + name.len() + value.len()).is_err() {
+            return;
+        }
+        let value = trim(value);
+        self.text.extend_from_slice(name);
+        let middle = self.text.len();
+        self.text.extend_from_slice(value);
+        if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
+            for byte in &mut self.text[middle..] {
+                if matches!(*byte, b'\r' | b'\n' | 0) {
+                    *byte = b' ';
+                }
+            }
+        }
+        let end = self.text.len();
+        self.push_loaded(known, start..middle, middle..end);
+    }
+}
+
+impl Entry {
+    fn read(self, text: &[u8]) -> Field<'_> {
+        Field { known: self.known, name: self.name.read(text), value: self.value.read(text) }
+    }
+}
+
+impl Span {
+    fn of(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, length: (range.end - range.start) as u32 }
+    }
+
+    fn read(self, text: &[u8]) -> &[u8] {
+        &text[self.start as usize..][..self.length as usize]
     }
 }
 
 /// Whether the bytes are a token (RFC 9110, section 5.6.2): a method or field name.
 pub fn is_token(bytes: &[u8]) -> bool {
-    let _ = bytes;
-    todo!()
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Whether the byte may stand in a token.
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    TOKEN[byte as usize]
 }
 
 /// Whether the bytes may stand as a field's value: no control characters but tab.
 pub fn is_field_value(bytes: &[u8]) -> bool {
-    let _ = bytes;
-    todo!()
+    bytes.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..))
+}
+
+/// The bytes without spaces and tabs around them (RFC 9110, section 5.6.3).
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    let Some(start) = bytes.iter().position(|byte| !is_space(*byte)) else {
+        return &[];
+    };
+    let end = bytes.iter().rposition(|byte| !is_space(*byte)).map_or(start, |last| last + 1);
+    &bytes[start..end]
+}
+
+/// Whether the byte is a space or a tab.
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// The elements of a comma-separated list, empty ones left out (RFC 9110, section 5.6.1).
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
+}
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(
+            byte as u8,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
+        );
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(fields: &Fields) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        fields.iter().map(|field| (text(field.name), text(field.value))).collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn fields_keep_their_order_and_the_case_of_their_names() {
+        let mut fields = Fields::new();
+        fields.append_named(b"x-One", b"1");
+        fields.append(Known::Accept, b"*/*");
+        fields.append_named(b"X-ONE", b"2");
+        assert_eq!(text(&fields), [pair("x-One", "1"), pair("Accept", "*/*"), pair("X-ONE", "2")]);
+        assert_eq!(fields.get_named(b"X-one"), Some(&b"1"[..]));
+        assert_eq!(fields.get_all_named(b"x-one").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(fields.get(Known::Accept), Some(&b"*/*"[..]));
+    }
+
+    #[test]
+    fn a_known_name_is_known_however_it_was_appended() {
+        let mut fields = Fields::new();
+        fields.append_named(b"vIA", b"1.1 a");
+        fields.append(Known::Via, b"1.1 b");
+        assert_eq!(fields.get_all(Known::Via).collect::<Vec<_>>(), [b"1.1 a", b"1.1 b"]);
+        fields.set_named(b"VIA", b"1.1 c");
+        assert_eq!(text(&fields), [pair("VIA", "1.1 c")]);
+        fields.set(Known::Via, b"1.1 d");
+        assert_eq!(text(&fields), [pair("Via", "1.1 d")]);
+        fields.remove(Known::Via);
+        assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn a_value_cannot_end_its_line() {
+        let mut fields = Fields::new();
+        fields.append_named(b"x", b"a\r\nSet-Cookie: b\0c");
+        fields.append_named(b"y", b"\r\n");
+        assert_eq!(text(&fields), [pair("x", "a  Set-Cookie: b c"), pair("y", "  ")]);
+    }
+
+    #[test]
+    fn a_name_that_is_not_a_token_is_left_out() {
+        let mut fields = Fields::new();
+        for name in [&b""[..], b"a b", b"a:", b"a\r\nb", b"\xc3\xa9", b"(x)"] {
+            fields.append_named(name, b"value");
+        }
+        assert!(fields.is_empty());
+    }
+
+    #[test]
+    fn retain_sees_every_field_once() {
+        let mut fields = Fields::new();
+        for name in [&b"a"[..], b"b", b"c"] {
+            fields.append_named(name, b"");
+        }
+        let mut seen = 0;
+        fields.retain(|field| {
+            seen += 1;
+            field.name != b"b"
+        });
+        assert_eq!((seen, text(&fields)), (3, vec![pair("a", ""), pair("c", "")]));
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_not_kept() {
+        let mut fields = Fields::new();
+        fields.append_named(b"a", b" \t b c\t ");
+        fields.append_named(b"d", b" \t ");
+        assert_eq!(text(&fields), [pair("a", "b c"), pair("d", "")]);
+    }
+
+    #[test]
+    fn tokens_and_values_are_told_by_their_bytes() {
+        for byte in 0..=255u8 {
+            let token = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token(&[byte]), token, "token {byte:#x}");
+            let value = byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
+            assert_eq!(is_field_value(&[byte]), value, "value {byte:#x}");
+        }
+        assert!(!is_token(b""));
+        assert!(is_field_value(b""));
+    }
+
+    #[test]
+    fn a_list_is_split_at_commas_without_its_empty_elements() {
+        assert_eq!(list(b" a,, b ,\t,c").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+        assert_eq!(list(b" , ").count(), 0);
+    }
 }

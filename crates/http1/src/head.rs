@@ -4,6 +4,9 @@ use http::{Method, StatusCode, Version};
 
 use crate::Fields;
 
+/// The most fields that any head may have, whatever [`Limits::headers`] says: they are parsed in room of this size on the stack.
+pub const MOST_FIELDS: usize = 256;
+
 /// What a head may hold before it is refused.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -11,8 +14,15 @@ pub struct Limits {
     pub line: usize,
     /// Bytes of the whole head, the empty line included.
     pub head: usize,
-    /// Number of fields.
+    /// Number of fields; what is over [`MOST_FIELDS`] counts as that.
     pub headers: usize,
+}
+
+impl Limits {
+    /// The fields that a head may really have.
+    pub(crate) fn fields(&self) -> usize {
+        self.headers.min(MOST_FIELDS)
+    }
 }
 
 impl Default for Limits {

@@ -4,23 +4,26 @@
 //! gateway that guesses differently from the service behind it is how requests are smuggled. The message types
 //! (`RequestHead`, `ResponseHead`, `Fields`) know nothing of the transport, so HTTP/2 fills the same ones.
 
+mod authority;
 mod body;
+mod control;
 mod encode;
 mod fault;
 mod fields;
 mod head;
 mod known;
+mod lines;
 mod request;
 mod response;
 mod target;
 
-pub use body::{BodyDecoder, Piece};
+pub use body::{BodyDecoder, LARGEST_EXTENSIONS, LARGEST_TRAILERS, MOST_TRAILERS, Piece};
 pub use encode::{
     Outgoing, encode_chunk_head, encode_interim, encode_last_chunk, encode_request, encode_response,
 };
-pub use fault::{BodyFault, RequestFault, ResponseFault, TargetFault};
+pub use fault::{BodyFault, FramingFault, RequestFault, ResponseFault, SyntaxFault, TargetFault};
 pub use fields::{Field, Fields, is_field_value, is_token};
-pub use head::{Framing, Limits, RequestHead, ResponseHead, TargetForm};
+pub use head::{Framing, Limits, MOST_FIELDS, RequestHead, ResponseHead, TargetForm};
 pub use known::Known;
 pub use request::parse_request;
 pub use response::parse_response;

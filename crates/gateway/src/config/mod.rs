@@ -1,1 +1,91 @@
-//! The configuration language.
+//! The configuration language: text to positioned tree to typed model to checks, with every fault at its place.
+//!
+//! `load` reads a file; `Config::routes` gives what a snapshot is built from. Nothing here knows how a request is served.
+
+mod check;
+mod effective;
+mod fault;
+mod interpolate;
+mod model;
+mod node;
+mod path;
+mod read;
+mod schema;
+mod source;
+pub mod values;
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use effective::{Action, EffectiveRoute, EffectiveVersion};
+pub use fault::{Fault, Faults, Severity};
+pub use interpolate::Surroundings;
+pub use model::*;
+pub use schema::schema;
+pub use source::{Located, Source, Span};
+
+/// Reads and checks a configuration file; relative paths in it are relative to it.
+///
+/// Gives the configuration with its warnings, or all its faults, of which at least one is an error.
+pub fn load(path: &Path) -> Result<(Config, Faults), Faults> {
+    let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    load_from(path, Surroundings::of_process(directory))
+}
+
+/// As `load`, in these surroundings instead of the process's.
+pub fn load_from(path: &Path, surroundings: Surroundings) -> Result<(Config, Faults), Faults> {
+    let name = path.display().to_string();
+    match read_file(path) {
+        Ok(text) => load_source(Source::new(name, text), surroundings),
+        Err(cause) => {
+            let mut faults = Faults::new(Arc::new(Source::new(name, "")));
+            faults.push(Fault::error(
+                "unreadable_file",
+                Span::default(),
+                format!("cannot read the file: {cause}"),
+            ));
+            Err(faults)
+        }
+    }
+}
+
+/// Reads and checks a configuration that is not in a file; relative paths in it are relative to the working directory.
+pub fn load_text(text: &str) -> Result<(Config, Faults), Faults> {
+    load_source(Source::new("<text>", text), Surroundings::of_process(""))
+}
+
+/// Reads and checks a configuration of this name and text, in these surroundings.
+pub fn load_source(source: Source, surroundings: Surroundings) -> Result<(Config, Faults), Faults> {
+    let source = Arc::new(source);
+    let mut reader = read::Reader::new(Arc::clone(&source), surroundings);
+    let Some(tree) = reader.tree() else {
+        return Err(reader.finish().0);
+    };
+    let (mut config, declared) = model::read(&tree, source, &mut reader);
+    let (mut faults, surroundings) = reader.finish();
+    config.files = surroundings.into_files();
+    check::check(&config, &declared, &mut faults);
+    if faults.has_errors() { Err(faults) } else { Ok((config, faults)) }
+}
+
+impl Config {
+    /// The configuration of `tollgate run --to URL`: everything goes to this one endpoint, from loopback only.
+    pub fn for_target(url: &str) -> Result<Self, Faults> {
+        // Written out as a file would be, so that it takes the same way and shows the same faults.
+        let quoted = serde_json::Value::from(url).to_string().replace("${", "$${");
+        let text = format!(
+            "services: {{ target: {quoted} }}\nroutes: [ {{ match: \"/{{rest...}}\", to: target, access: public }} ]\n"
+        );
+        load_source(Source::new("--to", text), Surroundings::of_process("")).map(|(config, _)| config)
+    }
+}
+
+/// The text of a file; its size is bounded, and what is not UTF-8 is refused.
+fn read_file(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(node::MAX_TEXT as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes)
+        .map_err(|error| format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+}

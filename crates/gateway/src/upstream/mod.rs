@@ -1,3 +1,198 @@
-//! Stage `call`: services, their endpoints and connections.
+//! Stage `call`: services, their endpoints, and the connections to them.
+//!
+//! What a service is comes from the snapshot ([`ServiceSpec`]); what a worker knows of it ([`Service`], [`Endpoint`])
+//! outlives snapshots as long as its endpoints stay.
 
 pub mod balance;
+pub mod call;
+mod connect;
+mod pool;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use connect::ConnectError;
+pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
+
+use crate::config::values::Host;
+use crate::expression::Expression;
+use crate::record::{EndpointMetrics, WorkerShard};
+use balance::{Balancer, InFlight, Load};
+
+/// A service as the configuration describes it.
+#[derive(Debug)]
+pub struct ServiceSpec {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its endpoints, in the configuration's order.
+    pub endpoints: Vec<EndpointSpec>,
+    /// How one is chosen.
+    pub balance: balance::Policy,
+    /// What the choice depends on, beside the policy.
+    pub affinity: Affinity,
+    /// Connections for each endpoint, on each worker.
+    pub pool: PoolLimits,
+}
+
+/// Which part of a request decides the endpoint, for the policies that look at one.
+#[derive(Debug)]
+pub enum Affinity {
+    /// None.
+    None,
+    /// The client's address.
+    ClientIp,
+    /// The value of an expression.
+    Key(Expression),
+    /// A cookie of this name.
+    Cookie(Arc<str>),
+}
+
+/// Where one endpoint of a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// The URL as configured: its stable name.
+    pub url: Arc<str>,
+    /// Host name or address.
+    pub host: Host,
+    /// Port.
+    pub port: u16,
+    /// `host:port` as `Host` says it when the client named none.
+    pub authority: String,
+    /// What the URL's path puts before every request's path; empty or beginning with `/`, never ending with it.
+    pub base: String,
+    /// Its share of the requests.
+    pub weight: u32,
+}
+
+/// How long a call may take, part by part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the start of a connection to its being usable.
+    pub connect: Duration,
+    /// From the request being sent to the first byte of the answer.
+    pub first_byte: Duration,
+    /// Between two movements of a body.
+    pub idle: Duration,
+    /// From the request's arrival to the end of the answer.
+    pub total: Duration,
+}
+
+/// A service on one worker.
+#[derive(Debug)]
+pub struct Service {
+    /// What the configuration says of it.
+    pub spec: Arc<ServiceSpec>,
+    /// Its endpoints, in the order of `spec.endpoints`.
+    pub endpoints: Vec<Rc<Endpoint>>,
+    balancer: Balancer,
+}
+
+/// An endpoint on one worker.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where it is.
+    pub spec: EndpointSpec,
+    /// Connections to it.
+    pub pool: Rc<Pool>,
+    /// Its part of the metrics.
+    pub metrics: Arc<EndpointMetrics>,
+    load: Rc<Load>,
+    resolved: RefCell<Option<(Vec<SocketAddr>, Instant)>>,
+    next_address: Cell<usize>,
+}
+
+/// The endpoint that a call goes to.
+#[derive(Debug)]
+pub struct Picked {
+    /// The endpoint.
+    pub endpoint: Rc<Endpoint>,
+    /// Its place in the service's list.
+    pub index: usize,
+    /// Counts the call among those in flight until it is dropped.
+    pub in_flight: InFlight,
+    /// Whether the client is to be given a cookie that leads it here again.
+    pub set_sticky: bool,
+}
+
+impl Service {
+    /// Chooses an endpoint, none of those already `tried`.
+    pub fn pick(&self, hash: Option<u64>, sticky: Option<&[u8]>, tried: &[usize], now: Instant) -> Option<Picked> {
+        let ask = balance::Ask { hash, sticky, now };
+        let pick = self.balancer.pick(&ask, &mut |index| !tried.contains(&index))?;
+        let endpoint = Rc::clone(&self.endpoints[pick.index]);
+        let in_flight = endpoint.load.begin();
+        Some(Picked { endpoint, index: pick.index, in_flight, set_sticky: pick.set_sticky })
+    }
+
+    /// The value of the cookie that leads a client to this endpoint.
+    pub fn sticky_id(&self, index: usize) -> Option<&balance::StickyId> {
+        self.balancer.sticky_id(index)
+    }
+}
+
+/// All endpoints that a worker knows, by service and URL. A reload keeps those that stay, with their connections.
+#[derive(Debug, Default)]
+pub struct Registry {
+    endpoints: RefCell<HashMap<(Arc<str>, Arc<str>), Rc<Endpoint>>>,
+}
+
+impl Registry {
+    /// The worker's view of a service.
+    pub fn service(&self, spec: &Arc<ServiceSpec>, shard: &WorkerShard, worker: usize) -> Rc<Service> {
+        let endpoints: Vec<Rc<Endpoint>> =
+            spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, shard)).collect();
+        let weighed: Vec<balance::Endpoint<'_>> = endpoints
+            .iter()
+            .zip(&spec.endpoints)
+            .map(|(endpoint, spec)| balance::Endpoint {
+                key: &spec.url,
+                weight: spec.weight,
+                load: Rc::clone(&endpoint.load),
+            })
+            .collect();
+        let seed = balance::hash_bytes(spec.name.as_bytes());
+        let balancer = Balancer::new(spec.balance, &weighed, seed, worker)
+            .or_else(|_| Balancer::new(spec.balance, &[], seed, worker));
+        let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
+        Rc::new(Service { spec: Arc::clone(spec), endpoints, balancer })
+    }
+
+    /// Forgets endpoints that no service uses any more; those with a call in flight go when it ends.
+    pub fn retain_used(&self) {
+        self.endpoints.borrow_mut().retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
+    }
+
+    /// Closes connections that idled too long.
+    pub fn sweep(&self, now: Instant) {
+        for endpoint in self.endpoints.borrow().values() {
+            endpoint.pool.sweep(now);
+            endpoint.metrics.pool_idle.set(endpoint.pool.idle_count() as u64);
+        }
+    }
+
+    fn endpoint(
+        &self,
+        service: &ServiceSpec,
+        spec: &EndpointSpec,
+        shard: &WorkerShard,
+    ) -> Rc<Endpoint> {
+        let key = (Arc::clone(&service.name), Arc::clone(&spec.url));
+        let mut endpoints = self.endpoints.borrow_mut();
+        let endpoint = endpoints.entry(key).or_insert_with(|| {
+            Rc::new(Endpoint {
+                spec: spec.clone(),
+                pool: Rc::new(Pool::new(service.pool)),
+                metrics: shard.endpoint(&service.name, &spec.url),
+                load: Rc::default(),
+                resolved: RefCell::default(),
+                next_address: Cell::default(),
+            })
+        });
+        endpoint.pool.set_limits(service.pool);
+        Rc::clone(endpoint)
+    }
+}

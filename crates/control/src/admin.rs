@@ -1,0 +1,268 @@
+//! The admin listener: `/metrics`, `/healthz` and `/readyz`.
+//!
+//! Probes come without credentials, so the two health pages are open; everything else asks for the token where
+//! one is configured. It never stands on the request path, and it keeps answering while the gateway drains.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::{Readiness, Token};
+
+/// Connections served at once; more wait in the listen queue.
+const CONNECTIONS: usize = 256;
+
+/// How long a connection may take to send a head, or stay idle between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of one head, and the fields in it.
+const HEAD_LIMIT: usize = 16 * 1024;
+const FIELD_LIMIT: usize = 64;
+
+/// The pause after a failed accept (out of descriptors, mostly), so that it does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the admin listener shows.
+#[derive(Clone)]
+pub struct AdminState {
+    /// Renders the metrics in the Prometheus text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What `/readyz` says.
+    pub readiness: Arc<Readiness>,
+    /// Who may see more than health.
+    pub token: Arc<Token>,
+}
+
+/// Accepts and serves until dropped.
+pub(crate) async fn serve(listener: TcpListener, state: AdminState) {
+    let service = TowerToHyperService::new(router(state));
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    // The semaphore is never closed.
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let service = service.clone();
+        tokio::spawn(async move {
+            let _slot = slot;
+            // How one connection ended concerns nobody but its peer.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .max_buf_size(HEAD_LIMIT)
+                .max_headers(FIELD_LIMIT)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+fn router(state: AdminState) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .route_layer(from_fn_with_state(state.clone(), require_token));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .merge(guarded)
+        .fallback(no_such_page)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+}
+
+/// The process runs and answers; nothing more is promised.
+async fn healthz() -> Response {
+    page(StatusCode::OK, "application/json", json!({ "status": "ok" }).to_string())
+}
+
+/// 200 while new traffic should come, 503 before the first configuration and while draining.
+async fn readyz(State(state): State<AdminState>, headers: HeaderMap) -> Response {
+    let status = if state.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    page(status, "application/json", state.readiness.body(is_allowed(&state, &headers)).to_string())
+}
+
+async fn metrics(State(state): State<AdminState>) -> Response {
+    page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", (state.metrics)())
+}
+
+async fn require_token(State(state): State<AdminState>, request: Request, next: Next) -> Response {
+    if is_allowed(&state, request.headers()) {
+        return next.run(request).await;
+    }
+    let mut answer = problem(
+        StatusCode::UNAUTHORIZED,
+        "admin_token_required",
+        "This page needs the admin token: send `Authorization: Bearer TOKEN`, where TOKEN is `admin.token` \
+         of the configuration.",
+    );
+    answer
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tollgate admin\""));
+    answer
+}
+
+async fn no_such_page() -> Response {
+    let detail = "The admin listener has /metrics, /healthz and /readyz.";
+    problem(StatusCode::NOT_FOUND, "no_such_page", detail)
+}
+
+async fn wrong_method() -> Response {
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "The pages of the admin listener are read with GET.",
+    )
+}
+
+fn is_allowed(state: &AdminState, headers: &HeaderMap) -> bool {
+    state.token.accepts(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes))
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
+    let body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "code": code,
+        "detail": detail,
+    });
+    page(status, "application/problem+json", body.to_string())
+}
+
+fn page(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    (status, [(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::Control;
+
+    struct Scene {
+        address: SocketAddr,
+        readiness: Arc<Readiness>,
+        _control: Control,
+    }
+
+    fn admin(token: Option<&str>) -> Scene {
+        let control = Control::start().unwrap();
+        let readiness = Arc::new(Readiness::new());
+        let state = AdminState {
+            metrics: Arc::new(|| "tollgate_up 1\n".to_owned()),
+            readiness: Arc::clone(&readiness),
+            token: Arc::new(Token::new(token.map(str::to_owned))),
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = control.serve_admin(listener, state).unwrap();
+        Scene { address, readiness, _control: control }
+    }
+
+    impl Scene {
+        fn get(&self, path: &str, header: &str) -> String {
+            self.send(&format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n{header}\r\n"))
+        }
+
+        fn send(&self, request: &str) -> String {
+            let mut stream = TcpStream::connect(self.address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        }
+    }
+
+    #[test]
+    fn metrics_come_in_the_prometheus_text_format() {
+        let answer = admin(None).get("/metrics", "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\ntollgate_up 1\n"), "{answer}");
+    }
+
+    #[test]
+    fn health_is_open_and_the_rest_needs_the_token() {
+        let scene = admin(Some("s3cret"));
+        scene.readiness.loaded(SystemTime::now());
+        let cases = [
+            ("/healthz", "", "HTTP/1.1 200"),
+            ("/readyz", "", "HTTP/1.1 200"),
+            ("/metrics", "", "HTTP/1.1 401"),
+            ("/metrics", "Authorization: Bearer wrong\r\n", "HTTP/1.1 401"),
+            ("/metrics", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 200"),
+            ("/unknown", "", "HTTP/1.1 404"),
+        ];
+        for (path, header, expected) in cases {
+            let answer = scene.get(path, header);
+            assert!(answer.starts_with(expected), "{path} {header}: {answer}");
+        }
+        let refusal = scene.get("/metrics", "");
+        assert!(refusal.contains("www-authenticate: Bearer"), "{refusal}");
+        assert!(refusal.contains("\"code\":\"admin_token_required\""), "{refusal}");
+        assert!(!refusal.contains("tollgate_up"), "{refusal}");
+    }
+
+    #[test]
+    fn readiness_follows_the_configuration_and_the_drain() {
+        let scene = admin(None);
+        assert!(scene.get("/readyz", "").starts_with("HTTP/1.1 503"));
+        scene.readiness.loaded(SystemTime::now());
+        assert!(scene.get("/readyz", "").starts_with("HTTP/1.1 200"));
+        scene.readiness.refused("tollgate.yaml:1:1: unknown key", SystemTime::now());
+        let refused = scene.get("/readyz", "");
+        assert!(refused.starts_with("HTTP/1.1 200") && refused.contains("unknown key"), "{refused}");
+        scene.readiness.draining();
+        let draining = scene.get("/readyz", "");
+        assert!(draining.starts_with("HTTP/1.1 503") && draining.contains("\"draining\""), "{draining}");
+        assert!(scene.get("/healthz", "").starts_with("HTTP/1.1 200"));
+    }
+
+    #[test]
+    fn lines_of_the_configuration_are_shown_only_with_the_token() {
+        let scene = admin(Some("s3cret"));
+        scene.readiness.loaded(SystemTime::now());
+        scene.readiness.refused("tollgate.yaml:1:1: unknown key", SystemTime::now());
+        assert!(!scene.get("/readyz", "").contains("unknown key"));
+        assert!(scene.get("/readyz", "Authorization: Bearer s3cret\r\n").contains("unknown key"));
+    }
+
+    #[test]
+    fn refusals_are_problems_with_a_code() {
+        let scene = admin(None);
+        let missing = scene.get("/", "");
+        assert!(
+            missing.starts_with("HTTP/1.1 404") && missing.contains("\"code\":\"no_such_page\""),
+            "{missing}"
+        );
+        assert!(missing.contains("content-type: application/problem+json"), "{missing}");
+        let posted = scene
+            .send("POST /healthz HTTP/1.1\r\nHost: admin\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        assert!(posted.starts_with("HTTP/1.1 405") && posted.contains("allow: GET"), "{posted}");
+    }
+
+    #[test]
+    fn a_head_without_end_is_refused() {
+        let scene = admin(None);
+        let answer = scene.get("/healthz", &format!("X-Long: {}\r\n", "a".repeat(2 * HEAD_LIMIT)));
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+}

@@ -1,0 +1,99 @@
+//! A listener as one worker sees it. Its settings may change under its open connections.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http1::Limits;
+
+use crate::config::values::Cidr;
+
+/// A listener as the configuration describes it.
+#[derive(Debug)]
+pub struct ListenerSpec {
+    /// The address as configured; with `nth` its stable name.
+    pub address: SocketAddr,
+    /// How many listeners with the same address (port 0) stand before it.
+    pub nth: usize,
+    /// Whether every request is sent to https with a 308.
+    pub redirect_https: bool,
+    /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted: Vec<Cidr>,
+    /// Connections open at once, over all workers.
+    pub connections: usize,
+    /// For a request's head, from its first byte.
+    pub header_timeout: Duration,
+    /// Between two pieces of a request's body.
+    pub body_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// Sizes of a request's head.
+    pub head: Limits,
+    /// Connections open now; workers touch it when one opens or closes, never for a request.
+    pub open: Arc<AtomicUsize>,
+}
+
+/// A worker's handle on a listener.
+#[derive(Debug)]
+pub struct Listener {
+    spec: RefCell<Arc<ListenerSpec>>,
+}
+
+
+
+
+impl ListenerSpec {
+    /// Whether it has this stable name.
+    pub fn is(&self, address: SocketAddr, nth: usize) -> bool {
+        self.address == address && self.nth == nth
+    }
+}
+
+impl Listener {
+    /// A listener with its first settings.
+    pub fn new(spec: Arc<ListenerSpec>) -> Rc<Self> {
+        Rc::new(Self { spec: RefCell::new(spec) })
+    }
+
+    /// Its settings now.
+    pub fn settings(&self) -> Arc<ListenerSpec> {
+        Arc::clone(&self.spec.borrow())
+    }
+
+    /// Brings a connection's copy of the settings up to date; nothing is written while they stay the same.
+    pub fn update(&self, settings: &mut Arc<ListenerSpec>) {
+        let current = self.spec.borrow();
+        if !Arc::ptr_eq(&current, settings) {
+            *settings = Arc::clone(&current);
+        }
+    }
+
+    /// Changes its settings, as a reload does.
+    pub fn set(&self, spec: Arc<ListenerSpec>) {
+        *self.spec.borrow_mut() = spec;
+    }
+}
+
+/// One open connection among those that the listener counts.
+#[derive(Debug)]
+pub struct Admission {
+    open: Arc<AtomicUsize>,
+}
+
+impl Admission {
+    /// Counts a connection in, unless the listener has all it may have.
+    pub fn of(spec: &ListenerSpec) -> Option<Self> {
+        let admission = Self { open: Arc::clone(&spec.open) };
+        // Counted first: two workers that look at the same time must not both see the last place.
+        if spec.open.fetch_add(1, Ordering::Relaxed) < spec.connections { Some(admission) } else { None }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,226 @@
+//! Moves one body from one connection to another, whatever the framing on either side.
+//!
+//! At most one read buffer and a small outbox are held per direction: nothing is read while something waits to be
+//! written, so a slow reader slows the writer down and not our memory.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use http1::{BodyDecoder, BodyFault, Fields, Framing, Piece, encode_chunk_head, encode_last_chunk};
+
+use super::buffer::{Buffer, Buffers, Outbox};
+use super::stream::Stream;
+
+/// Pieces up to this size are copied behind the head or the chunk's size and go out in one plain write; longer
+/// ones are written from where they were read.
+const COPY_LIMIT: usize = 8 * 1024;
+/// Above this nothing more is collected in the outbox before it is written.
+const OUTBOX_LIMIT: usize = 16 * 1024;
+/// A body that has moved this much gets a large buffer.
+const LONG_BODY: u64 = 32 * 1024;
+const CRLF: &[u8] = b"\r\n";
+
+/// Which side a pump waits for, and so who is to blame when time runs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where the body comes from.
+    Source,
+    /// Where it goes.
+    Sink,
+}
+
+/// Why a body could not be moved whole.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The source's connection failed.
+    Read(io::Error),
+    /// The source ended before the body did.
+    Truncated,
+    /// The source's framing is malformed.
+    Malformed(BodyFault),
+    /// The body is longer than allowed.
+    TooLarge,
+    /// The sink's connection failed.
+    Write(io::Error),
+}
+
+/// One body on its way.
+#[derive(Debug)]
+pub struct Pump {
+    decoder: BodyDecoder,
+    chunked: bool,
+    trailers: Fields,
+    /// Bytes at the front of the source's buffer that are data to be written in place.
+    in_place: usize,
+    /// Bytes of CRLF still to be written behind them.
+    crlf: usize,
+    ended: bool,
+    limit: u64,
+    moved: u64,
+    waits_for: Side,
+}
+
+/// The two ends of a pump.
+#[derive(Debug)]
+pub struct Ends<'a> {
+    /// Where the body comes from.
+    pub source: &'a Stream,
+    /// What was read from it.
+    pub input: &'a mut Buffer,
+    /// Where it goes.
+    pub sink: &'a Stream,
+    /// What stands before it: the head, or frames.
+    pub outbox: &'a mut Outbox,
+    /// The worker's buffers.
+    pub buffers: &'a Buffers,
+}
+
+impl Pump {
+    /// A pump for a body framed as `incoming` at its source and `outgoing` at its sink. More than `limit` bytes
+    /// are an error.
+    pub fn new(incoming: Framing, outgoing: Framing, limit: u64) -> Self {
+        Self {
+            decoder: BodyDecoder::new(incoming),
+            chunked: outgoing == Framing::Chunked,
+            trailers: Fields::new(),
+            in_place: 0,
+            crlf: 0,
+            ended: incoming == Framing::None,
+            limit,
+            moved: 0,
+            waits_for: Side::Source,
+        }
+    }
+
+    /// Bytes of body that were taken from the source.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whom the pump waited for when it was last polled.
+    pub fn waits_for(&self) -> Side {
+        self.waits_for
+    }
+
+    /// Whether the source has given all of the body.
+    pub fn has_read_all(&self) -> bool {
+        self.ended
+    }
+
+    /// Moves what can be moved; ready when the whole body, and all that stood before it in the outbox, is written.
+    pub fn poll(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), Trouble>> {
+        loop {
+            // A read that ended within a frame leaves no whole piece behind: then write what there is.
+            let starved = if self.in_place == 0 && !self.ended { self.collect(ends)? } else { false };
+            self.waits_for = Side::Sink;
+            ready!(self.poll_flush(context, ends)).map_err(Trouble::Write)?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if starved {
+                self.waits_for = Side::Source;
+                ready!(self.poll_fill(context, ends))?;
+            }
+        }
+    }
+
+    /// Turns what was read into frames until a piece is to be written in place, the outbox is full, the body has ended, or there
+    /// is nothing left to decode (true).
+    fn collect(&mut self, ends: &mut Ends<'_>) -> Result<bool, Trouble> {
+        while ends.outbox.rest().len() < OUTBOX_LIMIT {
+            let piece =
+                self.decoder.decode(ends.input.filled(), &mut self.trailers).map_err(Trouble::Malformed)?;
+            match piece {
+                Piece::Data { skip, length } => {
+                    ends.input.consume(skip);
+                    self.moved += length as u64;
+                    if self.moved > self.limit {
+                        return Err(Trouble::TooLarge);
+                    }
+                    let out = ends.outbox.bytes(ends.buffers);
+                    if self.chunked {
+                        encode_chunk_head(out, length);
+                    }
+                    if length > COPY_LIMIT {
+                        self.in_place = length;
+                        self.crlf = if self.chunked { CRLF.len() } else { 0 };
+                        return Ok(false);
+                    }
+                    out.extend_from_slice(&ends.input.filled()[..length]);
+                    ends.input.consume(length);
+                    if self.chunked {
+                        out.extend_from_slice(CRLF);
+                    }
+                    if self.decoder.is_done() {
+                        self.end(ends);
+                        return Ok(false);
+                    }
+                }
+                Piece::More { consumed } => {
+                    ends.input.consume(consumed);
+                    return Ok(true);
+                }
+                Piece::End { consumed } => {
+                    ends.input.consume(consumed);
+                    self.end(ends);
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn end(&mut self, ends: &mut Ends<'_>) {
+        self.ended = true;
+        if self.chunked {
+            encode_last_chunk(ends.outbox.bytes(ends.buffers), &self.trailers);
+        }
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let head = ends.outbox.rest();
+            if head.is_empty() && self.in_place == 0 && self.crlf == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let mut written = if self.in_place == 0 && self.crlf == 0 {
+                ready!(ends.sink.poll_write(context, head))?
+            } else {
+                let slices = [
+                    IoSlice::new(head),
+                    IoSlice::new(&ends.input.filled()[..self.in_place]),
+                    IoSlice::new(&CRLF[CRLF.len() - self.crlf..]),
+                ];
+                ready!(ends.sink.poll_write_vectored(context, &slices))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let from_head = written.min(head.len());
+            ends.outbox.advance(from_head);
+            written -= from_head;
+            let from_data = written.min(self.in_place);
+            ends.input.consume(from_data);
+            self.in_place -= from_data;
+            self.crlf -= written - from_data;
+            if self.in_place == 0 && self.crlf == 0 && self.decoder.is_done() && !self.ended {
+                self.end(ends);
+            }
+        }
+    }
+
+    fn poll_fill(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), Trouble>> {
+        if self.moved > LONG_BODY {
+            ends.input.enlarge(ends.buffers);
+        }
+        let space = ends.input.space(ends.buffers);
+        let count = ready!(ends.source.poll_read(context, space)).map_err(Trouble::Read)?;
+        if count > 0 {
+            ends.input.fill(count);
+        } else {
+            self.decoder.finish().map_err(|_| Trouble::Truncated)?;
+            self.end(ends);
+        }
+        Poll::Ready(Ok(()))
+    }
+}

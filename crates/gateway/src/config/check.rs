@@ -1,0 +1,207 @@
+//! Checks across the whole configuration, after each part has been read: names that are used but not declared, routes
+//! that are open by accident, addresses that collide.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+
+use super::fault::{Fault, Faults};
+use super::model::{Api, Config, Declared, Policies, Redirect, Route};
+use super::path;
+use super::read::nearest;
+use super::source::{Located, Span};
+
+/// Reports everything that is wrong with the parts taken together.
+pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
+    check_addresses(config, faults);
+    check_redirects(config, faults);
+    let mut names: HashMap<&str, Span> = HashMap::new();
+    for route in &config.routes {
+        check_route(config, declared, None, route, faults);
+        check_name(&mut names, route, faults);
+    }
+    for api in config.apis.values() {
+        check_api(api, faults);
+        for route in &api.routes {
+            check_route(config, declared, Some(api), route, faults);
+            check_name(&mut names, route, faults);
+        }
+    }
+    // Parts that could not be read may use what seems to be unused.
+    if !faults.has_errors() {
+        check_unused(config, faults);
+    }
+}
+
+fn check_addresses(config: &Config, faults: &mut Faults) {
+    let mut taken: Vec<(SocketAddr, String)> = Vec::new();
+    if let Some(admin) = &config.admin {
+        taken.push((admin.address.value.socket(), "the admin address".to_owned()));
+    }
+    for address in config.listeners.iter().map(|listener| &listener.address) {
+        let socket = address.value.socket();
+        let (line, _) = config.source().position(address.span.start());
+        if let Some((_, by)) = taken.iter().find(|(earlier, _)| collide(*earlier, socket)) {
+            let message = format!("this address is taken already, by {by}");
+            faults.push(Fault::error("duplicate_address", address.span, message));
+        }
+        taken.push((socket, format!("the listener on line {line}")));
+    }
+    if let Some(admin) = &config.admin
+        && admin.token.is_none()
+        && !admin.address.value.socket().ip().is_loopback()
+    {
+        let message = "the admin address can be reached from other machines and has no token";
+        faults.push(
+            Fault::error("open_admin", admin.address.span, message)
+                .help("add `token: ${env:TOLLGATE_ADMIN_TOKEN}`, or listen on 127.0.0.1"),
+        );
+    }
+}
+
+/// Whether two addresses cannot both be bound. Port 0 asks for any free port.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let overlap = one.ip() == other.ip()
+        || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified()));
+    one.port() == other.port() && one.port() != 0 && overlap
+}
+
+fn check_redirects(config: &Config, faults: &mut Faults) {
+    let all = config.listeners.iter().all(|listener| listener.redirect == Some(Redirect::Https));
+    if let Some(first) = config.listeners.first().filter(|_| all) {
+        let message = "every listener redirects to https and none serves it: clients would go in circles";
+        faults.push(
+            Fault::warning("redirect_loop", first.address.span, message)
+                .help("add a listener without `redirect`, unless another gateway serves https"),
+        );
+    }
+}
+
+fn check_api(api: &Api, faults: &mut Faults) {
+    if let Some(base) = &api.base
+        && let Err(complaint) = path::check_base(&base.value)
+    {
+        faults.push(Fault::error("bad_path", base.span, complaint));
+    }
+    if let Some(host) = &api.host {
+        check_host(host, faults);
+    }
+}
+
+fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &Route, faults: &mut Faults) {
+    check_target(declared, route, faults);
+    check_path(config, route, faults);
+    check_versions(api, route, faults);
+    if let Some(host) = &route.matches.host {
+        check_host(host, faults);
+    }
+    if let Some(device) = &route.matches.device {
+        check_declared("device", "devices", device, declared.devices.iter(), faults);
+    }
+    let levels = [Some(&route.policies), api.map(|api| &api.policies), Some(&config.defaults)];
+    if !levels.into_iter().flatten().any(|policies: &Policies| policies.access.is_some()) {
+        faults.push(Fault::error("no_access", route.span, "this route does not say who may call it").help(
+            "add `access: public` to let everybody in; an API and `defaults` can say it for many routes",
+        ));
+    }
+}
+
+fn check_target(declared: &Declared, route: &Route, faults: &mut Faults) {
+    if let Some(target) = &route.to {
+        check_declared("service", "services", &target.service, declared.services.iter(), faults);
+    }
+}
+
+fn check_declared<'n>(
+    kind: &str,
+    section: &str,
+    used: &Located<String>,
+    declared: impl Iterator<Item = &'n String> + Clone,
+    faults: &mut Faults,
+) {
+    if declared.clone().any(|name| *name == used.value) {
+        return;
+    }
+    let names: Vec<&str> = declared.map(String::as_str).collect();
+    let fault = Fault::error(
+        if kind == "service" { "unknown_service" } else { "unknown_device" },
+        used.span,
+        format!("there is no {kind} of this name"),
+    );
+    faults.push(match nearest(&used.value, &names) {
+        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        None => fault.help(format!("add it under `{section}`")),
+    });
+}
+
+fn check_path(config: &Config, route: &Route, faults: &mut Faults) {
+    let pattern = &route.matches.path;
+    let captures = match path::check_pattern(&pattern.value) {
+        Ok(captures) => captures,
+        Err(flaw) => {
+            let span = config.source().part(pattern, flaw.range);
+            faults.push(Fault::error("bad_path", span, flaw.message));
+            return;
+        }
+    };
+    let Some(rewrite) = &route.rewrite else {
+        return;
+    };
+    match path::check_rewrite(&rewrite.value, &captures) {
+        Ok(()) => {}
+        Err(flaw) => {
+            let span = config.source().part(rewrite, flaw.range);
+            faults.push(Fault::error("bad_path", span, flaw.message));
+        }
+    }
+}
+
+fn check_versions(api: Option<&Api>, route: &Route, faults: &mut Faults) {
+    let versions = api.and_then(|api| api.versions.as_ref());
+    for used in &route.versions {
+        let Some(versions) = versions else {
+            let message = "only a route of an API that has `versions` can belong to some of them";
+            faults.push(Fault::error("unknown_version", used.span, message));
+            return;
+        };
+        let names: Vec<&str> = versions.list.iter().map(|version| version.name.value.as_str()).collect();
+        if !names.contains(&used.value.as_str()) {
+            let fault = Fault::error("unknown_version", used.span, "the API has no version of this name");
+            faults.push(fault.help(format!("it has {}", names.join(", "))));
+        }
+    }
+}
+
+fn check_host(host: &Located<String>, faults: &mut Faults) {
+    if let Err(complaint) = path::check_host(&host.value) {
+        faults.push(Fault::error("bad_host", host.span, complaint));
+    }
+}
+
+fn check_name<'c>(names: &mut HashMap<&'c str, Span>, route: &'c Route, faults: &mut Faults) {
+    if let Some(name) = &route.name
+        && names.insert(&name.value, name.span).is_some()
+    {
+        faults.push(Fault::error("duplicate_name", name.span, "another route has this name already"));
+    }
+}
+
+fn check_unused(config: &Config, faults: &mut Faults) {
+    let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
+    let mut services = HashSet::new();
+    let mut devices = HashSet::new();
+    for route in all {
+        services.extend(route.to.as_ref().map(|target| target.service.value.as_str()));
+        devices.extend(route.matches.device.as_ref().map(|device| device.value.as_str()));
+    }
+    for service in config.services.values().filter(|service| !services.contains(service.name.value.as_str()))
+    {
+        faults.push(Fault::warning("unused_service", service.name.span, "no route leads to this service"));
+    }
+    if config.routes.is_empty() && config.apis.values().all(|api| api.routes.is_empty()) {
+        faults.push(Fault::warning(
+            "no_route",
+            Span::default(),
+            "there are no routes: every request gets a 404",
+        ));
+    }
+}

@@ -1,0 +1,197 @@
+//! Routes as they hold: with the front of their API applied and every policy decided, nearest first.
+
+use http::Method;
+
+use super::model::{
+    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route, Service,
+    Setting, Timeouts, Version, VersionBy,
+};
+use super::source::{Located, Span};
+
+/// One route, ready to be compiled: one for each version of its API that it belongs to.
+#[derive(Clone, Debug)]
+pub struct EffectiveRoute<'c> {
+    /// Its name, or else its methods, host and path: stable as long as what it matches stays.
+    pub label: String,
+    /// Its API, when it belongs to one.
+    pub api: Option<&'c Api>,
+    /// The version of its API, when that has versions.
+    pub version: Option<EffectiveVersion<'c>>,
+    /// The methods that it takes; empty for any.
+    pub methods: &'c [Method],
+    /// Its path with the API's base and version before it; a place in it is the route's own path.
+    pub path: Located<String>,
+    /// The host that it answers on; any without one.
+    pub host: Option<&'c Located<String>>,
+    /// Header fields that must have these values.
+    pub headers: &'c Headers,
+    /// Query parameters that must have these values.
+    pub query: &'c [(String, Located<String>)],
+    /// The kind of client that it is for, one of `Config::devices`.
+    pub device: Option<&'c Located<String>>,
+    /// The expression that must be true.
+    pub when: Option<&'c Located<String>>,
+    /// What becomes of its requests.
+    pub action: Action<'c>,
+    /// Who may call; nobody without one, which no configuration without faults has.
+    pub access: Option<Access>,
+    /// What a request may bring.
+    pub request: Option<&'c RequestPolicy>,
+    /// How long to wait for the service.
+    pub timeouts: Timeouts,
+    /// Further attempts after one that failed.
+    pub retry: Option<&'c Retry>,
+    /// What is changed in the answer.
+    pub response: Option<&'c ResponsePolicy>,
+    /// Where the route begins in the file.
+    pub span: Span,
+}
+
+/// The version of an API that a route belongs to, and how a request chooses it.
+#[derive(Clone, Copy, Debug)]
+pub struct EffectiveVersion<'c> {
+    /// The version.
+    pub version: &'c Version,
+    /// How a request chooses it; for `Path`, its name is in the route's path already.
+    pub by: &'c VersionBy,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Action<'c> {
+    /// It goes to a service.
+    Forward {
+        /// The service.
+        service: &'c Service,
+        /// The path that the service sees, when not the one that came.
+        rewrite: Option<&'c Located<String>>,
+    },
+    /// The gateway answers itself.
+    Respond(&'c Respond),
+}
+
+impl Config {
+    /// All routes as they hold, in the order of the file.
+    ///
+    /// A route whose target does not exist is left out: no configuration without faults has one.
+    pub fn routes(&self) -> Vec<EffectiveRoute<'_>> {
+        let own = self.routes.iter().map(|route| (None, route));
+        let of_apis =
+            self.apis.values().flat_map(|api| api.routes.iter().map(move |route| (Some(api), route)));
+        let mut pairs: Vec<(Option<&Api>, &Route)> = own.chain(of_apis).collect();
+        pairs.sort_by_key(|(_, route)| route.span.start());
+        let mut effective = Vec::with_capacity(pairs.len());
+        for (api, route) in pairs {
+            self.resolve(api, route, &mut effective);
+        }
+        effective
+    }
+
+    fn resolve<'c>(
+        &'c self,
+        api: Option<&'c Api>,
+        route: &'c Route,
+        effective: &mut Vec<EffectiveRoute<'c>>,
+    ) {
+        let Some(action) = self.action(route) else {
+            return;
+        };
+        let service = match action {
+            Action::Forward { service, .. } => Some(service),
+            Action::Respond(_) => None,
+        };
+        let near = [Some(&route.policies), api.map(|api| &api.policies)];
+        let far = [Some(&self.defaults)];
+        let services_timeout = service.and_then(|service| service.timeout.as_ref());
+        let services_retry = service.and_then(|service| service.retry.as_ref());
+        let timeouts = nearest(near, |policies| policies.timeout.as_ref())
+            .or(services_timeout)
+            .or_else(|| nearest(far, |policies| policies.timeout.as_ref()))
+            .and_then(Setting::value);
+        let retry = nearest(near, |policies| policies.retry.as_ref())
+            .or(services_retry)
+            .or_else(|| nearest(far, |policies| policies.retry.as_ref()))
+            .and_then(Setting::value);
+        let all = [near[0], near[1], far[0]];
+        let matches = &route.matches;
+        let common = EffectiveRoute {
+            label: String::new(),
+            api,
+            version: None,
+            methods: &matches.methods,
+            path: matches.path.clone(),
+            host: matches.host.as_ref().or(api.and_then(|api| api.host.as_ref())),
+            headers: &matches.headers,
+            query: &matches.query,
+            device: matches.device.as_ref(),
+            when: matches.when.as_ref(),
+            action,
+            access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
+            request: nearest(all, |policies| policies.request.as_ref()).and_then(Setting::value),
+            timeouts: timeouts.cloned().unwrap_or_default(),
+            retry,
+            response: nearest(all, |policies| policies.response.as_ref()).and_then(Setting::value),
+            span: route.span,
+        };
+        let versions = api.and_then(|api| api.versions.as_ref());
+        let Some(versions) = versions else {
+            effective.push(common.placed(route, None));
+            return;
+        };
+        for version in &versions.list {
+            if route.versions.is_empty() || route.versions.iter().any(|name| name.value == version.name.value)
+            {
+                let version = EffectiveVersion { version, by: &versions.by };
+                effective.push(common.clone().placed(route, Some(version)));
+            }
+        }
+    }
+
+    fn action<'c>(&'c self, route: &'c Route) -> Option<Action<'c>> {
+        if let Some(respond) = &route.respond {
+            return Some(Action::Respond(respond));
+        }
+        let service = self.services.get(route.to.as_ref()?.service.as_str())?;
+        Some(Action::Forward { service, rewrite: route.rewrite.as_ref() })
+    }
+}
+
+impl<'c> EffectiveRoute<'c> {
+    /// The same route with its full path and label, in this version.
+    fn placed(mut self, route: &Route, version: Option<EffectiveVersion<'c>>) -> Self {
+        let base = self.api.and_then(|api| api.base.as_ref()).map_or("", |base| base.value.as_str());
+        let in_path = version.filter(|version| *version.by == VersionBy::Path);
+        let version_segment =
+            in_path.map(|version| format!("/{}", version.version.name.value)).unwrap_or_default();
+        let own = self.path.value.as_str();
+        let front = format!("{}{version_segment}", base.trim_end_matches('/'));
+        // The root of an API is its base itself, `/shop` rather than `/shop/`.
+        let full = if own == "/" && !front.is_empty() { front } else { format!("{front}{own}") };
+        self.path = Located::new(full, self.path.span);
+        self.version = version;
+        self.label = match &route.name {
+            Some(name) => name.value.clone(),
+            None => label(self.methods, self.host.map(|host| host.value.as_str()), &self.path.value),
+        };
+        self
+    }
+}
+
+/// Methods, host and path: `GET,POST api.example.com/shop/users`.
+pub(super) fn label(methods: &[Method], host: Option<&str>, path: &str) -> String {
+    let mut label = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",");
+    if !label.is_empty() {
+        label.push(' ');
+    }
+    label.push_str(host.unwrap_or_default());
+    label.push_str(path);
+    label
+}
+
+/// The nearest of some levels that sets a policy at all.
+fn nearest<'c, T, const N: usize>(
+    levels: [Option<&'c Policies>; N],
+    policy: impl Fn(&'c Policies) -> Option<&'c Setting<T>>,
+) -> Option<&'c Setting<T>> {
+    levels.into_iter().flatten().find_map(policy)
+}

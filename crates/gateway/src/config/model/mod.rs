@@ -1,0 +1,214 @@
+//! The typed model: what a configuration says, each part in the file of its name.
+//! The comments on the fields are the user's manual: the JSON Schema and the reference are made from them.
+
+mod admin;
+mod api;
+mod device;
+mod listener;
+mod log;
+mod policy;
+mod route;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+
+pub use self::admin::Admin;
+pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
+pub use self::device::Device;
+pub use self::listener::{Limits, Listener, Protocol, Redirect, TrustForwarded};
+pub use self::log::{AccessLog, LogFormat, Logs};
+pub use self::policy::{
+    Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Retry, RetryOn, Setting, Timeouts,
+};
+pub use self::route::{Headers, Match, Respond, Route, Target};
+pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
+
+use super::fault::Faults;
+use super::node::{Node, Value};
+use super::read::{Keys, Read, Reader, named};
+use super::source::{Source, Span};
+use super::values::Duration;
+
+/// The configuration of a gateway.
+#[derive(Clone, Debug, JsonSchema)]
+pub struct Config {
+    /// Where to listen for requests. Default: `127.0.0.1:8080`, so that nothing is open to others by accident.
+    #[schemars(default)]
+    pub listeners: Vec<Listener>,
+    /// Number of worker threads, from 1 to 1024. Default: one per core.
+    pub workers: Option<u32>,
+    /// How long a graceful stop waits for requests under way before it closes their connections. Default: `30s`.
+    #[schemars(default = "default_drain")]
+    pub drain: Duration,
+    /// The admin address: API, `/metrics`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
+    #[schemars(with = "Option<admin::AdminSetting>")]
+    pub admin: Option<Admin>,
+    /// Services by name: each a set of endpoints that do the same job.
+    #[schemars(default)]
+    pub services: BTreeMap<String, Service>,
+    /// Kinds of clients by name, for `match: { device: … }`.
+    #[schemars(default)]
+    pub devices: BTreeMap<String, Device>,
+    /// Policies that hold for every route, unless its API or the route itself sets the same key.
+    #[schemars(default)]
+    pub defaults: Policies,
+    /// APIs by name: routes with a shared front.
+    #[schemars(default)]
+    pub apis: BTreeMap<String, Api>,
+    /// Routes that belong to no API. Their order has no meaning, except that among equal routes the first wins.
+    #[schemars(default)]
+    pub routes: Vec<Route>,
+    /// What is written about each request. Default: one line of JSON to standard output.
+    #[schemars(default)]
+    pub logs: Logs,
+    /// Text and name of the file, to show later faults in.
+    #[schemars(skip)]
+    pub(in crate::config) source: Arc<Source>,
+    /// The files that `${file:…}` asked for.
+    #[schemars(skip)]
+    pub(in crate::config) files: BTreeSet<PathBuf>,
+}
+
+impl Config {
+    /// An empty collection for faults that a later stage finds in this configuration.
+    pub fn faults(&self) -> Faults {
+        Faults::new(Arc::clone(&self.source))
+    }
+
+    /// The text of the file, to find places in.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Files besides the configuration itself that it was made from, whether they exist or not.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+}
+
+/// Names that are declared, even where the thing itself could not be read: a use of one is no second fault.
+pub(super) struct Declared {
+    pub(super) services: BTreeSet<String>,
+    pub(super) devices: BTreeSet<String>,
+}
+
+/// Reads the whole file; what could not be read is reported and left out.
+pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Config, Declared) {
+    let empty = Node { value: Value::Map(Vec::new()), span: Span::default() };
+    let root = if matches!(root.value, Value::Null) { &empty } else { root };
+    let mut config = Config {
+        listeners: Vec::new(),
+        workers: None,
+        drain: default_drain(),
+        admin: Some(Admin::default()),
+        services: BTreeMap::new(),
+        devices: BTreeMap::new(),
+        defaults: Policies::default(),
+        apis: BTreeMap::new(),
+        routes: Vec::new(),
+        logs: Logs::default(),
+        source,
+        files: BTreeSet::new(),
+    };
+    let mut declared = Declared { services: BTreeSet::new(), devices: BTreeSet::new() };
+    let Some(mut map) = reader.map(root, &CONFIG) else {
+        return (config, declared);
+    };
+    match map.take("listeners") {
+        Some(node) => {
+            let items = reader.items(node, "a list of listeners");
+            if items.is_empty() && matches!(node.value, Value::List(_)) {
+                reader.wrong(map.key_span("listeners"), "`listeners` is empty: nobody could call");
+            }
+            config.listeners = items.iter().filter_map(|item| Listener::read(item, reader)).collect();
+        }
+        None => config.listeners.push(Listener::at(listener::DEFAULT_ADDRESS, map.head())),
+    }
+    config.workers = map.take("workers").and_then(|node| reader.count(node, 1..=MAX_WORKERS));
+    config.drain = map.or("drain", default_drain(), reader);
+    if let Some(node) = map.take("admin") {
+        config.admin = if node.is("off") { None } else { Admin::read(node, reader) };
+    }
+    if let Some(node) = map.take("services") {
+        declared.services = names(node);
+        config.services = named(node, "services by name", reader, Service::read);
+    }
+    if let Some(node) = map.take("devices") {
+        declared.devices = names(node);
+        config.devices = named(node, "devices by name", reader, |_, node, reader| Device::read(node, reader));
+    }
+    config.defaults = map.or("defaults", Policies::default(), reader);
+    if let Some(node) = map.take("apis") {
+        config.apis = named(node, "APIs by name", reader, Api::read);
+    }
+    config.routes = map.or("routes", Vec::new(), reader);
+    config.logs = map.or("logs", Logs::default(), reader);
+    map.finish(reader);
+    (config, declared)
+}
+
+fn names(node: &Node) -> BTreeSet<String> {
+    match &node.value {
+        Value::Map(entries) => entries.iter().map(|(key, _)| key.text.clone()).collect(),
+        Value::Null | Value::Text(_) | Value::List(_) => BTreeSet::new(),
+    }
+}
+
+/// The keys of the file itself.
+static CONFIG: Keys = Keys {
+    of: "the configuration",
+    known: &[
+        "listeners",
+        "workers",
+        "drain",
+        "admin",
+        "services",
+        "devices",
+        "defaults",
+        "apis",
+        "routes",
+        "logs",
+    ],
+    later: &["store", "cluster", "auth", "plans", "apps", "traces", "alerts"],
+    shared: None,
+};
+
+fn default_drain() -> Duration {
+    Duration::from_secs(30)
+}
+
+const MAX_WORKERS: u32 = 1024;
+
+/// Every kind of map with the name of its schema, for the test that the two agree.
+#[cfg(test)]
+pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
+    ("Config", &CONFIG),
+    ("Listener", &listener::LISTENER),
+    ("Limits", &listener::LIMITS),
+    ("TrustForwarded", &listener::TRUST_FORWARDED),
+    ("Admin", &admin::ADMIN),
+    ("Service", &service::SERVICE),
+    ("Endpoint", &service::ENDPOINT),
+    ("Balance", &service::BALANCE),
+    ("Pool", &service::POOL),
+    ("Device", &device::DEVICE),
+    ("Policies", &policy::POLICIES),
+    ("RequestPolicy", &policy::REQUEST),
+    ("ResponsePolicy", &policy::RESPONSE),
+    ("HeaderChanges", &policy::HEADER_CHANGES),
+    ("Timeouts", &policy::TIMEOUTS),
+    ("Retry", &policy::RETRY),
+    ("Api", &api::API),
+    ("Versions", &api::VERSIONS),
+    ("VersionBy", &api::VERSION_BY),
+    ("Version", &api::VERSION),
+    ("Route", &route::ROUTE),
+    ("Match", &route::MATCH),
+    ("Target", &route::TARGET),
+    ("Respond", &route::RESPOND),
+    ("Logs", &log::LOGS),
+];

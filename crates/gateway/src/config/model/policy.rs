@@ -1,0 +1,362 @@
+//! Policies: what holds for routes. Each may stand on `defaults`, on an API and on a route; the nearest wins, whole.
+
+use http::HeaderName;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::route::{Headers, read_headers};
+use crate::config::fault::Fault;
+use crate::config::node::{Node, Value};
+use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
+use crate::config::schema::{or_integer, or_text};
+use crate::config::source::Located;
+use crate::config::values::{Duration, Size};
+
+/// A policy that is set: to something, or to `off`, which removes what would be inherited.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting<T> {
+    /// Nothing is inherited and nothing is set.
+    Off,
+    /// This holds, whatever would be inherited.
+    On(T),
+}
+
+impl<T> Setting<T> {
+    /// What is set, unless it is `off`.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Off => None,
+            Self::On(value) => Some(value),
+        }
+    }
+}
+
+/// Policies of a route, an API, or of all routes.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+pub struct Policies {
+    /// Who may call. Every route has one, its own or inherited. `public`: everybody, without proof of who they are.
+    #[schemars(with = "Option<Access>")]
+    pub access: Option<Setting<Access>>,
+    /// What a request may bring.
+    pub request: Option<Setting<RequestPolicy>>,
+    /// How long to wait for the service. A plain duration is `total`.
+    pub timeout: Option<Setting<Timeouts>>,
+    /// Further attempts after one that failed. A plain number is `attempts`.
+    pub retry: Option<Setting<Retry>>,
+    /// What is changed in the answer.
+    pub response: Option<Setting<ResponsePolicy>>,
+}
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Access {
+    /// Everybody, without proof of who they are.
+    Public,
+}
+
+/// What a request may bring.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+pub struct RequestPolicy {
+    /// Bytes of a request's body; more is refused with 413. Default: no limit, as bodies are not held in memory.
+    pub max_body: Option<Size>,
+    /// Media types a request's body may have, such as `application/json` or `image/*`; others are refused with 415.
+    /// Default: any.
+    #[schemars(default, with = "Vec<String>")]
+    pub content_types: Vec<MediaType>,
+}
+
+/// A media type without parameters, in lower case; its second part may be `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaType(pub String);
+
+/// How long to wait for a service. A plain duration is `total`; what is left out has its default.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(default, transform = or_text)]
+pub struct Timeouts {
+    /// For a connection to an endpoint. Default: `1s`.
+    pub connect: Duration,
+    /// From the request's last byte to the answer's first. Default: `15s`.
+    pub first_byte: Duration,
+    /// Longest pause between two bytes of the answer, or of a tunnel such as a WebSocket. Default: `60s`.
+    pub idle: Duration,
+    /// For the whole call, all attempts included; `off` for no bound. It does not end a tunnel. Default: `60s`.
+    #[schemars(with = "Setting<Duration>")]
+    pub total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            first_byte: Duration::from_secs(15),
+            idle: Duration::from_secs(60),
+            total: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// Further attempts after one that failed, at another endpoint where there is one. A plain number is `attempts`.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(default, transform = or_integer)]
+pub struct Retry {
+    /// Attempts after the first, from 1 to 10. Default: `1`.
+    pub attempts: u32,
+    /// Failures after which to try again. Default: `[connect]`, after which nothing was sent yet.
+    pub on: Vec<RetryOn>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 1, on: vec![RetryOn::Connect] }
+    }
+}
+
+/// A failure after which to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, serde::Serialize)]
+#[schemars(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// No connection could be made.
+    Connect,
+}
+
+/// What is changed in the answer.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+pub struct ResponsePolicy {
+    /// Changes to its header fields: first `remove`, then `set`, then `add`.
+    #[schemars(default)]
+    pub headers: HeaderChanges,
+}
+
+/// Changes to header fields.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+pub struct HeaderChanges {
+    /// Fields to set, in place of any of the same name.
+    #[schemars(default, with = "std::collections::BTreeMap<String, String>")]
+    pub set: Headers,
+    /// Fields to add beside any of the same name.
+    #[schemars(default, with = "std::collections::BTreeMap<String, String>")]
+    pub add: Headers,
+    /// Names of fields to remove.
+    #[schemars(default, with = "Vec<String>")]
+    pub remove: Vec<HeaderName>,
+}
+
+impl<T: Read> Read for Setting<T> {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if node.is("off") { Some(Self::Off) } else { T::read(node, reader).map(Self::On) }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Setting<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("{}Setting", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        schemars::json_schema!({ "anyOf": [value, { "const": "off" }] })
+    }
+}
+
+impl Policies {
+    /// Reads the policies among the keys of a map that may hold others.
+    pub(super) fn take(map: &mut MapReader<'_>, reader: &mut Reader) -> Self {
+        let access = map.take("access").map(|node| read_access(node, reader));
+        Self {
+            access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
+            request: map.optional("request", reader),
+            timeout: map.optional("timeout", reader),
+            retry: map.optional("retry", reader),
+            response: map.optional("response", reader),
+        }
+    }
+}
+
+impl Read for Policies {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &POLICIES)?;
+        let policies = Self::take(&mut map, reader);
+        map.finish(reader);
+        Some(policies)
+    }
+}
+
+/// Reads `access`. Where it has a fault it becomes `Off`: set, so that its absence is no second fault, and open to nobody.
+fn read_access(node: &Node, reader: &mut Reader) -> Setting<Access> {
+    match &node.value {
+        Value::Text(text) if text == "public" => return Setting::On(Access::Public),
+        Value::Text(text) if text == "off" => {
+            reader.fault(
+                Fault::error("bad_value", node.span, "`access` cannot be turned off")
+                    .help("write `access: public` to let everybody in"),
+            );
+        }
+        Value::Text(text) if nearest(text, &["public"]).is_some() => {
+            reader.fault(
+                Fault::error("bad_value", node.span, "expected `public`").help("did you mean `public`?"),
+            );
+        }
+        Value::Null => {
+            reader.fault(Fault::error("wrong_type", node.span, "the value is missing: expected `public`"))
+        }
+        Value::Text(_) | Value::List(_) | Value::Map(_) => {
+            reader.not_yet(node.head(), "`access` other than `public`");
+        }
+    }
+    Setting::Off
+}
+
+impl Read for RequestPolicy {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &REQUEST)?;
+        let policy = Self {
+            max_body: map.optional("max_body", reader),
+            content_types: map.or("content_types", Vec::new(), reader),
+        };
+        map.finish(reader);
+        Some(policy)
+    }
+}
+
+impl Read for MediaType {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.parsed(node, "a media type", Self::parse)
+    }
+}
+
+impl MediaType {
+    /// Reads `type/subtype` or `type/*` (RFC 9110, section 8.3.1), without parameters.
+    fn parse(text: &str) -> Result<Self, String> {
+        let token = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        };
+        match text.split_once('/') {
+            Some((kind, subtype)) if token(kind) && kind != "*" && token(subtype) => {
+                Ok(Self(text.to_ascii_lowercase()))
+            }
+            _ => Err("expected a media type such as application/json or image/*".to_owned()),
+        }
+    }
+}
+
+impl Read for Timeouts {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let default = Self::default();
+        if matches!(node.value, Value::Text(_)) {
+            return Some(Self { total: Some(reader.positive(node)?), ..default });
+        }
+        let mut map = reader.map(node, &TIMEOUTS)?;
+        let timeouts = Self {
+            connect: map.positive("connect", default.connect, reader),
+            first_byte: map.positive("first_byte", default.first_byte, reader),
+            idle: map.positive("idle", default.idle, reader),
+            total: match map.take("total") {
+                Some(node) if node.is("off") => None,
+                Some(node) => reader.positive(node),
+                None => default.total,
+            },
+        };
+        map.finish(reader);
+        Some(timeouts)
+    }
+}
+
+impl Read for Retry {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if matches!(node.value, Value::Text(_)) {
+            let attempts = reader.count(node, ATTEMPTS)?;
+            return Some(Self { attempts, ..Self::default() });
+        }
+        let default = Self::default();
+        let mut map = reader.map(node, &RETRY)?;
+        let attempts = map.count("attempts", default.attempts, ATTEMPTS, reader);
+        let on = map.or("on", default.on, reader);
+        map.finish(reader);
+        Some(Self { attempts, on })
+    }
+}
+
+impl Read for RetryOn {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if let Value::Text(text) = &node.value {
+            let status = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+            if status || matches!(text.as_str(), "reset" | "timeout") {
+                reader.not_yet(node.span, &format!("to retry on `{text}`"));
+                return None;
+            }
+        }
+        reader.word(node, &[("connect", Self::Connect)])
+    }
+}
+
+impl Read for ResponsePolicy {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &RESPONSE)?;
+        let headers = map.or("headers", HeaderChanges::default(), reader);
+        map.finish(reader);
+        Some(Self { headers })
+    }
+}
+
+impl Read for HeaderChanges {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &HEADER_CHANGES)?;
+        let set = map.take("set").map(|node| read_headers(node, reader)).unwrap_or_default();
+        let add = map.take("add").map(|node| read_headers(node, reader)).unwrap_or_default();
+        let remove: Vec<Located<HeaderName>> = map.or("remove", Vec::new(), reader);
+        for name in remove.iter().filter(|name| super::route::is_framing(name)) {
+            reader.wrong(name.span, super::route::FRAMING);
+        }
+        map.finish(reader);
+        Some(Self { set, add, remove: remove.into_iter().map(|name| name.value).collect() })
+    }
+}
+
+pub(super) static POLICIES: Keys = Keys {
+    of: "`defaults`",
+    known: &["access", "request", "timeout", "retry", "response"],
+    later: &[
+        "ip",
+        "waf",
+        "cors",
+        "compress",
+        "secure_headers",
+        "rate_limit",
+        "quota",
+        "concurrency",
+        "validate",
+        "cache",
+        "mirror",
+        "async",
+        "compose",
+    ],
+    shared: None,
+};
+
+pub(super) static REQUEST: Keys =
+    Keys { of: "`request`", known: &["max_body", "content_types"], later: &[], shared: None };
+
+pub(super) static TIMEOUTS: Keys =
+    Keys { of: "`timeout`", known: &["connect", "first_byte", "idle", "total"], later: &[], shared: None };
+
+pub(super) static RETRY: Keys = Keys {
+    of: "`retry`",
+    known: &["attempts", "on"],
+    later: &["methods", "budget", "backoff"],
+    shared: None,
+};
+
+pub(super) static RESPONSE: Keys =
+    Keys { of: "`response`", known: &["headers"], later: &["fields"], shared: None };
+
+pub(super) static HEADER_CHANGES: Keys =
+    Keys { of: "the header changes", known: &["set", "add", "remove"], later: &[], shared: None };
+
+/// Attempts after the first: more only multiplies an outage.
+const ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=10;

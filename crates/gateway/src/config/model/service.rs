@@ -1,0 +1,274 @@
+//! `services`: sets of endpoints that do the same job.
+
+use schemars::JsonSchema;
+
+use super::policy::{Retry, Setting, Timeouts};
+use crate::config::fault::Fault;
+use crate::config::node::{Key, Node, Value};
+use crate::config::read::{Keys, Read, Reader};
+use crate::config::schema::{or_text, or_text_or_list};
+use crate::config::source::{Located, Span};
+use crate::config::values::{Duration, EndpointUrl};
+
+/// A set of endpoints that do the same job. One URL or a list of them is enough.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(transform = or_text_or_list)]
+pub struct Service {
+    /// Its name.
+    #[schemars(skip)]
+    pub name: Located<String>,
+    /// Where the service runs: URLs, or maps with `url` and `weight`.
+    pub endpoints: Vec<Endpoint>,
+    /// How an endpoint is chosen for a request. Default: `round_robin`.
+    #[schemars(default)]
+    pub balance: Balance,
+    /// How long to wait for an endpoint. A route's or API's own `timeout` comes before it, `defaults` after it.
+    pub timeout: Option<Setting<Timeouts>>,
+    /// Connections kept to each endpoint.
+    #[schemars(default)]
+    pub pool: Pool,
+    /// Further attempts after one that failed. A route's or API's own `retry` comes before it, `defaults` after it.
+    pub retry: Option<Setting<Retry>>,
+    /// The protocol that the endpoints speak. Default: `http1`.
+    #[schemars(default)]
+    pub protocol: ServiceProtocol,
+}
+
+impl Service {
+    /// A service of these endpoints, all else as by default.
+    pub(in crate::config) fn of(name: Located<String>, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            name,
+            endpoints,
+            balance: Balance::RoundRobin,
+            timeout: None,
+            pool: Pool::default(),
+            retry: None,
+            protocol: ServiceProtocol::Http1,
+        }
+    }
+
+    /// Reads a service; also one with faults, as far as it goes.
+    pub(super) fn read(key: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut service = Self::of(Located::new(key.text.clone(), key.span), Vec::new());
+        if !matches!(node.value, Value::Map(_)) {
+            service.endpoints = read_endpoints(node, key.span, reader);
+            return Some(service);
+        }
+        let mut map = reader.map(node, &SERVICE)?;
+        match map.take("endpoints") {
+            Some(node) => service.endpoints = read_endpoints(node, map.key_span("endpoints"), reader),
+            None if map.has("discover") => {}
+            None => map.missing("endpoints", reader),
+        }
+        service.balance = map.or("balance", Balance::default(), reader);
+        service.timeout = map.optional("timeout", reader);
+        service.pool = map.or("pool", Pool::default(), reader);
+        service.retry = map.optional("retry", reader);
+        service.protocol = map.or("protocol", ServiceProtocol::Http1, reader);
+        map.finish(reader);
+        Some(service)
+    }
+}
+
+/// One place where a service runs. A URL alone is enough.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(transform = or_text)]
+pub struct Endpoint {
+    /// `http://host:port`; a path in it goes before the path of each request.
+    #[schemars(with = "EndpointUrl")]
+    pub url: Located<EndpointUrl>,
+    /// Its share of requests beside the others', from 0 (none) to 1000. Default: `1`.
+    #[schemars(default = "default_weight")]
+    pub weight: u32,
+}
+
+fn default_weight() -> u32 {
+    1
+}
+
+/// How an endpoint is chosen for a request.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Balance {
+    /// One after another, each as often as its weight says.
+    #[default]
+    RoundRobin,
+    /// At random, by weight.
+    WeightedRandom,
+    /// At random, all alike.
+    Random,
+    /// The one of two, drawn at random, that has fewer requests under way.
+    LeastRequests,
+    /// The one of two, drawn at random, that has been answering faster.
+    Ewma,
+    /// By the client's address: the same client, the same endpoint.
+    IpHash,
+    /// By the value of a CEL expression, on a consistent ring: `{ hash: "request.headers['x-tenant']" }`.
+    Hash(#[schemars(with = "String")] Located<String>),
+    /// By a cookie of this name, which the gateway sets: `{ sticky: tg_session }`.
+    Sticky(#[schemars(with = "String")] Located<String>),
+}
+
+/// Connections kept to each endpoint.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(default)]
+pub struct Pool {
+    /// Connections open at once to one endpoint, per worker. Default: `256`.
+    pub max: u32,
+    /// Idle connections kept to one endpoint, per worker. Default: `64`.
+    pub idle: u32,
+    /// How long an idle connection is kept. Default: `60s`.
+    pub idle_for: Duration,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { max: 256, idle: 64, idle_for: Duration::from_secs(60) }
+    }
+}
+
+/// The protocol that a service speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum ServiceProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+}
+
+fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
+    let items = reader.items(node, "the URL of an endpoint, or a list of them");
+    let endpoints: Vec<Endpoint> = items.iter().filter_map(|item| Endpoint::read(item, reader)).collect();
+    if items.is_empty() && matches!(node.value, Value::List(_)) {
+        reader.wrong(at, "a service needs at least one endpoint");
+    }
+    if endpoints.len() == items.len() && !endpoints.is_empty() && endpoints.iter().all(|one| one.weight == 0)
+    {
+        reader.wrong(at, "all endpoints have weight 0: none would ever be chosen");
+    }
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        if endpoints[..index.min(MAX_COMPARED)].iter().any(|earlier| earlier.url == endpoint.url) {
+            let message = "this endpoint stands in the service twice; use `weight` to give it more";
+            reader.fault(Fault::warning("duplicate_endpoint", endpoint.url.span, message));
+        }
+    }
+    endpoints
+}
+
+impl Read for Endpoint {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if matches!(node.value, Value::Text(_)) {
+            return Some(Self { url: read_url(node, reader)?, weight: default_weight() });
+        }
+        let mut map = reader.map(node, &ENDPOINT)?;
+        let url = map.demand("url", reader).and_then(|node| read_url(node, reader));
+        let weight = map.count("weight", default_weight(), 0..=1000, reader);
+        map.finish(reader);
+        Some(Self { url: url?, weight })
+    }
+}
+
+fn read_url(node: &Node, reader: &mut Reader) -> Option<Located<EndpointUrl>> {
+    if let Value::Text(text) = &node.value
+        && text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    {
+        reader.not_yet(node.span, "an https:// endpoint");
+        return None;
+    }
+    Located::read(node, reader)
+}
+
+impl Read for Balance {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let words = [
+            ("round_robin", 0),
+            ("weighted_random", 1),
+            ("random", 2),
+            ("least_requests", 3),
+            ("ewma", 4),
+            ("ip_hash", 5),
+        ];
+        if !matches!(node.value, Value::Map(_)) {
+            let balances = [
+                Self::RoundRobin,
+                Self::WeightedRandom,
+                Self::Random,
+                Self::LeastRequests,
+                Self::Ewma,
+                Self::IpHash,
+            ];
+            return reader.word(node, &words).map(|index: usize| balances[index].clone());
+        }
+        let mut map = reader.map(node, &BALANCE)?;
+        if map.has("hash") == map.has("sticky") {
+            reader.wrong(map.head(), "expected one of `hash` and `sticky`");
+        }
+        let hash = map.optional("hash", reader).map(Self::Hash);
+        let sticky = map.take("sticky").and_then(|node| read_cookie_name(node, reader)).map(Self::Sticky);
+        map.finish(reader);
+        hash.or(sticky)
+    }
+}
+
+/// The name of a cookie is a token (RFC 6265, section 4.1.1).
+fn read_cookie_name(node: &Node, reader: &mut Reader) -> Option<Located<String>> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let name = reader.parsed(node, "the name of a cookie", |text| {
+        if (1..=MAX_COOKIE_NAME).contains(&text.len()) && text.bytes().all(token) {
+            return Ok(text.to_owned());
+        }
+        Err(format!("the name of a cookie has 1 to {MAX_COOKIE_NAME} letters, digits, `-`, `_` or `.`"))
+    })?;
+    Some(Located::new(name, node.span))
+}
+
+impl Read for Pool {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &POOL)?;
+        let default = Self::default();
+        let max = map.count("max", default.max, 1..=1_000_000, reader);
+        let idle = map.count("idle", default.idle.min(max), 0..=1_000_000, reader);
+        let idle_for = map.positive("idle_for", default.idle_for, reader);
+        if idle > max {
+            reader.wrong(map.key_span("idle"), "`idle` is larger than `max`");
+        }
+        map.finish(reader);
+        Some(Self { max, idle, idle_for })
+    }
+}
+
+impl Read for ServiceProtocol {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if let Some(later) = ["http2", "grpc"].into_iter().find(|word| node.is(word)) {
+            reader.not_yet(node.span, &format!("the protocol `{later}`"));
+            return None;
+        }
+        reader.word(node, &[("http1", Self::Http1)])
+    }
+}
+
+pub(super) static SERVICE: Keys = Keys {
+    of: "a service",
+    known: &["endpoints", "balance", "timeout", "pool", "retry", "protocol"],
+    later: &["health", "eject", "breaker", "adaptive", "tls", "proto", "discover"],
+    shared: None,
+};
+
+pub(super) static ENDPOINT: Keys =
+    Keys { of: "an endpoint", known: &["url", "weight"], later: &[], shared: None };
+
+pub(super) static BALANCE: Keys =
+    Keys { of: "`balance`", known: &["hash", "sticky"], later: &[], shared: None };
+
+pub(super) static POOL: Keys = Keys {
+    of: "the pool of a service",
+    known: &["max", "idle", "idle_for"],
+    later: &["queue", "queue_for"],
+    shared: None,
+};
+
+const MAX_COOKIE_NAME: usize = 64;
+
+/// Endpoints against which each further one is compared: the cost grows with the square.
+const MAX_COMPARED: usize = 256;

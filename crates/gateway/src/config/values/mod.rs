@@ -1,0 +1,101 @@
+//! Values that cannot be wrong once they are read: durations, sizes, rates, networks, addresses.
+//! Every complaint says what is expected and never quotes the value, which may be a secret.
+
+mod amount;
+mod date;
+mod network;
+mod protocol;
+
+pub use amount::{Duration, Percent, Rate, Size};
+pub use date::Date;
+pub use network::{Cidr, EndpointUrl, Host, ListenAddress};
+pub use protocol::{Pattern, Secret, StatusRange};
+pub(super) use protocol::{header_name, header_value, method, status};
+
+use super::node::Node;
+use super::read::{Read, Reader};
+
+/// A value with one textual form: gives it its reader and its JSON Schema.
+macro_rules! textual {
+    ($($kind:ty: $what:literal, $pattern:expr;)*) => {$(
+        impl Read for $kind {
+            fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+                reader.parsed(node, $what, <$kind>::parse)
+            }
+        }
+
+        impl schemars::JsonSchema for $kind {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($kind).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let pattern: Option<&str> = $pattern;
+                let mut schema = schemars::json_schema!({ "type": "string", "description": $what });
+                if let Some(pattern) = pattern {
+                    schema.insert("pattern".to_owned(), format!("^({pattern}|.*\\$\\{{.*)$").into());
+                }
+                schema
+            }
+        }
+    )*};
+}
+
+textual! {
+    Duration: "a duration: 250ms, 5s, 1m, 2h, 1d", Some("[0-9]+(ms|s|m|h|d)");
+    Percent: "a percentage: 5%, 0.1%", Some("[0-9]+(\\.[0-9]+)?%");
+    Rate: "a rate: 10/s, 600/m, 1000/h, 50000/d", Some("[0-9]+/(s|m|h|d)");
+    Cidr: "a network: 10.0.0.0/8, 2001:db8::/32, or one address", None;
+    ListenAddress: "an address to listen on: 0.0.0.0:8080, [::1]:8080, :8080 (all addresses)", None;
+    Date: "a day: 2027-03-31", Some("[0-9]{4}-[0-9]{2}-[0-9]{2}");
+    EndpointUrl: "the URL of an endpoint: http://127.0.0.1:9001", None;
+    Pattern: "a regular expression, matched anywhere in the value", None;
+    Secret: "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}", None;
+}
+
+impl serde::Serialize for Duration {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl serde::Serialize for Size {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Read for Size {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.parsed(node, "a size: 512, 64KiB, 10MB", Self::parse)
+    }
+}
+
+impl schemars::JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["string", "integer"],
+            "description": "a size: 512 (bytes), 64KiB, 10MB",
+            "minimum": 0,
+            "pattern": "^([0-9]+(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)?|.*\\$\\{.*)$"
+        })
+    }
+}
+
+/// The names that users give to services, routes, APIs and devices: they become metric labels and parts of paths.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > MAX_NAME {
+        return Err(format!("a name has 1 to {MAX_NAME} characters"));
+    }
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+        return Err("a name is made of letters, digits, `-`, `_` and `.`".to_owned());
+    }
+    Ok(())
+}
+
+/// Characters in a name.
+const MAX_NAME: usize = 128;

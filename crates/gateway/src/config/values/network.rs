@@ -1,0 +1,277 @@
+//! Networks, addresses to listen on, and endpoints to connect to.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Cidr {
+    /// Reads a network; bits beyond the prefix must be zero, as they are a common slip.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WHAT: &str = "expected a network, as in 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7";
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| WHAT)?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => longest,
+            Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => bits.parse().map_err(|_| WHAT)?,
+            Some(_) => return Err(WHAT.to_owned()),
+        };
+        if bits > longest {
+            return Err(format!("a prefix of this kind of address has at most {longest} bits"));
+        }
+        let network = masked(address, bits);
+        if network != address {
+            return Err(format!("bits are set beyond the /{bits} prefix; the network itself ends in zeros"));
+        }
+        Ok(Self { address, bits })
+    }
+
+    /// Whether an address lies in this network; an IPv4 address in IPv6 clothes counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4() && masked(address, self.bits) == self.address
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+/// The address with all bits beyond the prefix cleared.
+fn masked(address: IpAddr, bits: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or_default();
+            IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask))
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or_default();
+            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
+        }
+    }
+}
+
+/// An address to listen on: `0.0.0.0:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for all IPv4 addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenAddress(SocketAddr);
+
+impl ListenAddress {
+    /// This address.
+    pub const fn new(address: SocketAddr) -> Self {
+        Self(address)
+    }
+
+    /// The address to bind.
+    pub const fn socket(self) -> SocketAddr {
+        self.0
+    }
+
+    /// Reads an address; names other than `localhost` are not looked up.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WHAT: &str = "expected an address and a port, as in 0.0.0.0:8080, [::1]:8080 or :8080";
+        let (host, port) = text.rsplit_once(':').ok_or(WHAT)?;
+        let port = parse_port(port).ok_or(WHAT)?;
+        let ip = match host {
+            "" | "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            _ => match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+                Some(v6) => IpAddr::V6(v6.parse().map_err(|_| WHAT)?),
+                None => IpAddr::V4(host.parse().map_err(|_| WHAT)?),
+            },
+        };
+        Ok(Self(SocketAddr::new(ip, port)))
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The host of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// An address, which needs no look-up.
+    Ip(IpAddr),
+    /// A name, in lower case.
+    Name(String),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(IpAddr::V4(ip)) => ip.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// Where an endpoint is: `http://host:port`, with a base path to put before each request's path if needed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointUrl {
+    /// Where to connect.
+    pub host: Host,
+    /// The port; 80 when the URL has none.
+    pub port: u16,
+    /// What goes before each request's path: empty, or `/…` without a slash at its end.
+    pub base: String,
+}
+
+impl EndpointUrl {
+    /// Reads a URL of scheme `http` (RFC 9110, section 4.2.1) without user, query and fragment.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WHAT: &str = "expected a URL such as http://127.0.0.1:9001";
+        let (scheme, rest) = text.split_once("://").ok_or(WHAT)?;
+        if scheme.eq_ignore_ascii_case("https") {
+            return Err("an https:// endpoint is not supported yet".to_owned());
+        }
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err("an endpoint's URL begins with http://".to_owned());
+        }
+        if rest.contains(['?', '#', '@']) {
+            return Err("an endpoint's URL has no user, no query and no fragment".to_owned());
+        }
+        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+        if !path.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
+            return Err("the path of this URL holds characters that must be percent-encoded".to_owned());
+        }
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, parse_port(port).ok_or(WHAT)?),
+            _ => (authority, 80),
+        };
+        if port == 0 {
+            return Err("an endpoint's port is not 0".to_owned());
+        }
+        let host = parse_host(host).ok_or(WHAT)?;
+        Ok(Self { host, port, base: path.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}{}", self.host, self.port, self.base)
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// An address or a host name (RFC 1123, section 2.1; underscores as container networks use them).
+fn parse_host(text: &str) -> Option<Host> {
+    if let Some(v6) = text.strip_prefix('[') {
+        return v6.strip_suffix(']')?.parse().ok().map(|ip| Host::Ip(IpAddr::V6(ip)));
+    }
+    if let Ok(ip) = text.parse::<Ipv4Addr>() {
+        return Some(Host::Ip(IpAddr::V4(ip)));
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    // A name whose last label is a number would be taken for a mistyped address.
+    let numeric =
+        labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    (text.len() <= 253 && !numeric && labels.split('.').all(label))
+        .then(|| Host::Name(text.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_network_contains_what_shares_its_prefix() {
+        for (network, address, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "::1", false),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.8", false),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "2001:db9::1", true),
+        ] {
+            let contains = Cidr::parse(network).unwrap().contains(address.parse().unwrap());
+            assert_eq!(contains, expected, "{address} in {network}");
+        }
+        for text in
+            ["", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/+8", "::/129", "example.com", "10/8"]
+        {
+            assert!(Cidr::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_to_listen_on_name_no_hosts() {
+        for (text, expected) in [
+            ("0.0.0.0:8080", "0.0.0.0:8080"),
+            (":8080", "0.0.0.0:8080"),
+            ("localhost:1", "127.0.0.1:1"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(ListenAddress::parse(text).unwrap().to_string(), expected);
+        }
+        for text in
+            ["", "8080", "127.0.0.1", "example.com:80", ":99999", ":+80", "::1:80", "[::1:80", "1.2.3.4:"]
+        {
+            assert!(ListenAddress::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_plain_http_urls() {
+        for (text, expected) in [
+            ("http://127.0.0.1:9001", "http://127.0.0.1:9001"),
+            ("http://Users.Internal", "http://users.internal:80"),
+            ("HTTP://a_b:81/base/", "http://a_b:81/base"),
+            ("http://[2001:db8::1]:8/x", "http://[2001:db8::1]:8/x"),
+            ("http://[::1]", "http://[::1]:80"),
+        ] {
+            assert_eq!(EndpointUrl::parse(text).unwrap().to_string(), expected, "{text}");
+        }
+        for text in [
+            "",
+            "127.0.0.1:9001",
+            "https://a",
+            "ftp://a",
+            "http://",
+            "http://a:0",
+            "http://a:x",
+            "http://u@a",
+            "http://a/?q",
+            "http://a/ b",
+            "http://-a",
+            "http://1.2.3",
+            "http://300.1.1.1",
+            "http://[::1",
+            "http://a..b",
+            "http://a/{x}",
+        ] {
+            assert!(EndpointUrl::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What became of an exchange: noted on the way, and turned into a log line and metrics at its end (stage `record`).
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+
+use crate::clock;
+use crate::exchange::Exchange;
+use crate::refusal::Refusal;
+use crate::upstream::{Endpoint, Service};
+use crate::worker::Worker;
+
+/// The status in the log when the client left before it got one, as nginx writes it.
+const CLIENT_GONE: u16 = 499;
+
+/// What became of an exchange.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The status that was sent, if any.
+    pub status: Option<StatusCode>,
+    /// Why the gateway refused, or what broke.
+    pub code: Option<&'static str>,
+    /// The stage that refused.
+    pub stage: Option<&'static str>,
+    /// What the service's side did wrong, for the operator.
+    pub cause: String,
+    /// The service that was called.
+    pub service: Option<Rc<Service>>,
+    /// The endpoint that was tried last.
+    pub endpoint: Option<Rc<Endpoint>>,
+    /// Tries to reach an endpoint.
+    pub attempts: u32,
+    /// Bytes of the request's body that were moved.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// When the connection to the service was there.
+    pub connected_at: Option<Instant>,
+    /// When the request had been sent.
+    pub sent_at: Option<Instant>,
+    /// When the answer's head was there.
+    pub first_byte_at: Option<Instant>,
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self {
+            status: None,
+            code: None,
+            stage: None,
+            cause: String::new(),
+            service: None,
+            endpoint: None,
+            attempts: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            connected_at: None,
+            sent_at: None,
+            first_byte_at: None,
+        }
+    }
+}
+
+impl Outcome {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        let mut cause = std::mem::take(&mut self.cause);
+        cause.clear();
+        *self = Self { cause, ..Self::default() };
+    }
+
+    /// The gateway answered itself.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        self.code = Some(refusal.code);
+        self.stage = Some(refusal.stage.as_str());
+        if let Some(upstream) = &refusal.upstream {
+            self.cause.push_str(&upstream.cause);
+        }
+    }
+
+    /// The answer did not reach its end.
+    pub fn broken(&mut self, code: &'static str) {
+        self.code = Some(code);
+    }
+
+    /// A connection to the service is there.
+    pub fn connected(&mut self) {
+        self.connected_at = Some(clock::now());
+        self.sent_at = self.connected_at;
+    }
+
+    /// The request has been sent whole.
+    pub fn sent(&mut self) {
+        self.sent_at = Some(clock::now());
+    }
+
+    /// The answer's head is there.
+    pub fn first_byte(&mut self) {
+        self.first_byte_at = Some(clock::now());
+    }
+
+    /// The time since the request was sent.
+    pub fn since_sent(&self) -> Duration {
+        self.sent_at.map_or(Duration::ZERO, |sent_at| clock::now().saturating_duration_since(sent_at))
+    }
+
+    /// Whether some of the request's body may have been used up.
+    pub fn is_body_touched(&self) -> bool {
+        self.sent_at.is_some()
+    }
+}
+
+/// Stage `record`: the metrics and the log line of an exchange that has ended.
+pub fn record(worker: &Worker, exchange: &Exchange) {
+    let outcome = &exchange.outcome;
+    let now = clock::now();
+    let total = now.saturating_duration_since(exchange.started);
+    let status = outcome.status.map_or(CLIENT_GONE, |status| status.as_u16());
+    worker.record(exchange, status, total);
+}

@@ -1,0 +1,3 @@
+//! Stage `admit`: cheap checks on the head, before anyone asks who calls.
+
+pub mod request;

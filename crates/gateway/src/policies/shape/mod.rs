@@ -1,0 +1,4 @@
+//! Stage `shape`: changes to the request and the answer.
+
+pub mod lifecycle;
+pub mod response;

@@ -1,0 +1,389 @@
+//! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{Route, Snapshot, StaticAnswer, Target};
+use crate::accept::listener::ListenerSpec;
+use crate::config::{
+    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located, LogFormat,
+    Respond, VersionBy as ConfiguredVersionBy, VersionState,
+};
+use crate::expression::Expression;
+use crate::policies::Policy;
+use crate::policies::admit::request::Request;
+use crate::policies::shape::lifecycle::Lifecycle;
+use crate::policies::shape::response::Response;
+use crate::record::{Format, LogConfig, LogTarget};
+use crate::route::{
+    Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch, VersionBy,
+    VersionMatch,
+};
+use crate::upstream::balance::{Policy as BalancePolicy, hash_bytes};
+use crate::upstream::{Affinity, EndpointSpec, PoolLimits, ServiceSpec, Timeouts};
+
+/// What `total: off` comes to.
+const NO_BOUND: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+impl Snapshot {
+    /// Compiles a configuration; all its faults at once, or the snapshot with warnings.
+    ///
+    /// Counters of listeners that were there `before` are kept.
+    pub fn build(config: &Config, before: Option<&Self>) -> Result<(Self, Faults), Faults> {
+        let mut compiler = Compiler::new(config);
+        let services: Vec<Arc<ServiceSpec>> =
+            config.services.values().map(|service| Arc::new(compiler.service(service))).collect();
+        let effective = config.routes();
+        let mut matches = Vec::with_capacity(effective.len());
+        let mut routes = Vec::with_capacity(effective.len());
+        for route in &effective {
+            if let Some((matching, compiled)) = compiler.route(route) {
+                matches.push(matching);
+                routes.push(compiled);
+            }
+        }
+        let listeners = compile_listeners(&config.listeners, before);
+        let mut faults = compiler.faults;
+        if faults.has_errors() {
+            return Err(faults);
+        }
+        let router = match Router::build(matches) {
+            Ok(router) => router,
+            Err(fault) => {
+                let at = match fault {
+                    RouterFault::TooManyMethods(route) => effective[route].span,
+                    RouterFault::TooManyRoutes(_) => config::Span::default(),
+                };
+                faults.push(Fault::error("too_many", at, fault.to_string()));
+                return Err(faults);
+            }
+        };
+        for unreachable in router.unreachable() {
+            let (loser, winner) = (&effective[unreachable.loser], &effective[unreachable.winner]);
+            let message = format!("this route can never match: {} comes first", winner.label);
+            faults.push(Fault::warning("unreachable_route", loser.span, message).help(unreachable.reason));
+        }
+        let snapshot = Self {
+            listeners,
+            router,
+            routes,
+            services,
+            devices: compiler.devices.into_values().collect(),
+            logs: compile_logs(&config.logs),
+            drain: *config.drain,
+        };
+        Ok((snapshot, faults))
+    }
+}
+
+struct Compiler<'c> {
+    config: &'c Config,
+    faults: Faults,
+    regexes: Regexes,
+    devices: HashMap<String, Arc<Device>>,
+    services: HashMap<&'c str, usize>,
+    apis: HashMap<&'c str, Arc<str>>,
+    no_api: Arc<str>,
+}
+
+impl<'c> Compiler<'c> {
+    fn new(config: &'c Config) -> Self {
+        let services = config.services.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+        let apis = config.apis.keys().map(|name| (name.as_str(), Arc::from(name.as_str()))).collect();
+        let devices = config
+            .devices
+            .iter()
+            .map(|(name, device)| {
+                let (user_agent, header) = match device {
+                    config::Device::UserAgent(pattern) => (Some(pattern.regex().clone()), None),
+                    config::Device::Header(header) => (None, Some(header.as_str().into())),
+                };
+                (name.clone(), Arc::new(Device { name: name.as_str().into(), user_agent, header }))
+            })
+            .collect();
+        Self {
+            config,
+            faults: config.faults(),
+            regexes: Regexes::default(),
+            devices,
+            services,
+            apis,
+            no_api: Arc::from(""),
+        }
+    }
+
+    /// Reports a fault at an offset of a value.
+    fn fault(&mut self, code: &'static str, value: &Located<String>, offset: usize, message: impl Into<String>) {
+        let end = value.value.len().max(offset);
+        let span = self.config.source().part(value, offset..end);
+        self.faults.push(Fault::error(code, span, message.into()));
+    }
+
+    fn expression(&mut self, text: &Located<String>) -> Option<Expression> {
+        match Expression::compile(&text.value) {
+            Ok(expression) => Some(expression),
+            Err(fault) => {
+                self.fault("invalid_expression", text, fault.offset, fault.message);
+                None
+            }
+        }
+    }
+
+    fn service(&mut self, service: &config::Service) -> ServiceSpec {
+        let (balance, affinity) = match &service.balance {
+            Balance::RoundRobin => (BalancePolicy::RoundRobin, Affinity::None),
+            Balance::WeightedRandom => (BalancePolicy::WeightedRandom, Affinity::None),
+            Balance::Random => (BalancePolicy::Random, Affinity::None),
+            Balance::LeastRequests => (BalancePolicy::LeastRequests, Affinity::None),
+            Balance::Ewma => (BalancePolicy::Ewma, Affinity::None),
+            Balance::IpHash => (BalancePolicy::IpHash, Affinity::ClientIp),
+            Balance::Hash(text) => {
+                let key = self.expression(text);
+                (BalancePolicy::Hash, key.map_or(Affinity::None, Affinity::Key))
+            }
+            Balance::Sticky(name) => {
+                let secret = sticky_secret(&service.name.value);
+                (BalancePolicy::Sticky { secret }, Affinity::Cookie(Arc::from(name.value.as_str())))
+            }
+        };
+        let endpoints = service
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                let url = &endpoint.url.value;
+                EndpointSpec {
+                    url: Arc::from(url.to_string()),
+                    host: url.host.clone(),
+                    port: url.port,
+                    authority: if url.port == 80 {
+                        url.host.to_string()
+                    } else {
+                        format!("{}:{}", url.host, url.port)
+                    },
+                    base: url.base.clone(),
+                    weight: endpoint.weight,
+                }
+            })
+            .collect();
+        ServiceSpec {
+            name: Arc::from(service.name.value.as_str()),
+            endpoints,
+            balance,
+            affinity,
+            pool: PoolLimits {
+                in_use: service.pool.max as usize,
+                idle: service.pool.idle as usize,
+                idle_for: *service.pool.idle_for,
+            },
+        }
+    }
+
+    fn route(&mut self, route: &EffectiveRoute<'_>) -> Option<(RouteMatch, Route)> {
+        let path = match PathPattern::parse_with(&route.path.value, &mut self.regexes) {
+            Ok(path) => path,
+            Err(fault) => {
+                self.fault("invalid_path", &route.path, fault.offset, fault.message);
+                return None;
+            }
+        };
+        let (target, rewrite) = match route.action {
+            Action::Forward { service, rewrite } => {
+                let index = *self.services.get(service.name.value.as_str())?;
+                (Target::Service(index), rewrite.and_then(|text| self.rewrite(text, &path)))
+            }
+            Action::Respond(respond) => (Target::Respond(Arc::new(compile_answer(respond))), None),
+        };
+        let target = if is_retired(route.version) { Target::Respond(Arc::new(gone())) } else { target };
+        let compiled = Route {
+            name: route.label.as_str().into(),
+            api: route.api.map_or_else(
+                || Arc::clone(&self.no_api),
+                |api| self.apis.get(api.name.value.as_str()).map_or_else(|| Arc::clone(&self.no_api), Arc::clone),
+            ),
+            target,
+            rewrite,
+            policies: policies(route),
+            timeouts: compile_timeouts(&route.timeouts),
+            attempts: route.retry.map_or(1, |retry| retry.attempts + 1),
+        };
+        let matching = RouteMatch {
+            host: self.host(route)?,
+            methods: route.methods.to_vec(),
+            path,
+            headers: self.values(route.headers.iter().map(|(name, value)| (name.as_str(), value))),
+            query: self.values(route.query.iter().map(|(name, value)| (name.as_str(), value))),
+            device: route.device.and_then(|name| self.devices.get(&name.value).map(Arc::clone)),
+            when: route.when.and_then(|text| self.expression(text)),
+            version: route.version.and_then(compile_version),
+        };
+        Some((matching, compiled))
+    }
+
+    fn host(&mut self, route: &EffectiveRoute<'_>) -> Option<HostPattern> {
+        let Some(host) = route.host else { return Some(HostPattern::Any) };
+        match HostPattern::parse(&host.value) {
+            Ok(pattern) => Some(pattern),
+            Err(fault) => {
+                self.fault("invalid_host", host, fault.offset, fault.message);
+                None
+            }
+        }
+    }
+
+    fn rewrite(&mut self, text: &Located<String>, path: &PathPattern) -> Option<Rewrite> {
+        match Rewrite::parse(&text.value, path) {
+            Ok(rewrite) => Some(rewrite),
+            Err(fault) => {
+                self.fault("invalid_rewrite", text, fault.offset, fault.message);
+                None
+            }
+        }
+    }
+
+    fn values<'v>(
+        &mut self,
+        pairs: impl Iterator<Item = (&'v str, &'v Located<String>)>,
+    ) -> Vec<(Box<str>, ValueMatch)> {
+        let mut matches = Vec::new();
+        for (name, value) in pairs {
+            match ValueMatch::parse(&value.value) {
+                Ok(matching) => matches.push((name.into(), matching)),
+                Err(message) => self.fault("invalid_condition", value, 0, message),
+            }
+        }
+        matches
+    }
+}
+
+/// A route's policies in the order of their stages: this is the one list that registers them.
+fn policies(route: &EffectiveRoute<'_>) -> Vec<Arc<dyn Policy>> {
+    let mut policies: Vec<Arc<dyn Policy>> = Vec::new();
+    // admit: before anything is spent on the request
+    if let Some(policy) = route.request.and_then(Request::build) {
+        policies.push(Arc::new(policy));
+    }
+    // shape: the version's word first, so that `response` can still change it
+    if let Some(policy) = route.version.and_then(lifecycle) {
+        policies.push(Arc::new(policy));
+    }
+    if let Some(policy) = route.response.and_then(Response::build) {
+        policies.push(Arc::new(policy));
+    }
+    policies
+}
+
+fn lifecycle(version: EffectiveVersion<'_>) -> Option<Lifecycle> {
+    let version = version.version;
+    let is_deprecated = matches!(version.state, VersionState::Deprecated | VersionState::Retired);
+    let since = version.since.map_or(0, config::values::Date::unix_seconds);
+    Lifecycle::build(is_deprecated.then_some(since), version.sunset.map(config::values::Date::unix_seconds))
+}
+
+fn is_retired(version: Option<EffectiveVersion<'_>>) -> bool {
+    version.is_some_and(|version| version.version.state == VersionState::Retired)
+}
+
+fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
+    let by = match version.by {
+        ConfiguredVersionBy::Path => return None,
+        ConfiguredVersionBy::Header(name) => VersionBy::Header(name.as_str().into()),
+        ConfiguredVersionBy::MediaType(_) => VersionBy::MediaType,
+    };
+    Some(VersionMatch {
+        by,
+        version: version.version.name.value.as_str().into(),
+        default: version.version.state == VersionState::Current,
+    })
+}
+
+fn compile_listeners(listeners: &[config::Listener], before: Option<&Snapshot>) -> Vec<Arc<ListenerSpec>> {
+    let mut compiled: Vec<Arc<ListenerSpec>> = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let limits = &listener.limits;
+        let address = listener.address.value.socket();
+        // Port 0 may stand there more than once, each time for a port of its own.
+        let nth = compiled.iter().filter(|earlier| earlier.address == address).count();
+        let known = before.and_then(|before| before.listeners.iter().find(|known| known.is(address, nth)));
+        compiled.push(Arc::new(ListenerSpec {
+            address,
+            nth,
+            redirect_https: listener.redirect.is_some(),
+            trusted: listener.trust_forwarded.as_ref().map(|trust| trust.from.clone()).unwrap_or_default(),
+            connections: limits.connections as usize,
+            header_timeout: *limits.header_timeout,
+            body_timeout: *limits.body_timeout,
+            idle_timeout: *limits.idle_timeout,
+            head: http1::Limits {
+                line: limits.line_size.bytes() as usize,
+                head: limits.header_size.bytes() as usize,
+                headers: limits.headers as usize,
+            },
+            open: known.map_or_else(Arc::default, |known| Arc::clone(&known.open)),
+        }));
+    }
+    compiled
+}
+
+fn compile_timeouts(timeouts: &config::Timeouts) -> Timeouts {
+    Timeouts {
+        connect: *timeouts.connect,
+        first_byte: *timeouts.first_byte,
+        idle: *timeouts.idle,
+        total: timeouts.total.map_or(NO_BOUND, |total| *total),
+    }
+}
+
+fn compile_answer(respond: &Respond) -> StaticAnswer {
+    let mut answer = StaticAnswer::empty(respond.status);
+    for (name, value) in &respond.headers {
+        answer.fields.push((name.as_str().into(), value.value.as_bytes().into()));
+    }
+    if let Some(body) = &respond.body {
+        let is_typed = respond.headers.iter().any(|(name, _)| *name == http::header::CONTENT_TYPE);
+        if !is_typed {
+            answer = answer.with_field(http1::Known::ContentType, "text/plain; charset=utf-8");
+        }
+        answer.body = body.value.as_bytes().into();
+    }
+    answer
+}
+
+/// What a version that was retired answers.
+fn gone() -> StaticAnswer {
+    let mut answer = StaticAnswer::empty(StatusCode::GONE)
+        .with_field(http1::Known::ContentType, "application/problem+json");
+    answer.body = br#"{"type":"urn:tollgate:problem:version_retired","title":"Gone","status":410,"code":"version_retired","stage":"route","detail":"this version of the API is retired"}
+"#[..].into();
+    answer
+}
+
+fn compile_logs(logs: &config::Logs) -> LogConfig {
+    LogConfig {
+        target: match &logs.access {
+            AccessLog::Stdout => LogTarget::Stdout,
+            AccessLog::Off => LogTarget::Off,
+            AccessLog::File(path) => LogTarget::File(path.clone()),
+        },
+        format: match logs.format {
+            LogFormat::Json => Format::Json,
+            LogFormat::Common => Format::Common,
+        },
+        sample: logs
+            .sample
+            .iter()
+            .map(|(statuses, share)| (statuses.first, statuses.last, f64::from(share.millionths()) / 1_000_000.0))
+            .collect(),
+    }
+}
+
+/// The key of a service's sticky ids: the same in every process, so that a fleet agrees. An id tells whoever guesses an
+/// endpoint's address only that the guess was right.
+fn sticky_secret(service: &str) -> [u8; 16] {
+    let mut secret = [0; 16];
+    secret[..8].copy_from_slice(&hash_bytes(service.as_bytes()).to_be_bytes());
+    secret[8..].copy_from_slice(&hash_bytes(&[service.as_bytes(), b" sticky"].concat()).to_be_bytes());
+    secret
+}

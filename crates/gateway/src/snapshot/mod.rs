@@ -1,0 +1,142 @@
+//! The compiled configuration: everything that a request needs, computed once.
+//!
+//! A [`Snapshot`] is immutable and shared by all workers; [`Live`] is one worker's view of it.
+
+mod build;
+mod explain;
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use http1::Known;
+
+use crate::accept::listener::ListenerSpec;
+use crate::policies::Policy;
+use crate::record::{LogConfig, RouteMetrics};
+use crate::route::{Device, Rewrite, Router};
+use crate::upstream::{Service, ServiceSpec, Timeouts};
+use crate::worker::Worker;
+
+/// The compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Where requests come in.
+    pub listeners: Vec<Arc<ListenerSpec>>,
+    /// Finds the route of a request.
+    pub router: Router,
+    /// The routes, by the router's positions.
+    pub routes: Vec<Route>,
+    /// The services, by name.
+    pub services: Vec<Arc<ServiceSpec>>,
+    /// Kinds of clients.
+    pub devices: Vec<Arc<Device>>,
+    /// Where the access log goes, and how.
+    pub logs: LogConfig,
+    /// How long a graceful stop waits.
+    pub drain: Duration,
+}
+
+/// One compiled route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name in logs, metrics and explanations.
+    pub name: Box<str>,
+    /// Its API's name; empty without one.
+    pub api: Arc<str>,
+    /// What becomes of its requests.
+    pub target: Target,
+    /// The path that the service sees, when not the one that came.
+    pub rewrite: Option<Rewrite>,
+    /// Its policies, in the order of their stages.
+    pub policies: Vec<Arc<dyn Policy>>,
+    /// Time limits of its calls.
+    pub timeouts: Timeouts,
+    /// How many endpoints are tried.
+    pub attempts: u32,
+}
+
+/// What becomes of a route's requests.
+#[derive(Debug)]
+pub enum Target {
+    /// They go to the service at this place.
+    Service(usize),
+    /// The gateway answers.
+    Respond(Arc<StaticAnswer>),
+}
+
+/// An answer of the gateway's own.
+#[derive(Debug, Clone)]
+pub struct StaticAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its fields.
+    pub fields: Vec<(Box<str>, Box<[u8]>)>,
+    /// Its body.
+    pub body: Box<[u8]>,
+}
+
+impl StaticAnswer {
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, fields: Vec::new(), body: Box::default() }
+    }
+
+    /// Appends its fields to an answer's.
+    pub fn write_fields(&self, fields: &mut http1::Fields) {
+        for (name, value) in &self.fields {
+            fields.append_named(name.as_bytes(), value);
+        }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn with_field(mut self, name: Known, value: &str) -> Self {
+        self.fields.push((name.as_str().into(), value.as_bytes().into()));
+        self
+    }
+}
+
+/// A worker's view of a snapshot: handles on its own state, made when they are first needed, so that routes and services
+/// that nobody asks for cost nothing.
+#[derive(Debug)]
+pub struct Live {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    services: Vec<OnceCell<Rc<Service>>>,
+    routes: Vec<OnceCell<Arc<RouteMetrics>>>,
+    no_route: OnceCell<Arc<RouteMetrics>>,
+}
+
+impl Live {
+    /// A view of the snapshot.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            services: vec![OnceCell::new(); snapshot.services.len()],
+            routes: vec![OnceCell::new(); snapshot.routes.len()],
+            no_route: OnceCell::new(),
+            snapshot,
+        }
+    }
+
+    /// The service at this place of the snapshot.
+    pub fn service(&self, worker: &Worker, index: usize) -> Rc<Service> {
+        let service = self.services[index].get_or_init(|| {
+            worker.upstreams.service(&self.snapshot.services[index], &worker.shard, worker.id)
+        });
+        Rc::clone(service)
+    }
+
+    /// The metrics of a route, or of the requests that have none.
+    pub fn route_metrics(&self, worker: &Worker, route: Option<usize>) -> &RouteMetrics {
+        match route {
+            Some(index) => self.routes[index].get_or_init(|| {
+                let route = &self.snapshot.routes[index];
+                worker.shard.route(&route.name, &route.api)
+            }),
+            None => self.no_route.get_or_init(|| worker.shard.route("", "")),
+        }
+    }
+}

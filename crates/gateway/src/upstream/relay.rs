@@ -1,0 +1,242 @@
+//! Brings a service's answer back to the client: head, body, trailers, or a tunnel.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Method, StatusCode, Version};
+use http1::{Framing, encode_interim, encode_response};
+
+use super::Connection;
+use super::call::Called;
+use crate::accept::h1::Client;
+use crate::accept::{Ends, Pump, Side, Trouble};
+use crate::clock;
+use crate::exchange::{After, Exchange};
+use crate::worker::Worker;
+
+/// How long a tunnel may be silent both ways.
+const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+
+/// Sends the answer whose head is in the exchange, and what follows it, to the client.
+pub async fn relay(worker: &Worker, client: &mut Client, exchange: &mut Exchange, called: Called) -> After {
+    let status = exchange.response.status;
+    exchange.outcome.status = Some(status);
+    let is_tunnel = status == StatusCode::SWITCHING_PROTOCOLS
+        || exchange.request.method == Method::CONNECT && status.is_success();
+    if is_tunnel { tunnel(worker, client, exchange, called).await } else { answer(worker, client, exchange, called).await }
+}
+
+async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, mut called: Called) -> After {
+    let incoming = exchange.response.framing;
+    let outgoing = match incoming {
+        Framing::Chunked | Framing::UntilClose if exchange.request.version == Version::HTTP_11 => Framing::Chunked,
+        Framing::Chunked => Framing::UntilClose,
+        framing => framing,
+    };
+    // An answer that does not wait for the rest of the request leaves a connection that nobody can make sense of.
+    let persistent = exchange.request.persistent
+        && called.is_sent
+        && outgoing != Framing::UntilClose
+        && !worker.is_draining();
+    exchange.response.fields.set(http1::Known::XRequestId, exchange.id.as_bytes());
+    encode_response(
+        client.outbox.bytes(&worker.buffers),
+        exchange.request.version,
+        exchange.response.status,
+        &exchange.response.fields,
+        outgoing,
+        exchange.response.content_length,
+        persistent,
+        &clock::date(),
+    );
+    let mut body = Pump::new(incoming, outgoing, u64::MAX);
+    let due = exchange.started + called.timeouts.total;
+    let mut seen = u64::MAX;
+    let ended = poll_fn(|context| {
+        let result = poll_answer(context, worker, client, &mut called, &mut body);
+        if result.is_ready() {
+            return result;
+        }
+        let moved = body.moved() + called.request_body.moved();
+        if moved != seen {
+            seen = moved;
+            client.deadline.set(due.min(clock::now() + called.timeouts.idle));
+        }
+        client.deadline.poll_passed(context).map(|()| Err(Broken::TimedOut))
+    })
+    .await;
+    exchange.outcome.bytes_in = called.request_body.moved();
+    exchange.outcome.bytes_out = body.moved();
+    match ended {
+        Ok(()) => {
+            let is_reusable = called.is_reusable && called.is_sent && exchange.response.persistent;
+            // Bytes behind the answer belong to nobody: such a connection is not trusted again.
+            if is_reusable && called.connection.input.is_empty() {
+                keep(worker, called);
+            }
+            if persistent { After::KeepAlive } else { After::Close }
+        }
+        Err(broken) => {
+            exchange.outcome.broken(match broken {
+                Broken::Gone => "client_gone",
+                Broken::Service => "upstream_truncated",
+                Broken::TimedOut if body.waits_for() == Side::Sink => "client_slow",
+                Broken::TimedOut => "upstream_idle_timeout",
+            });
+            // Only a reset tells a client whose answer ends with the connection that it did not end well.
+            if outgoing == Framing::UntilClose {
+                client.stream.reset_on_close();
+            }
+            After::Abort
+        }
+    }
+}
+
+/// What ends an answer before its time.
+enum Broken {
+    Gone,
+    Service,
+    TimedOut,
+}
+
+fn poll_answer(
+    context: &mut Context<'_>,
+    worker: &Worker,
+    client: &mut Client,
+    called: &mut Called,
+    body: &mut Pump,
+) -> Poll<Result<(), Broken>> {
+    let mut ends = Ends {
+        source: &called.connection.stream,
+        input: &mut called.connection.input,
+        sink: &client.stream,
+        outbox: &mut client.outbox,
+        buffers: &worker.buffers,
+    };
+    match body.poll(context, &mut ends) {
+        Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+        Poll::Ready(Err(Trouble::Write(_))) => return Poll::Ready(Err(Broken::Gone)),
+        Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Service)),
+        Poll::Pending => {}
+    }
+    if called.is_sent {
+        return client.poll_gone(context, &worker.buffers).map(|()| Err(Broken::Gone));
+    }
+    let mut ends = Ends {
+        source: &client.stream,
+        input: &mut client.input,
+        sink: &called.connection.stream,
+        outbox: &mut called.connection.outbox,
+        buffers: &worker.buffers,
+    };
+    match called.request_body.poll(context, &mut ends) {
+        Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => Poll::Ready(Err(Broken::Gone)),
+        // The service takes no more, or gets no more that makes sense; its answer still counts.
+        Poll::Ready(result) => {
+            called.is_sent = true;
+            called.is_reusable &= result.is_ok();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Puts the connection back into the pool.
+fn keep(worker: &Worker, called: Called) {
+    let mut connection = called.connection;
+    connection.input.release(&worker.buffers);
+    connection.outbox.release(&worker.buffers);
+    called.picked.endpoint.pool.keep(connection);
+}
+
+/// Copies bytes both ways until both sides have ended; one side's end is passed on while the other goes on.
+async fn tunnel(worker: &Worker, client: &mut Client, exchange: &mut Exchange, mut called: Called) -> After {
+    let out = client.outbox.bytes(&worker.buffers);
+    if exchange.response.status == StatusCode::SWITCHING_PROTOCOLS {
+        encode_interim(out, exchange.response.status, &exchange.response.upgrade, &exchange.response.fields);
+    } else {
+        let version = exchange.request.version;
+        let fields = &exchange.response.fields;
+        encode_response(out, version, exchange.response.status, fields, Framing::None, None, true, &clock::date());
+    }
+    let mut up = HalfTunnel::new();
+    let mut down = HalfTunnel::new();
+    let mut seen = u64::MAX;
+    let ended = poll_fn(|context| {
+        let Connection { stream, input, outbox, .. } = &mut called.connection;
+        let upward = Ends {
+            source: &client.stream,
+            input: &mut client.input,
+            sink: stream,
+            outbox,
+            buffers: &worker.buffers,
+        };
+        if up.poll(context, upward).is_err() {
+            return Poll::Ready(Err(()));
+        }
+        let downward = Ends {
+            source: stream,
+            input,
+            sink: &client.stream,
+            outbox: &mut client.outbox,
+            buffers: &worker.buffers,
+        };
+        if down.poll(context, downward).is_err() {
+            return Poll::Ready(Err(()));
+        }
+        if up.is_shut && down.is_shut {
+            return Poll::Ready(Ok(()));
+        }
+        let moved = up.pump.moved() + down.pump.moved();
+        if moved != seen {
+            seen = moved;
+            client.deadline.set(clock::now() + TUNNEL_IDLE);
+        }
+        client.deadline.poll_passed(context).map(|()| Err(()))
+    })
+    .await;
+    exchange.outcome.bytes_in = up.pump.moved();
+    exchange.outcome.bytes_out = down.pump.moved();
+    if ended.is_err() {
+        exchange.outcome.broken("tunnel_broken");
+    }
+    After::Abort
+}
+
+/// One direction of a tunnel.
+struct HalfTunnel {
+    pump: Pump,
+    is_moved: bool,
+    is_shut: bool,
+}
+
+impl HalfTunnel {
+    fn new() -> Self {
+        Self {
+            pump: Pump::new(Framing::UntilClose, Framing::UntilClose, u64::MAX),
+            is_moved: false,
+            is_shut: false,
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>, mut ends: Ends<'_>) -> Result<(), ()> {
+        match self.poll_shut(context, &mut ends) {
+            Poll::Ready(Err(())) => Err(()),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    fn poll_shut(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), ()>> {
+        if self.is_shut {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.is_moved {
+            ready!(self.pump.poll(context, ends)).map_err(|_| ())?;
+            self.is_moved = true;
+        }
+        ready!(ends.sink.poll_shutdown(context)).map_err(|_| ())?;
+        self.is_shut = true;
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,33 @@
+//! `tollgate check`: every fault of a configuration at once.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Failure;
+use crate::origin::Origin;
+use crate::terminal;
+
+/// Show every fault of a configuration; the exit code is 1 when it has errors
+#[derive(Args)]
+pub(crate) struct Check {
+    /// The configuration [default: tollgate.yaml]
+    file: Option<PathBuf>,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let origin = Origin::file(self.file);
+        let config = origin.load_and_show()?;
+        let routes = count(config.routes().len(), "route");
+        let services = count(config.services.len(), "service");
+        let listeners = count(config.listeners.len(), "listener");
+        terminal::show(&format!("{origin}: ok, {routes}, {services}, {listeners}\n"));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,58 @@
+//! The subcommands, one file each.
+
+mod check;
+mod demo;
+mod diff;
+mod explain;
+mod run;
+mod schema;
+mod version;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Run(run::Run),
+    Check(check::Check),
+    Diff(diff::Diff),
+    Explain(explain::Explain),
+    Schema(schema::Schema),
+    Demo(demo::Demo),
+    Version(version::Version),
+}
+
+impl Command {
+    /// Does it. The code is what the process ends with.
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Run(run) => run.run(),
+            Self::Check(check) => check.run(),
+            Self::Diff(diff) => diff.run(),
+            Self::Explain(explain) => explain.run(),
+            Self::Schema(schema) => Ok(schema.run()),
+            Self::Demo(demo) => demo.run(),
+            Self::Version(version) => Ok(version.run()),
+        }
+    }
+}
+
+/// Why a command could not do what it should: a sentence for the operator, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    /// A failure with this text.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

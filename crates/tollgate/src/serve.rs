@@ -1,0 +1,210 @@
+//! Serves a configuration: starts the data plane and the control plane, reloads, and stops when told to.
+
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use control::{AdminState, Control, Readiness, Reload, Reloader, Signal, Token, Watch};
+use gateway::config::Config;
+
+use crate::commands::Failure;
+use crate::engine::{self, Engine};
+use crate::origin::Origin;
+use crate::terminal::note;
+
+/// Changes that a reload tells at most; `tollgate diff` tells all.
+const CHANGES_SHOWN: usize = 20;
+
+/// Serves until a signal ends it. `workers` comes before what the configuration says; `once_ready` is called when
+/// every listener accepts.
+pub(crate) fn serve(
+    origin: Origin,
+    workers: Option<u32>,
+    once_ready: impl FnOnce(),
+) -> Result<ExitCode, Failure> {
+    let mut watch = Watch::default();
+    watch.extend(origin.path().map(PathBuf::from));
+    let config = origin.load_and_show()?;
+    watch.extend(config.files().iter().cloned());
+
+    let control = Control::start().map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let (events, inbox) = mpsc::channel();
+    let signals = events.clone();
+    let passed_on = move |signal| {
+        // The receiver is gone only when the process is about to end.
+        let _ = signals.send(Event::Signal(signal));
+    };
+    control.on_signal(passed_on).map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
+
+    let engine = Arc::new(Engine::start(&config, workers).map_err(Failure::new)?);
+    for (address, protocols) in engine.listeners() {
+        note(&format!("listening on {address} ({protocols})"));
+    }
+    let running = Running {
+        engine,
+        readiness: Arc::new(Readiness::new()),
+        token: Arc::new(Token::new(admin_token(&config))),
+    };
+    running.serve_admin(&control, &config)?;
+    running.readiness.loaded(SystemTime::now());
+    let drain = *config.drain;
+    let reloader = running.watch(watch, origin, config)?;
+    note("ready");
+    once_ready();
+    Ok(running.until_stopped(&inbox, events, reloader, drain))
+}
+
+/// What the main thread waits for.
+enum Event {
+    Signal(Signal),
+    /// The last exchange has ended.
+    Drained,
+}
+
+/// A gateway that serves.
+struct Running {
+    engine: Arc<Engine>,
+    readiness: Arc<Readiness>,
+    token: Arc<Token>,
+}
+
+impl Running {
+    fn serve_admin(&self, control: &Control, config: &Config) -> Result<(), Failure> {
+        let Some(admin) = &config.admin else { return Ok(()) };
+        let address = admin.address.value.socket();
+        let cannot = |error: std::io::Error| match error.kind() {
+            ErrorKind::AddrInUse => Failure::new(format!(
+                "the admin address {address} is taken by another program, perhaps another tollgate\n\
+                 \n  Choose another with `admin: 127.0.0.1:9901`, or do without: `admin: off`."
+            )),
+            _ => Failure::new(format!("cannot listen on the admin address {address}: {error}")),
+        };
+        let listener = TcpListener::bind(address).map_err(cannot)?;
+        let engine = Arc::clone(&self.engine);
+        let state = AdminState {
+            metrics: Arc::new(move || engine.metrics()),
+            readiness: Arc::clone(&self.readiness),
+            token: Arc::clone(&self.token),
+        };
+        let address = control.serve_admin(listener, state).map_err(cannot)?;
+        note(&format!("admin on {address}"));
+        Ok(())
+    }
+
+    /// Reloads when the file changes or a signal asks for it. What comes from the command line cannot change.
+    fn watch(&self, watch: Watch, origin: Origin, config: Config) -> Result<Option<Reloader>, Failure> {
+        let Some(path) = origin.path().map(PathBuf::from) else { return Ok(None) };
+        let engine = Arc::clone(&self.engine);
+        let readiness = Arc::clone(&self.readiness);
+        let token = Arc::clone(&self.token);
+        let mut current = config;
+        let reload = move || match load_again(&origin, &engine, &current) {
+            Ok(config) => {
+                token.replace(admin_token(&config));
+                // The reloader counts it when this has returned.
+                let generation = readiness.generation() + 1;
+                note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &config)));
+                let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
+                current = config;
+                Reload { files, result: Ok(()) }
+            }
+            Err(error) => {
+                engine.reload_refused();
+                note(&format!("kept the configuration in force, because {origin} is refused\n{error}"));
+                Reload { files: vec![path.clone()], result: Err(error) }
+            }
+        };
+        Reloader::start(watch, Arc::clone(&self.readiness), reload)
+            .map(Some)
+            .map_err(|error| Failure::new(format!("cannot start threads: {error}")))
+    }
+
+    /// Waits for signals and does what they ask, until the gateway has stopped.
+    fn until_stopped(
+        &self,
+        inbox: &Receiver<Event>,
+        events: Sender<Event>,
+        mut reloader: Option<Reloader>,
+        drain: Duration,
+    ) -> ExitCode {
+        loop {
+            // Never disconnected: `events` lives as long as this call.
+            match inbox.recv() {
+                Ok(Event::Signal(Signal::Reload)) => {
+                    self.engine.reopen_logs();
+                    if let Some(reloader) = &reloader {
+                        reloader.now();
+                    }
+                }
+                Ok(Event::Signal(Signal::Drain)) => {
+                    note(&format!(
+                        "draining, for {} at most; another signal ends it at once",
+                        seconds(drain)
+                    ));
+                    self.readiness.draining();
+                    reloader = None;
+                    let engine = Arc::clone(&self.engine);
+                    let events = events.clone();
+                    thread::spawn(move || {
+                        engine.drain(drain);
+                        let _ = events.send(Event::Drained);
+                    });
+                }
+                Ok(Event::Drained) => {
+                    note("stopped");
+                    return ExitCode::SUCCESS;
+                }
+                Ok(Event::Signal(Signal::Stop)) | Err(_) => {
+                    note("stopped at once");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+}
+
+/// Loads the configuration and puts it in force, or says why not.
+fn load_again(origin: &Origin, engine: &Engine, current: &Config) -> Result<Config, String> {
+    let (config, warnings) = origin.load().map_err(|faults| faults.render(false))?;
+    engine.apply(&config)?;
+    if !warnings.is_empty() {
+        note(&format!("{origin} has warnings\n{}", warnings.render(false)));
+    }
+    if config.admin.as_ref().map(|admin| &admin.address.value)
+        != current.admin.as_ref().map(|admin| &admin.address.value)
+    {
+        note("the new `admin` address holds from the next start on");
+    }
+    if config.workers != current.workers {
+        note("the new number of `workers` holds from the next start on");
+    }
+    Ok(config)
+}
+
+/// What changes for a user, a line each.
+fn told(old: &Config, new: &Config) -> String {
+    let changes = engine::diff(old, new);
+    let mut text = String::new();
+    for change in changes.iter().take(CHANGES_SHOWN) {
+        let _ = write!(text, "\n  {change}");
+    }
+    if changes.len() > CHANGES_SHOWN {
+        let _ = write!(text, "\n  and {} more", changes.len() - CHANGES_SHOWN);
+    }
+    text
+}
+
+fn admin_token(config: &Config) -> Option<String> {
+    let admin = config.admin.as_ref()?;
+    admin.token.as_ref().map(|token| token.expose().to_owned())
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
