@@ -60,17 +60,17 @@ fn measure(count: usize) {
     drop(regexes);
     let parse = start.elapsed();
     let start = Instant::now();
-    let Ok(router) = Router::build(routes) else { return };
+    let Ok(built) = Router::build(routes) else { return };
     let build = start.elapsed();
     let bytes = resident().saturating_sub(before);
     let start = Instant::now();
-    black_box(router.unreachable());
+    black_box(built.unreachable());
     let unreachable = start.elapsed();
 
     let heads = heads(count, request);
-    let find = search(&router, &heads, true);
+    let find = search(&built, &heads, true);
     let misses = self::heads(count, |number| format!("/service-{}/users/ann/nothing", number / 8));
-    let miss = search(&router, &misses, false);
+    let miss = search(&built, &misses, false);
     println!(
         "{count:>6} {:>10.2} {:>10.2} {:>12} {find:>8.0} {miss:>8.0} {:>15.2}",
         parse.as_secs_f64() * 1e3,
