@@ -51,26 +51,26 @@ fn measure(count: usize) {
     let before = resident();
     let start = Instant::now();
     let mut regexes = Regexes::default();
-    let mut routes = Vec::with_capacity(count);
+    let mut list = Vec::with_capacity(count);
     for number in 0..count {
         let Ok(path) = PathPattern::parse_with(&template(number), &mut regexes) else { continue };
         let methods = vec![http::Method::GET];
-        routes.push(RouteMatch { methods, ..RouteMatch::new(path) });
+        list.push(RouteMatch { methods, ..RouteMatch::new(path) });
     }
     drop(regexes);
     let parse = start.elapsed();
     let start = Instant::now();
-    let Ok(built) = Router::build(routes) else { return };
+    let Ok(router) = Router::build(list) else { return };
     let build = start.elapsed();
     let bytes = resident().saturating_sub(before);
     let start = Instant::now();
-    black_box(built.unreachable());
+    black_box(router.unreachable());
     let unreachable = start.elapsed();
 
     let heads = heads(count, request);
-    let find = search(&built, &heads, true);
+    let find = search(&router, &heads, true);
     let misses = self::heads(count, |number| format!("/service-{}/users/ann/nothing", number / 8));
-    let miss = search(&built, &misses, false);
+    let miss = search(&router, &misses, false);
     println!(
         "{count:>6} {:>10.2} {:>10.2} {:>12} {find:>8.0} {miss:>8.0} {:>15.2}",
         parse.as_secs_f64() * 1e3,
