@@ -1,56 +1,84 @@
-//! What the commands need of the data plane, in one place.
+//! The data plane as the commands use it: compiled, started, changed and stopped.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::config::{Config, Faults};
-use http::Request;
+use gateway::record::Metrics;
+use gateway::server::{self, Server};
+use gateway::snapshot::Snapshot;
 
-/// Compiles the configuration as a start would, without starting anything. Gives warnings, or errors.
-pub(crate) fn check(config: &Config) -> Result<Faults, Faults> {
-    Ok(config.faults())
+use crate::commands::Failure;
+use crate::origin::Origin;
+
+/// A running data plane.
+pub(crate) struct Engine {
+    /// Gone from the drain on, so that nothing waits for its end but who asked for it.
+    server: Mutex<Option<Server>>,
+    metrics: Arc<Metrics>,
 }
-
-/// The walk of one request, as text.
-pub(crate) fn explain(_config: &Config, request: &Request<()>) -> String {
-    format!("{} {}\n", request.method(), request.uri())
-}
-
-/// The workers of a gateway.
-pub(crate) struct Engine;
 
 impl Engine {
-    /// Binds the listeners and starts the workers. The error is a sentence for the operator.
-    pub(crate) fn start(_config: &Config, _workers: Option<u32>) -> Result<Self, String> {
-        Ok(Self)
+    /// Binds the listeners and starts the workers.
+    pub(crate) fn start(snapshot: Snapshot, workers: usize) -> Result<Self, Failure> {
+        server::raise_file_limit();
+        let metrics = Arc::new(Metrics::new());
+        let server = Server::start(snapshot, workers, Arc::clone(&metrics))
+            .map_err(|error| Failure::new(error.to_string()))?;
+        Ok(Self { server: Mutex::new(Some(server)), metrics })
     }
 
-    /// Where it listens, and what it speaks there.
-    pub(crate) fn listeners(&self) -> Vec<(SocketAddr, &'static str)> {
-        Vec::new()
+    /// Where it listens, in the order of the configuration.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.server().as_ref().map(Server::addresses).unwrap_or_default()
     }
 
-    /// Puts a configuration in force: all of it, or none and the reason.
-    pub(crate) fn apply(&self, _config: &Config) -> Result<(), String> {
-        Ok(())
+    /// Compiles what the origin says now and puts it in force: all of it, or none and the reason.
+    pub(crate) fn reload(&self, origin: &Origin) -> Result<(Config, Faults), String> {
+        let reloaded = self.load_and_apply(origin);
+        self.metrics.reload(reloaded.is_ok());
+        reloaded
     }
 
-    /// Counts a configuration that was refused.
-    pub(crate) fn reload_refused(&self) {}
+    fn load_and_apply(&self, origin: &Origin) -> Result<(Config, Faults), String> {
+        let mut server = self.server();
+        let Some(server) = server.as_mut() else { return Err("the gateway is draining".to_owned()) };
+        let compiled = origin.compile(Some(server.snapshot())).map_err(|faults| faults.render(false))?;
+        server.apply(compiled.snapshot).map_err(|error| error.to_string())?;
+        Ok((compiled.config, compiled.warnings))
+    }
 
     /// The metrics of all workers, in the Prometheus text format.
     pub(crate) fn metrics(&self) -> String {
-        String::new()
+        self.metrics.render()
     }
 
     /// Opens the log files again, under the names that they have.
-    pub(crate) fn reopen_logs(&self) {}
+    pub(crate) fn reopen_logs(&self) {
+        if let Some(server) = self.server().as_ref() {
+            server.reopen_logs();
+        }
+    }
 
-    /// Stops accepting and waits until the last exchange has ended, or for so long.
-    pub(crate) fn drain(&self, _limit: Duration) {}
-}
+    /// How long a drain waits; nothing once it has begun.
+    pub(crate) fn drain_limit(&self) -> Duration {
+        self.server().as_ref().map_or(Duration::ZERO, |server| server.snapshot().drain)
+    }
 
-/// What changes for a user between two configurations.
-pub(crate) fn diff(_old: &Config, _new: &Config) -> Vec<String> {
-    Vec::new()
+    /// Stops accepting, waits until the last exchange has ended or the limit has passed, and ends the workers.
+    /// Whether nothing was cut off.
+    pub(crate) fn drain(&self) -> bool {
+        let server = self.server().take();
+        server.is_none_or(|mut server| {
+            let is_complete = server.drain();
+            server.stop();
+            is_complete
+        })
+    }
+
+    /// A panic elsewhere leaves the server as it was: it is changed only by its own calls.
+    fn server(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -7,7 +7,6 @@ use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::Failure;
-use crate::engine;
 use crate::origin::Origin;
 use crate::terminal;
 
@@ -28,12 +27,12 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let config = Origin::file(self.config).load_and_show()?;
+        let snapshot = Origin::file(self.config).compile_and_show()?.snapshot;
         let mut request = Request::new(());
         *request.method_mut() = self.method;
         *request.uri_mut() = self.url;
         request.headers_mut().extend(self.headers);
-        terminal::show(&engine::explain(&config, &request));
+        terminal::show(&snapshot.explain(&request));
         Ok(ExitCode::SUCCESS)
     }
 }
