@@ -1,1 +1,33 @@
-//! Scenes.
+//! Scenes: the real binary between a client and a backend whose every byte the test decides.
+//!
+//! A scene reads as a sentence: `let users = backend(..); let gate = gateway("…yaml…"); gate.get("/x").expect(200)`.
+//! Nothing here sleeps to wait for something: a scene waits for a line, a byte, a signal or, where the event has
+//! none, asks again until [`PATIENCE`] is over.
+
+// Everything here runs inside tests: what goes wrong must end the scene, with what was seen.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
+// An expectation is met or ends the scene; what it gives back is for one more.
+#![allow(clippy::return_self_not_must_use)]
+
+mod backend;
+mod client;
+mod gateway;
+mod load;
+mod message;
+mod metrics;
+mod peers;
+mod socket;
+mod wait;
+
+pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};
+pub use client::{Ask, Wire};
+pub use gateway::{Gateway, fill, front, front_with, gateway, gateway_with, tollgate};
+pub use load::{Load, Tally, load};
+pub use message::{Answer, Fields, Interim};
+pub use metrics::Metrics;
+pub use peers::{
+    Curl, FileServer, Nginx, WebSocket, WebSocketServer, curl, file_server, free_port, nginx, web_socket,
+    web_socket_server,
+};
+pub use socket::{Broken, Ending, Socket};
+pub use wait::{PATIENCE, Signal, eventually, full_run};

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gateway::config::{Config, Faults};
 use gateway::record::Metrics;
@@ -23,9 +23,10 @@ impl Engine {
     /// Binds the listeners and starts the workers.
     pub(crate) fn start(snapshot: Snapshot, workers: usize) -> Result<Self, Failure> {
         server::raise_file_limit();
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Metrics::new();
         let server = Server::start(snapshot, workers, Arc::clone(&metrics))
             .map_err(|error| Failure::new(error.to_string()))?;
+        metrics.reloaded(true, SystemTime::now());
         Ok(Self { server: Mutex::new(Some(server)), metrics })
     }
 
@@ -37,7 +38,7 @@ impl Engine {
     /// Compiles what the origin says now and puts it in force: all of it, or none and the reason.
     pub(crate) fn reload(&self, origin: &Origin) -> Result<(Config, Faults), String> {
         let reloaded = self.load_and_apply(origin);
-        self.metrics.reload(reloaded.is_ok());
+        self.metrics.reloaded(reloaded.is_ok(), SystemTime::now());
         reloaded
     }
 

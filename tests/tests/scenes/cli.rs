@@ -1,0 +1,222 @@
+//! The command line: what it prints, and the exit code by which scripts know.
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::Value;
+use tollgate_tests::{Gateway, gateway, hello, tollgate};
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Writes a file and gives its path.
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32) {
+    assert_eq!(output.status.code(), Some(code), "stdout:\n{}\nstderr:\n{}", out(output), err(output));
+}
+
+const GOOD: &str = "
+services: { users: http://127.0.0.1:9001 }
+routes:
+  - { match: 'GET /users/{id}', to: users, access: public }
+";
+
+#[test]
+fn a_good_file_is_said_to_be_good() {
+    let files = Files::new();
+    expect(&tollgate(&["check", &files.write("good.yaml", GOOD)]), 0);
+}
+
+#[test]
+fn a_bad_file_gets_all_its_faults_at_once_each_with_its_place() {
+    let files = Files::new();
+    let path = files.write(
+        "bad.yaml",
+        "services: { users: http://127.0.0.1:9001 }\nroutes:\n  - { match: GET /x, too: users, access: public }\n  - { match: GET /y, to: user, access: public }\n  - { match: GET /z, to: users }\n",
+    );
+    let output = tollgate(&["check", &path]);
+    expect(&output, 1);
+    let faults = err(&output);
+    for (place, word) in [("bad.yaml:3:", "`to`"), ("bad.yaml:4:", "users"), ("bad.yaml:5:", "access")] {
+        assert!(faults.contains(place), "no {place} in\n{faults}");
+        assert!(faults.contains(word), "no {word} in\n{faults}");
+    }
+    assert!(faults.contains('^'), "no caret in\n{faults}");
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_yaml_is_a_fault_not_a_panic() {
+    let files = Files::new();
+    for path in ["/nowhere/tollgate.yaml".to_owned(), files.write("broken.yaml", "routes: [{")] {
+        let output = tollgate(&["check", &path]);
+        expect(&output, 1);
+        assert!(!err(&output).is_empty() && !err(&output).contains("panicked"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn run_refuses_a_bad_file_and_a_port_that_is_taken() {
+    let files = Files::new();
+    let output = tollgate(&["run", "-c", &files.write("bad.yaml", "routes: [{ match: /x }]")]);
+    expect(&output, 1);
+    assert!(err(&output).contains("bad.yaml:1:"), "{}", err(&output));
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = format!("listeners: ['{address}']\nadmin: off\n{GOOD}");
+    let output = tollgate(&["run", "-c", &files.write("taken.yaml", &config)]);
+    expect(&output, 1);
+    assert!(err(&output).contains(&address.to_string()), "{}", err(&output));
+}
+
+#[test]
+fn a_diff_says_what_changes_for_a_user() {
+    let files = Files::new();
+    let old = files.write("old.yaml", GOOD);
+    let new = files.write(
+        "new.yaml",
+        "
+services: { users: http://127.0.0.1:9002 }
+routes:
+  - { match: 'GET /users/{id}', to: users, access: public, timeout: 1s }
+  - { match: POST /users, to: users, access: public }
+",
+    );
+    let output = tollgate(&["diff", &old, &new]);
+    let text = out(&output);
+    for word in ["POST /users", "GET /users/{id}", "9002", "timeout"] {
+        assert!(text.contains(word), "no {word} in\n{text}{}", err(&output));
+    }
+    let same = tollgate(&["diff", &old, &old]);
+    expect(&same, 0);
+    assert!(!out(&same).contains("GET /users/{id}"), "{}", out(&same));
+}
+
+#[test]
+fn the_schema_is_a_json_schema_of_the_whole_language() {
+    let output = tollgate(&["schema"]);
+    expect(&output, 0);
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"), "{schema}");
+    for key in ["listeners", "services", "routes", "apis", "defaults", "logs"] {
+        assert!(schema["properties"][key].is_object(), "no {key}");
+    }
+}
+
+#[test]
+fn explain_tells_which_route_wins_and_why_the_next_ones_lose() {
+    let files = Files::new();
+    let path = files.write(
+        "tollgate.yaml",
+        "
+services: { users: http://127.0.0.1:9001 }
+routes:
+  - { match: 'GET /users/{id}', name: one, to: users, access: public, rewrite: '/u/{id}' }
+  - { match: { path: /users/me, headers: { X-Beta: on } }, name: beta, to: users, access: public }
+",
+    );
+    let output = tollgate(&["explain", "GET", "http://shop.test/users/me", "-c", &path]);
+    expect(&output, 0);
+    let text = out(&output);
+    for word in ["one", "beta", "/u/me", "users", "127.0.0.1:9001"] {
+        assert!(text.contains(word), "no {word} in\n{text}");
+    }
+    assert!(text.to_ascii_lowercase().contains("x-beta"), "not why beta loses:\n{text}");
+
+    let output = tollgate(&["explain", "GET", "http://shop.test/users/me", "-c", &path, "-H", "X-Beta: on"]);
+    expect(&output, 0);
+    assert!(!out(&output).contains("/u/me"), "{}", out(&output));
+    let output = tollgate(&["explain", "GET", "http://shop.test/nowhere", "-c", &path]);
+    assert!(out(&output).contains("404") || out(&output).contains("no_route"), "{}", out(&output));
+}
+
+#[test]
+fn a_gateway_runs_without_any_file() {
+    let users = hello();
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gateway::run(
+        &["run", "--to", &users.to_string(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+        folder,
+    );
+    gate.get("/any/path?a=b").expect(200).expect_body("hello");
+    gate.post("/any", "x").expect(200);
+    assert_eq!(users.request(0).target, "/any/path?a=b");
+}
+
+#[test]
+fn the_number_of_workers_is_that_of_the_command_line() {
+    let gate = gateway("routes: [{ match: /x, respond: 204, access: public }]");
+    gate.get("/x").expect(204);
+    let threads = fs::read_dir(format!("/proc/{}/task", gate.pid())).unwrap();
+    let names: Vec<_> = threads
+        .map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).unwrap().trim().to_owned())
+        .collect();
+    let workers = names.iter().filter(|name| name.starts_with("worker")).count();
+    assert_eq!(workers, 1, "{names:?}");
+}
+
+#[test]
+fn help_and_version_are_there_and_nonsense_is_an_error_of_use() {
+    let output = tollgate(&["--help"]);
+    expect(&output, 0);
+    for command in ["run", "check", "diff", "schema", "explain", "demo"] {
+        assert!(out(&output).contains(command), "no {command} in\n{}", out(&output));
+    }
+    expect(&tollgate(&["--version"]), 0);
+    expect(&tollgate(&["frobnicate"]), 2);
+}
+
+#[test]
+fn the_examples_are_all_good() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut checked = 0;
+    for file in fs::read_dir(examples).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            expect(&tollgate(&["check".as_ref(), path.as_os_str()]), 0);
+            checked += 1;
+        }
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn the_demo_answers_the_curl_lines_that_it_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gateway::run(&["demo"], folder);
+    let text = gate.said() + &fs::read_to_string(gate.folder().join("stdout")).unwrap_or_default();
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
+    assert!(lines.len() >= 6, "{text}");
+    for line in lines {
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("{line} -sS --max-time 10 -o /dev/null -w '%{{http_code}}'")])
+            .output()
+            .unwrap();
+        let status = out(&output);
+        assert!(
+            output.status.success() && status.parse::<u16>().unwrap() < 600,
+            "{line}: {status} {}",
+            err(&output)
+        );
+        assert_ne!(status, "000", "{line}");
+    }
+}

@@ -1,0 +1,19 @@
+//! Everything a client, a service or an operator can see, scene by scene, each with a gateway of its own. One binary,
+//! so that the scenes that wait for a time limit wait together.
+#![allow(clippy::unwrap_used)]
+
+mod cli;
+mod connections;
+mod framing;
+mod headers;
+mod interim;
+mod limits;
+mod peers;
+mod record;
+mod reload;
+mod routing;
+mod services;
+mod smuggling;
+mod streaming;
+mod tunnels;
+mod versions;

@@ -1,0 +1,220 @@
+//! What is left of a request: a line in the access log, and numbers in `/metrics`.
+
+use std::fs;
+
+use tollgate_tests::{backend, eventually, front, front_with, gateway, gateway_with, hello};
+
+#[test]
+fn a_request_leaves_one_line_of_json_that_says_all() {
+    let users = hello();
+    let gate = gateway_with(
+        "
+        services: { users: <users> }
+        routes: [{ match: 'POST /users/{id}', name: edit, to: users, access: public }]
+        ",
+        &[("users", &users)],
+    );
+    let answer =
+        gate.ask("POST", "/users/7?a=b").host("shop.test").header("User-Agent", "scene").body("12345").send();
+    answer.clone().expect(200);
+    let lines = gate.log(1);
+    let line = &lines[0];
+    let expected = [
+        ("method", "POST"),
+        ("path", "/users/7"),
+        ("host", "shop.test"),
+        ("client", "127.0.0.1"),
+        ("route", "edit"),
+        ("service", "users"),
+        ("request_id", answer.header("X-Request-Id").unwrap()),
+    ];
+    for (member, value) in expected {
+        assert_eq!(line[member], value, "{member} in {line}");
+    }
+    assert_eq!(line["status"], 200, "{line}");
+    assert_eq!(line["bytes_in"], 5, "{line}");
+    assert_eq!(line["bytes_out"], 5, "{line}");
+    assert!(line["endpoint"].as_str().unwrap().contains(&users.authority()), "{line}");
+    assert!(line["time"].is_string() && !line["code"].is_string(), "{line}");
+}
+
+#[test]
+fn a_refusal_s_code_stands_in_the_log_and_in_the_metrics() {
+    let gate = gateway("routes: [{ match: /x, respond: 204, access: public }]");
+    gate.get("/nowhere").expect(404);
+    let lines = gate.log(1);
+    assert_eq!(lines[0]["code"], "no_route");
+    assert_eq!(lines[0]["stage"], "route");
+    assert_eq!(lines[0]["status"], 404);
+    assert!(gate.metrics().sum("tollgate_refusals_total", &[("code", "no_route")]) >= 1.0);
+}
+
+#[test]
+fn a_malformed_request_is_logged_and_counted_too() {
+    let gate = gateway("routes: [{ match: /x, respond: 204, access: public }]");
+    gate.send("GET /x HTTP/1.1\r\n\r\n").answer().expect(400);
+    assert_eq!(gate.log(1)[0]["code"], "host_missing");
+    assert!(gate.metrics().sum("tollgate_refusals_total", &[("code", "host_missing")]) >= 1.0);
+}
+
+#[test]
+fn nothing_that_a_client_sends_breaks_the_line() {
+    let users = hello();
+    let gate = front(&users);
+    let evil = "q\"uo\\te</script>\u{7f}\u{e9}";
+    let mut wire = gate.send(format!(
+        "GET /a\"b%0Ac?x=\"\\ HTTP/1.1\r\nHost: a\r\nUser-Agent: {evil}\r\nReferer: {evil}\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n"
+    ));
+    wire.answer();
+    gate.get("/next").expect(200);
+    let lines = gate.log(2);
+    assert!(lines.iter().all(|line| line["status"].is_u64()), "{lines:?}");
+}
+
+#[test]
+fn a_client_that_leaves_is_in_the_log() {
+    let users = backend(|call| {
+        call.wait_end();
+    });
+    let gate = front(&users);
+    let wire = gate.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    users.request(0);
+    drop(wire);
+    let lines = gate.log(1);
+    assert_eq!(lines[0]["code"], "client_gone");
+    assert_eq!(lines[0]["status"], 499);
+}
+
+#[test]
+fn the_common_format_is_the_one_that_every_tool_reads() {
+    let users = hello();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("common.log");
+    let gate = front_with(&users, &format!("logs: {{ access: {}, format: common }}", log.display()));
+    gate.get("/x?a=b").expect(200);
+    let mut line = String::new();
+    eventually("a line is written", || {
+        line = fs::read_to_string(&log).unwrap_or_default();
+        line.ends_with('\n')
+    });
+    // 127.0.0.1 - - [21/Nov/2026:07:18:18 +0000] "GET /x?a=b HTTP/1.1" 200 5
+    assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
+    let date = line.split(['[', ']']).nth(1).unwrap();
+    assert_eq!(date.len(), "21/Nov/2026:07:18:18 +0000".len(), "{line}");
+    let request = line.split('"').nth(1).unwrap();
+    assert!(request.starts_with("GET /x") && request.ends_with(" HTTP/1.1"), "{line}");
+    assert!(line.trim_end().ends_with("\" 200 5"), "{line}");
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_opened_anew_on_a_hang_up() {
+    let users = hello();
+    let gate = front(&users);
+    gate.get("/before").expect(200);
+    assert_eq!(gate.log(1)[0]["path"], "/before");
+    let moved = gate.folder().join("access.log.1");
+    fs::rename(gate.log_file(), &moved).unwrap();
+    gate.hang_up();
+    eventually("the log is opened anew", || gate.log_file().exists());
+    gate.get("/after").expect(200);
+    assert_eq!(gate.log(1)[0]["path"], "/after");
+    assert!(!fs::read_to_string(moved).unwrap().contains("/after"));
+}
+
+#[test]
+fn a_log_may_be_off_or_go_to_stdout() {
+    let gate = gateway("logs: off\nroutes: [{ match: /x, respond: 204, access: public }]");
+    gate.get("/x").expect(204);
+    assert!(!gate.log_file().exists());
+
+    let gate = gateway("logs: stdout\nroutes: [{ match: /x, respond: 204, access: public }]");
+    gate.get("/x").expect(204);
+    eventually("the line is on stdout", || {
+        let out = fs::read_to_string(gate.folder().join("stdout")).unwrap_or_default();
+        out.contains("\"/x\"")
+    });
+}
+
+#[test]
+fn a_sampled_log_keeps_the_refusals() {
+    let gate = gateway(
+        "
+        logs: { access: stdout, sample: { '2xx': 0% } }
+        routes: [{ match: /x, respond: 204, access: public }]
+        ",
+    );
+    gate.get("/x").expect(204);
+    gate.get("/nowhere").expect(404);
+    let out = || fs::read_to_string(gate.folder().join("stdout")).unwrap_or_default();
+    eventually("the refusal is logged", || out().contains("no_route"));
+    assert!(!out().contains("\"/x\""), "{}", out());
+}
+
+#[test]
+fn a_log_that_cannot_be_written_loses_lines_and_counts_them_but_no_request() {
+    let users = hello();
+    let gate = front_with(&users, "logs: { access: /dev/full, format: json }");
+    for _ in 0..50 {
+        gate.get("/x").expect(200);
+    }
+    eventually("the loss is counted", || gate.metrics().sum("tollgate_log_dropped_total", &[]) > 0.0);
+}
+
+#[test]
+fn the_metrics_count_requests_by_route_and_status() {
+    let users = backend(|call| {
+        let status = call.target()[1..].parse().unwrap();
+        call.reply(status, "hello");
+    });
+    let gate = gateway_with(
+        "
+        services: { users: <users> }
+        routes: [{ match: '/{code}', name: any, to: users, access: public }]
+        ",
+        &[("users", &users)],
+    );
+    for (status, times) in [(200, 3), (404, 2), (500, 1)] {
+        for _ in 0..times {
+            gate.get(&format!("/{status}")).expect(status);
+        }
+    }
+    let metrics = gate.metrics();
+    for (class, times) in [("2xx", 3.0), ("4xx", 2.0), ("5xx", 1.0)] {
+        let count = metrics.sum("tollgate_requests_total", &[("route", "any"), ("status", class)]);
+        assert!((count - times).abs() < 0.5, "{class}: {count}");
+    }
+    assert!(metrics.names().iter().any(|name| name.ends_with("_bucket")), "{:?}", metrics.names());
+}
+
+#[test]
+fn connections_and_the_pool_are_counted_while_they_live() {
+    let users = hello();
+    let gate = front(&users);
+    let open = || gate.metrics().sum("tollgate_connections_open", &[]);
+    let before = open();
+    let mut wire = gate.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire.answer().expect(200);
+    eventually("the connection is counted", || (open() - before - 1.0).abs() < 0.5);
+    drop(wire);
+    eventually("its end is counted", || (open() - before).abs() < 0.5);
+}
+
+#[test]
+fn made_up_routes_do_not_fill_the_metrics() {
+    let gate = gateway("routes: [{ match: /x, respond: 204, access: public }]");
+    let size = || gate.admin_get("/metrics").expect(200).body.len();
+    gate.get("/nowhere").expect(404);
+    let before = size();
+    for number in 0..100 {
+        gate.ask("GET", &format!("/made-up-{number}")).host(&format!("h{number}.test")).send().expect(404);
+        gate.ask(&format!("MADE{number}"), "/x").send();
+    }
+    assert!(size() < before + 2000, "from {before} to {} bytes", size());
+}
+
+#[test]
+fn the_admin_listener_is_not_reached_through_the_routes_nor_the_other_way() {
+    let gate = gateway("routes: [{ match: /x, respond: 204, access: public }]");
+    gate.get("/metrics").expect(404);
+    gate.admin_get("/x").expect(404);
+}
