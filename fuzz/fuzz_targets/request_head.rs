@@ -42,7 +42,8 @@ fn compare_with_byte_by_byte(
     assert!(taken.is_none() && !is_refused, "understood or refused at once only");
 }
 
-/// Writes the head as the gateway would and reads it as a service would: nothing in it may have changed the message.
+/// Writes the head as the gateway would and reads it as a service would: nothing in it may have changed the
+/// message.
 fn relay(head: &RequestHead) {
     let target: &[&str] = match (head.form, head.has_query) {
         (TargetForm::Authority, _) => &[&head.authority],

@@ -1,4 +1,5 @@
-//! A target: normal forms are stable, begin with a slash, and hold nothing that two programs read in two ways.
+//! A target: normal forms are stable, begin with a slash, and hold nothing that two programs read in two
+//! ways.
 #![no_main]
 
 use http1::{normalise_path, normalise_query};

@@ -6,11 +6,12 @@ use std::net::Ipv6Addr;
 /// The longest authority: a name of DNS, a colon and five digits.
 const LONGEST: usize = 255 + 6;
 
-/// Appends the authority to `out` in its one spelling: lower-case, an IPv6 address as RFC 5952 writes it, no colon without a port.
-/// `None` if it is not a name or an address with an optional port.
+/// Appends the authority to `out` in its one spelling: lower-case, an IPv6 address as RFC 5952 writes it, no
+/// colon without a port. `None` if it is not a name or an address with an optional port.
 ///
-/// Of `reg-name` only letters, digits, `-`, `.` and `_` are taken: what else its grammar has (percent-encoding,
-/// `!$&'()*+,;=~`) names no host, and serves to confuse. User information is refused (RFC 9110, section 4.2.4).
+/// Of `reg-name` only letters, digits, `-`, `.` and `_` are taken: what else its grammar has
+/// (percent-encoding, `!$&'()*+,;=~`) names no host, and serves to confuse. User information is refused (RFC
+/// 9110, section 4.2.4).
 pub(crate) fn append_authority(raw: &[u8], out: &mut String) -> Option<()> {
     if raw.len() > LONGEST {
         return None;

@@ -34,7 +34,8 @@ pub struct BodyDecoder {
 /// What the decoder found at the beginning of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// `input[skip..skip + length]` is data (length > 0); `skip` bytes before it were framing. Both are consumed.
+    /// `input[skip..skip + length]` is data (length > 0); `skip` bytes before it were framing. Both are
+    /// consumed.
     Data {
         /// Bytes of framing before the data.
         skip: usize,
@@ -82,7 +83,8 @@ enum State {
     Trailers,
 }
 
-/// A place in `;name`, `;name=token` or `;name="quoted"` (RFC 9112, section 7.1.1). The white space that the grammar calls bad is refused.
+/// A place in `;name`, `;name=token` or `;name="quoted"` (RFC 9112, section 7.1.1). The white space that the
+/// grammar calls bad is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     NameStart,
@@ -277,8 +279,9 @@ fn read_trailer(line: &[u8], trailers: &mut Fields) -> Result<bool, BodyFault> {
     Ok(false)
 }
 
-/// Whether a field may come after the body (RFC 9110, section 6.5.1). What the gateway acts on was decided before the
-/// body came, so a late one would pass unseen by policies; so would what frames, routes or conditions a message.
+/// Whether a field may come after the body (RFC 9110, section 6.5.1). What the gateway acts on was decided
+/// before the body came, so a late one would pass unseen by policies; so would what frames, routes or
+/// conditions a message.
 fn may_trail(name: &[u8]) -> bool {
     const FORBIDDEN: [&[u8]; 8] = [
         b"content-range",

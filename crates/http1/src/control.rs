@@ -36,8 +36,8 @@ enum Transfer {
 }
 
 impl Control {
-    /// Reads a `Content-Length`: one, of plain digits (RFC 9112, section 6.3; the list of equal values that it would let
-    /// us repair is refused).
+    /// Reads a `Content-Length`: one, of plain digits (RFC 9112, section 6.3; the list of equal values that
+    /// it would let us repair is refused).
     pub(crate) fn read_content_length(&mut self, value: &[u8]) -> Result<(), FramingFault> {
         if self.content_length.is_some() {
             return Err(FramingFault::ContentLengthRepeated);
@@ -62,8 +62,8 @@ impl Control {
         }
     }
 
-    /// Reads a `Connection` (RFC 9110, section 7.6.1). Says whether it names fields, so that it must be looked at again
-    /// by [`remove_named_fields`].
+    /// Reads a `Connection` (RFC 9110, section 7.6.1). Says whether it names fields, so that it must be
+    /// looked at again by [`remove_named_fields`].
     pub(crate) fn read_connection(&mut self, value: &[u8]) -> Result<bool, SyntaxFault> {
         let mut names_fields = false;
         for option in list(value) {
@@ -98,8 +98,8 @@ impl Control {
         self.content_length
     }
 
-    /// Whether the body is chunked. Both ways of framing in one message are refused: RFC 9112, section 6.3 lets a
-    /// gateway repair that, but it is what smuggling is made of.
+    /// Whether the body is chunked. Both ways of framing in one message are refused: RFC 9112, section 6.3
+    /// lets a gateway repair that, but it is what smuggling is made of.
     pub(crate) fn is_chunked(&self, version: Version) -> Result<bool, FramingFault> {
         let Some(transfer) = self.transfer else {
             return Ok(false);
@@ -127,9 +127,10 @@ impl Control {
         !self.close && (version == Version::HTTP_11 || self.keep_alive)
     }
 
-    /// Empties `upgrade`, the value of `Upgrade`, unless it is to be acted on: `Connection` confirms it, the message is HTTP/1.1
-    /// (RFC 9110, section 7.8), and it is not to another version of HTTP. A server may ignore that offer, and a gateway must: through a
-    /// tunnel in `h2c` requests would reach the service that no route has seen.
+    /// Empties `upgrade`, the value of `Upgrade`, unless it is to be acted on: `Connection` confirms it, the
+    /// message is HTTP/1.1 (RFC 9110, section 7.8), and it is not to another version of HTTP. A server may
+    /// ignore that offer, and a gateway must: through a tunnel in `h2c` requests would reach the service that
+    /// no route has seen.
     pub(crate) fn confirm_upgrade(&self, version: Version, upgrade: &mut String) {
         let is_http = |protocol: &[u8]| {
             protocol.eq_ignore_ascii_case(b"h2c")
@@ -141,7 +142,8 @@ impl Control {
     }
 }
 
-/// Appends one value of `Upgrade` to those before it. One that is not ASCII text is no protocol that anybody speaks.
+/// Appends one value of `Upgrade` to those before it. One that is not ASCII text is no protocol that anybody
+/// speaks.
 pub(crate) fn append_upgrade(upgrade: &mut String, value: &[u8]) {
     if let Ok(text) = std::str::from_utf8(value)
         && text.is_ascii()

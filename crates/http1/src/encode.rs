@@ -1,7 +1,7 @@
 //! Writes heads and chunk frames.
 //!
-//! The fields that delimit messages and manage connections are written from what the caller says, never from the
-//! list: whatever a policy put there, it cannot change where a message ends.
+//! The fields that delimit messages and manage connections are written from what the caller says, never from
+//! the list: whatever a policy put there, it cannot change where a message ends.
 
 use http::{Method, StatusCode, Version};
 
@@ -74,12 +74,13 @@ pub fn encode_interim(out: &mut Vec<u8>, status: StatusCode, upgrade: &str, fiel
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a final answer head for a client of `client_version`: status line (always HTTP/1.1), fields, framing (`content_length` is written where
-/// it describes a body that is not sent: HEAD, 304), `Date` if the fields have none and `date` is not empty, and `Connection: close`
-/// (or `keep-alive` to a persistent HTTP/1.0 client).
+/// Appends a final answer head for a client of `client_version`: status line (always HTTP/1.1), fields,
+/// framing (`content_length` is written where it describes a body that is not sent: HEAD, 304), `Date` if the
+/// fields have none and `date` is not empty, and `Connection: close` (or `keep-alive` to a persistent
+/// HTTP/1.0 client).
 ///
-/// `Framing::None` without a `content_length` writes no framing, which is right only where there is never a body (HEAD,
-/// 204, 304, CONNECT): any other answer without one says `Some(0)`. `UntilClose` closes, whatever
+/// `Framing::None` without a `content_length` writes no framing, which is right only where there is never a
+/// body (HEAD, 204, 304, CONNECT): any other answer without one says `Some(0)`. `UntilClose` closes, whatever
 /// `persistent` says. An HTTP/1.0 client cannot read chunks (RFC 9112, section 6.1): give it `UntilClose`.
 #[allow(clippy::too_many_arguments)]
 pub fn encode_response(

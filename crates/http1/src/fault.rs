@@ -1,6 +1,7 @@
 //! Why bytes were refused: stable codes for logs and metrics, a sentence for the operator.
 //!
-//! Whatever is refused is refused whole: nothing is repaired, and the connection it came on is not used again.
+//! Whatever is refused is refused whole: nothing is repaired, and the connection it came on is not used
+//! again.
 
 use http::StatusCode;
 
@@ -184,7 +185,8 @@ pub enum FramingFault {
     /// `Transfer-Encoding` in an HTTP/1.0 message (RFC 9112, section 6.1).
     #[error("Transfer-Encoding stands in an HTTP/1.0 message")]
     TransferEncodingInHttp10,
-    /// A name that some services read as `Content-Length` or `Transfer-Encoding`, such as `Transfer_Encoding`.
+    /// A name that some services read as `Content-Length` or `Transfer-Encoding`, such as
+    /// `Transfer_Encoding`.
     #[error("a field's name resembles Content-Length or Transfer-Encoding")]
     Lookalike,
 }
@@ -228,7 +230,8 @@ pub enum TargetFault {
     /// A dot segment that one program resolves and another keeps: `..;x`, `..%2F`.
     #[error("a dot segment in disguise")]
     DotSegment,
-    /// The form does not fit the method: `*` without OPTIONS, an authority without CONNECT (RFC 9112, section 3.2).
+    /// The form does not fit the method: `*` without OPTIONS, an authority without CONNECT (RFC 9112, section
+    /// 3.2).
     #[error("a form that does not fit the method")]
     Form,
     /// An absolute form with a scheme other than http and https.

@@ -221,15 +221,16 @@ pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 
+/// The visible characters that may not stand in a token.
+const fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}')
+}
+
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = matches!(
-            byte as u8,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-                | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
-        );
+        table[byte] = (byte as u8).is_ascii_graphic() && !is_delimiter(byte as u8);
         byte += 1;
     }
     table

@@ -4,7 +4,8 @@ use http::{Method, StatusCode, Version};
 
 use crate::Fields;
 
-/// The most fields that any head may have, whatever [`Limits::headers`] says: they are parsed in room of this size on the stack.
+/// The most fields that any head may have, whatever [`Limits::headers`] says: they are parsed in room of this
+/// size on the stack.
 pub const MOST_FIELDS: usize = 256;
 
 /// What a head may hold before it is refused.
@@ -79,9 +80,9 @@ pub struct RequestHead {
     /// client named none.
     pub authority: String,
     /// The end-to-end fields in order. `Host`, `Content-Length` and all hop-by-hop fields (those that
-    /// `Connection` names too) are not here; the members of this struct say what they said. Names with underscores are
-    /// kept as they came, but for those that resemble a known one (`X_Forwarded_For`): they are dropped, because services
-    /// exist that cannot tell them from it.
+    /// `Connection` names too) are not here; the members of this struct say what they said. Names with
+    /// underscores are kept as they came, but for those that resemble a known one (`X_Forwarded_For`): they
+    /// are dropped, because services exist that cannot tell them from it.
     pub fields: Fields,
     /// How the body is delimited.
     pub framing: Framing,

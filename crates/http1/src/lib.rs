@@ -1,8 +1,9 @@
 //! A strict HTTP/1.1 engine (RFC 9112), both ends, without I/O of its own.
 //!
 //! Bytes go in, heads and body pieces come out, and back. What is ambiguous is refused, never repaired: a
-//! gateway that guesses differently from the service behind it is how requests are smuggled. The message types
-//! (`RequestHead`, `ResponseHead`, `Fields`) know nothing of the transport, so HTTP/2 fills the same ones.
+//! gateway that guesses differently from the service behind it is how requests are smuggled. The message
+//! types (`RequestHead`, `ResponseHead`, `Fields`) know nothing of the transport, so HTTP/2 fills the same
+//! ones.
 
 mod authority;
 mod body;

@@ -1,7 +1,7 @@
 //! The lines of a head: where it ends, and what is wrong with it when it is refused.
 //!
-//! `httparse` decides what the lines say; it takes a bare LF for a line's end, so what it accepted is checked again here,
-//! and what it refused is named here.
+//! `httparse` decides what the lines say; it takes a bare LF for a line's end, so what it accepted is checked
+//! again here, and what it refused is named here.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -16,8 +16,9 @@ use crate::{Limits, SyntaxFault, is_field_value};
 /// Room for the fields of one head, on the stack.
 pub(crate) type HeaderRoom<'a> = [MaybeUninit<Header<'a>>; MOST_FIELDS];
 
-/// Finds the end of the head whose first line begins at `start`: the index after the empty line. `None` when it has not
-/// come; then `scanned` says how far it was searched. Refuses on the way what can never become a head.
+/// Finds the end of the head whose first line begins at `start`: the index after the empty line. `None` when
+/// it has not come; then `scanned` says how far it was searched. Refuses on the way what can never become a
+/// head.
 pub(crate) fn find_end(
     bytes: &[u8],
     start: usize,
@@ -57,7 +58,8 @@ pub(crate) fn find_end(
     Ok(None)
 }
 
-/// Whether the field lines that `httparse` found make up `text` together with the empty line, and each ends in CRLF.
+/// Whether the field lines that `httparse` found make up `text` together with the empty line, and each ends
+/// in CRLF.
 pub(crate) fn ends_are_strict(text: &[u8], headers: &[Header<'_>]) -> bool {
     let mut line_start = 0;
     for header in headers {

@@ -21,9 +21,10 @@ const LONGEST_METHOD: usize = 32;
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Parses one request head from the beginning of `bytes` into `head`, which is cleared first. Empty lines
-/// before it (RFC 9112, section 2.2: at most one CRLF tolerated) are counted. Returns the bytes it took, or `None` when the head has
-/// not all come. `scanned` is the caller's memory between calls (0 at first): how far `bytes` is already
-/// known not to hold the head's end, so that a head that comes byte by byte costs no more than one that does not.
+/// before it (RFC 9112, section 2.2: at most one CRLF tolerated) are counted. Returns the bytes it took, or
+/// `None` when the head has not all come. `scanned` is the caller's memory between calls (0 at first): how
+/// far `bytes` is already known not to hold the head's end, so that a head that comes byte by byte costs no
+/// more than one that does not.
 ///
 /// After a fault `head` holds what was read before it, which may be nothing.
 pub fn parse_request(
@@ -112,7 +113,8 @@ fn read(
     Ok(Some(start + length))
 }
 
-/// Walks the fields: the end-to-end ones stay in the head, the others leave what they say in the control and, of `Host`, its value.
+/// Walks the fields: the end-to-end ones stay in the head, the others leave what they say in the control and,
+/// of `Host`, its value.
 fn read_fields<'a>(
     text: &'a [u8],
     headers: &[httparse::Header<'a>],
@@ -193,8 +195,8 @@ fn apply(control: &Control, head: &mut RequestHead) -> Result<(), RequestFault> 
     if head.framing != Framing::None {
         match head.method {
             Method::CONNECT => return Err(RequestFault::ConnectWithBody),
-            // Content of these has no meaning (RFC 9110, sections 9.3.1 and 9.3.2) and programs disagree whether to read it:
-            // nothing may follow it on the connection.
+            // Content of these has no meaning (RFC 9110, sections 9.3.1 and 9.3.2) and programs disagree
+            // whether to read it: nothing may follow it on the connection.
             Method::GET | Method::HEAD => head.persistent = false,
             _ => {}
         }
@@ -271,15 +273,19 @@ fn read_host(host: Option<&[u8]>, head: &mut RequestHead) -> Result<(), RequestF
         return Ok(());
     }
     let (target, host) = head.authority.split_at(named);
-    let same = target == host
+    let same = match head.form {
         // A CONNECT's port is the tunnel's end, and clients differ in whether they repeat it.
-        || (head.form == TargetForm::Authority && !has_port(host) && target.rsplit_once(':').is_some_and(|(name, _)| name == host));
+        TargetForm::Authority if !has_port(host) => {
+            target.rsplit_once(':').is_some_and(|(name, _)| name == host)
+        }
+        _ => target == host,
+    };
     head.authority.truncate(named);
     if same { Ok(()) } else { Err(RequestFault::HostMismatch) }
 }
 
-/// Refuses a request line as soon as it has come, so that who does not speak HTTP is not waited for. `searched` is
-/// how far former calls have looked.
+/// Refuses a request line as soon as it has come, so that who does not speak HTTP is not waited for.
+/// `searched` is how far former calls have looked.
 fn check_early(bytes: &[u8], start: usize, searched: usize) -> Result<(), RequestFault> {
     match memchr(b'\n', &bytes[start..]) {
         Some(end) if start + end >= searched => check_request_line(&bytes[start..start + end - 1]),

@@ -9,9 +9,9 @@ use crate::control::{Control, append_upgrade, remove_named_fields};
 use crate::lines::{HeaderRoom, ends_are_strict, find_end, find_fault, lines, range};
 use crate::{Framing, Known, Limits, ResponseFault, ResponseHead};
 
-/// Parses one answer head, interim ones (1xx) included. `method` is the request's: it decides the framing of answers to HEAD and
-/// CONNECT. Otherwise as [`crate::parse_request`], but that no empty line may come before (RFC 9112, section 2.2 lets
-/// servers alone skip one).
+/// Parses one answer head, interim ones (1xx) included. `method` is the request's: it decides the framing of
+/// answers to HEAD and CONNECT. Otherwise as [`crate::parse_request`], but that no empty line may come before
+/// (RFC 9112, section 2.2 lets servers alone skip one).
 ///
 /// A bodiless status that announces a body all the same (204 with `Content-Length: 5`) is read as
 /// RFC 9112, section 6.3 says, without one, but the connection is not persistent: the service may send it.
@@ -108,7 +108,8 @@ fn read_fields(
                 append_upgrade(&mut head.upgrade, value);
                 false
             }
-            // `Host` and `TE` are no fields of answers; a challenge to a proxy's client (RFC 9110, section 11.7.1) is for this hop.
+            // `Host` and `TE` are no fields of answers; a challenge to a proxy's client (RFC 9110, section
+            // 11.7.1) is for this hop.
             Some(
                 Known::Host
                 | Known::KeepAlive
@@ -127,8 +128,8 @@ fn read_fields(
 
 /// Takes from the control what it says of the whole message; the order is that of RFC 9112, section 6.3.
 fn apply(control: &Control, method: &Method, head: &mut ResponseHead) -> Result<(), ResponseFault> {
-    // Unlike in a request, `Connection: Transfer-Encoding` is sent by servers that mean no harm, and does none:
-    // the framing is read before anything is removed.
+    // Unlike in a request, `Connection: Transfer-Encoding` is sent by servers that mean no harm, and does
+    // none: the framing is read before anything is removed.
     if control.names_fields {
         remove_named_fields(&mut head.fields);
     }
@@ -184,8 +185,8 @@ fn find_response_fault(head: &[u8]) -> ResponseFault {
     }
 }
 
-/// Checks `version SP code [SP reason]` without its CRLF. The space before an empty reason should be there (RFC 9112, section 4), but
-/// servers leave it out, and nothing is ambiguous without it.
+/// Checks `version SP code [SP reason]` without its CRLF. The space before an empty reason should be there
+/// (RFC 9112, section 4), but servers leave it out, and nothing is ambiguous without it.
 fn check_status_line(line: &[u8]) -> Result<(), ResponseFault> {
     let (version, rest) = line.split_at_checked(8).ok_or(ResponseFault::StatusLine)?;
     match version {

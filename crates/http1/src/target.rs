@@ -1,8 +1,9 @@
 //! Normalises request targets once, so that routing and the service see the same path (RFC 3986, section 6).
 //!
-//! What two programs could read in two ways is refused. What browsers and curl send although RFC 3986 does not
-//! allow it bare (`"`, `<`, `>`, `^`, `` ` ``, `{`, `|`, `}`, `[`, `]` and bytes over 0x7f) is percent-encoded, so that each path
-//! has one spelling. A backslash in the path is refused: some services take it for a slash.
+//! What two programs could read in two ways is refused. What browsers and curl send although RFC 3986 does
+//! not allow it bare (`"`, `<`, `>`, `^`, `` ` ``, `{`, `|`, `}`, `[`, `]` and bytes over 0x7f) is
+//! percent-encoded, so that each path has one spelling. A backslash in the path is refused: some services
+//! take it for a slash.
 
 use crate::TargetFault;
 
@@ -40,8 +41,8 @@ pub fn normalise_path(raw: &[u8], out: &mut String) -> Result<(), TargetFault> {
 
 /// Appends a raw query, bytes that may not stand in a URI percent-encoded, to `out`. Nothing is decoded.
 ///
-/// A `%` that no two hexadecimal digits follow becomes `%25`, which is what those who read it as itself make of it;
-/// `[` and `]` stay, because clients and services agree on them in a query.
+/// A `%` that no two hexadecimal digits follow becomes `%25`, which is what those who read it as itself make
+/// of it; `[` and `]` stay, because clients and services agree on them in a query.
 pub fn normalise_query(raw: &[u8], out: &mut String) -> Result<(), TargetFault> {
     if raw.iter().all(|byte| QUERY[*byte as usize]) && push_ascii(raw, out) {
         return Ok(());

@@ -104,8 +104,8 @@ impl Case {
     }
 }
 
-/// Resolves the escapes that the YAML still holds, as the crate's own tests do; other characters stand for the byte of their number, if
-/// there is one.
+/// Resolves the escapes that the YAML still holds, as the crate's own tests do; other characters stand for
+/// the byte of their number, if there is one.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.chars();

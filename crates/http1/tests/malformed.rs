@@ -6,7 +6,8 @@ use corpus::Case;
 use http::Method;
 use http1::{Limits, RequestFault, RequestHead, ResponseFault, ResponseHead, parse_request, parse_response};
 
-/// Feeds the bytes in growing prefixes, `step` bytes more each time, as a connection that keeps its buffer would.
+/// Feeds the bytes in growing prefixes, `step` bytes more each time, as a connection that keeps its buffer
+/// would.
 fn feed<Fault>(
     bytes: &[u8],
     step: usize,

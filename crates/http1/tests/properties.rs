@@ -1,4 +1,5 @@
-//! What holds for all heads: how their bytes come makes no difference, and what is written is read as it was meant.
+//! What holds for all heads: how their bytes come makes no difference, and what is written is read as it was
+//! meant.
 #![allow(clippy::unwrap_used)]
 
 use http::{Method, StatusCode, Version};
