@@ -14,7 +14,7 @@ use http1::{Known, RequestHead, ResponseHead};
 use crate::accept::forwarded;
 use crate::accept::h1::Client;
 use crate::clock;
-use crate::expression::Expression;
+use crate::expression::{Context, Expression};
 use crate::policies::Step;
 use crate::outcome::{self, Outcome};
 use crate::refusal::{Refusal, Stage};
@@ -294,6 +294,20 @@ impl Exchange {
     pub fn body_too_large(&self) -> Refusal {
         let detail = format!("the body is longer than the {} bytes allowed here", self.max_body);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Stage::Admit, detail)
+    }
+
+    /// What expressions see of this exchange.
+    pub fn context(&self) -> Context<'_> {
+        let snapshot = &self.live.snapshot;
+        let mut context = Context::new(&self.request, self.caller.ip);
+        context.devices = &snapshot.devices;
+        if let Some(index) = self.route {
+            let route = &snapshot.routes[index];
+            context.params = Some(self.params.bind(snapshot.router.params_of(index), &self.request.path));
+            context.api = &route.api;
+            context.route = &route.name;
+        }
+        context
     }
 
     /// The value of an expression over this exchange as a text; nothing when it fails.

@@ -140,7 +140,7 @@ impl Server {
     }
 
     /// Ends the workers at once and writes what is left of the log.
-    pub fn stop(mut self) {
+    pub fn stop(&mut self) {
         for worker in &mut self.workers {
             // Closing the channel is the word to end.
             worker.commands = mpsc::unbounded_channel().0;

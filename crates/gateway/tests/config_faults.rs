@@ -2,6 +2,7 @@
 //! After a change on purpose, `UPDATE_GOLDEN=1 cargo test -p tollgate-gateway --test config_faults` writes them anew.
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use gateway::config::{self, Source, Surroundings};
@@ -62,8 +63,8 @@ fn a_missing_file_is_a_fault() {
 
 #[test]
 fn too_many_faults_are_counted() {
-    let keys: String = (0..2000).map(|number| format!("key{number}: 1\n")).collect();
-    let faults = config::load_text(&keys).unwrap_err();
+    let keys: Vec<String> = (0..2000).map(|number| format!("key{number}: 1")).collect();
+    let faults = config::load_text(&keys.join("\n")).unwrap_err();
     assert!(faults.render(false).ends_with("more, not shown\n"));
     assert!(faults.summary().starts_with("2000 errors"), "{}", faults.summary());
 }
@@ -73,7 +74,7 @@ fn aliases_cannot_exhaust_the_memory() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let previous = format!("*a{}, ", level - 1).repeat(10);
-        text.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
+        writeln!(text, "a{level}: &a{level} [{previous}]").unwrap();
     }
     let faults = config::load_text(&text).unwrap_err();
     assert_eq!(faults.list().iter().filter(|fault| fault.code == "too_large").count(), 1);
@@ -91,7 +92,7 @@ fn depth_is_bounded() {
     }
     let mut chained = "a0: &a0 x\n".to_owned();
     for level in 1..200 {
-        chained.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        writeln!(chained, "a{level}: &a{level} [*a{}]", level - 1).unwrap();
     }
     let faults = config::load_text(&chained).unwrap_err();
     assert!(faults.list().iter().any(|fault| fault.code == "too_deep"));

@@ -54,8 +54,7 @@ impl<'s> Manual<'s> {
         }
         for choices in ["oneOf", "anyOf"] {
             let choices = definition.get(choices).and_then(Value::as_array);
-            let words: Vec<String> =
-                choices.into_iter().flatten().filter_map(|choice| Self::word(choice)).collect();
+            let words: Vec<String> = choices.into_iter().flatten().filter_map(Self::word).collect();
             if !words.is_empty() {
                 let _ = writeln!(self.text, "{}\n", words.join("\n"));
             }
@@ -103,7 +102,7 @@ impl<'s> Manual<'s> {
             return Some(format!("- `{word}`: {}", description(choice)));
         }
         if choice.get("oneOf").is_some() {
-            let words = choice["oneOf"].as_array().unwrap().iter().filter_map(|choice| Self::word(choice));
+            let words = choice["oneOf"].as_array().unwrap().iter().filter_map(Self::word);
             return Some(words.collect::<Vec<_>>().join("\n"));
         }
         let key = choice.get("required").and_then(Value::as_array).filter(|keys| keys.len() == 1)?;

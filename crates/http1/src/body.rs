@@ -292,7 +292,10 @@ fn may_trail(name: &[u8]) -> bool {
     ];
     match Known::of(name) {
         Some(known) => known == Known::ETag,
-        None => !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden)),
+        None => {
+            Known::resembling(name).is_none()
+                && !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+        }
     }
 }
 
@@ -435,7 +438,7 @@ mod tests {
     #[test]
     fn trailers_are_kept_but_for_those_that_must_come_first() {
         let body = b"0\r\nServer-Timing: a;dur=1\r\nContent-Length: 5\r\nhost: evil\r\nTRANSFER-ENCODING: chunked\r\n\
-            x-forwarded-for: 1.2.3.4\r\nAuthorization: b\r\nif-match: c\r\nETag:\t\"d\" \r\ngrpc-status:0\r\n\r\nnext";
+            x-forwarded-for: 1.2.3.4\r\nx_real_ip: 1.2.3.4\r\nAuthorization: b\r\nif-match: c\r\nETag:\t\"d\" \r\ngrpc-status:0\r\n\r\nnext";
         let expected = [("Server-Timing", "a;dur=1"), ("ETag", "\"d\""), ("grpc-status", "0")];
         let expected = expected.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         assert_eq!(chunked(body), Ok((vec![], expected.to_vec(), 4)));

@@ -184,6 +184,9 @@ pub enum FramingFault {
     /// `Transfer-Encoding` in an HTTP/1.0 message (RFC 9112, section 6.1).
     #[error("Transfer-Encoding stands in an HTTP/1.0 message")]
     TransferEncodingInHttp10,
+    /// A name that some services read as `Content-Length` or `Transfer-Encoding`, such as `Transfer_Encoding`.
+    #[error("a field's name resembles Content-Length or Transfer-Encoding")]
+    Lookalike,
 }
 
 impl FramingFault {
@@ -196,6 +199,7 @@ impl FramingFault {
             Self::TransferEncodingMalformed => "transfer_encoding_malformed",
             Self::TransferEncodingUnknown => "transfer_encoding_unknown",
             Self::TransferEncodingInHttp10 => "transfer_encoding_in_http10",
+            Self::Lookalike => "framing_lookalike",
         }
     }
 }

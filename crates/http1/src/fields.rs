@@ -65,6 +65,11 @@ impl Fields {
         self.entries.iter().map(|entry| entry.read(&self.text))
     }
 
+    /// Whether there is a field of a known name.
+    pub fn contains(&self, known: Known) -> bool {
+        self.entries.iter().any(|entry| entry.known == Some(known))
+    }
+
     /// The first value of a known name.
     pub fn get(&self, known: Known) -> Option<&[u8]> {
         self.get_all(known).next()

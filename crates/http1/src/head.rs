@@ -79,7 +79,9 @@ pub struct RequestHead {
     /// client named none.
     pub authority: String,
     /// The end-to-end fields in order. `Host`, `Content-Length` and all hop-by-hop fields (those that
-    /// `Connection` names too) are not here; the members of this struct say what they said.
+    /// `Connection` names too) are not here; the members of this struct say what they said. Names with underscores are
+    /// kept as they came, but for those that resemble a known one (`X_Forwarded_For`): they are dropped, because services
+    /// exist that cannot tell them from it.
     pub fields: Fields,
     /// How the body is delimited.
     pub framing: Framing,

@@ -1,5 +1,7 @@
 //! The field names that the gateway acts on, as an enum, so that no request compares them as text twice.
 
+use memchr::memchr;
+
 /// A field name that the gateway acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -118,11 +120,35 @@ impl Known {
         name.eq_ignore_ascii_case(candidate.as_str().as_bytes()).then_some(candidate)
     }
 
+    /// The known name that these bytes, which are not one, become when each run of `-` and `_` is made one `-`.
+    ///
+    /// Services behind an interface that makes variables of field names (CGI and its heirs) read `Transfer_Encoding` as
+    /// `Transfer-Encoding`, so that what such a name says has passed the gateway unread.
+    pub(crate) fn resembling(name: &[u8]) -> Option<Self> {
+        if memchr(b'_', name).is_none() && !name.windows(2).any(|pair| pair == b"--") {
+            return None;
+        }
+        let mut spelt = [0; LONGEST_NAME];
+        let mut length = 0;
+        for byte in name {
+            let byte = if *byte == b'_' { b'-' } else { *byte };
+            if byte == b'-' && length > 0 && spelt[length - 1] == b'-' {
+                continue;
+            }
+            *spelt.get_mut(length)? = byte;
+            length += 1;
+        }
+        Self::of(&spelt[..length])
+    }
+
     /// The name as it is usually written, e.g. `X-Forwarded-For`.
     pub const fn as_str(self) -> &'static str {
         NAMES[self as usize]
     }
 }
+
+/// The length of the longest name, `Access-Control-Request-Method`.
+const LONGEST_NAME: usize = 29;
 
 /// The names in the order of the variants.
 const NAMES: [&str; 48] = [
@@ -189,6 +215,25 @@ mod tests {
                 assert_eq!((found as usize, found.as_str()), (position, *name));
             }
         }
+    }
+
+    #[test]
+    fn names_that_differ_in_hyphens_and_underscores_resemble_known_ones() {
+        const CASES: &[(&str, Option<Known>)] = &[
+            ("Transfer_Encoding", Some(Known::TransferEncoding)),
+            ("transfer-_-encoding", Some(Known::TransferEncoding)),
+            ("Content--Length", Some(Known::ContentLength)),
+            ("x_forwarded_for", Some(Known::XForwardedFor)),
+            ("Access_Control_Request_Method", Some(Known::AccessControlRequestMethod)),
+            ("Access_Control_Request_Methods", None),
+            ("x_other", None),
+            ("_Host", None),
+            ("x--y", None),
+        ];
+        for (name, known) in CASES {
+            assert_eq!(Known::resembling(name.as_bytes()), *known, "{name}");
+        }
+        assert_eq!(NAMES.iter().map(|name| name.len()).max(), Some(LONGEST_NAME));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::control::{Control, append_upgrade, remove_named_fields};
 use crate::fields::{is_token_byte, list};
 use crate::lines::{HeaderRoom, ends_are_strict, find_end, find_fault, lines, range};
 use crate::{
-    Framing, Known, Limits, RequestFault, RequestHead, SyntaxFault, TargetFault, TargetForm, is_token,
-    normalise_path, normalise_query,
+    Framing, FramingFault, Known, Limits, RequestFault, RequestHead, SyntaxFault, TargetFault, TargetForm,
+    is_token, normalise_path, normalise_query,
 };
 
 /// The longest method: those in the registry have up to 17 letters.
@@ -158,7 +158,15 @@ fn read_fields<'a>(
                 head.expects_continue = head.version == Version::HTTP_11;
                 head.expects_continue
             }
-            _ => true,
+            Some(_) => true,
+            None => match Known::resembling(name) {
+                None => true,
+                Some(Known::ContentLength | Known::TransferEncoding) => {
+                    return Err(FramingFault::Lookalike.into());
+                }
+                // `X_Forwarded_For` and its like would pass unseen what the gateway replaces or checks.
+                Some(_) => false,
+            },
         };
         if is_kept {
             head.fields.push_loaded(known, range(text, name), range(text, value));

@@ -167,6 +167,12 @@ fn fields_of_the_connection_go_no_further() {
 }
 
 #[test]
+fn names_with_underscores_are_kept_unless_they_resemble_one_that_the_gateway_acts_on() {
+    let head = with("my_name: 1\r\nX_Forwarded_For: 1.2.3.4\r\nx_real-ip: 1.2.3.4\r\nx--y: 2\r\n").unwrap();
+    assert_eq!(listed(&head.fields), "my_name=1|x--y=2");
+}
+
+#[test]
 fn an_upgrade_counts_when_connection_confirms_it_and_it_is_not_to_http() {
     const CASES: &[(&str, &str)] = &[
         ("Connection: Upgrade\r\nUpgrade: websocket\r\n", "websocket"),

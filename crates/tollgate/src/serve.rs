@@ -152,7 +152,7 @@ impl Running {
                     let engine = Arc::clone(&self.engine);
                     let events = events.clone();
                     thread::spawn(move || {
-                        engine.drain(drain);
+                        engine.drain();
                         let _ = events.send(Event::Drained);
                     });
                 }

@@ -14,7 +14,7 @@ pub(crate) fn show(text: &str) {
 /// Tells the operator something about the gateway itself. The lines of the start are a contract: tests and
 /// scripts wait for them.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "tollgate: {text}");
+    let _ = writeln!(io::stderr().lock(), "tollgate: {}", text.trim_end());
 }
 
 /// Shows faults of a configuration, as they were rendered.

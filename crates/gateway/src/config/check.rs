@@ -1,7 +1,7 @@
 //! Checks across the whole configuration, after each part has been read: names that are used but not declared, routes
 //! that are open by accident, addresses that collide.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 
 use super::fault::{Fault, Faults};
@@ -88,14 +88,16 @@ fn check_api(api: &Api, faults: &mut Faults) {
 }
 
 fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &Route, faults: &mut Faults) {
-    check_target(declared, route, faults);
+    if let Some(target) = &route.to {
+        check_service(declared, &target.service, faults);
+    }
     check_path(config, route, faults);
     check_versions(api, route, faults);
     if let Some(host) = &route.matches.host {
         check_host(host, faults);
     }
     if let Some(device) = &route.matches.device {
-        check_declared("device", "devices", device, declared.devices.iter(), faults);
+        check_device(declared, device, faults);
     }
     let levels = [Some(&route.policies), api.map(|api| &api.policies), Some(&config.defaults)];
     if !levels.into_iter().flatten().any(|policies: &Policies| policies.access.is_some()) {
@@ -105,32 +107,26 @@ fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &
     }
 }
 
-fn check_target(declared: &Declared, route: &Route, faults: &mut Faults) {
-    if let Some(target) = &route.to {
-        check_declared("service", "services", &target.service, declared.services.iter(), faults);
+fn check_service(declared: &Declared, used: &Located<String>, faults: &mut Faults) {
+    if !declared.services.contains(&used.value) {
+        let fault = Fault::error("unknown_service", used.span, "there is no service of this name");
+        faults.push(with_advice(fault, used, &declared.services, "services"));
     }
 }
 
-fn check_declared<'n>(
-    kind: &str,
-    section: &str,
-    used: &Located<String>,
-    declared: impl Iterator<Item = &'n String> + Clone,
-    faults: &mut Faults,
-) {
-    if declared.clone().any(|name| *name == used.value) {
-        return;
+fn check_device(declared: &Declared, used: &Located<String>, faults: &mut Faults) {
+    if !declared.devices.contains(&used.value) {
+        let fault = Fault::error("unknown_device", used.span, "there is no device of this name");
+        faults.push(with_advice(fault, used, &declared.devices, "devices"));
     }
-    let names: Vec<&str> = declared.map(String::as_str).collect();
-    let fault = Fault::error(
-        if kind == "service" { "unknown_service" } else { "unknown_device" },
-        used.span,
-        format!("there is no {kind} of this name"),
-    );
-    faults.push(match nearest(&used.value, &names) {
+}
+
+fn with_advice(fault: Fault, used: &Located<String>, declared: &BTreeSet<String>, section: &str) -> Fault {
+    let names: Vec<&str> = declared.iter().map(String::as_str).collect();
+    match nearest(&used.value, &names) {
         Some(name) => fault.help(format!("did you mean `{name}`?")),
         None => fault.help(format!("add it under `{section}`")),
-    });
+    }
 }
 
 fn check_path(config: &Config, route: &Route, faults: &mut Faults) {
@@ -187,12 +183,8 @@ fn check_name<'c>(names: &mut HashMap<&'c str, Span>, route: &'c Route, faults: 
 
 fn check_unused(config: &Config, faults: &mut Faults) {
     let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    let mut services = HashSet::new();
-    let mut devices = HashSet::new();
-    for route in all {
-        services.extend(route.to.as_ref().map(|target| target.service.value.as_str()));
-        devices.extend(route.matches.device.as_ref().map(|device| device.value.as_str()));
-    }
+    let used = all.filter_map(|route| Some(route.to.as_ref()?.service.value.as_str()));
+    let services: HashSet<&str> = used.collect();
     for service in config.services.values().filter(|service| !services.contains(service.name.value.as_str()))
     {
         faults.push(Fault::warning("unused_service", service.name.span, "no route leads to this service"));

@@ -13,6 +13,8 @@ use super::source::{Located, Span};
 pub struct EffectiveRoute<'c> {
     /// Its name, or else its methods, host and path: stable as long as what it matches stays.
     pub label: String,
+    /// The name that the user gave it, if any.
+    pub name: Option<&'c Located<String>>,
     /// Its API, when it belongs to one.
     pub api: Option<&'c Api>,
     /// The version of its API, when that has versions.
@@ -116,6 +118,7 @@ impl Config {
         let matches = &route.matches;
         let common = EffectiveRoute {
             label: String::new(),
+            name: route.name.as_ref(),
             api,
             version: None,
             methods: &matches.methods,
@@ -135,14 +138,14 @@ impl Config {
         };
         let versions = api.and_then(|api| api.versions.as_ref());
         let Some(versions) = versions else {
-            effective.push(common.placed(route, None));
+            effective.push(common.placed(None));
             return;
         };
         for version in &versions.list {
             if route.versions.is_empty() || route.versions.iter().any(|name| name.value == version.name.value)
             {
                 let version = EffectiveVersion { version, by: &versions.by };
-                effective.push(common.clone().placed(route, Some(version)));
+                effective.push(common.clone().placed(Some(version)));
             }
         }
     }
@@ -158,7 +161,7 @@ impl Config {
 
 impl<'c> EffectiveRoute<'c> {
     /// The same route with its full path and label, in this version.
-    fn placed(mut self, route: &Route, version: Option<EffectiveVersion<'c>>) -> Self {
+    fn placed(mut self, version: Option<EffectiveVersion<'c>>) -> Self {
         let base = self.api.and_then(|api| api.base.as_ref()).map_or("", |base| base.value.as_str());
         let in_path = version.filter(|version| *version.by == VersionBy::Path);
         let version_segment =
@@ -169,7 +172,7 @@ impl<'c> EffectiveRoute<'c> {
         let full = if own == "/" && !front.is_empty() { front } else { format!("{front}{own}") };
         self.path = Located::new(full, self.path.span);
         self.version = version;
-        self.label = match &route.name {
+        self.label = match self.name {
             Some(name) => name.value.clone(),
             None => label(self.methods, self.host.map(|host| host.value.as_str()), &self.path.value),
         };
@@ -178,7 +181,7 @@ impl<'c> EffectiveRoute<'c> {
 }
 
 /// Methods, host and path: `GET,POST api.example.com/shop/users`.
-pub(super) fn label(methods: &[Method], host: Option<&str>, path: &str) -> String {
+fn label(methods: &[Method], host: Option<&str>, path: &str) -> String {
     let mut label = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",");
     if !label.is_empty() {
         label.push(' ');

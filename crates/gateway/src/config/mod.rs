@@ -3,6 +3,7 @@
 //! `load` reads a file; `Config::routes` gives what a snapshot is built from. Nothing here knows how a request is served.
 
 mod check;
+mod diff;
 mod effective;
 mod fault;
 mod interpolate;
@@ -18,6 +19,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use diff::{Change, ChangeKind, diff};
 pub use effective::{Action, EffectiveRoute, EffectiveVersion};
 pub use fault::{Fault, Faults, Severity};
 pub use interpolate::Surroundings;

@@ -209,6 +209,7 @@ impl<'s> Builder<'s, '_> {
 
     fn map(&mut self, start: Span, depth: usize) -> Built<Node> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        // Most maps are small; only a large one is worth a table of its keys.
         let mut seen: HashMap<String, Span> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
@@ -222,7 +223,15 @@ impl<'s> Builder<'s, '_> {
                 self.faults.push(Fault::error("syntax", key.head(), "a key must be a text"));
                 continue;
             };
-            if let Some(first) = seen.get(&text) {
+            let first = if entries.len() < SMALL_MAP {
+                entries.iter().find(|(earlier, _)| earlier.text == text).map(|(earlier, _)| earlier.span)
+            } else {
+                if seen.is_empty() {
+                    seen.extend(entries.iter().map(|(earlier, _)| (earlier.text.clone(), earlier.span)));
+                }
+                seen.insert(text.clone(), key.span)
+            };
+            if let Some(first) = first {
                 let (line, _) = self.source.position(first.start());
                 self.faults.push(
                     Fault::error("duplicate_key", key.span, format!("the key `{text}` stands here twice"))
@@ -230,7 +239,6 @@ impl<'s> Builder<'s, '_> {
                 );
                 continue;
             }
-            seen.insert(text.clone(), key.span);
             entries.push((Key { text, span: key.span }, value));
         }
     }
@@ -267,6 +275,9 @@ pub(super) const MAX_TEXT: usize = 64 << 20;
 
 /// Maps and lists inside one another.
 const MAX_DEPTH: usize = 64;
+
+/// Keys of a map up to which each new one is compared with all.
+const SMALL_MAP: usize = 16;
 
 /// Values in one file.
 const MAX_NODES: usize = 8_000_000;

@@ -184,7 +184,7 @@ mod tests {
             }
             match value {
                 Value::Object(map) => {
-                    map.iter().for_each(|(key, value)| walk(value, &format!("{path}/{key}")))
+                    map.iter().for_each(|(key, value)| walk(value, &format!("{path}/{key}")));
                 }
                 Value::Array(list) => list.iter().for_each(|value| walk(value, path)),
                 _ => {}

@@ -7,6 +7,7 @@ pub mod balance;
 pub mod call;
 mod connect;
 mod pool;
+pub mod relay;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -29,6 +29,10 @@ impl Demo {
 
 /// Starts every endpoint that the quickstart names, or none.
 fn start_samples() -> Result<Runtime, Failure> {
+    // Tried here, where a taken port can be explained; the gateway binds them later.
+    for port in GATEWAY_PORTS {
+        listen(port)?;
+    }
     let cannot = |error: std::io::Error| Failure::new(format!("the sample services cannot start: {error}"));
     let listeners = ENDPOINTS
         .iter()
@@ -60,7 +64,10 @@ fn listen(port: u16) -> Result<TcpListener, Failure> {
     })
 }
 
-/// The endpoints of `examples/quickstart.yaml`.
+/// The listener and the admin listener of `examples/quickstart.yaml`.
+const GATEWAY_PORTS: [u16; 2] = [8080, 9900];
+
+/// Its endpoints.
 const ENDPOINTS: [(Sample, u16); 5] = [
     (Sample::Users, 9001),
     (Sample::Users, 9002),
@@ -102,6 +109,9 @@ mod tests {
             assert!(QUICKSTART.contains(&format!("http://127.0.0.1:{port}")), "{port}");
         }
         assert_eq!(QUICKSTART.matches("http://127.0.0.1:").count(), ENDPOINTS.len());
+        for port in GATEWAY_PORTS {
+            assert!(QUICKSTART.contains(&format!("127.0.0.1:{port}")), "{port}");
+        }
     }
 
     #[test]

@@ -202,7 +202,7 @@ fn read_access(node: &Node, reader: &mut Reader) -> Setting<Access> {
             );
         }
         Value::Null => {
-            reader.fault(Fault::error("wrong_type", node.span, "the value is missing: expected `public`"))
+            reader.fault(Fault::error("wrong_type", node.span, "the value is missing: expected `public`"));
         }
         Value::Text(_) | Value::List(_) | Value::Map(_) => {
             reader.not_yet(node.head(), "`access` other than `public`");

@@ -1,1 +1,0 @@
-//! CEL expressions, compiled at load.

@@ -1,0 +1,188 @@
+//! The names that an expression may use, and what each is.
+
+use super::closest;
+
+/// A name at the root of the language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)] // each is the name it says
+pub enum Root {
+    Request,
+    Params,
+    Identity,
+    Device,
+    Api,
+    Route,
+    Response,
+}
+
+/// A set of roots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roots(u8);
+
+/// One thing that is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fact {
+    Method,
+    Path,
+    Host,
+    Query,
+    Headers,
+    ClientIp,
+    Size,
+    Body,
+    Params,
+    App,
+    User,
+    Plan,
+    Scopes,
+    Claims,
+    Device,
+    Api,
+    Route,
+    Status,
+    ResponseHeaders,
+    ResponseBody,
+}
+
+/// What a fact is, as far as the check at load needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A text, a number or a list: no members.
+    Plain,
+    /// Names and texts; names in lower case when they are of headers.
+    Texts { lower_case: bool },
+    /// Any JSON.
+    Json,
+}
+
+/// Every root with its members; the empty member is the root itself.
+const MEMBERS: &[(&str, Root, &str, Fact)] = &[
+    ("request", Root::Request, "method", Fact::Method),
+    ("request", Root::Request, "path", Fact::Path),
+    ("request", Root::Request, "host", Fact::Host),
+    ("request", Root::Request, "query", Fact::Query),
+    ("request", Root::Request, "headers", Fact::Headers),
+    ("request", Root::Request, "client_ip", Fact::ClientIp),
+    ("request", Root::Request, "size", Fact::Size),
+    ("request", Root::Request, "body", Fact::Body),
+    ("params", Root::Params, "", Fact::Params),
+    ("identity", Root::Identity, "app", Fact::App),
+    ("identity", Root::Identity, "user", Fact::User),
+    ("identity", Root::Identity, "plan", Fact::Plan),
+    ("identity", Root::Identity, "scopes", Fact::Scopes),
+    ("identity", Root::Identity, "claims", Fact::Claims),
+    ("device", Root::Device, "", Fact::Device),
+    ("api", Root::Api, "", Fact::Api),
+    ("route", Root::Route, "", Fact::Route),
+    ("response", Root::Response, "status", Fact::Status),
+    ("response", Root::Response, "headers", Fact::ResponseHeaders),
+    ("response", Root::Response, "body", Fact::ResponseBody),
+];
+
+impl Roots {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Every root.
+    pub const ALL: Self = Self(0x7f);
+    /// What stage `route` knows: the request's head, its path's parameters and its device.
+    pub const AT_ROUTE: Self = Self::NONE.with(Root::Request).with(Root::Params).with(Root::Device);
+    /// What is known once the caller is: everything but the response.
+    pub const BEFORE_RESPONSE: Self = Self(0x7f & !(1 << Root::Response as u8));
+
+    /// This set and one more.
+    #[must_use]
+    pub const fn with(self, root: Root) -> Self {
+        Self(self.0 | 1 << root as u8)
+    }
+
+    /// Whether the root is in the set.
+    pub const fn has(self, root: Root) -> bool {
+        self.0 >> root as u8 & 1 == 1
+    }
+}
+
+impl Fact {
+    pub(super) fn root(self) -> Root {
+        MEMBERS.iter().find(|(.., fact)| *fact == self).map_or(Root::Request, |(_, root, ..)| *root)
+    }
+
+    pub(super) fn shape(self) -> Shape {
+        match self {
+            Self::Headers | Self::ResponseHeaders => Shape::Texts { lower_case: true },
+            Self::Query | Self::Params => Shape::Texts { lower_case: false },
+            Self::Body | Self::Claims | Self::ResponseBody => Shape::Json,
+            _ => Shape::Plain,
+        }
+    }
+
+    /// The fact that a root is by itself.
+    pub(super) fn of_root(root: &str) -> Option<Self> {
+        Self::of_member(root, "")
+    }
+
+    /// The fact that a root's member is.
+    pub(super) fn of_member(root: &str, member: &str) -> Option<Self> {
+        MEMBERS.iter().find(|(known, _, name, _)| *known == root && *name == member).map(|(.., fact)| *fact)
+    }
+}
+
+/// Whether a name is a root.
+pub(super) fn is_root(name: &str) -> bool {
+    MEMBERS.iter().any(|(root, ..)| *root == name)
+}
+
+/// The complaint about a name that is no root. `locals` are those that a macro has bound around it.
+pub(super) fn unknown_root(name: &str, locals: &[String]) -> String {
+    let known = MEMBERS.iter().map(|(root, ..)| *root).chain(locals.iter().map(String::as_str));
+    if let Some(near) = closest(name, known) {
+        return format!("`{name}` is unknown; did you mean `{near}`?");
+    }
+    if let Some((root, _, member, _)) = MEMBERS.iter().find(|(.., member, _)| *member == name) {
+        return format!("`{name}` is unknown; did you mean `{root}.{member}`?");
+    }
+    let mut roots: Vec<_> = MEMBERS.iter().map(|(root, ..)| *root).collect();
+    roots.dedup();
+    format!("`{name}` is unknown; an expression speaks of `{}`", roots.join("`, `"))
+}
+
+/// The complaint about a name that is no member of a root.
+pub(super) fn unknown_member(root: &str, member: &str) -> String {
+    let members = || MEMBERS.iter().filter(|(known, ..)| *known == root).map(|(_, _, name, _)| *name);
+    if let Some(near) = closest(member, members()) {
+        return format!("`{root}` has no `{member}`; did you mean `{near}`?");
+    }
+    format!("`{root}` has no `{member}`; it has `{}`", members().collect::<Vec<_>>().join("`, `"))
+}
+
+/// A fact as an expression spells it.
+pub(super) fn written(fact: Fact) -> String {
+    let found = MEMBERS.iter().find(|(.., known)| *known == fact);
+    match found {
+        Some((root, _, "", _)) => (*root).to_owned(),
+        Some((root, _, member, _)) => format!("{root}.{member}"),
+        None => String::new(),
+    }
+}
+
+/// The complaint about a root without a member.
+pub(super) fn bare_root(root: &str) -> String {
+    let members: Vec<_> =
+        MEMBERS.iter().filter(|(known, ..)| *known == root).map(|(_, _, name, _)| *name).collect();
+    format!("name a member of `{root}`: it has `{}`", members.join("`, `"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_roots_hold_what_was_put_into_them() {
+        assert!(Roots::AT_ROUTE.has(Root::Params));
+        assert!(!Roots::AT_ROUTE.has(Root::Identity));
+        assert!(Roots::BEFORE_RESPONSE.has(Root::Identity));
+        assert!(!Roots::BEFORE_RESPONSE.has(Root::Response));
+        assert!(MEMBERS.iter().all(|(_, root, ..)| Roots::ALL.has(*root)));
+        assert_eq!(MEMBERS.iter().fold(Roots::NONE, |all, (_, root, ..)| all.with(*root)), Roots::ALL);
+    }
+}

@@ -1,0 +1,318 @@
+//! The segment trees of all hosts in one arena, and the search through them.
+//!
+//! A literal child is found by one look into a hash table, however many there are; parameters are tried in the
+//! order of their specificity. The search goes back when a branch fails, and visits a node at most once: the
+//! depth of a node is the number of the segment that it is compared with.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::Params;
+use super::pattern::{PathPattern, Segment};
+use super::segment::{Rank, SegmentRegex};
+use super::table::Table;
+
+/// All trees.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The literal texts, one after the other.
+    text: Box<str>,
+    nodes: Box<[Node]>,
+    literals: Table,
+    patterns: Box<[PatternEdge]>,
+    /// The routes of every leaf, leaf by leaf, the one that goes first first.
+    leaves: Box<[u32]>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Range {
+    start: u32,
+    end: u32,
+}
+
+#[derive(Debug)]
+struct Node {
+    parent: u32,
+    literal: Range,
+    patterns: Range,
+    /// Routes whose template ends here.
+    end: Range,
+    /// Routes whose template goes on with `{name...}`.
+    rest: Range,
+}
+
+#[derive(Debug)]
+struct PatternEdge {
+    prefix: Range,
+    suffix: Range,
+    regex: Option<SegmentRegex>,
+    node: u32,
+}
+
+/// The routes of a leaf, as positions in the list that the trees were built from.
+pub(super) type Leaf<'t> = &'t [u32];
+
+/// Grows the trees.
+#[derive(Debug, Default)]
+pub(super) struct Builder<'r> {
+    text: String,
+    sprouts: Vec<Sprout<'r>>,
+    literals: HashMap<(u32, &'r str), u32>,
+    patterns: HashMap<(u32, PatternKey<'r>), u32>,
+}
+
+type PatternKey<'r> = (&'r str, &'r str, &'r str);
+
+#[derive(Debug, Default)]
+struct Sprout<'r> {
+    parent: u32,
+    literal: Range,
+    patterns: Vec<SproutEdge<'r>>,
+    end: Vec<u32>,
+    rest: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct SproutEdge<'r> {
+    prefix: &'r str,
+    suffix: &'r str,
+    regex: Option<&'r SegmentRegex>,
+    node: u32,
+}
+
+impl<'r> Builder<'r> {
+    /// A new tree's root.
+    pub(super) fn root(&mut self) -> u32 {
+        self.sprout(u32::MAX, Range::default())
+    }
+
+    /// Puts a route under a root.
+    pub(super) fn insert(&mut self, root: u32, pattern: &'r PathPattern, route: u32) {
+        let mut node = root;
+        for segment in pattern.segments() {
+            node = match segment {
+                Segment::Literal(text) => self.literal_child(node, pattern.part(*text)),
+                Segment::Param { prefix, suffix, regex, .. } => {
+                    self.pattern_child(node, pattern.part(*prefix), pattern.part(*suffix), regex.as_ref())
+                }
+                Segment::Rest { .. } => {
+                    self.sprouts[node as usize].rest.push(route);
+                    return;
+                }
+            };
+        }
+        self.sprouts[node as usize].end.push(route);
+    }
+
+    /// The trees. `sort` puts the routes of one leaf into the order in which they are tried.
+    pub(super) fn build(mut self, mut sort: impl FnMut(&mut [u32])) -> Tree {
+        let mut nodes = Vec::with_capacity(self.sprouts.len());
+        let mut patterns = Vec::with_capacity(self.patterns.len());
+        let mut leaves = Vec::new();
+        let mut leaf = |routes: &mut Vec<u32>| {
+            sort(routes);
+            let start = leaves.len() as u32;
+            leaves.append(routes);
+            Range { start, end: leaves.len() as u32 }
+        };
+        for sprout in &mut self.sprouts {
+            sprout.patterns.sort_by(|left, right| left.rank().cmp(&right.rank()));
+            let start = patterns.len() as u32;
+            patterns.extend(sprout.patterns.iter().map(|edge| PatternEdge {
+                prefix: push(&mut self.text, edge.prefix),
+                suffix: push(&mut self.text, edge.suffix),
+                regex: edge.regex.cloned(),
+                node: edge.node,
+            }));
+            nodes.push(Node {
+                parent: sprout.parent,
+                literal: sprout.literal,
+                patterns: Range { start, end: patterns.len() as u32 },
+                end: leaf(&mut sprout.end),
+                rest: leaf(&mut sprout.rest),
+            });
+        }
+        let literals =
+            Table::build(self.literals.iter().map(|((parent, text), node)| (hash(*parent, text), *node)));
+        Tree {
+            text: self.text.into(),
+            nodes: nodes.into(),
+            literals,
+            patterns: patterns.into(),
+            leaves: leaves.into(),
+        }
+    }
+
+    fn literal_child(&mut self, parent: u32, text: &'r str) -> u32 {
+        if let Some(node) = self.literals.get(&(parent, text)) {
+            return *node;
+        }
+        let literal = push(&mut self.text, text);
+        let node = self.sprout(parent, literal);
+        self.literals.insert((parent, text), node);
+        node
+    }
+
+    fn pattern_child(
+        &mut self,
+        parent: u32,
+        prefix: &'r str,
+        suffix: &'r str,
+        regex: Option<&'r SegmentRegex>,
+    ) -> u32 {
+        let key = (parent, (prefix, suffix, regex.map_or("", SegmentRegex::as_str)));
+        if let Some(node) = self.patterns.get(&key) {
+            return *node;
+        }
+        let node = self.sprout(parent, Range::default());
+        self.sprouts[parent as usize].patterns.push(SproutEdge { prefix, suffix, regex, node });
+        self.patterns.insert(key, node);
+        node
+    }
+
+    fn sprout(&mut self, parent: u32, literal: Range) -> u32 {
+        self.sprouts.push(Sprout { parent, literal, ..Sprout::default() });
+        (self.sprouts.len() - 1) as u32
+    }
+}
+
+impl SproutEdge<'_> {
+    fn rank(&self) -> Rank<'_> {
+        Rank::param(self.prefix, self.suffix, self.regex)
+    }
+}
+
+impl Tree {
+    /// Visits the leaves below `root` that match the path, the most specific first, until `visit` returns
+    /// something. `params` holds the spans of the leaf that is visited, and after `Some` still does.
+    pub(super) fn search<T>(
+        &self,
+        root: u32,
+        path: &str,
+        params: &mut Params,
+        visit: &mut impl FnMut(Leaf<'_>, &mut Params) -> Option<T>,
+    ) -> Option<T> {
+        // An empty path (CONNECT) is compared like `/`; another without a slash in front is none at all.
+        if !path.is_empty() && !path.starts_with('/') {
+            return None;
+        }
+        self.descend(root, path, 1.min(path.len()), params, visit)
+    }
+
+    /// Compares what `node` leads to with the path from `at`: the byte after a slash, or one past the path's
+    /// end when all segments are taken. Goes as deep as the longest template, `MAX_SEGMENTS`.
+    fn descend<T>(
+        &self,
+        node: u32,
+        path: &str,
+        at: usize,
+        params: &mut Params,
+        visit: &mut impl FnMut(Leaf<'_>, &mut Params) -> Option<T>,
+    ) -> Option<T> {
+        let here = &self.nodes[node as usize];
+        if at > path.len() {
+            if let found @ Some(_) = self.visit(here.end, params, visit) {
+                return found;
+            }
+            return self.visit_rest(here, path.len(), path.len(), params, visit);
+        }
+        let end = memchr::memchr(b'/', &path.as_bytes()[at..]).map_or(path.len(), |length| at + length);
+        let segment = &path[at..end];
+        let child = self.literals.find(hash(node, segment), |child| {
+            let child = &self.nodes[child as usize];
+            child.parent == node && self.text(child.literal) == segment
+        });
+        if let Some(child) = child
+            && let found @ Some(_) = self.descend(child, path, end + 1, params, visit)
+        {
+            return found;
+        }
+        for edge in &self.patterns[here.patterns.start as usize..here.patterns.end as usize] {
+            let Some(value) = self.value(edge, segment) else { continue };
+            let start = at + edge.prefix.len();
+            params.push(start, start + value.len());
+            if let found @ Some(_) = self.descend(edge.node, path, end + 1, params, visit) {
+                return found;
+            }
+            params.pop();
+        }
+        self.visit_rest(here, at, path.len(), params, visit)
+    }
+
+    /// What the parameter of this edge takes of the segment: at least a byte.
+    fn value<'p>(&self, edge: &PatternEdge, segment: &'p str) -> Option<&'p str> {
+        let value = segment.strip_prefix(self.text(edge.prefix))?.strip_suffix(self.text(edge.suffix))?;
+        let fits = !value.is_empty() && edge.regex.as_ref().is_none_or(|regex| regex.is_match(value));
+        fits.then_some(value)
+    }
+
+    fn visit_rest<T>(
+        &self,
+        node: &Node,
+        start: usize,
+        end: usize,
+        params: &mut Params,
+        visit: &mut impl FnMut(Leaf<'_>, &mut Params) -> Option<T>,
+    ) -> Option<T> {
+        if node.rest.len() == 0 {
+            return None;
+        }
+        params.push(start, end);
+        let found = self.visit(node.rest, params, visit);
+        if found.is_none() {
+            params.pop();
+        }
+        found
+    }
+
+    fn visit<T>(
+        &self,
+        leaf: Range,
+        params: &mut Params,
+        visit: &mut impl FnMut(Leaf<'_>, &mut Params) -> Option<T>,
+    ) -> Option<T> {
+        if leaf.len() == 0 {
+            return None;
+        }
+        visit(&self.leaves[leaf.start as usize..leaf.end as usize], params)
+    }
+
+    /// Every leaf that has routes.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = Leaf<'_>> {
+        self.nodes
+            .iter()
+            .flat_map(|node| [node.end, node.rest])
+            .filter(|leaf| leaf.len() > 0)
+            .map(|leaf| &self.leaves[leaf.start as usize..leaf.end as usize])
+    }
+
+    /// Bytes on the heap, regular expressions aside.
+    pub(super) fn size(&self) -> usize {
+        self.text.len()
+            + size_of_val(&*self.nodes)
+            + self.literals.size()
+            + size_of_val(&*self.patterns)
+            + size_of_val(&*self.leaves)
+    }
+
+    fn text(&self, range: Range) -> &str {
+        &self.text[range.start as usize..range.end as usize]
+    }
+}
+
+impl Range {
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
+fn push(text: &mut String, piece: &str) -> Range {
+    let start = text.len() as u32;
+    text.push_str(piece);
+    Range { start, end: text.len() as u32 }
+}
+
+fn hash(parent: u32, segment: &str) -> u64 {
+    xxh3_64_with_seed(segment.as_bytes(), u64::from(parent))
+}

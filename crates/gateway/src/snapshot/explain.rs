@@ -1,0 +1,162 @@
+//! The walk of one request in words, for `tollgate explain`. Nothing is sent.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
+
+use http1::{RequestHead, parse_request};
+
+use super::{Route, Snapshot, Target};
+use crate::refusal::Stage;
+use crate::route::{Candidate, Found, Params, RequestView, Verdict};
+use crate::upstream::balance::Policy;
+
+/// The stages between the route and the call, in order.
+const MIDDLE: [Stage; 6] =
+    [Stage::Admit, Stage::Identify, Stage::Authorize, Stage::Limit, Stage::Validate, Stage::Cache];
+
+impl Snapshot {
+    /// Explains the request with these bytes as its head.
+    pub fn explain(&self, bytes: &[u8]) -> String {
+        let mut head = RequestHead::default();
+        let mut text = String::new();
+        let limits = self.listeners.first().map(|listener| listener.head).unwrap_or_default();
+        match parse_request(bytes, &mut 0, &limits, &mut head) {
+            Ok(Some(_)) => self.walk(&head, &mut text),
+            Ok(None) => line(&mut text, Stage::Parse, "the head is not whole"),
+            Err(fault) => {
+                let refused = format!("refused with {} ({}): {fault}", fault.status().as_u16(), fault.code());
+                line(&mut text, Stage::Parse, &refused);
+            }
+        }
+        text
+    }
+
+    fn walk(&self, head: &RequestHead, text: &mut String) {
+        let query = head.query().map(|query| format!(", query {query}")).unwrap_or_default();
+        let host = if head.host().is_empty() { "none" } else { head.host() };
+        line(text, Stage::Parse, &format!("{} {}{query}, host {host}", head.method, head.path));
+        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let view = RequestView { head, method: &head.method, client, devices: &self.devices };
+        let mut params = Params::new();
+        let found = self.router.find(&view, &mut params);
+        let candidates = self.router.explain(&view);
+        let route = match found {
+            Found::Route(index) => {
+                line(text, Stage::Route, &self.title(index));
+                let bound = params.bind(self.router.params_of(index), &head.path);
+                for (name, value) in bound.iter() {
+                    detail(text, &format!("{{{name}}} is {value}"));
+                }
+                Some(&self.routes[index])
+            }
+            Found::NoRoute => {
+                line(text, Stage::Route, "none matches: 404 (no_route)");
+                None
+            }
+            Found::MethodNotAllowed(allow) => {
+                let refused = format!("none takes this method: 405 (method_not_allowed), Allow: {allow}");
+                line(text, Stage::Route, &refused);
+                None
+            }
+            Found::Options(allow) => {
+                line(text, Stage::Route, &format!("answered by the gateway: 204, Allow: {allow}"));
+                None
+            }
+        };
+        for Candidate { route, verdict } in &candidates {
+            if let Verdict::Loses(why) = verdict {
+                detail(text, &format!("not {}: {why}", self.title(*route)));
+            }
+        }
+        if let Some(route) = route {
+            self.explain_route(route, head, &params, text);
+        }
+    }
+
+    fn explain_route(&self, route: &Route, head: &RequestHead, params: &Params, text: &mut String) {
+        for stage in MIDDLE {
+            explain_policies(route, stage, text);
+        }
+        match &route.target {
+            Target::Respond(answer) => {
+                let body = if answer.body.is_empty() {
+                    "no body".to_owned()
+                } else {
+                    format!("a body of {} bytes", answer.body.len())
+                };
+                line(text, Stage::Call, &format!("none: the gateway answers {} with {body}", answer.status.as_u16()));
+            }
+            Target::Service(index) => self.explain_call(*index, route, head, params, text),
+        }
+        explain_policies(route, Stage::Shape, text);
+    }
+
+    fn explain_call(&self, service: usize, route: &Route, head: &RequestHead, params: &Params, text: &mut String) {
+        let service = &self.services[service];
+        let mut path = head.path.clone();
+        if let Some(rewrite) = &route.rewrite {
+            match rewrite.apply(&head.path, params, &mut path) {
+                Ok(()) => line(text, Stage::Shape, &format!("the path becomes {path}")),
+                Err(fault) => {
+                    line(text, Stage::Shape, &format!("refused with 400 (path_ambiguous): {fault}"));
+                    return;
+                }
+            }
+        }
+        let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
+        line(text, Stage::Call, &format!("service {}, {}", service.name, balance_name(service.balance)));
+        for endpoint in &service.endpoints {
+            let weight = match endpoint.weight {
+                1 => String::new(),
+                0 => " (weight 0: gets none)".to_owned(),
+                weight => format!(" (weight {weight})"),
+            };
+            let authority = &endpoint.authority;
+            let base = &endpoint.base;
+            detail(text, &format!("{} http://{authority}{base}{path}{query}{weight}", head.method));
+        }
+        let timeouts = route.timeouts;
+        detail(
+            text,
+            &format!(
+                "connect within {:?}, first byte within {:?}, idle at most {:?}, total {:?}; endpoints tried: {}",
+                timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total, route.attempts
+            ),
+        );
+    }
+
+    fn title(&self, index: usize) -> String {
+        let name = &self.routes[index].name;
+        let pattern = self.router.params_of(index).as_str();
+        if name.contains(pattern) { name.to_string() } else { format!("{name} ({pattern})") }
+    }
+}
+
+fn explain_policies(route: &Route, stage: Stage, text: &mut String) {
+    for policy in route.policies.iter().filter(|policy| policy.stage() == stage) {
+        line(text, stage, &format!("{}: {}", policy.name(), policy.explain()));
+    }
+}
+
+fn line(text: &mut String, stage: Stage, what: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{:<10} {what}", stage.as_str());
+}
+
+fn detail(text: &mut String, what: &str) {
+    let _ = writeln!(text, "{:<10}   {what}", "");
+}
+
+/// A balancer's name as the configuration writes it.
+fn balance_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::RoundRobin => "round_robin",
+        Policy::Random => "random",
+        Policy::WeightedRandom => "weighted_random",
+        Policy::LeastRequests => "least_requests",
+        Policy::Ewma => "ewma",
+        Policy::IpHash => "ip_hash",
+        Policy::Hash => "hash",
+        Policy::Sticky { .. } => "sticky",
+    }
+}

@@ -1,0 +1,301 @@
+//! What a good configuration means: the model, the routes as they hold, and what changes between two.
+#![allow(clippy::unwrap_used)]
+
+use gateway::config::{
+    self, Access, AccessLog, Action, Balance, Config, EffectiveRoute, Redirect, Source, Surroundings,
+    VersionBy, VersionState,
+};
+use http::Method;
+
+const WHOLE: &str = include_str!("config/whole.yaml");
+
+fn read(text: &str) -> Config {
+    let surroundings =
+        Surroundings::new("/etc/tollgate", |name| (name == "TOKEN").then(|| "secret".to_owned()));
+    match config::load_source(Source::new("test.yaml", text), surroundings) {
+        Ok((config, warnings)) => {
+            assert!(warnings.is_empty(), "{}", warnings.render(false));
+            config
+        }
+        Err(faults) => panic!("{}", faults.render(false)),
+    }
+}
+
+fn route<'c>(routes: &'c [EffectiveRoute<'c>], label: &str) -> &'c EffectiveRoute<'c> {
+    routes.iter().find(|route| route.label == label).unwrap_or_else(|| {
+        panic!("no route {label} among {:?}", routes.iter().map(|route| &route.label).collect::<Vec<_>>())
+    })
+}
+
+#[test]
+fn every_served_key_is_read() {
+    let config = read(WHOLE);
+    let [plain, full, redirect] = config.listeners.as_slice() else { panic!("three listeners") };
+    assert_eq!(plain.address.value.to_string(), "127.0.0.1:8081");
+    assert_eq!(plain.limits, config::Limits::default());
+    assert_eq!(full.address.value.to_string(), "0.0.0.0:8080");
+    let trust = full.trust_forwarded.as_ref().unwrap();
+    assert!(trust.from.iter().any(|network| network.contains("2001:db8::7".parse().unwrap())));
+    let limits = &full.limits;
+    assert_eq!((limits.connections, limits.headers, limits.line_size.bytes()), (1000, 50, 4096));
+    assert_eq!(
+        (limits.header_timeout.as_secs(), limits.body_timeout.as_secs(), limits.idle_timeout.as_secs()),
+        (5, 20, 30)
+    );
+    assert_eq!((redirect.redirect, redirect.trust_forwarded.is_some()), (Some(Redirect::Https), true));
+    assert_eq!((config.workers, config.drain.as_secs()), (Some(2), 10));
+    let admin = config.admin.as_ref().unwrap();
+    assert_eq!(
+        (admin.address.value.socket().port(), admin.token.as_ref().unwrap().expose()),
+        (9900, "secret")
+    );
+    let users = &config.services["users"];
+    assert_eq!(users.endpoints.iter().map(|one| one.weight).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(users.endpoints[1].url.base, "/base");
+    assert_eq!(users.balance, Balance::LeastRequests);
+    assert_eq!((users.pool.max, users.pool.idle, users.pool.idle_for.as_secs()), (10, 5, 20));
+    assert!(
+        matches!(&config.services["carts"].balance, Balance::Hash(text) if text.value.contains("x-tenant"))
+    );
+    assert!(matches!(&config.services["bills"].balance, Balance::Sticky(name) if name.value == "tg_session"));
+    assert_eq!(config.services["search"].endpoints.len(), 2);
+    assert_eq!(config.services["orders"].endpoints[0].url.port, 80);
+    assert_eq!(config.logs.access, AccessLog::File("/etc/tollgate/access.log".into()));
+    assert_eq!(config.logs.sample[0].1.millionths(), 100_000);
+}
+
+#[test]
+fn a_route_holds_the_front_of_its_api() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    let first = route(&routes, "GET api.example.com/shop/v1/users/{id}");
+    assert_eq!(first.methods, [Method::GET]);
+    assert_eq!(first.path.value, "/shop/v1/users/{id}");
+    assert_eq!(first.host.unwrap().value, "api.example.com");
+    assert_eq!(config.source().slice(first.path.span), "/users/{id}");
+    let version = first.version.unwrap();
+    assert_eq!((version.version.state, version.by), (VersionState::Deprecated, &VersionBy::Path));
+    assert_eq!(version.version.sunset.unwrap().to_string(), "2027-03-31");
+    route(&routes, "GET api.example.com/shop/v2/users/{id}");
+    route(&routes, "api.example.com/shop/v2");
+    assert!(routes.iter().all(|route| route.label != "api.example.com/shop/v1"), "this route is of v2 only");
+    let by_header = route(&routes, "bill").version.unwrap();
+    assert!(matches!(by_header.by, VersionBy::Header(name) if name == "x-version"));
+    assert_eq!(route(&routes, "bill").path.value, "/bills/{id:[0-9]+}");
+    assert!(
+        matches!(route(&routes, "/media").version.unwrap().by, VersionBy::MediaType(name) if name == "application/vnd.media")
+    );
+}
+
+#[test]
+fn the_nearest_policy_wins_whole() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    let total = |label: &str| route(&routes, label).timeouts.total.map(|total| total.to_string());
+    assert_eq!(
+        total("GET api.example.com/shop/v1/users/{id}").as_deref(),
+        Some("5s"),
+        "the API's before the service's"
+    );
+    assert_eq!(total("GET /public/{rest...}"), None, "the service's before the defaults");
+    assert_eq!(total("orders").as_deref(), Some("20s"), "the defaults");
+    assert_eq!(total("api.example.com/shop/v2").as_deref(), Some("1m"), "off: as if nobody had set it");
+    let connect = route(&routes, "GET api.example.com/shop/v1/users/{id}").timeouts.connect;
+    assert_eq!(connect.to_string(), "1s", "whole: nothing is merged from the service");
+    let attempts = |label: &str| route(&routes, label).retry.map(|retry| retry.attempts);
+    assert_eq!(attempts("GET /public/{rest...}"), Some(2), "the service's");
+    assert_eq!(attempts("orders"), None, "off on the route");
+    assert_eq!(attempts("bill"), None, "off on the service");
+    assert_eq!(attempts("/media"), Some(1), "the defaults");
+    assert!(route(&routes, "api.example.com/shop/v2").request.is_none());
+    let request = route(&routes, "orders").request.unwrap();
+    assert_eq!(request.max_body.unwrap().bytes(), 10 << 20);
+    assert!(routes.iter().all(|route| route.access == Some(Access::Public)));
+}
+
+#[test]
+fn routes_come_in_the_order_of_the_file() {
+    let config = read(WHOLE);
+    let starts: Vec<usize> = config.routes().iter().map(|route| route.span.start()).collect();
+    assert!(starts.is_sorted());
+}
+
+#[test]
+fn what_a_route_does_is_decided() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    match route(&routes, "GET /public/{rest...}").action {
+        Action::Forward { service, rewrite } => {
+            assert_eq!(
+                (service.name.value.as_str(), rewrite.unwrap().value.as_str()),
+                ("users", "/static/{rest}")
+            );
+        }
+        Action::Respond(_) => panic!("goes to a service"),
+    }
+    match route(&routes, "/gone").action {
+        Action::Respond(respond) => {
+            assert_eq!(
+                (respond.status.as_u16(), respond.body.as_ref().unwrap().value.as_str()),
+                (410, "gone")
+            );
+        }
+        Action::Forward { .. } => panic!("is answered here"),
+    }
+}
+
+#[test]
+fn a_few_lines_are_enough() {
+    let config =
+        read("services: { a: http://127.0.0.1:1 }\nroutes: [ { match: /, to: a, access: public } ]\n");
+    assert_eq!(config.listeners[0].address.value.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.unwrap().address.value.to_string(), "127.0.0.1:9900");
+    assert_eq!(config.drain.as_secs(), 30);
+}
+
+#[test]
+fn no_file_is_needed_for_one_target() {
+    let config = Config::for_target("http://localhost:3000").unwrap();
+    let routes = config.routes();
+    assert_eq!((routes.len(), routes[0].path.value.as_str()), (1, "/{rest...}"));
+    assert_eq!(config.listeners[0].address.value.to_string(), "127.0.0.1:8080");
+    for url in ["localhost:3000", "http://\"", "", "a\nb: c", "${env:HOME}", "https://localhost"] {
+        assert!(Config::for_target(url).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn the_files_that_were_asked_for_are_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.yaml");
+    std::fs::write(
+        &path,
+        "admin: { token: \"${file:token}\" }\nroutes: [ { match: /, respond: 204, access: public } ]\n",
+    )
+    .unwrap();
+    assert!(config::load(&path).unwrap_err().summary().contains("cannot read"));
+    std::fs::write(directory.path().join("token"), "s3cret\n").unwrap();
+    let (config, _) = config::load(&path).unwrap();
+    assert_eq!(config.admin.as_ref().unwrap().token.as_ref().unwrap().expose(), "s3cret");
+    assert_eq!(config.files().iter().collect::<Vec<_>>(), [&directory.path().join("token")]);
+}
+
+#[test]
+fn a_later_stage_can_add_faults() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    let when = route(&routes, "orders").when.unwrap();
+    let mut faults = config.faults();
+    let span = config.source().part(when, 8..12);
+    faults.push(config::Fault::error("bad_expression", span, "there is no such field"));
+    let rendered = faults.render(false);
+    assert!(rendered.contains("error: there is no such field [bad_expression]"), "{rendered}");
+    assert_eq!(config.source().slice(span), "size");
+}
+
+/// What the first text becomes, and what is said of it.
+const CHANGES: &[(&str, &str, &[&str])] = &[
+    ("", "", &[]),
+    (
+        "127.0.0.1:8081",
+        "127.0.0.1:8082",
+        &["listener 127.0.0.1:8081 removed", "listener 127.0.0.1:8082 added"],
+    ),
+    ("headers: 50,", "headers: 60,", &["listener 0.0.0.0:8080 altered: header limit becomes 60 (was 50)"]),
+    ("workers: 2\n", "", &["setting workers altered: threads becomes one per core (was 2)"]),
+    ("${env:TOKEN}", "other", &["setting admin altered: token becomes another"]),
+    (
+        "weight: 3",
+        "weight: 4",
+        &["service users altered: endpoint http://127.0.0.1:9002/base becomes weight 4 (was weight 3)"],
+    ),
+    (
+        "http://127.0.0.1:9003, ",
+        "",
+        &["service search altered: endpoint http://127.0.0.1:9003 removed (was weight 1)"],
+    ),
+    ("least_requests", "ewma", &["service users altered: balance becomes ewma (was least_requests)"]),
+    (
+        "first_byte: 2s",
+        "first_byte: 3s",
+        &["route GET /public/{rest...} altered: first-byte timeout becomes 3s (was 2s)"],
+    ),
+    (
+        "android|",
+        "",
+        &["device mobile altered: user agent becomes (?i)iphone|mobile (was (?i)android|iphone|mobile)"],
+    ),
+    (
+        "sunset: 2027-03-31",
+        "sunset: 2027-04-30",
+        &["API shop altered: version v1 becomes deprecated since 2026-01-01, sunset 2027-04-30 \
+         (was deprecated since 2026-01-01, sunset 2027-03-31)"],
+    ),
+    ("name: orders", "name: orders2", &["route orders2 altered: name becomes orders2 (was orders)"]),
+    (
+        "    name: orders\n",
+        "",
+        &["route GET,POST *.example.com/orders/{id} altered: name removed (was orders)"],
+    ),
+    (
+        "\"/orders/{id}\"",
+        "\"/order/{id}\"",
+        &["route orders altered: path becomes /order/{id} (was /orders/{id})"],
+    ),
+    (
+        "match: /gone",
+        "match: /away",
+        &["route /gone removed", "route /away added: answer status 410; access public"],
+    ),
+    ("body: gone,", "body: left,", &["route /gone altered: answer's body becomes \"left\" (was \"gone\")"]),
+    (
+        "max_body: 10MiB",
+        "max_body: 1MiB",
+        &[
+            "9 routes altered (GET api.example.com/shop/v1/users/{id}, GET api.example.com/shop/v2/users/{id}, bill and 6 more): \
+         body limit becomes 1MiB (was 10MiB)",
+        ],
+    ),
+    (
+        "respond: 204",
+        "to: orders",
+        &["route /telemetry altered: answer removed (was status 204); target added: service orders"],
+    ),
+];
+
+#[test]
+fn changes_are_told_in_plain_sentences() {
+    let old = read(WHOLE);
+    for (was, becomes, expected) in CHANGES {
+        assert!(WHOLE.contains(was), "{was}");
+        let new = read(&WHOLE.replacen(was, becomes, 1));
+        let told: Vec<String> = config::diff(&old, &new).iter().map(ToString::to_string).collect();
+        assert_eq!(told, *expected, "{was} -> {becomes}");
+    }
+}
+
+#[test]
+fn moving_a_route_changes_nothing() {
+    let one = "services: { a: http://a }\ndefaults: { access: public }\nroutes: [ {match: /a, to: a}, {match: /b, to: a} ]\n";
+    let other = "routes: [ {match: /b, to: a}, {match: /a, to: a} ]\nservices: { a: http://a:80/ }\ndefaults: { access: public }\n";
+    assert_eq!(config::diff(&read(one), &read(other)), []);
+}
+
+#[test]
+fn every_example_of_the_guide_is_a_whole_configuration() {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("secret"), "s3cret").unwrap();
+    let mut examples = 0;
+    for block in guide.split("```yaml\n").skip(1) {
+        let text = block.split("```").next().unwrap().replace("/run/secrets/admin", "secret");
+        let surroundings = Surroundings::new(directory.path(), |_| Some("users.internal".to_owned()));
+        match config::load_source(Source::new("configuration.md", text), surroundings) {
+            Ok((_, warnings)) => assert!(warnings.is_empty(), "{}", warnings.render(false)),
+            Err(faults) => panic!("{}", faults.render(false)),
+        }
+        examples += 1;
+    }
+    assert!(examples > 5);
+}
