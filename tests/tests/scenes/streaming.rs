@@ -133,9 +133,9 @@ fn a_client_that_leaves_cancels_the_call() {
         let wire = gate.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
         users.request(0);
         if reset {
-            wire.reset()
+            wire.reset();
         } else {
-            drop(wire)
+            drop(wire);
         }
         let ending = ended.recv_timeout(2 * tollgate_tests::PATIENCE).unwrap();
         assert_ne!(ending, Ending::Silent, "the service was never told");
