@@ -108,6 +108,5 @@ impl Engine {
 
 /// What changes for a user between two configurations.
 pub(crate) fn diff(old: &Config, new: &Config) -> Vec<String> {
-    let _ = (old, new, config::schema);
-    Vec::new()
+    config::diff(old, new).iter().map(ToString::to_string).collect()
 }
