@@ -87,7 +87,7 @@ fn the_gateway_says_who_called_and_how() {
     assert_eq!(seen.header("X-Forwarded-Host"), Some("shop.test"));
     let via = seen.header("Via").unwrap();
     assert!(via.starts_with("1.1 "), "{via}");
-    let forwarded = seen.header("Forwarded").unwrap().to_ascii_lowercase();
+    let forwarded = seen.header("Forwarded").unwrap().to_ascii_lowercase().replace('"', "");
     for part in ["for=127.0.0.1", "proto=http", "host=shop.test"] {
         assert!(forwarded.contains(part), "no {part} in {forwarded}");
     }
@@ -260,6 +260,7 @@ fn the_path_is_normalised_once_for_routing_and_for_the_service() {
         ("/%61%2d%7e", "/a-~"),
         ("/a%2fb", "/a%2Fb"),
         ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/a%0d%0ab", "/a%0D%0Ab"),
         ("/a?x=//%2e%2E/../b", "/a?x=//%2e%2E/../b"),
         ("/a/..", "/"),
         ("/a/%2e%2e/b", "/b"),
@@ -269,7 +270,7 @@ fn the_path_is_normalised_once_for_routing_and_for_the_service() {
         gate.get(sent).expect(200);
         assert_eq!(users.request(number).target, seen, "{sent}");
     }
-    for refused in ["/%", "/%zz", "/%00", "/a/../../b", "/%2e%2e/etc", "/a\\b", "/a%0d%0ab"] {
+    for refused in ["/%", "/%zz", "/%00", "/a/../../b", "/%2e%2e/etc", "/a\\b"] {
         let answer = gate.get(refused);
         assert_eq!(answer.status, 400, "{refused}: {answer:?}");
     }
