@@ -51,16 +51,16 @@ fn measure(count: usize) {
     let before = resident();
     let start = Instant::now();
     let mut regexes = Regexes::default();
-    let mut routes = Vec::with_capacity(count);
+    let mut list = Vec::with_capacity(count);
     for number in 0..count {
         let Ok(path) = PathPattern::parse_with(&template(number), &mut regexes) else { continue };
         let methods = vec![http::Method::GET];
-        routes.push(RouteMatch { methods, ..RouteMatch::new(path) });
+        list.push(RouteMatch { methods, ..RouteMatch::new(path) });
     }
     drop(regexes);
     let parse = start.elapsed();
     let start = Instant::now();
-    let Ok(router) = Router::build(routes) else { return };
+    let Ok(router) = Router::build(list) else { return };
     let build = start.elapsed();
     let bytes = resident().saturating_sub(before);
     let start = Instant::now();

@@ -137,7 +137,7 @@ fn two_digits(out: &mut [u8], number: u64) {
 }
 
 /// Year, month and day of a day counted from 1970-01-01, by counting in eras of 400 years that begin in March.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use gateway::config::{self, Config, Faults, Source, Surroundings};
+use gateway::snapshot::Snapshot;
 
 use crate::commands::Failure;
-use crate::engine;
 use crate::terminal;
 
 /// The file that is meant when none is named.
@@ -28,14 +28,24 @@ pub(crate) enum Origin {
     },
 }
 
+/// A configuration that may be served.
+pub(crate) struct Compiled {
+    /// What it says.
+    pub(crate) config: Config,
+    /// What is served.
+    pub(crate) snapshot: Snapshot,
+    /// What is doubtful about it.
+    pub(crate) warnings: Faults,
+}
+
 impl Origin {
     /// The named file, or the default one.
     pub(crate) fn file(path: Option<PathBuf>) -> Self {
         Self::File(path.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE)))
     }
 
-    /// Reads and checks it; nothing is shown. With the configuration come its warnings.
-    pub(crate) fn load(&self) -> Result<(Config, Faults), Faults> {
+    /// Reads, checks and compiles it; nothing is shown. What can be kept of the snapshot `before` is kept.
+    pub(crate) fn compile(&self, before: Option<&Snapshot>) -> Result<Compiled, Faults> {
         let (config, mut warnings) = match self {
             Self::File(path) => config::load(path)?,
             Self::Target(url) => {
@@ -47,19 +57,20 @@ impl Origin {
                 config::load_source(Source::new(*name, *text), Surroundings::of_process(""))?
             }
         };
-        warnings.extend(engine::check(&config)?);
-        Ok((config, warnings))
+        let (snapshot, more) = Snapshot::build(&config, before)?;
+        warnings.extend(more);
+        Ok(Compiled { config, snapshot, warnings })
     }
 
-    /// Reads and checks it, shows every fault, and explains what to do when there is no file at all.
-    pub(crate) fn load_and_show(&self) -> Result<Config, Failure> {
+    /// Compiles it, shows every fault, and explains what to do when there is no file at all.
+    pub(crate) fn compile_and_show(&self) -> Result<Compiled, Failure> {
         if let Self::File(path) = self {
             refuse_missing(path)?;
         }
-        match self.load() {
-            Ok((config, warnings)) => {
-                terminal::complain(&warnings.render(terminal::is_colored()));
-                Ok(config)
+        match self.compile(None) {
+            Ok(compiled) => {
+                terminal::complain(&compiled.warnings.render(terminal::is_colored()));
+                Ok(compiled)
             }
             Err(faults) => {
                 terminal::complain(&faults.render(terminal::is_colored()));

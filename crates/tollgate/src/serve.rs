@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use control::{AdminState, Control, Readiness, Reload, Reloader, Signal, Token, Watch};
-use gateway::config::Config;
+use gateway::config::{self, Config};
 
 use crate::commands::Failure;
-use crate::engine::{self, Engine};
-use crate::origin::Origin;
+use crate::engine::Engine;
+use crate::origin::{Compiled, Origin};
 use crate::terminal::note;
 
 /// Changes that a reload tells at most; `tollgate diff` tells all.
@@ -30,7 +30,7 @@ pub(crate) fn serve(
 ) -> Result<ExitCode, Failure> {
     let mut watch = Watch::default();
     watch.extend(origin.path().map(PathBuf::from));
-    let config = origin.load_and_show()?;
+    let Compiled { config, snapshot, warnings: _ } = origin.compile_and_show()?;
     watch.extend(config.files().iter().cloned());
 
     let control = Control::start().map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
@@ -42,9 +42,9 @@ pub(crate) fn serve(
     };
     control.on_signal(passed_on).map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
 
-    let engine = Arc::new(Engine::start(&config, workers).map_err(Failure::new)?);
-    for (address, protocols) in engine.listeners() {
-        note(&format!("listening on {address} ({protocols})"));
+    let engine = Arc::new(Engine::start(snapshot, count(&config, workers))?);
+    for address in engine.addresses() {
+        note(&format!("listening on {address} (http1)"));
     }
     let running = Running {
         engine,
@@ -53,18 +53,19 @@ pub(crate) fn serve(
     };
     running.serve_admin(&control, &config)?;
     running.readiness.loaded(SystemTime::now());
-    let drain = *config.drain;
     let reloader = running.watch(watch, origin, config)?;
     note("ready");
     once_ready();
-    Ok(running.until_stopped(&inbox, events, reloader, drain))
+    Ok(running.until_stopped(&inbox, &events, reloader))
 }
 
 /// What the main thread waits for.
 enum Event {
     Signal(Signal),
-    /// The last exchange has ended.
-    Drained,
+    /// The last exchange has ended, or what still ran was cut off.
+    Drained {
+        is_complete: bool,
+    },
 }
 
 /// A gateway that serves.
@@ -115,7 +116,6 @@ impl Running {
                 Reload { files, result: Ok(()) }
             }
             Err(error) => {
-                engine.reload_refused();
                 note(&format!("kept the configuration in force, because {origin} is refused\n{error}"));
                 Reload { files: vec![path.clone()], result: Err(error) }
             }
@@ -129,9 +129,8 @@ impl Running {
     fn until_stopped(
         &self,
         inbox: &Receiver<Event>,
-        events: Sender<Event>,
+        events: &Sender<Event>,
         mut reloader: Option<Reloader>,
-        drain: Duration,
     ) -> ExitCode {
         loop {
             // Never disconnected: `events` lives as long as this call.
@@ -143,21 +142,18 @@ impl Running {
                     }
                 }
                 Ok(Event::Signal(Signal::Drain)) => {
-                    note(&format!(
-                        "draining, for {} at most; another signal ends it at once",
-                        seconds(drain)
-                    ));
                     self.readiness.draining();
+                    let limit = self.engine.drain_limit();
+                    note(&format!("draining, for {limit:?} at most; another signal ends it at once"));
                     reloader = None;
                     let engine = Arc::clone(&self.engine);
                     let events = events.clone();
                     thread::spawn(move || {
-                        engine.drain();
-                        let _ = events.send(Event::Drained);
+                        let _ = events.send(Event::Drained { is_complete: engine.drain() });
                     });
                 }
-                Ok(Event::Drained) => {
-                    note("stopped");
+                Ok(Event::Drained { is_complete }) => {
+                    note(if is_complete { "stopped" } else { "stopped; what still ran was cut off" });
                     return ExitCode::SUCCESS;
                 }
                 Ok(Event::Signal(Signal::Stop)) | Err(_) => {
@@ -169,16 +165,14 @@ impl Running {
     }
 }
 
-/// Loads the configuration and puts it in force, or says why not.
+/// Puts what the origin says now in force, or says why not.
 fn load_again(origin: &Origin, engine: &Engine, current: &Config) -> Result<Config, String> {
-    let (config, warnings) = origin.load().map_err(|faults| faults.render(false))?;
-    engine.apply(&config)?;
+    let (config, warnings) = engine.reload(origin)?;
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
     }
-    if config.admin.as_ref().map(|admin| &admin.address.value)
-        != current.admin.as_ref().map(|admin| &admin.address.value)
-    {
+    let admin_address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.value);
+    if admin_address(&config) != admin_address(current) {
         note("the new `admin` address holds from the next start on");
     }
     if config.workers != current.workers {
@@ -189,7 +183,7 @@ fn load_again(origin: &Origin, engine: &Engine, current: &Config) -> Result<Conf
 
 /// What changes for a user, a line each.
 fn told(old: &Config, new: &Config) -> String {
-    let changes = engine::diff(old, new);
+    let changes = config::diff(old, new);
     let mut text = String::new();
     for change in changes.iter().take(CHANGES_SHOWN) {
         let _ = write!(text, "\n  {change}");
@@ -205,6 +199,8 @@ fn admin_token(config: &Config) -> Option<String> {
     admin.token.as_ref().map(|token| token.expose().to_owned())
 }
 
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
+/// How many workers: as the command line says, else as the configuration says, else one for each core.
+fn count(config: &Config, workers: Option<u32>) -> usize {
+    let asked = workers.or(config.workers).map(|count| count as usize);
+    asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }

@@ -36,7 +36,7 @@ pub const MAX_REGEXES: usize = 16;
 /// Bytes that one of them may take.
 const MAX_PROGRAM: usize = 256 * 1024;
 /// Depth of the tree.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 32;
 
 /// The name under which the evaluation counts a step of a comprehension.
 pub(super) const STEP: &str = "@step";

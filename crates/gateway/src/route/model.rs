@@ -177,14 +177,16 @@ proptest! {
         routes in any_routes(),
         heads in prop::collection::vec(any_head(), 4),
     ) {
-        let forwards = build(&routes);
+        let mut routes = routes;
+        let all = build(&routes);
+        let mut at = 0..all.len();
+        routes.retain(|_| {
+            let at = at.next().unwrap();
+            all[..at].iter().all(|earlier| Model::compare(&all[at], earlier) != Ordering::Equal)
+        });
         let mut reversed = routes.clone();
         reversed.reverse();
-        let distinct = forwards.iter().enumerate().all(|(at, route)| {
-            forwards[..at].iter().all(|other| Model::compare(route, other) != Ordering::Equal)
-        });
-        prop_assume!(distinct);
-        let routers = [Router::build(forwards).unwrap(), Router::build(build(&reversed)).unwrap()];
+        let routers = [Router::build(build(&routes)).unwrap(), Router::build(build(&reversed)).unwrap()];
         for head in &heads {
             let [one, other] = [0, 1].map(|at| match routers[at].find(&RequestView::new(head, CLIENT), &mut Params::new()) {
                 Found::Route(route) if at == 0 => Some(route),

@@ -37,6 +37,13 @@ impl Rewrite {
         if !text.starts_with('/') {
             return Err(fault(0, "a rewritten path begins with `/`".to_owned()));
         }
+        let mut offset = 0;
+        for segment in text.split('/') {
+            if segment == "." || segment == ".." {
+                return Err(fault(offset, "a rewritten path has no dot segments".to_owned()));
+            }
+            offset += segment.len() + 1;
+        }
         let mut pieces = Vec::new();
         let mut at = 0;
         while at < text.len() {
@@ -161,6 +168,8 @@ mod tests {
             ("/}", 1, "closes nothing"),
             ("/a?x=1", 2, "query is kept"),
             ("/a//b", 2, "empty segment"),
+            ("/a/../b", 3, "dot segments"),
+            ("/.", 1, "dot segments"),
             ("/a b", 2, "percent-encoded"),
             ("/a%2", 2, "percent-encoded"),
         ] {

@@ -154,11 +154,6 @@ impl Router {
         self.routes.is_empty()
     }
 
-    /// About how many bytes the search structure itself takes, the routes' own templates and conditions aside.
-    pub fn size(&self) -> usize {
-        self.tree.size() + self.exact.size() + self.below.size() + size_of_val(&*self.routes)
-    }
-
     /// Calls `visit` with the root of every tree that is for this host, the most specific first.
     pub(super) fn roots<T>(&self, host: &str, mut visit: impl FnMut(u32) -> Option<T>) -> Option<T> {
         let host = without_dot(host);
@@ -317,11 +312,5 @@ impl Hosts {
         }
         let at = self.table.find(xxh3_64(host.as_bytes()), |at| *self.names[at as usize].0 == *host)?;
         Some(self.names[at as usize].1)
-    }
-
-    fn size(&self) -> usize {
-        self.table.size()
-            + size_of_val(&*self.names)
-            + self.names.iter().map(|(name, _)| name.len()).sum::<usize>()
     }
 }

@@ -48,11 +48,6 @@ impl Table {
             at = (at + 1) & mask;
         }
     }
-
-    /// Bytes on the heap.
-    pub(super) fn size(&self) -> usize {
-        size_of_val(&*self.slots)
-    }
 }
 
 fn tag(hash: u64) -> u32 {

@@ -287,15 +287,6 @@ impl Tree {
             .map(|leaf| &self.leaves[leaf.start as usize..leaf.end as usize])
     }
 
-    /// Bytes on the heap, regular expressions aside.
-    pub(super) fn size(&self) -> usize {
-        self.text.len()
-            + size_of_val(&*self.nodes)
-            + self.literals.size()
-            + size_of_val(&*self.patterns)
-            + size_of_val(&*self.leaves)
-    }
-
     fn text(&self, range: Range) -> &str {
         &self.text[range.start as usize..range.end as usize]
     }

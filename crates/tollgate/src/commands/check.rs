@@ -19,7 +19,7 @@ pub(crate) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let origin = Origin::file(self.file);
-        let config = origin.load_and_show()?;
+        let config = origin.compile_and_show()?.config;
         let routes = count(config.routes().len(), "route");
         let services = count(config.services.len(), "service");
         let listeners = count(config.listeners.len(), "listener");

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::engine;
 use clap::Args;
+use gateway::config;
 
 use super::Failure;
 use crate::origin::Origin;
@@ -21,9 +21,9 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let old = Origin::File(self.old).load_and_show()?;
-        let new = Origin::File(self.new).load_and_show()?;
-        let changes = engine::diff(&old, &new);
+        let old = Origin::File(self.old).compile_and_show()?.config;
+        let new = Origin::File(self.new).compile_and_show()?.config;
+        let changes = config::diff(&old, &new);
         if changes.is_empty() {
             terminal::show("nothing changes\n");
             return Ok(ExitCode::SUCCESS);

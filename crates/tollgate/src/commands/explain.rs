@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Uri};
 
 use super::Failure;
-use crate::engine;
 use crate::origin::Origin;
 use crate::terminal;
 
@@ -28,13 +29,27 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let config = Origin::file(self.config).load_and_show()?;
-        let mut request = Request::new(());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.url;
-        request.headers_mut().extend(self.headers);
-        terminal::show(&engine::explain(&config, &request));
+        let head = self.head();
+        let snapshot = Origin::file(self.config).compile_and_show()?.snapshot;
+        terminal::show(&snapshot.explain(&head));
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The head that a client would send, so that it takes the same way as a request from outside.
+    fn head(&self) -> Vec<u8> {
+        let target = self.url.path_and_query().map_or("/", PathAndQuery::as_str);
+        let mut head = format!("{} {target} HTTP/1.1\r\n", self.method).into_bytes();
+        if !self.headers.iter().any(|(name, _)| name == HOST) {
+            let host = self.url.authority().map_or("localhost", Authority::as_str);
+            head.extend_from_slice(format!("Host: {host}\r\n").as_bytes());
+        }
+        for (name, value) in &self.headers {
+            head.extend_from_slice(format!("{name}: ").as_bytes());
+            head.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        head
     }
 }
 
@@ -51,6 +66,28 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_head_is_what_a_client_would_send() {
+        let cases = [
+            (
+                "http://api.example.com:81/a?b=1",
+                "x: y",
+                "GET /a?b=1 HTTP/1.1\r\nHost: api.example.com:81\r\nx: y\r\n\r\n",
+            ),
+            ("/a", "x: y", "GET /a HTTP/1.1\r\nHost: localhost\r\nx: y\r\n\r\n"),
+            ("/", "Host: other", "GET / HTTP/1.1\r\nhost: other\r\n\r\n"),
+        ];
+        for (url, field, expected) in cases {
+            let explain = Explain {
+                method: Method::GET,
+                url: url.parse().unwrap(),
+                config: None,
+                headers: vec![header(field).unwrap()],
+            };
+            assert_eq!(String::from_utf8(explain.head()).unwrap(), expected);
+        }
+    }
 
     #[test]
     fn headers_are_a_name_a_colon_and_a_value() {

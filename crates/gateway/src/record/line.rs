@@ -1,0 +1,336 @@
+//! One line of the access log, written by hand into the worker's buffer: no formatting machinery, no allocation.
+
+use std::net::IpAddr;
+
+use super::decimal::{push_decimal, push_ip, push_micros_as_ms, push_padded};
+
+/// Bytes of a header's value that a line takes over.
+const MAX_VALUE: usize = 512;
+
+/// What a line says. Texts that are empty are left out.
+#[derive(Debug)]
+#[allow(missing_docs)] // each is the member of the same name, described in docs/logs.md
+pub struct Line<'a> {
+    pub unix_ms: u64,
+    pub id: &'a str,
+    pub client_ip: IpAddr,
+    pub method: &'a str,
+    pub host: &'a str,
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    pub protocol: &'static str,
+    pub status: u16,
+    pub route: &'a str,
+    pub api: &'a str,
+    pub service: &'a str,
+    pub endpoint: &'a str,
+    pub code: &'a str,
+    pub stage: &'a str,
+    pub cause: &'a str,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub duration_us: u64,
+    pub connect_us: Option<u64>,
+    pub first_byte_us: Option<u64>,
+    pub upstream_us: Option<u64>,
+    pub attempts: u32,
+    pub user_agent: &'a [u8],
+    pub referer: &'a [u8],
+}
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object.
+    Json,
+    /// The NCSA common log format.
+    Common,
+}
+
+/// Writes lines; keeps the text of the current second.
+#[derive(Debug)]
+pub struct Formatter {
+    format: Format,
+    second: u64,
+    stamp: Vec<u8>,
+}
+
+impl Formatter {
+    /// A formatter of this format.
+    pub fn new(format: Format) -> Self {
+        Self { format, second: u64::MAX, stamp: Vec::with_capacity(32) }
+    }
+
+    /// Appends a line.
+    pub fn write(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
+        let second = line.unix_ms / 1000;
+        if second != self.second {
+            self.second = second;
+            self.stamp.clear();
+            match self.format {
+                Format::Json => stamp_rfc3339(second, &mut self.stamp),
+                Format::Common => stamp_common(second, &mut self.stamp),
+            }
+        }
+        match self.format {
+            Format::Json => self.write_json(line, out),
+            Format::Common => self.write_common(line, out),
+        }
+    }
+
+    fn write_json(&self, line: &Line<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(&self.stamp);
+        out.push(b'.');
+        push_padded(line.unix_ms % 1000, 3, out);
+        out.extend_from_slice(b"Z\",\"request_id\":\"");
+        // Checked when it was taken over, or made by us: nothing to escape.
+        out.extend_from_slice(line.id.as_bytes());
+        out.extend_from_slice(b"\",\"client_ip\":\"");
+        push_ip(line.client_ip, out);
+        out.push(b'"');
+        text(b",\"method\":", line.method.as_bytes(), out);
+        text(b",\"host\":", line.host.as_bytes(), out);
+        text(b",\"path\":", line.path.as_bytes(), out);
+        text(b",\"query\":", line.query.unwrap_or_default().as_bytes(), out);
+        out.extend_from_slice(b",\"protocol\":\"");
+        out.extend_from_slice(line.protocol.as_bytes());
+        out.extend_from_slice(b"\",\"status\":");
+        push_decimal(u64::from(line.status), out);
+        text(b",\"route\":", line.route.as_bytes(), out);
+        text(b",\"api\":", line.api.as_bytes(), out);
+        text(b",\"service\":", line.service.as_bytes(), out);
+        text(b",\"endpoint\":", line.endpoint.as_bytes(), out);
+        text(b",\"code\":", line.code.as_bytes(), out);
+        text(b",\"stage\":", line.stage.as_bytes(), out);
+        text(b",\"cause\":", line.cause.as_bytes(), out);
+        out.extend_from_slice(b",\"bytes_in\":");
+        push_decimal(line.bytes_in, out);
+        out.extend_from_slice(b",\"bytes_out\":");
+        push_decimal(line.bytes_out, out);
+        out.extend_from_slice(b",\"duration_ms\":");
+        push_micros_as_ms(line.duration_us, out);
+        for (name, micros) in [
+            (&b",\"connect_ms\":"[..], line.connect_us),
+            (b",\"first_byte_ms\":", line.first_byte_us),
+            (b",\"upstream_ms\":", line.upstream_us),
+        ] {
+            if let Some(micros) = micros {
+                out.extend_from_slice(name);
+                push_micros_as_ms(micros, out);
+            }
+        }
+        if line.attempts > 0 {
+            out.extend_from_slice(b",\"attempts\":");
+            push_decimal(u64::from(line.attempts), out);
+        }
+        text(b",\"user_agent\":", line.user_agent, out);
+        text(b",\"referer\":", line.referer, out);
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// `client - - [time] "request line" status bytes "referer" "user agent"`.
+    fn write_common(&self, line: &Line<'_>, out: &mut Vec<u8>) {
+        push_ip(line.client_ip, out);
+        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(&self.stamp);
+        out.extend_from_slice(b"] \"");
+        plain(line.method.as_bytes(), out);
+        out.push(b' ');
+        plain(line.path.as_bytes(), out);
+        if let Some(query) = line.query {
+            out.push(b'?');
+            plain(query.as_bytes(), out);
+        }
+        out.push(b' ');
+        out.extend_from_slice(line.protocol.as_bytes());
+        out.extend_from_slice(b"\" ");
+        push_decimal(u64::from(line.status), out);
+        out.push(b' ');
+        push_decimal(line.bytes_out, out);
+        for value in [line.referer, line.user_agent] {
+            out.extend_from_slice(b" \"");
+            if value.is_empty() {
+                out.push(b'-');
+            }
+            plain(&value[..value.len().min(MAX_VALUE)], out);
+            out.push(b'"');
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Appends a member with a text, unless the text is empty.
+fn text(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    if value.is_empty() {
+        return;
+    }
+    out.extend_from_slice(name);
+    out.push(b'"');
+    let is_plain = |byte: &u8| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\');
+    if value.len() <= MAX_VALUE && value.iter().all(is_plain) {
+        out.extend_from_slice(value);
+    } else {
+        escaped(value, out);
+    }
+    out.push(b'"');
+}
+
+/// JSON's escapes (RFC 8259, section 7); what is not UTF-8 becomes U+FFFD. Overlong values are cut.
+#[cold]
+fn escaped(value: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let cut = &value[..value.len().min(MAX_VALUE * 16)];
+    for chunk in cut.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+                0..=0x1f | 0x7f => {
+                    let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+                    out.extend_from_slice(b"\\u00");
+                    out.extend_from_slice(&digits);
+                }
+                _ => out.push(byte),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+/// Text between quotes of a common line: what could end it, or the line, becomes `\xHH`.
+fn plain(value: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in value {
+        if matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\') {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(&[b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
+
+/// `2026-11-21T06:20:55`, to be followed by the fraction.
+fn stamp_rfc3339(second: u64, out: &mut Vec<u8>) {
+    let (year, month, day) = civil_from_days(second / 86_400);
+    for (number, width, end) in [(year, 4, b'-'), (month, 2, b'-'), (day, 2, b'T')] {
+        push_padded(number, width, out);
+        out.push(end);
+    }
+    push_clock(second, out);
+}
+
+/// `21/Nov/2026:06:20:55 +0000`.
+fn stamp_common(second: u64, out: &mut Vec<u8>) {
+    const MONTHS: [&[u8; 3]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    let (year, month, day) = civil_from_days(second / 86_400);
+    push_padded(day, 2, out);
+    out.push(b'/');
+    out.extend_from_slice(MONTHS[month as usize - 1]);
+    out.push(b'/');
+    push_padded(year, 4, out);
+    out.push(b':');
+    push_clock(second, out);
+    out.extend_from_slice(b" +0000");
+}
+
+fn push_clock(second: u64, out: &mut Vec<u8>) {
+    push_padded(second / 3600 % 24, 2, out);
+    out.push(b':');
+    push_padded(second / 60 % 60, 2, out);
+    out.push(b':');
+    push_padded(second % 60, 2, out);
+}
+
+use crate::clock::civil_from_days;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line() -> Line<'static> {
+        Line {
+            unix_ms: 1_763_706_055_042,
+            id: "id-1",
+            client_ip: "192.0.2.7".parse().unwrap(),
+            method: "GET",
+            host: "api.example.com",
+            path: "/users/7",
+            query: Some("a=b"),
+            protocol: "HTTP/1.1",
+            status: 200,
+            route: "users",
+            api: "",
+            service: "users",
+            endpoint: "http://127.0.0.1:9001",
+            code: "",
+            stage: "",
+            cause: "",
+            bytes_in: 0,
+            bytes_out: 300,
+            duration_us: 1_234,
+            connect_us: Some(0),
+            first_byte_us: Some(1_050),
+            upstream_us: Some(1_000),
+            attempts: 1,
+            user_agent: b"curl/8",
+            referer: b"",
+        }
+    }
+
+    fn written(format: Format, line: &Line<'_>) -> String {
+        let mut out = Vec::new();
+        Formatter::new(format).write(line, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_json_says_what_happened() {
+        let expected = concat!(
+            r#"{"time":"2025-11-21T06:20:55.042Z","request_id":"id-1","client_ip":"192.0.2.7","method":"GET","#,
+            r#""host":"api.example.com","path":"/users/7","query":"a=b","protocol":"HTTP/1.1","status":200,"#,
+            r#""route":"users","service":"users","endpoint":"http://127.0.0.1:9001","bytes_in":0,"bytes_out":300,"#,
+            r#""duration_ms":1.234,"connect_ms":0.000,"first_byte_ms":1.050,"upstream_ms":1.000,"attempts":1,"#,
+            "\"user_agent\":\"curl/8\"}\n"
+        );
+        assert_eq!(written(Format::Json, &line()), expected);
+    }
+
+    #[test]
+    fn a_common_line_is_as_apache_writes_it() {
+        let mut line = line();
+        line.user_agent = b"a \"b\"\n";
+        let expected = concat!(
+            r#"192.0.2.7 - - [21/Nov/2025:06:20:55 +0000] "GET /users/7?a=b HTTP/1.1" 200 300 "-" "a \x22b\x22\x0A""#,
+            "\n"
+        );
+        assert_eq!(written(Format::Common, &line), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_one_line_of_valid_json(
+            agent in proptest::collection::vec(any::<u8>(), 0..700),
+            host in ".{0,80}",
+            cause in ".{0,80}",
+        ) {
+            let mut line = line();
+            line.user_agent = &agent;
+            line.host = &host;
+            line.cause = &cause;
+            let text = written(Format::Json, &line);
+            prop_assert_eq!(text.matches('\n').count(), 1);
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(value["cause"].as_str().unwrap_or_default(), cause.as_str());
+            let common = written(Format::Common, &line);
+            prop_assert_eq!(common.matches('\n').count(), 1);
+            prop_assert_eq!(common.matches('"').count(), 6);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Metrics: a shard for each worker, merged when they are asked for.
+//!
+//! Series are keyed by stable names, so that a reload resets none. Their number is bounded: beyond the bound they
+//! are counted under the name `other`.
+
+mod cell;
+mod render;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub use cell::{Counter, Gauge};
+
+use super::sink::LogSink;
+use cell::{Histogram, LONG, SHORT};
+
+/// Routes, and endpoints, that have series of their own.
+const MAX_SERIES: usize = 10_000;
+/// Pairs of route and refusal code, and other codes, that are told apart.
+const MAX_CODES: usize = 10_000;
+/// The name for all beyond a bound.
+const OTHER: &str = "other";
+/// Classes of status: 1xx to 5xx.
+const CLASSES: usize = 5;
+
+/// The process's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    shards: Mutex<Vec<Arc<Shard>>>,
+    process: Mutex<Process>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Process {
+    reloads_ok: u64,
+    reloads_refused: u64,
+    loaded_at: u64,
+    log: Option<LogSink>,
+    log_dropped_before: u64,
+}
+
+/// One worker's part. Maps are locked when a series is made and when all are read, not when one is counted.
+#[derive(Debug, Default)]
+struct Shard {
+    routes: Mutex<HashMap<(Box<str>, Box<str>), Arc<RouteMetrics>>>,
+    endpoints: Mutex<HashMap<(Box<str>, Box<str>), Arc<EndpointMetrics>>>,
+    refusals: Mutex<HashMap<(Box<str>, &'static str), Arc<Counter>>>,
+    parse_refusals: Mutex<HashMap<&'static str, Arc<Counter>>>,
+    connections_refused: Mutex<HashMap<&'static str, Arc<Counter>>>,
+    accepted: Counter,
+    closed: Counter,
+    accept_errors: Counter,
+    panics: Counter,
+}
+
+/// A worker's handle on its part.
+#[derive(Debug)]
+pub struct WorkerShard {
+    shard: Arc<Shard>,
+}
+
+/// Counts of one route on one worker.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    requests: [Counter; CLASSES],
+    duration: Histogram,
+    gateway: Histogram,
+    bytes_in: Counter,
+    bytes_out: Counter,
+}
+
+/// Counts of one endpoint of a service on one worker.
+#[derive(Debug)]
+pub struct EndpointMetrics {
+    /// Connections that did not come about.
+    pub connect_failures: Counter,
+    /// Connections opened.
+    pub pool_opened: Counter,
+    /// Requests that went over a kept connection.
+    pub pool_reused: Counter,
+    /// Connections that wait for a request.
+    pub pool_idle: Gauge,
+    requests: [Counter; CLASSES],
+    first_byte: Histogram,
+}
+
+impl Metrics {
+    /// Metrics without any count.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { shards: Mutex::default(), process: Mutex::default(), started: Instant::now() })
+    }
+
+    /// A new worker's part.
+    pub fn shard(&self) -> WorkerShard {
+        let shard = Arc::new(Shard::default());
+        lock(&self.shards).push(Arc::clone(&shard));
+        WorkerShard { shard }
+    }
+
+    /// Counts a configuration that was put in force, or refused.
+    pub fn reloaded(&self, ok: bool, at: SystemTime) {
+        let mut process = lock(&self.process);
+        if ok {
+            process.reloads_ok += 1;
+            process.loaded_at = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        } else {
+            process.reloads_refused += 1;
+        }
+    }
+
+    /// Reads the lost lines of this log from now on, beside those of the logs before it.
+    pub fn watch_log(&self, log: LogSink) {
+        let mut process = lock(&self.process);
+        process.log_dropped_before += process.log.as_ref().map_or(0, LogSink::dropped);
+        process.log = Some(log);
+    }
+
+    /// All series as Prometheus reads them (text format 0.0.4).
+    pub fn render(&self) -> String {
+        render::render(self)
+    }
+}
+
+impl WorkerShard {
+    /// The counts of a route; both names empty for requests that found none.
+    pub fn route(&self, route: &str, api: &str) -> Arc<RouteMetrics> {
+        series(&self.shard.routes, route, api, RouteMetrics::new)
+    }
+
+    /// The counts of an endpoint.
+    pub fn endpoint(&self, service: &str, endpoint: &str) -> Arc<EndpointMetrics> {
+        series(&self.shard.endpoints, service, endpoint, EndpointMetrics::new)
+    }
+
+    /// Counts a refusal, or an answer that broke.
+    pub fn refusal(&self, route: &str, code: &'static str) {
+        let mut refusals = lock(&self.shard.refusals);
+        let is_full = refusals.len() >= MAX_CODES && !refusals.contains_key(&(Box::from(route), code));
+        let route = if is_full { OTHER } else { route };
+        refusals.entry((route.into(), code)).or_default().add(1);
+    }
+
+    /// Counts a request that was refused for its syntax, sizes or slowness.
+    pub fn parse_refusal(&self, code: &'static str) {
+        lock(&self.shard.parse_refusals).entry(code).or_default().add(1);
+    }
+
+    /// Counts a connection in.
+    pub fn connection_opened(&self) {
+        self.shard.accepted.add(1);
+    }
+
+    /// Counts a connection out.
+    pub fn connection_closed(&self) {
+        self.shard.closed.add(1);
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn connection_refused(&self, reason: &'static str) {
+        lock(&self.shard.connections_refused).entry(reason).or_default().add(1);
+    }
+
+    /// Counts a failure of `accept` itself.
+    pub fn accept_failed(&self, _error: &io::Error) {
+        self.shard.accept_errors.add(1);
+    }
+
+    /// Counts a connection that a panic ended.
+    pub fn panicked(&self) {
+        self.shard.panics.add(1);
+    }
+}
+
+impl RouteMetrics {
+    fn new() -> Self {
+        Self {
+            requests: Default::default(),
+            duration: Histogram::new(&LONG),
+            gateway: Histogram::new(&SHORT),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+        }
+    }
+
+    /// Counts an exchange: its status, how long it took in all and without waiting for the service, and the bytes
+    /// of both bodies.
+    pub fn record(&self, status: u16, total: Duration, gateway: Duration, bytes_in: u64, bytes_out: u64) {
+        self.requests[class(status)].add(1);
+        self.duration.observe(total);
+        self.gateway.observe(gateway);
+        self.bytes_in.add(bytes_in);
+        self.bytes_out.add(bytes_out);
+    }
+}
+
+impl EndpointMetrics {
+    fn new() -> Self {
+        Self {
+            connect_failures: Counter::default(),
+            pool_opened: Counter::default(),
+            pool_reused: Counter::default(),
+            pool_idle: Gauge::default(),
+            requests: Default::default(),
+            first_byte: Histogram::new(&LONG),
+        }
+    }
+
+    /// Counts an answer and the time to its first byte.
+    pub fn record(&self, status: u16, first_byte: Duration) {
+        self.requests[class(status)].add(1);
+        self.first_byte.observe(first_byte);
+    }
+}
+
+fn class(status: u16) -> usize {
+    usize::from((status / 100).clamp(1, CLASSES as u16)) - 1
+}
+
+/// The series of these names, made if it is new; that of `other` when there are too many.
+fn series<T>(map: &Mutex<HashMap<(Box<str>, Box<str>), Arc<T>>>, first: &str, second: &str, new: fn() -> T) -> Arc<T> {
+    let mut map = lock(map);
+    let key: (Box<str>, Box<str>) = if map.len() < MAX_SERIES || map.contains_key(&(first.into(), second.into())) {
+        (first.into(), second.into())
+    } else {
+        (OTHER.into(), OTHER.into())
+    };
+    Arc::clone(map.entry(key).or_insert_with(|| Arc::new(new())))
+}
+
+/// Counts are whole after a panic too.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_merged_and_names_are_kept_over_reloads() {
+        let metrics = Metrics::new();
+        let (first, second) = (metrics.shard(), metrics.shard());
+        let micros = Duration::from_micros;
+        first.route("users", "shop").record(200, micros(1_200), micros(30), 10, 300);
+        second.route("users", "shop").record(204, micros(700), micros(20), 5, 0);
+        first.route("users", "shop").record(503, micros(10), micros(10), 0, 9);
+        first.refusal("users", "upstream_busy");
+        second.refusal("users", "upstream_busy");
+        let text = metrics.render();
+        for line in [
+            "tollgate_requests_total{route=\"users\",api=\"shop\",status=\"2xx\"} 2",
+            "tollgate_requests_total{route=\"users\",api=\"shop\",status=\"5xx\"} 1",
+            "tollgate_request_body_bytes_total{route=\"users\",api=\"shop\"} 15",
+            "tollgate_refusals_total{route=\"users\",code=\"upstream_busy\"} 2",
+            "tollgate_request_duration_seconds_bucket{route=\"users\",api=\"shop\",le=\"0.001\"} 2",
+            "tollgate_request_duration_seconds_count{route=\"users\",api=\"shop\"} 3",
+            "tollgate_request_duration_seconds_sum{route=\"users\",api=\"shop\"} 0.00191",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_series_are_counted_together() {
+        let metrics = Metrics::new();
+        let shard = metrics.shard();
+        for route in 0..MAX_SERIES + 50 {
+            shard.route(&route.to_string(), "").record(200, Duration::ZERO, Duration::ZERO, 0, 0);
+        }
+        let text = metrics.render();
+        assert!(text.contains("tollgate_requests_total{route=\"other\",api=\"other\",status=\"2xx\"} 50"));
+    }
+
+    #[test]
+    fn every_line_is_a_comment_or_a_sample_and_labels_are_escaped() {
+        let metrics = Metrics::new();
+        let shard = metrics.shard();
+        shard.route("a\"b\\c\nd", "").record(200, Duration::ZERO, Duration::ZERO, 0, 0);
+        let _ = shard.endpoint("users", "http://127.0.0.1:1");
+        shard.parse_refusal("host_missing");
+        shard.connection_refused("limit");
+        let text = metrics.render();
+        assert!(text.contains(r#"route="a\"b\\c\nd""#));
+        for line in text.lines() {
+            let is_comment = line.starts_with("# HELP tollgate_") || line.starts_with("# TYPE tollgate_");
+            let is_sample = line.rsplit_once(' ').is_some_and(|(name, value)| {
+                name.starts_with("tollgate_") && value.parse::<f64>().is_ok()
+            });
+            assert!(is_comment || is_sample, "{line}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Writes metrics in Prometheus' text format.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+
+use super::cell::MergedHistogram;
+use super::{CLASSES, Counter, LogSink, Metrics, Shard, lock};
+
+type Names = (Box<str>, Box<str>);
+
+/// A route's counts on all workers.
+#[derive(Default)]
+struct Route {
+    requests: [u64; CLASSES],
+    duration: MergedHistogram,
+    gateway: MergedHistogram,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// An endpoint's counts on all workers.
+#[derive(Default)]
+struct Endpoint {
+    requests: [u64; CLASSES],
+    first_byte: MergedHistogram,
+    connect_failures: u64,
+    opened: u64,
+    reused: u64,
+    idle: u64,
+}
+
+/// All of it as one text.
+pub(super) fn render(metrics: &Metrics) -> String {
+    let shards: Vec<Arc<Shard>> = lock(&metrics.shards).clone();
+    let mut text = Text(String::with_capacity(16 * 1024));
+    write_routes(&merge_routes(&shards), &mut text);
+    write_codes(&shards, &mut text);
+    write_endpoints(&merge_endpoints(&shards), &mut text);
+    write_connections(&shards, &mut text);
+    write_process(metrics, &mut text);
+    text.0
+}
+
+fn merge_routes(shards: &[Arc<Shard>]) -> BTreeMap<Names, Route> {
+    let mut routes: BTreeMap<Names, Route> = BTreeMap::new();
+    for shard in shards {
+        for (names, part) in &*lock(&shard.routes) {
+            let route = routes.entry(names.clone()).or_default();
+            add(&mut route.requests, &part.requests);
+            part.duration.merge_into(&mut route.duration);
+            part.gateway.merge_into(&mut route.gateway);
+            route.bytes_in += part.bytes_in.value();
+            route.bytes_out += part.bytes_out.value();
+        }
+    }
+    routes
+}
+
+fn merge_endpoints(shards: &[Arc<Shard>]) -> BTreeMap<Names, Endpoint> {
+    let mut endpoints: BTreeMap<Names, Endpoint> = BTreeMap::new();
+    for shard in shards {
+        for (names, part) in &*lock(&shard.endpoints) {
+            let endpoint = endpoints.entry(names.clone()).or_default();
+            add(&mut endpoint.requests, &part.requests);
+            part.first_byte.merge_into(&mut endpoint.first_byte);
+            endpoint.connect_failures += part.connect_failures.value();
+            endpoint.opened += part.pool_opened.value();
+            endpoint.reused += part.pool_reused.value();
+            endpoint.idle += part.pool_idle.value();
+        }
+    }
+    endpoints
+}
+
+fn add(sums: &mut [u64; CLASSES], parts: &[Counter; CLASSES]) {
+    for (sum, part) in sums.iter_mut().zip(parts) {
+        *sum += part.value();
+    }
+}
+
+fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
+    text.begin("requests_total", "counter", "Requests by route and class of status.");
+    for ((route, api), counts) in routes {
+        let labels = labels(&[("route", route), ("api", api)]);
+        text.classes("requests_total", &labels, &counts.requests);
+    }
+    let routes = || routes.iter().map(|((route, api), counts)| (labels(&[("route", route), ("api", api)]), counts));
+    text.begin("request_duration_seconds", "histogram", "From a request's first byte to the end of its answer.");
+    for (labels, counts) in routes() {
+        text.histogram("request_duration_seconds", &labels, &counts.duration);
+    }
+    text.begin("gateway_duration_seconds", "histogram", "The same without waiting for the service's first byte.");
+    for (labels, counts) in routes() {
+        text.histogram("gateway_duration_seconds", &labels, &counts.gateway);
+    }
+    text.begin("request_body_bytes_total", "counter", "Bytes of requests' bodies sent to services.");
+    for (labels, counts) in routes() {
+        text.sample("request_body_bytes_total", &labels, counts.bytes_in);
+    }
+    text.begin("response_body_bytes_total", "counter", "Bytes of answers' bodies.");
+    for (labels, counts) in routes() {
+        text.sample("response_body_bytes_total", &labels, counts.bytes_out);
+    }
+}
+
+fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
+    let mut refusals: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
+    let mut parse: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut connections: BTreeMap<&str, u64> = BTreeMap::new();
+    for shard in shards {
+        for ((route, code), count) in &*lock(&shard.refusals) {
+            *refusals.entry((route.clone(), code)).or_default() += count.value();
+        }
+        for (code, count) in &*lock(&shard.parse_refusals) {
+            *parse.entry(code).or_default() += count.value();
+        }
+        for (reason, count) in &*lock(&shard.connections_refused) {
+            *connections.entry(reason).or_default() += count.value();
+        }
+    }
+    text.begin("refusals_total", "counter", "Refusals and broken answers by route and code.");
+    for ((route, code), count) in refusals {
+        text.sample("refusals_total", &labels(&[("route", &route), ("code", code)]), count);
+    }
+    text.begin("parse_refusals_total", "counter", "Requests refused for their syntax, sizes or slowness.");
+    for (code, count) in parse {
+        text.sample("parse_refusals_total", &labels(&[("code", code)]), count);
+    }
+    text.begin("connections_refused_total", "counter", "Connections that were not let in, by reason.");
+    for (reason, count) in connections {
+        text.sample("connections_refused_total", &labels(&[("reason", reason)]), count);
+    }
+}
+
+fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
+    let all = || {
+        endpoints
+            .iter()
+            .map(|((service, endpoint), counts)| (labels(&[("service", service), ("endpoint", endpoint)]), counts))
+    };
+    text.begin("upstream_requests_total", "counter", "Answers of endpoints by class of status.");
+    for (labels, counts) in all() {
+        text.classes("upstream_requests_total", &labels, &counts.requests);
+    }
+    text.begin("upstream_first_byte_seconds", "histogram", "From a request being sent to its answer's head.");
+    for (labels, counts) in all() {
+        text.histogram("upstream_first_byte_seconds", &labels, &counts.first_byte);
+    }
+    let counters: [(&str, &str, fn(&Endpoint) -> u64); 3] = [
+        ("upstream_connect_failures_total", "Connections that did not come about.", |counts| counts.connect_failures),
+        ("upstream_connections_opened_total", "Connections opened.", |counts| counts.opened),
+        ("upstream_connections_reused_total", "Requests over a kept connection.", |counts| counts.reused),
+    ];
+    for (name, help, value) in counters {
+        text.begin(name, "counter", help);
+        for (labels, counts) in all() {
+            text.sample(name, &labels, value(counts));
+        }
+    }
+    text.begin("upstream_connections_idle", "gauge", "Connections that wait for a request; looked at once a second.");
+    for (labels, counts) in all() {
+        text.sample("upstream_connections_idle", &labels, counts.idle);
+    }
+}
+
+fn write_connections(shards: &[Arc<Shard>], text: &mut Text) {
+    let sum = |value: fn(&Shard) -> u64| shards.iter().map(|shard| value(shard)).sum::<u64>();
+    let accepted = sum(|shard| shard.accepted.value());
+    let closed = sum(|shard| shard.closed.value());
+    let errors = sum(|shard| shard.accept_errors.value());
+    let panics = sum(|shard| shard.panics.value());
+    text.one("connections_total", "counter", "Connections of clients.", accepted);
+    text.one("connections_open", "gauge", "Connections of clients that are open.", accepted.saturating_sub(closed));
+    text.one("accept_errors_total", "counter", "Failures to accept a connection.", errors);
+    text.one("panics_total", "counter", "Connections ended by a fault in the gateway itself.", panics);
+    text.one("workers", "gauge", "Worker threads.", shards.len());
+}
+
+fn write_process(metrics: &Metrics, text: &mut Text) {
+    let process = lock(&metrics.process);
+    let dropped = process.log_dropped_before + process.log.as_ref().map_or(0, LogSink::dropped);
+    text.one("log_dropped_total", "counter", "Lines of the access log that were lost.", dropped);
+    text.begin("reloads_total", "counter", "Configurations by what became of them, the first one included.");
+    text.sample("reloads_total", &labels(&[("result", "ok")]), process.reloads_ok);
+    text.sample("reloads_total", &labels(&[("result", "refused")]), process.reloads_refused);
+    text.one("config_generation", "gauge", "Configurations put in force since the start.", process.reloads_ok);
+    text.one("config_loaded_timestamp_seconds", "gauge", "When the last one was.", process.loaded_at);
+    text.begin("build_info", "gauge", "The version.");
+    text.sample("build_info", &labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1);
+    text.one("uptime_seconds", "gauge", "Time since the start.", metrics.started.elapsed().as_secs_f64());
+    if let Some(usage) = Usage::read() {
+        text.one("resident_memory_bytes", "gauge", "Resident memory.", usage.resident);
+        text.one("cpu_seconds_total", "counter", "Processor time, user and system.", usage.cpu_seconds);
+        text.one("open_files", "gauge", "Open file descriptors.", usage.open_files);
+    }
+}
+
+/// What the process uses of the machine, from `/proc/self`.
+struct Usage {
+    resident: u64,
+    cpu_seconds: f64,
+    open_files: usize,
+}
+
+impl Usage {
+    fn read() -> Option<Self> {
+        let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let resident = pages.split_whitespace().nth(1)?.parse::<u64>().ok()?;
+        let resident = resident * rustix::param::page_size() as u64;
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // The program's name, in brackets, may hold spaces: count from its end.
+        let mut numbers = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let user = numbers.next()?.parse::<u64>().ok()?;
+        let system = numbers.next()?.parse::<u64>().ok()?;
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        let open_files = std::fs::read_dir("/proc/self/fd").ok()?.count();
+        Some(Self { resident, cpu_seconds: (user + system) as f64 / ticks, open_files })
+    }
+}
+
+/// The text under construction. Writing to a string cannot fail.
+struct Text(String);
+
+impl Text {
+    fn begin(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP tollgate_{name} {help}\n# TYPE tollgate_{name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = writeln!(self.0, "tollgate_{name}{{{labels}}} {value}");
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.begin(name, kind, help);
+        let _ = writeln!(self.0, "tollgate_{name} {value}");
+    }
+
+    /// Classes that were never met are left out.
+    fn classes(&mut self, name: &str, labels: &str, counts: &[u64; CLASSES]) {
+        for (class, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let _ = writeln!(self.0, "tollgate_{name}{{{labels},status=\"{}xx\"}} {count}", class + 1);
+        }
+    }
+
+    fn histogram(&mut self, name: &str, labels: &str, histogram: &MergedHistogram) {
+        let Some(bounds) = histogram.bounds else { return };
+        let mut count = 0;
+        for (bound, bucket) in bounds.iter().zip(&histogram.buckets) {
+            count += bucket;
+            let bound = *bound as f64 / 1e6;
+            let _ = writeln!(self.0, "tollgate_{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
+        }
+        count = histogram.buckets.iter().sum();
+        let sum = histogram.sum_us as f64 / 1e6;
+        let _ = writeln!(self.0, "tollgate_{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
+        let _ = writeln!(self.0, "tollgate_{name}_sum{{{labels}}} {sum}");
+        let _ = writeln!(self.0, "tollgate_{name}_count{{{labels}}} {count}");
+    }
+}
+
+/// Labels as they stand between the braces; values are escaped.
+fn labels(pairs: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push_str("=\"");
+        for character in value.chars() {
+            match character {
+                '"' | '\\' => text.extend(['\\', character]),
+                '\n' => text.push_str("\\n"),
+                _ => text.push(character),
+            }
+        }
+        text.push('"');
+    }
+    text
+}
