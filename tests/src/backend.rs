@@ -118,6 +118,8 @@ impl Backend {
 
     fn listen(port: u16, serve: impl Fn(&mut Socket, &Arc<Shared>, usize) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        // The standard library's 128 is too few for a burst: what does not fit is tried again after a second.
+        socket2::SockRef::from(&listener).listen(4096).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let serve = Arc::new(serve);

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::process::Output;
+use std::sync::Mutex;
 
 use serde_json::Value;
-use tollgate_tests::{Gateway, gateway, hello, tollgate};
+use tollgate_tests::{Gateway, eventually, gateway, hello, tollgate};
 
 struct Files(tempfile::TempDir);
 
@@ -33,6 +34,9 @@ fn err(output: &Output) -> String {
 fn expect(output: &Output, code: i32) {
     assert_eq!(output.status.code(), Some(code), "stdout:\n{}\nstderr:\n{}", out(output), err(output));
 }
+
+/// Held by the scenes that need the ports that the gateway takes when nothing is said about them.
+static DEFAULT_PORTS: Mutex<()> = Mutex::new(());
 
 const GOOD: &str = "
 services: { users: http://127.0.0.1:9001 }
@@ -151,12 +155,9 @@ routes:
 
 #[test]
 fn a_gateway_runs_without_any_file() {
+    let _ports = DEFAULT_PORTS.lock();
     let users = hello();
-    let folder = tempfile::tempdir().unwrap();
-    let gate = Gateway::run(
-        &["run", "--to", &users.to_string(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
-        folder,
-    );
+    let gate = Gateway::run(&["run", "--to", &users.to_string()], tempfile::tempdir().unwrap());
     gate.get("/any/path?a=b").expect(200).expect_body("hello");
     gate.post("/any", "x").expect(200);
     assert_eq!(users.request(0).target, "/any/path?a=b");
@@ -201,22 +202,20 @@ fn the_examples_are_all_good() {
 
 #[test]
 fn the_demo_answers_the_curl_lines_that_it_prints() {
-    let folder = tempfile::tempdir().unwrap();
-    let gate = Gateway::run(&["demo"], folder);
-    let text = gate.said() + &fs::read_to_string(gate.folder().join("stdout")).unwrap_or_default();
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
-    assert!(lines.len() >= 6, "{text}");
+    let _ports = DEFAULT_PORTS.lock();
+    let gate = Gateway::run(&["demo"], tempfile::tempdir().unwrap());
+    let mut lines = Vec::new();
+    eventually("the demo prints six curl lines", || {
+        let text = fs::read_to_string(gate.folder().join("stdout")).unwrap_or_default();
+        let trimmed = text.lines().map(|line| line.trim().to_owned());
+        lines = trimmed.filter(|line| line.starts_with("curl ")).collect();
+        lines.len() >= 6
+    });
     for line in lines {
-        let output = std::process::Command::new("sh")
-            .args(["-c", &format!("{line} -sS --max-time 10 -o /dev/null -w '%{{http_code}}'")])
-            .output()
-            .unwrap();
-        let status = out(&output);
-        assert!(
-            output.status.success() && status.parse::<u16>().unwrap() < 600,
-            "{line}: {status} {}",
-            err(&output)
-        );
-        assert_ne!(status, "000", "{line}");
+        // What follows is said to people.
+        let command = line.split("  #").next().unwrap();
+        let output = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", err(&output));
+        assert!(!output.stdout.is_empty(), "{command} prints nothing");
     }
 }

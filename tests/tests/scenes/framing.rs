@@ -182,9 +182,9 @@ fn a_wrong_answer_is_a_502_that_names_service_and_endpoint() {
         let problem = answer.json();
         assert!(problem["code"].as_str().unwrap().starts_with("upstream_"), "{name}: {answer:?}");
         assert_eq!(problem["stage"], "call", "{name}");
-        let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("backend"), "{name}: no service in {detail:?}");
-        assert!(detail.contains(&users.authority()), "{name}: no endpoint in {detail:?}");
+        assert_eq!(problem["service"], "backend", "{name}");
+        assert_eq!(problem["endpoint"], users.to_string(), "{name}");
+        assert!(!problem["cause"].as_str().unwrap().is_empty(), "{name}");
     }
 }
 
@@ -198,9 +198,14 @@ fn a_service_that_dies_in_the_middle_never_looks_like_a_clean_end() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n0\r\n",
     ] {
         let (_users, gate) = says(bytes);
-        let broken = gate.ask("GET", "/x").try_send().expect_err(bytes);
-        assert_ne!(broken.ending, Ending::Silent, "{bytes:?}: {broken:?}");
-        assert!(broken.received.ends_with(b"only this"), "{bytes:?}: {broken:?}");
+        match gate.ask("GET", "/x").try_send() {
+            // Nothing had been passed on when it showed.
+            Ok(answer) => assert_eq!(answer.status, 502, "{bytes:?}: {answer:?}"),
+            Err(broken) => {
+                assert_ne!(broken.ending, Ending::Silent, "{bytes:?}: {broken:?}");
+                assert!(broken.received.ends_with(b"only this"), "{bytes:?}: {broken:?}");
+            }
+        }
     }
 }
 

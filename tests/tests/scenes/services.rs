@@ -111,8 +111,8 @@ fn an_endpoint_that_refuses_is_passed_over() {
 }
 
 #[test]
-fn a_body_reaches_the_endpoint_that_is_tried_second() {
-    let (backends, gate) = three("balance: round_robin");
+fn a_body_reaches_the_endpoint_that_is_tried_last() {
+    let (backends, gate) = three("retry: 2");
     backends[0].stop();
     backends[1].stop();
     let body = "x".repeat(100_000);

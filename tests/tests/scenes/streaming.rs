@@ -94,8 +94,6 @@ fn an_answer_may_begin_before_the_request_s_body_has_ended() {
         wire.send(part);
         assert_eq!(wire.take(4).unwrap(), part.as_bytes());
     }
-    wire.send("GET /y HTTP/1.1\r\nHost: a\r\n\r\n");
-    users.request(1);
 }
 
 #[test]
@@ -133,9 +131,9 @@ fn a_client_that_leaves_cancels_the_call() {
         let wire = gate.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
         users.request(0);
         if reset {
-            wire.reset()
+            wire.reset();
         } else {
-            drop(wire)
+            drop(wire);
         }
         let ending = ended.recv_timeout(2 * tollgate_tests::PATIENCE).unwrap();
         assert_ne!(ending, Ending::Silent, "the service was never told");
@@ -226,7 +224,7 @@ fn a_slow_reader_gets_everything_in_the_end() {
     });
     let gate = front_with(&users, "");
     let mut wire = gate.connect();
-    socket2::SockRef::from(wire.stream()).set_recv_buffer_size(4096).unwrap();
+    socket2::SockRef::from(wire.stream()).set_recv_buffer_size(64 * 1024).unwrap();
     wire.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
     let answer = wire.answer().expect(200);
     assert_eq!(answer.body.len(), SIZE);

@@ -183,6 +183,30 @@ fn connect_is_refused_where_no_route_takes_it() {
 }
 
 #[test]
+fn connect_opens_a_tunnel_through_a_service_that_grants_it() {
+    let proxy = raw_backend(|socket| {
+        let request = socket.take_until(b"\r\n\r\n").unwrap();
+        assert!(request.starts_with(b"CONNECT db.internal:5432 HTTP/1.1\r\n"), "{request:?}");
+        socket.send("HTTP/1.1 200 Connected\r\n\r\nready");
+        let part = socket.take_until(b".").unwrap();
+        socket.send(part);
+    });
+    let gate = gateway_with(
+        "
+        services: { proxy: <proxy> }
+        routes: [{ match: 'CONNECT /{rest...}', to: proxy, access: public }]
+        ",
+        &[("proxy", &proxy)],
+    );
+    let mut wire = gate.send("CONNECT db.internal:5432 HTTP/1.1\r\nHost: db.internal:5432\r\n\r\n");
+    let answer = wire.answer_to("CONNECT").expect(200);
+    assert!(!answer.fields.has("Content-Length") && !answer.fields.has("Transfer-Encoding"), "{answer:?}");
+    assert_eq!(wire.take(5).unwrap(), b"ready");
+    wire.send("ping.");
+    assert_eq!(wire.take(5).unwrap(), b"ping.");
+}
+
+#[test]
 fn a_real_client_speaks_web_socket_with_a_real_server() {
     let server = web_socket_server();
     let gate = front(&server);
