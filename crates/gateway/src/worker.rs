@@ -151,7 +151,13 @@ impl Worker {
             self.log.borrow_mut().flush();
             *self.log.borrow_mut() = log;
         }
-        *self.live.borrow_mut() = Rc::new(Live::new(Arc::clone(&snapshot)));
+        let live = Rc::new(Live::new(Arc::clone(&snapshot)));
+        let old = self.live.replace(Rc::clone(&live));
+        // Services in use keep their endpoints, and so their connections and what is known of their load.
+        live.adopt(self, &old);
+        drop(old);
+        // Spare exchanges hold on to the old view.
+        self.exchanges.borrow_mut().clear();
         let mut open = self.listeners.borrow_mut();
         open.retain(|(address, nth), open| {
             let spec = snapshot.listeners.iter().find(|spec| spec.is(*address, *nth));
@@ -320,6 +326,7 @@ impl Worker {
         let mut tick = tokio::time::interval(SWEEP_EVERY);
         loop {
             tick.tick().await;
+            self.upstreams.retain_used();
             self.upstreams.sweep(clock::now());
         }
     }

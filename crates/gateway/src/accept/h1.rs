@@ -228,7 +228,7 @@ impl Client {
         }
     }
 
-    /// Waits, without buffers, until the client sends something; false when the connection is to be closed.
+    /// Waits, without buffers, until the client has sent something; false when the connection is to be closed.
     async fn wait_for_request(&mut self, worker: &Worker, open: &OpenConnection, is_first: bool) -> bool {
         if !self.input.is_empty() {
             return true;
@@ -242,8 +242,16 @@ impl Client {
                 open.wake_on_drain(context.waker());
                 is_registered = true;
             }
+            // The buffer is taken only when there is something to put into it.
             if self.stream.poll_readable(context).is_ready() {
-                return Poll::Ready(true);
+                match self.stream.poll_read(context, self.input.space(&worker.buffers)) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
+                    Poll::Ready(Ok(count)) => {
+                        self.input.fill(count);
+                        return Poll::Ready(true);
+                    }
+                    Poll::Pending => self.input.release(&worker.buffers),
+                }
             }
             if worker.is_draining() {
                 return Poll::Ready(false);

@@ -55,6 +55,8 @@ pub struct Pump {
     /// Bytes of CRLF still to be written behind them.
     crlf: usize,
     ended: bool,
+    /// What is wrong with the source, told once all that came before it is written.
+    trouble: Option<Trouble>,
     limit: u64,
     moved: u64,
     waits_for: Side,
@@ -86,6 +88,7 @@ impl Pump {
             in_place: 0,
             crlf: 0,
             ended: incoming == Framing::None,
+            trouble: None,
             limit,
             moved: 0,
             waits_for: Side::Source,
@@ -110,10 +113,17 @@ impl Pump {
     /// Moves what can be moved; ready when the whole body, and all that stood before it in the outbox, is written.
     pub fn poll(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), Trouble>> {
         loop {
-            // A read that ended within a frame leaves no whole piece behind: then write what there is.
-            let starved = if self.in_place == 0 && !self.ended { self.collect(ends)? } else { false };
+            let is_open = self.in_place == 0 && !self.ended && self.trouble.is_none();
+            let starved = is_open
+                && self.collect(ends).unwrap_or_else(|trouble| {
+                    self.trouble = Some(trouble);
+                    false
+                });
             self.waits_for = Side::Sink;
             ready!(self.poll_flush(context, ends)).map_err(Trouble::Write)?;
+            if let Some(trouble) = self.trouble.take() {
+                return Poll::Ready(Err(trouble));
+            }
             if self.ended {
                 return Poll::Ready(Ok(()));
             }

@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub router: Router,
     /// The routes, by the router's positions.
     pub routes: Vec<Route>,
-    /// The services, by name.
+    /// The services, in the order of their names.
     pub services: Vec<Arc<ServiceSpec>>,
     /// Kinds of clients.
     pub devices: Vec<Arc<Device>>,
@@ -118,6 +118,20 @@ impl Live {
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
             snapshot,
+        }
+    }
+
+    /// Makes the services that the old view had in use, before the old view is dropped.
+    pub fn adopt(&self, worker: &Worker, old: &Self) {
+        for (index, spec) in self.snapshot.services.iter().enumerate() {
+            let was_used = old
+                .snapshot
+                .services
+                .binary_search_by(|known| known.name.cmp(&spec.name))
+                .is_ok_and(|known| old.services[known].get().is_some());
+            if was_used {
+                self.service(worker, index);
+            }
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Called {
     pub connection: Connection,
     /// The request's body, perhaps still on its way.
     pub request_body: Pump,
+    /// Bytes of the request's body that were held and went with the head.
+    pub held: u64,
     /// Whether the request has been sent whole.
     pub is_sent: bool,
     /// Whether the connection may serve another request afterwards.
@@ -111,6 +113,7 @@ pub async fn call(
                 return Ok(Called {
                     connection,
                     request_body: body,
+                    held: held as u64,
                     is_sent: progress.is_sent,
                     is_reusable: !progress.write_failed,
                     timeouts,
@@ -295,6 +298,9 @@ async fn exchange_heads(
         })
         .await?;
         let status = exchange.response.status;
+        if status == StatusCode::SWITCHING_PROTOCOLS && exchange.request.upgrade.is_empty() {
+            return Err(malformed("it switched protocols, which nobody asked for".to_owned()));
+        }
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(progress);
         }
@@ -306,12 +312,7 @@ async fn exchange_heads(
         }
         progress.scanned = 0;
     }
-    Err(Failure::Service {
-        status: StatusCode::BAD_GATEWAY,
-        code: "upstream_malformed",
-        cause: "it sent too many interim answers".to_owned(),
-        silent: false,
-    })
+    Err(malformed("it sent too many interim answers".to_owned()))
 }
 
 struct Progress {
@@ -442,14 +443,7 @@ impl Progress {
                     }
                     Ok(None) if input.space(&worker.buffers).is_empty() => input.grow(ANSWER_LIMITS.head + 1),
                     Ok(None) => {}
-                    Err(fault) => {
-                        return Poll::Ready(Err(Failure::Service {
-                            status: StatusCode::BAD_GATEWAY,
-                            code: "upstream_malformed",
-                            cause: fault.to_string(),
-                            silent: false,
-                        }));
-                    }
+                    Err(fault) => return Poll::Ready(Err(malformed(fault.to_string()))),
                 }
             }
             let count = match connection.stream.poll_read(context, input.space(&worker.buffers)) {
@@ -463,6 +457,10 @@ impl Progress {
             input.fill(count);
         }
     }
+}
+
+fn malformed(cause: String) -> Failure {
+    Failure::Service { status: StatusCode::BAD_GATEWAY, code: "upstream_malformed", cause, silent: false }
 }
 
 fn reset(silent: bool, cause: &str) -> Failure {

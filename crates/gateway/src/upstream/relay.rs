@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 use http1::{Framing, encode_interim, encode_response};
@@ -14,9 +13,6 @@ use crate::accept::{Ends, Pump, Side, Trouble};
 use crate::clock;
 use crate::exchange::{After, Exchange};
 use crate::worker::Worker;
-
-/// How long a tunnel may be silent both ways.
-const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 
 /// Sends the answer whose head is in the exchange, and what follows it, to the client.
 pub async fn relay(worker: &Worker, client: &mut Client, exchange: &mut Exchange, called: Called) -> After {
@@ -66,7 +62,7 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         client.deadline.poll_passed(context).map(|()| Err(Broken::TimedOut))
     })
     .await;
-    exchange.outcome.bytes_in = called.request_body.moved();
+    exchange.outcome.bytes_in = called.held + called.request_body.moved();
     exchange.outcome.bytes_out = body.moved();
     match ended {
         Ok(()) => {
@@ -191,7 +187,7 @@ async fn tunnel(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         let moved = up.pump.moved() + down.pump.moved();
         if moved != seen {
             seen = moved;
-            client.deadline.set(clock::now() + TUNNEL_IDLE);
+            client.deadline.set(clock::now() + called.timeouts.idle);
         }
         client.deadline.poll_passed(context).map(|()| Err(()))
     })
