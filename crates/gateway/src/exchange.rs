@@ -15,8 +15,8 @@ use crate::accept::forwarded;
 use crate::accept::h1::Client;
 use crate::clock;
 use crate::expression::{Context, Expression};
-use crate::policies::Step;
 use crate::outcome::{self, Outcome};
+use crate::policies::Step;
 use crate::refusal::{Refusal, Stage};
 use crate::route::{Found, Params, RequestView};
 use crate::snapshot::{Live, Route, StaticAnswer, Target};
@@ -166,7 +166,9 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     let index = match live.snapshot.router.find(&view, &mut exchange.params) {
         Found::Route(index) => index,
         Found::NoRoute => return Err(Box::new(no_route(&exchange.request))),
-        Found::MethodNotAllowed(allow) => return Err(Box::new(method_not_allowed(&exchange.request, &allow.to_string()))),
+        Found::MethodNotAllowed(allow) => {
+            return Err(Box::new(method_not_allowed(&exchange.request, &allow.to_string())));
+        }
         Found::Options(allow) => return Ok(Decision::Answer(Arc::new(options_answer(&allow.to_string())))),
     };
     exchange.route = Some(index);

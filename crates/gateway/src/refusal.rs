@@ -87,7 +87,12 @@ pub struct UpstreamCause {
 
 impl Refusal {
     /// A refusal without extra fields.
-    pub fn new(status: StatusCode, code: &'static str, stage: Stage, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        stage: Stage,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self { status, code, stage, detail: detail.into(), fields: Vec::new(), upstream: None }
     }
 
@@ -157,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_problem_document_whatever_its_texts_hold() {
-        let mut refusal = Refusal::new(StatusCode::BAD_GATEWAY, "upstream_reset", Stage::Call, "a \"quote\"\n\\");
+        let mut refusal =
+            Refusal::new(StatusCode::BAD_GATEWAY, "upstream_reset", Stage::Call, "a \"quote\"\n\\");
         refusal.upstream = Some(Box::new(UpstreamCause {
             service: "users".into(),
             endpoint: "http://127.0.0.1:9001".into(),

@@ -211,7 +211,11 @@ fn open_log(snapshot: &Snapshot) -> Result<LogSink, ServeError> {
 type Bound = Vec<((SocketAddr, usize), SocketAddr)>;
 
 /// Opens the sockets that a snapshot needs beyond those that are open.
-fn bind(snapshot: &Snapshot, known: &[((SocketAddr, usize), SocketAddr)], workers: usize) -> Result<(Sockets, Bound), ServeError> {
+fn bind(
+    snapshot: &Snapshot,
+    known: &[((SocketAddr, usize), SocketAddr)],
+    workers: usize,
+) -> Result<(Sockets, Bound), ServeError> {
     let mut sockets: Sockets = (0..workers).map(|_| Vec::new()).collect();
     let mut bound = Bound::new();
     for (index, spec) in snapshot.listeners.iter().enumerate() {

@@ -102,11 +102,11 @@ fn the_nearest_policy_wins_whole() {
     assert_eq!(total("api.example.com/shop/v2").as_deref(), Some("1m"), "off: as if nobody had set it");
     let connect = route(&routes, "GET api.example.com/shop/v1/users/{id}").timeouts.connect;
     assert_eq!(connect.to_string(), "1s", "whole: nothing is merged from the service");
-    let attempts = |label: &str| route(&routes, label).retry.map(|retry| retry.attempts);
-    assert_eq!(attempts("GET /public/{rest...}"), Some(2), "the service's");
-    assert_eq!(attempts("orders"), None, "off on the route");
-    assert_eq!(attempts("bill"), None, "off on the service");
-    assert_eq!(attempts("/media"), Some(1), "the defaults");
+    let retries = |label: &str| route(&routes, label).retries;
+    assert_eq!(retries("GET /public/{rest...}"), 2, "the service's");
+    assert_eq!(retries("orders"), 0, "off on the route");
+    assert_eq!(retries("bill"), 0, "off on the service");
+    assert_eq!(retries("/media"), 1, "the defaults");
     assert!(route(&routes, "api.example.com/shop/v2").request.is_none());
     let request = route(&routes, "orders").request.unwrap();
     assert_eq!(request.max_body.unwrap().bytes(), 10 << 20);

@@ -65,7 +65,13 @@ enum Head {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(worker: Rc<Worker>, listener: Rc<Listener>, admission: Admission, socket: TcpStream, peer: SocketAddr) {
+pub async fn serve(
+    worker: Rc<Worker>,
+    listener: Rc<Listener>,
+    admission: Admission,
+    socket: TcpStream,
+    peer: SocketAddr,
+) {
     let open = worker.open_connection(admission);
     let mut client = Client::new(&listener, socket, peer);
     let mut is_first = true;
@@ -153,7 +159,11 @@ impl Client {
     }
 
     /// Runs a future until it ends, the client leaves, or the deadline passes.
-    pub async fn unless_gone<F: Future>(&mut self, worker: &Worker, future: F) -> Result<F::Output, Interrupted> {
+    pub async fn unless_gone<F: Future>(
+        &mut self,
+        worker: &Worker,
+        future: F,
+    ) -> Result<F::Output, Interrupted> {
         let mut future = std::pin::pin!(future);
         poll_fn(|context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
@@ -189,7 +199,13 @@ impl Client {
     }
 
     /// Sends an answer of the gateway's own, whose fields are in the exchange.
-    async fn send_own(&mut self, worker: &Worker, exchange: &mut Exchange, status: StatusCode, body: &[u8]) -> After {
+    async fn send_own(
+        &mut self,
+        worker: &Worker,
+        exchange: &mut Exchange,
+        status: StatusCode,
+        body: &[u8],
+    ) -> After {
         let is_head = exchange.request.method == Method::HEAD;
         let persistent = self.discard_body(exchange) && exchange.request.persistent && !worker.is_draining();
         exchange.outcome.status = Some(status);
@@ -273,7 +289,9 @@ impl Client {
                             self.input.consume(length);
                             return Poll::Ready(Head::Complete);
                         }
-                        Ok(None) if self.input.space(&worker.buffers).is_empty() => self.input.grow(limits.head + 1),
+                        Ok(None) if self.input.space(&worker.buffers).is_empty() => {
+                            self.input.grow(limits.head + 1)
+                        }
                         Ok(None) => {}
                         Err(fault) => return Poll::Ready(Head::Refused(fault)),
                     }

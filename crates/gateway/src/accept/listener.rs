@@ -42,9 +42,6 @@ pub struct Listener {
     spec: RefCell<Arc<ListenerSpec>>,
 }
 
-
-
-
 impl ListenerSpec {
     /// Whether it has this stable name.
     pub fn is(&self, address: SocketAddr, nth: usize) -> bool {

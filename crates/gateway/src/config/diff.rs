@@ -395,7 +395,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
             telling.says("first-byte timeout", route.timeouts.first_byte);
             telling.says("idle timeout", route.timeouts.idle);
             telling.may_say("total timeout", route.timeouts.total);
-            telling.may_say("retries", route.retry.map(|retry| retry.attempts));
+            telling.may_say("retries", (route.retries > 0).then_some(route.retries));
         }
         Action::Respond(respond) => {
             telling.says("answer", format_args!("status {}", respond.status.as_u16()));

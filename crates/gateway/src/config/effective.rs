@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route, Service,
-    Setting, Timeouts, Version, VersionBy,
+    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Route, Service, Setting,
+    Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -41,8 +41,8 @@ pub struct EffectiveRoute<'c> {
     pub request: Option<&'c RequestPolicy>,
     /// How long to wait for the service.
     pub timeouts: Timeouts,
-    /// Further attempts after one that failed.
-    pub retry: Option<&'c Retry>,
+    /// Further attempts after one that failed: how many, when connecting failed.
+    pub retries: u32,
     /// What is changed in the answer.
     pub response: Option<&'c ResponsePolicy>,
     /// Where the route begins in the file.
@@ -71,6 +71,9 @@ pub enum Action<'c> {
     /// The gateway answers itself.
     Respond(&'c Respond),
 }
+
+/// A request whose connection failed has reached nobody: it goes to another endpoint without being asked for.
+const DEFAULT_RETRIES: u32 = 1;
 
 impl Config {
     /// All routes as they hold, in the order of the file.
@@ -110,10 +113,10 @@ impl Config {
             .or(services_timeout)
             .or_else(|| nearest(far, |policies| policies.timeout.as_ref()))
             .and_then(Setting::value);
-        let retry = nearest(near, |policies| policies.retry.as_ref())
+        let retries = nearest(near, |policies| policies.retry.as_ref())
             .or(services_retry)
             .or_else(|| nearest(far, |policies| policies.retry.as_ref()))
-            .and_then(Setting::value);
+            .map_or(DEFAULT_RETRIES, |setting| setting.value().map_or(0, |retry| retry.attempts));
         let all = [near[0], near[1], far[0]];
         let matches = &route.matches;
         let common = EffectiveRoute {
@@ -132,7 +135,7 @@ impl Config {
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
             request: nearest(all, |policies| policies.request.as_ref()).and_then(Setting::value),
             timeouts: timeouts.cloned().unwrap_or_default(),
-            retry,
+            retries,
             response: nearest(all, |policies| policies.response.as_ref()).and_then(Setting::value),
             span: route.span,
         };

@@ -127,8 +127,14 @@ mod tests {
     #[test]
     fn ids_that_need_escaping_are_not_taken_over() {
         let long = vec![b'a'; MAX_FOREIGN + 1];
-        let cases: [(&[u8], bool); 6] =
-            [(b"abc-123", true), (b"", false), (b"a b", false), (b"a\"b", false), (b"a\xff", false), (&long, false)];
+        let cases: [(&[u8], bool); 6] = [
+            (b"abc-123", true),
+            (b"", false),
+            (b"a b", false),
+            (b"a\"b", false),
+            (b"a\xff", false),
+            (&long, false),
+        ];
         for (id, acceptable) in cases {
             assert_eq!(is_acceptable(id), acceptable);
         }

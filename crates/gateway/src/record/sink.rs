@@ -104,7 +104,8 @@ impl LogSink {
         };
         let counts = Arc::new(Counts::default());
         let (full, inbox) = sync_channel(WAITING);
-        let thread = Thread { inbox, counts: Arc::clone(&counts), output, failed_at: None, complained_at: None };
+        let thread =
+            Thread { inbox, counts: Arc::clone(&counts), output, failed_at: None, complained_at: None };
         let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(|| thread.run())?;
         let shared = Shared { full, counts, thread: Mutex::new(Some(thread)) };
         Ok(Self { shared: Some(Arc::new(shared)), config: config.clone() })
@@ -117,10 +118,10 @@ impl LogSink {
             buffer: Vec::new(),
             lines: 0,
             rules: self.config.sample.iter().map(|rule| Rule::new(*rule)).collect(),
-            pipe: self.shared.as_ref().map(|shared| Pipe {
-                full: shared.full.clone(),
-                counts: Arc::clone(&shared.counts),
-            }),
+            pipe: self
+                .shared
+                .as_ref()
+                .map(|shared| Pipe { full: shared.full.clone(), counts: Arc::clone(&shared.counts) }),
         }
     }
 
@@ -225,8 +226,7 @@ impl Thread {
     fn run(mut self) {
         loop {
             let is_last = self.counts.stop.load(Ordering::Acquire);
-            let received =
-                if is_last { self.inbox.try_recv().ok() } else { self.receive() };
+            let received = if is_last { self.inbox.try_recv().ok() } else { self.receive() };
             if self.counts.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen();
             }
@@ -255,7 +255,9 @@ impl Thread {
             Err(io::ErrorKind::WouldBlock.into())
         } else {
             match &mut self.output {
-                Output::Stdout => io::stdout().lock().write_all(lines).and_then(|()| io::stdout().lock().flush()),
+                Output::Stdout => {
+                    io::stdout().lock().write_all(lines).and_then(|()| io::stdout().lock().flush())
+                }
                 Output::File(file, _) => file.write_all(lines),
             }
         };

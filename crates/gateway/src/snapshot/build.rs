@@ -9,8 +9,8 @@ use http::StatusCode;
 use super::{Route, Snapshot, StaticAnswer, Target};
 use crate::accept::listener::ListenerSpec;
 use crate::config::{
-    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located, LogFormat,
-    Respond, VersionBy as ConfiguredVersionBy, VersionState,
+    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
+    LogFormat, Respond, VersionBy as ConfiguredVersionBy, VersionState,
 };
 use crate::expression::Expression;
 use crate::policies::Policy;
@@ -19,8 +19,8 @@ use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
-    Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch, VersionBy,
-    VersionMatch,
+    Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
+    VersionBy, VersionMatch,
 };
 use crate::upstream::balance::{Policy as BalancePolicy, hash_bytes};
 use crate::upstream::{Affinity, EndpointSpec, PoolLimits, ServiceSpec, Timeouts};
@@ -91,7 +91,8 @@ struct Compiler<'c> {
 
 impl<'c> Compiler<'c> {
     fn new(config: &'c Config) -> Self {
-        let services = config.services.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+        let services =
+            config.services.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
         let apis = config.apis.keys().map(|name| (name.as_str(), Arc::from(name.as_str()))).collect();
         let devices = config
             .devices
@@ -116,7 +117,13 @@ impl<'c> Compiler<'c> {
     }
 
     /// Reports a fault at an offset of a value.
-    fn fault(&mut self, code: &'static str, value: &Located<String>, offset: usize, message: impl Into<String>) {
+    fn fault(
+        &mut self,
+        code: &'static str,
+        value: &Located<String>,
+        offset: usize,
+        message: impl Into<String>,
+    ) {
         let end = value.value.len().max(offset);
         let span = self.config.source().part(value, offset..end);
         self.faults.push(Fault::error(code, span, message.into()));
@@ -201,13 +208,17 @@ impl<'c> Compiler<'c> {
             name: route.label.as_str().into(),
             api: route.api.map_or_else(
                 || Arc::clone(&self.no_api),
-                |api| self.apis.get(api.name.value.as_str()).map_or_else(|| Arc::clone(&self.no_api), Arc::clone),
+                |api| {
+                    self.apis
+                        .get(api.name.value.as_str())
+                        .map_or_else(|| Arc::clone(&self.no_api), Arc::clone)
+                },
             ),
             target,
             rewrite,
             policies: policies(route),
             timeouts: compile_timeouts(&route.timeouts),
-            attempts: route.retry.map_or(1, |retry| retry.attempts + 1),
+            attempts: route.retries + 1,
         };
         let matching = RouteMatch {
             host: self.host(route)?,
@@ -374,7 +385,9 @@ fn compile_logs(logs: &config::Logs) -> LogConfig {
         sample: logs
             .sample
             .iter()
-            .map(|(statuses, share)| (statuses.first, statuses.last, f64::from(share.millionths()) / 1_000_000.0))
+            .map(|(statuses, share)| {
+                (statuses.first, statuses.last, f64::from(share.millionths()) / 1_000_000.0)
+            })
             .collect(),
     }
 }

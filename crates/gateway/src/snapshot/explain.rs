@@ -84,14 +84,25 @@ impl Snapshot {
                 } else {
                     format!("a body of {} bytes", answer.body.len())
                 };
-                line(text, Stage::Call, &format!("none: the gateway answers {} with {body}", answer.status.as_u16()));
+                line(
+                    text,
+                    Stage::Call,
+                    &format!("none: the gateway answers {} with {body}", answer.status.as_u16()),
+                );
             }
             Target::Service(index) => self.explain_call(*index, route, head, params, text),
         }
         explain_policies(route, Stage::Shape, text);
     }
 
-    fn explain_call(&self, service: usize, route: &Route, head: &RequestHead, params: &Params, text: &mut String) {
+    fn explain_call(
+        &self,
+        service: usize,
+        route: &Route,
+        head: &RequestHead,
+        params: &Params,
+        text: &mut String,
+    ) {
         let service = &self.services[service];
         let mut path = head.path.clone();
         if let Some(rewrite) = &route.rewrite {

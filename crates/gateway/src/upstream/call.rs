@@ -56,7 +56,12 @@ enum Failure {
     Gone,
     Client(Refusal),
     /// The service's side failed; `cause` for the operator.
-    Service { status: StatusCode, code: &'static str, cause: String, silent: bool },
+    Service {
+        status: StatusCode,
+        code: &'static str,
+        cause: String,
+        silent: bool,
+    },
 }
 
 /// Calls the service, leaving the answer's head in the exchange.
@@ -122,7 +127,10 @@ pub async fn call(
                 });
             }
             Err(Failure::Service { silent: true, .. })
-                if connection.reused && !fresh && body.moved() == 0 && is_repeatable(&exchange.request, held) =>
+                if connection.reused
+                    && !fresh
+                    && body.moved() == 0
+                    && is_repeatable(&exchange.request, held) =>
             {
                 fresh = true;
             }
@@ -293,10 +301,8 @@ async fn exchange_heads(
     let mut progress = Progress { is_sent: false, write_failed: false, scanned: 0, moved: 0 };
     client.deadline.set(due.min(clock::now() + timeouts.first_byte));
     for _ in 0..=MAX_INTERIM {
-        poll_fn(|context| {
-            progress.poll(context, worker, client, exchange, connection, body, timeouts, due)
-        })
-        .await?;
+        poll_fn(|context| progress.poll(context, worker, client, exchange, connection, body, timeouts, due))
+            .await?;
         let status = exchange.response.status;
         if status == StatusCode::SWITCHING_PROTOCOLS && exchange.request.upgrade.is_empty() {
             return Err(malformed("it switched protocols, which nobody asked for".to_owned()));
@@ -448,11 +454,16 @@ impl Progress {
             }
             let count = match connection.stream.poll_read(context, input.space(&worker.buffers)) {
                 Poll::Ready(Ok(count)) => count,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(reset(input.is_empty(), &error.to_string()))),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(reset(input.is_empty(), &error.to_string())));
+                }
                 Poll::Pending => return Poll::Pending,
             };
             if count == 0 {
-                return Poll::Ready(Err(reset(input.is_empty(), "it closed the connection before it answered")));
+                return Poll::Ready(Err(reset(
+                    input.is_empty(),
+                    "it closed the connection before it answered",
+                )));
             }
             input.fill(count);
         }

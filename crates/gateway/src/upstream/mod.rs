@@ -121,7 +121,13 @@ pub struct Picked {
 
 impl Service {
     /// Chooses an endpoint, none of those already `tried`.
-    pub fn pick(&self, hash: Option<u64>, sticky: Option<&[u8]>, tried: &[usize], now: Instant) -> Option<Picked> {
+    pub fn pick(
+        &self,
+        hash: Option<u64>,
+        sticky: Option<&[u8]>,
+        tried: &[usize],
+        now: Instant,
+    ) -> Option<Picked> {
         let ask = balance::Ask { hash, sticky, now };
         let pick = self.balancer.pick(&ask, &mut |index| !tried.contains(&index))?;
         let endpoint = Rc::clone(&self.endpoints[pick.index]);
@@ -175,12 +181,7 @@ impl Registry {
         }
     }
 
-    fn endpoint(
-        &self,
-        service: &ServiceSpec,
-        spec: &EndpointSpec,
-        shard: &WorkerShard,
-    ) -> Rc<Endpoint> {
+    fn endpoint(&self, service: &ServiceSpec, spec: &EndpointSpec, shard: &WorkerShard) -> Rc<Endpoint> {
         let key = (Arc::clone(&service.name), Arc::clone(&spec.url));
         let mut endpoints = self.endpoints.borrow_mut();
         let endpoint = endpoints.entry(key).or_insert_with(|| {

@@ -20,13 +20,19 @@ pub async fn relay(worker: &Worker, client: &mut Client, exchange: &mut Exchange
     exchange.outcome.status = Some(status);
     let is_tunnel = status == StatusCode::SWITCHING_PROTOCOLS
         || exchange.request.method == Method::CONNECT && status.is_success();
-    if is_tunnel { tunnel(worker, client, exchange, called).await } else { answer(worker, client, exchange, called).await }
+    if is_tunnel {
+        tunnel(worker, client, exchange, called).await
+    } else {
+        answer(worker, client, exchange, called).await
+    }
 }
 
 async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, mut called: Called) -> After {
     let incoming = exchange.response.framing;
     let outgoing = match incoming {
-        Framing::Chunked | Framing::UntilClose if exchange.request.version == Version::HTTP_11 => Framing::Chunked,
+        Framing::Chunked | Framing::UntilClose if exchange.request.version == Version::HTTP_11 => {
+            Framing::Chunked
+        }
         Framing::Chunked => Framing::UntilClose,
         framing => framing,
     };
@@ -154,7 +160,16 @@ async fn tunnel(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
     } else {
         let version = exchange.request.version;
         let fields = &exchange.response.fields;
-        encode_response(out, version, exchange.response.status, fields, Framing::None, None, true, &clock::date());
+        encode_response(
+            out,
+            version,
+            exchange.response.status,
+            fields,
+            Framing::None,
+            None,
+            true,
+            &clock::date(),
+        );
     }
     let mut up = HalfTunnel::new();
     let mut down = HalfTunnel::new();

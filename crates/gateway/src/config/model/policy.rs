@@ -40,7 +40,8 @@ pub struct Policies {
     pub request: Option<Setting<RequestPolicy>>,
     /// How long to wait for the service. A plain duration is `total`.
     pub timeout: Option<Setting<Timeouts>>,
-    /// Further attempts after one that failed. A plain number is `attempts`.
+    /// Further attempts after one that failed. A plain number is `attempts`. Default: one, when no connection could be
+    /// made, as nothing was sent yet; `off` for none.
     pub retry: Option<Setting<Retry>>,
     /// What is changed in the answer.
     pub response: Option<Setting<ResponsePolicy>>,

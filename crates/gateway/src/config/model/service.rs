@@ -28,6 +28,7 @@ pub struct Service {
     #[schemars(default)]
     pub pool: Pool,
     /// Further attempts after one that failed. A route's or API's own `retry` comes before it, `defaults` after it.
+    /// Default: one, when no connection could be made; `off` for none.
     pub retry: Option<Setting<Retry>>,
     /// The protocol that the endpoints speak. Default: `http1`.
     #[schemars(default)]

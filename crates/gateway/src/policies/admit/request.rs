@@ -30,7 +30,8 @@ impl Request {
         self.content_types.is_empty()
             || self.content_types.iter().any(|accepted| match accepted.strip_suffix('*') {
                 Some(prefix) => {
-                    media.len() > prefix.len() && media[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
+                    media.len() > prefix.len()
+                        && media[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes())
                 }
                 None => media.eq_ignore_ascii_case(accepted.as_bytes()),
             })
@@ -85,7 +86,8 @@ mod tests {
 
     #[test]
     fn media_types_match_without_their_parameters_and_in_any_case() {
-        let policy = Request { max_body: 10, content_types: vec!["application/json".into(), "image/*".into()] };
+        let policy =
+            Request { max_body: 10, content_types: vec!["application/json".into(), "image/*".into()] };
         let cases = [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),

@@ -220,13 +220,19 @@ fn class(status: u16) -> usize {
 }
 
 /// The series of these names, made if it is new; that of `other` when there are too many.
-fn series<T>(map: &Mutex<HashMap<(Box<str>, Box<str>), Arc<T>>>, first: &str, second: &str, new: fn() -> T) -> Arc<T> {
+fn series<T>(
+    map: &Mutex<HashMap<(Box<str>, Box<str>), Arc<T>>>,
+    first: &str,
+    second: &str,
+    new: fn() -> T,
+) -> Arc<T> {
     let mut map = lock(map);
-    let key: (Box<str>, Box<str>) = if map.len() < MAX_SERIES || map.contains_key(&(first.into(), second.into())) {
-        (first.into(), second.into())
-    } else {
-        (OTHER.into(), OTHER.into())
-    };
+    let key: (Box<str>, Box<str>) =
+        if map.len() < MAX_SERIES || map.contains_key(&(first.into(), second.into())) {
+            (first.into(), second.into())
+        } else {
+            (OTHER.into(), OTHER.into())
+        };
     Arc::clone(map.entry(key).or_insert_with(|| Arc::new(new())))
 }
 
@@ -286,9 +292,9 @@ mod tests {
         assert!(text.contains(r#"route="a\"b\\c\nd""#));
         for line in text.lines() {
             let is_comment = line.starts_with("# HELP tollgate_") || line.starts_with("# TYPE tollgate_");
-            let is_sample = line.rsplit_once(' ').is_some_and(|(name, value)| {
-                name.starts_with("tollgate_") && value.parse::<f64>().is_ok()
-            });
+            let is_sample = line
+                .rsplit_once(' ')
+                .is_some_and(|(name, value)| name.starts_with("tollgate_") && value.parse::<f64>().is_ok());
             assert!(is_comment || is_sample, "{line}");
         }
     }

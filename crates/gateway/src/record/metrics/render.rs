@@ -85,12 +85,21 @@ fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
         let labels = labels(&[("route", route), ("api", api)]);
         text.classes("requests_total", &labels, &counts.requests);
     }
-    let routes = || routes.iter().map(|((route, api), counts)| (labels(&[("route", route), ("api", api)]), counts));
-    text.begin("request_duration_seconds", "histogram", "From a request's first byte to the end of its answer.");
+    let routes =
+        || routes.iter().map(|((route, api), counts)| (labels(&[("route", route), ("api", api)]), counts));
+    text.begin(
+        "request_duration_seconds",
+        "histogram",
+        "From a request's first byte to the end of its answer.",
+    );
     for (labels, counts) in routes() {
         text.histogram("request_duration_seconds", &labels, &counts.duration);
     }
-    text.begin("gateway_duration_seconds", "histogram", "The same without waiting for the service's first byte.");
+    text.begin(
+        "gateway_duration_seconds",
+        "histogram",
+        "The same without waiting for the service's first byte.",
+    );
     for (labels, counts) in routes() {
         text.histogram("gateway_duration_seconds", &labels, &counts.gateway);
     }
@@ -135,9 +144,9 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
 
 fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
     let all = || {
-        endpoints
-            .iter()
-            .map(|((service, endpoint), counts)| (labels(&[("service", service), ("endpoint", endpoint)]), counts))
+        endpoints.iter().map(|((service, endpoint), counts)| {
+            (labels(&[("service", service), ("endpoint", endpoint)]), counts)
+        })
     };
     text.begin("upstream_requests_total", "counter", "Answers of endpoints by class of status.");
     for (labels, counts) in all() {
@@ -148,7 +157,9 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
         text.histogram("upstream_first_byte_seconds", &labels, &counts.first_byte);
     }
     let counters: [(&str, &str, fn(&Endpoint) -> u64); 3] = [
-        ("upstream_connect_failures_total", "Connections that did not come about.", |counts| counts.connect_failures),
+        ("upstream_connect_failures_total", "Connections that did not come about.", |counts| {
+            counts.connect_failures
+        }),
         ("upstream_connections_opened_total", "Connections opened.", |counts| counts.opened),
         ("upstream_connections_reused_total", "Requests over a kept connection.", |counts| counts.reused),
     ];
@@ -158,7 +169,11 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
             text.sample(name, &labels, value(counts));
         }
     }
-    text.begin("upstream_connections_idle", "gauge", "Connections that wait for a request; looked at once a second.");
+    text.begin(
+        "upstream_connections_idle",
+        "gauge",
+        "Connections that wait for a request; looked at once a second.",
+    );
     for (labels, counts) in all() {
         text.sample("upstream_connections_idle", &labels, counts.idle);
     }
@@ -171,7 +186,12 @@ fn write_connections(shards: &[Arc<Shard>], text: &mut Text) {
     let errors = sum(|shard| shard.accept_errors.value());
     let panics = sum(|shard| shard.panics.value());
     text.one("connections_total", "counter", "Connections of clients.", accepted);
-    text.one("connections_open", "gauge", "Connections of clients that are open.", accepted.saturating_sub(closed));
+    text.one(
+        "connections_open",
+        "gauge",
+        "Connections of clients that are open.",
+        accepted.saturating_sub(closed),
+    );
     text.one("accept_errors_total", "counter", "Failures to accept a connection.", errors);
     text.one("panics_total", "counter", "Connections ended by a fault in the gateway itself.", panics);
     text.one("workers", "gauge", "Worker threads.", shards.len());
@@ -184,7 +204,12 @@ fn write_process(metrics: &Metrics, text: &mut Text) {
     text.begin("reloads_total", "counter", "Configurations by what became of them, the first one included.");
     text.sample("reloads_total", &labels(&[("result", "ok")]), process.reloads_ok);
     text.sample("reloads_total", &labels(&[("result", "refused")]), process.reloads_refused);
-    text.one("config_generation", "gauge", "Configurations put in force since the start.", process.reloads_ok);
+    text.one(
+        "config_generation",
+        "gauge",
+        "Configurations put in force since the start.",
+        process.reloads_ok,
+    );
     text.one("config_loaded_timestamp_seconds", "gauge", "When the last one was.", process.loaded_at);
     text.begin("build_info", "gauge", "The version.");
     text.sample("build_info", &labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1);
