@@ -176,7 +176,7 @@ mod tests {
             let never = std::future::pending::<()>();
             assert!(deadline.bound(never).await.is_none());
             let began = refresh();
-            deadline.set(began + Duration::from_secs(3600));
+            deadline.set(began + Duration::from_hours(1));
             assert!(deadline.bound(tokio::time::sleep(Duration::from_millis(1))).await.is_some());
             deadline.set(began + Duration::from_millis(2));
             assert!(deadline.bound(std::future::pending::<()>()).await.is_none());

@@ -15,7 +15,7 @@ use crate::worker::Worker;
 const CLIENT_GONE: u16 = 499;
 
 /// What became of an exchange.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The status that was sent, if any.
     pub status: Option<StatusCode>,
@@ -41,25 +41,6 @@ pub struct Outcome {
     pub sent_at: Option<Instant>,
     /// When the answer's head was there.
     pub first_byte_at: Option<Instant>,
-}
-
-impl Default for Outcome {
-    fn default() -> Self {
-        Self {
-            status: None,
-            code: None,
-            stage: None,
-            cause: String::new(),
-            service: None,
-            endpoint: None,
-            attempts: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            connected_at: None,
-            sent_at: None,
-            first_byte_at: None,
-        }
-    }
 }
 
 impl Outcome {

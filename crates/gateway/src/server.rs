@@ -234,7 +234,7 @@ fn bind(
     Ok((sockets, bound))
 }
 
-/// Whether the address is free, and which port the kernel gives for port 0. SO_REUSEPORT would quietly share a port
+/// Whether the address is free, and which port the kernel gives for port 0. `SO_REUSEPORT` would quietly share a port
 /// with another gateway.
 fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
     listen(address, false)?.local_addr()

@@ -4,16 +4,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use http1::Known;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use crate::accept::Buffers;
 use crate::accept::h1;
@@ -81,9 +81,13 @@ pub struct Worker {
     log: RefCell<LogWriter>,
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
+    // Boxed, as they pass from here to a connection and back: moving a pointer, not a kilobyte.
+    #[allow(clippy::vec_box)]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     listeners: RefCell<HashMap<(SocketAddr, usize), OpenListener>>,
     connections: RefCell<slab::Slab<Option<Waker>>>,
+    /// Tasks that accept connections.
+    accepting: Cell<usize>,
     draining: Cell<bool>,
     drained: RefCell<Option<oneshot::Sender<()>>>,
 }
@@ -91,7 +95,31 @@ pub struct Worker {
 #[derive(Debug)]
 struct OpenListener {
     listener: Rc<Listener>,
-    task: JoinHandle<()>,
+    closing: Rc<Closing>,
+}
+
+/// The word to a listener's task that it is to end.
+#[derive(Debug, Default)]
+struct Closing {
+    is_wanted: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Closing {
+    fn want(&self) {
+        self.is_wanted.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_wanted.get() {
+            return Poll::Ready(());
+        }
+        *self.waker.borrow_mut() = Some(context.waker().clone());
+        Poll::Pending
+    }
 }
 
 /// Runs a worker on this thread until its commands end.
@@ -120,6 +148,7 @@ impl Worker {
             exchanges: RefCell::default(),
             listeners: RefCell::default(),
             connections: RefCell::default(),
+            accepting: Cell::new(0),
             draining: Cell::new(false),
             drained: RefCell::default(),
         })
@@ -131,7 +160,7 @@ impl Worker {
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Apply { snapshot, sockets, log, done } => {
-                    self.apply(snapshot, sockets, log);
+                    self.apply(&snapshot, sockets, log);
                     // Nobody waits any more when the process is going down.
                     let _ = done.send(());
                 }
@@ -143,7 +172,7 @@ impl Worker {
 
     fn apply(
         self: &Rc<Self>,
-        snapshot: Arc<Snapshot>,
+        snapshot: &Arc<Snapshot>,
         sockets: Vec<(usize, std::net::TcpListener)>,
         log: Option<LogWriter>,
     ) {
@@ -151,7 +180,7 @@ impl Worker {
             self.log.borrow_mut().flush();
             *self.log.borrow_mut() = log;
         }
-        let live = Rc::new(Live::new(Arc::clone(&snapshot)));
+        let live = Rc::new(Live::new(Arc::clone(snapshot)));
         let old = self.live.replace(Rc::clone(&live));
         // Services in use keep their endpoints, and so their connections and what is known of their load.
         live.adopt(self, &old);
@@ -163,7 +192,7 @@ impl Worker {
             let spec = snapshot.listeners.iter().find(|spec| spec.is(*address, *nth));
             match spec {
                 Some(spec) => open.listener.set(Arc::clone(spec)),
-                None => open.task.abort(),
+                None => open.closing.want(),
             }
             spec.is_some()
         });
@@ -172,9 +201,11 @@ impl Worker {
             let listener = Listener::new(Arc::clone(spec));
             match TcpListener::from_std(socket) {
                 Ok(socket) => {
-                    let accepting = Rc::clone(self).accept(socket, Rc::clone(&listener));
-                    let task = tokio::task::spawn_local(accepting);
-                    open.insert((spec.address, spec.nth), OpenListener { listener, task });
+                    let closing = Rc::new(Closing::default());
+                    let accepting = Rc::clone(self).accept(socket, Rc::clone(&listener), Rc::clone(&closing));
+                    self.accepting.set(self.accepting.get() + 1);
+                    tokio::task::spawn_local(accepting);
+                    open.insert((spec.address, spec.nth), OpenListener { listener, closing });
                 }
                 Err(error) => eprintln!("tollgate: cannot listen on {}: {error}", spec.address),
             }
@@ -182,18 +213,28 @@ impl Worker {
         self.upstreams.retain_used();
     }
 
-    async fn accept(self: Rc<Self>, socket: TcpListener, listener: Rc<Listener>) {
+    async fn accept(self: Rc<Self>, socket: TcpListener, listener: Rc<Listener>, closing: Rc<Closing>) {
         loop {
-            match socket.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer, &listener),
-                Err(error) => {
+            let accepted = poll_fn(|context| match socket.poll_accept(context) {
+                Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+                // Only when nobody waits in the kernel's queue: closing the socket would reset those.
+                Poll::Pending => closing.poll(context).map(|()| None),
+            })
+            .await;
+            match accepted {
+                Some(Ok((socket, peer))) => self.admit(socket, peer, &listener),
+                Some(Err(error)) => {
                     self.shard.accept_failed(&error);
                     // Too many open files does not get better at once, and spinning would starve who could close some.
                     #[allow(clippy::disallowed_methods)]
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
+                None => break,
             }
         }
+        drop(socket);
+        self.accepting.set(self.accepting.get() - 1);
+        self.tell_if_drained();
     }
 
     fn admit(self: &Rc<Self>, socket: tokio::net::TcpStream, peer: SocketAddr, listener: &Rc<Listener>) {
@@ -201,11 +242,12 @@ impl Worker {
             self.shard.connection_refused("limit");
             return;
         };
-        tokio::task::spawn_local(h1::serve(Rc::clone(self), Rc::clone(listener), admission, socket, peer));
+        // Counted before its task runs, or a drain could end in between.
+        let open = self.open_connection(admission);
+        tokio::task::spawn_local(h1::serve(Rc::clone(self), Rc::clone(listener), open, socket, peer));
     }
 
-    /// Counts a connection in.
-    pub fn open_connection(self: &Rc<Self>, admission: Admission) -> OpenConnection {
+    fn open_connection(self: &Rc<Self>, admission: Admission) -> OpenConnection {
         self.shard.connection_opened();
         let key = self.connections.borrow_mut().insert(None);
         OpenConnection { worker: Rc::clone(self), key, _admission: admission }
@@ -219,17 +261,23 @@ impl Worker {
     fn drain(&self, done: oneshot::Sender<()>) {
         self.draining.set(true);
         for (_, listener) in self.listeners.borrow_mut().drain() {
-            listener.task.abort();
+            listener.closing.want();
         }
         for (_, waker) in &mut *self.connections.borrow_mut() {
             if let Some(waker) = waker.take() {
                 waker.wake();
             }
         }
-        if self.connections.borrow().is_empty() {
+        *self.drained.borrow_mut() = Some(done);
+        self.tell_if_drained();
+    }
+
+    /// Answers the wish to drain once nothing is accepted any more and no connection is open.
+    fn tell_if_drained(&self) {
+        let is_idle = self.accepting.get() == 0 && self.connections.borrow().is_empty();
+        if is_idle && let Some(done) = self.drained.borrow_mut().take() {
+            // Nobody waits any more when the time to drain is over.
             let _ = done.send(());
-        } else {
-            *self.drained.borrow_mut() = Some(done);
         }
     }
 
@@ -367,12 +415,7 @@ impl Drop for OpenConnection {
             // The runtime catches it at the task's edge: this connection ends, the others do not notice.
             self.worker.shard.panicked();
         }
-        let mut connections = self.worker.connections.borrow_mut();
-        connections.remove(self.key);
-        if connections.is_empty()
-            && let Some(done) = self.worker.drained.borrow_mut().take()
-        {
-            let _ = done.send(());
-        }
+        self.worker.connections.borrow_mut().remove(self.key);
+        self.worker.tell_if_drained();
     }
 }

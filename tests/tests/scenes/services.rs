@@ -42,11 +42,12 @@ fn round_robin_gives_each_endpoint_its_weight() {
 
 #[test]
 fn every_other_balancer_uses_every_endpoint() {
-    for balance in ["random", "weighted_random", "least_requests", "ewma"] {
+    // ewma may leave an endpoint alone whose first answer was slow; the others have no reason to.
+    for (balance, least) in [("random", 3), ("weighted_random", 3), ("least_requests", 3), ("ewma", 1)] {
         let (_backends, gate) = three(&format!("balance: {balance}"));
         let spread = spread(&gate, 90);
         assert_eq!(spread.len(), 3, "{balance}: {spread:?}");
-        assert!(spread.values().all(|count| *count > 2), "{balance}: {spread:?}");
+        assert!(spread.values().all(|count| *count >= least), "{balance}: {spread:?}");
     }
 }
 

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 /// The usual size of a read buffer: a head, or a small answer whole.
-pub const SMALL: usize = 16 * 1024;
+const SMALL: usize = 16 * 1024;
 /// The size of a read buffer once a body has proved to be long.
-pub const LARGE: usize = 128 * 1024;
+const LARGE: usize = 128 * 1024;
 /// How many buffers of a kind a worker keeps for the next connection.
 const KEPT: usize = 256;
 /// A write buffer that grew beyond this is not kept.

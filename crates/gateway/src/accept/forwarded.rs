@@ -123,7 +123,9 @@ pub fn set(fields: &mut Fields, peer: &PeerText, trusted: bool, scheme: &str, au
     if !fields.contains(Known::XForwardedProto) {
         fields.append(Known::XForwardedProto, scheme.as_bytes());
     }
-    if !authority.is_empty() {
+    if authority.is_empty() {
+        extend(fields, Known::Forwarded, &[b"for=", peer.node.as_bytes(), b";proto=", scheme.as_bytes()]);
+    } else {
         if !fields.contains(Known::XForwardedHost) {
             fields.append(Known::XForwardedHost, authority.as_bytes());
         }
@@ -136,8 +138,6 @@ pub fn set(fields: &mut Fields, peer: &PeerText, trusted: bool, scheme: &str, au
             scheme.as_bytes(),
         ];
         extend(fields, Known::Forwarded, &parts);
-    } else {
-        extend(fields, Known::Forwarded, &[b"for=", peer.node.as_bytes(), b";proto=", scheme.as_bytes()]);
     }
     extend(fields, Known::Via, &[PSEUDONYM]);
 }

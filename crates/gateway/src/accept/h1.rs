@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::buffer::{Buffer, Buffers, Outbox};
 use super::forwarded::PeerText;
-use super::listener::{Admission, Listener, ListenerSpec};
+use super::listener::{Listener, ListenerSpec};
 use super::stream::Stream;
 use crate::clock::{self, Deadline};
 use crate::exchange::{self, After, Exchange};
@@ -27,6 +27,8 @@ use crate::worker::{OpenConnection, Worker};
 
 /// How long a client may take to read a last answer while it is still sending.
 const LINGER: Duration = Duration::from_secs(2);
+/// When the gateway goes down, how long an idle connection may still bring a request that is already on its way.
+const LAST_CALL: Duration = Duration::from_millis(500);
 /// Bytes of an unwanted request that are thrown away meanwhile.
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
@@ -68,11 +70,10 @@ enum Head {
 pub async fn serve(
     worker: Rc<Worker>,
     listener: Rc<Listener>,
-    admission: Admission,
+    open: OpenConnection,
     socket: TcpStream,
     peer: SocketAddr,
 ) {
-    let open = worker.open_connection(admission);
     let mut client = Client::new(&listener, socket, peer);
     let mut is_first = true;
     while client.wait_for_request(&worker, &open, is_first).await {
@@ -253,6 +254,7 @@ impl Client {
         let patience = if is_first { self.settings.header_timeout } else { self.settings.idle_timeout };
         self.deadline.set(clock::now() + patience);
         let mut is_registered = false;
+        let mut is_last_call = false;
         poll_fn(|context| {
             if !is_registered {
                 open.wake_on_drain(context.waker());
@@ -269,8 +271,9 @@ impl Client {
                     Poll::Pending => self.input.release(&worker.buffers),
                 }
             }
-            if worker.is_draining() {
-                return Poll::Ready(false);
+            if worker.is_draining() && !is_last_call {
+                is_last_call = true;
+                self.deadline.set(clock::now() + LAST_CALL.min(patience));
             }
             self.deadline.poll_passed(context).map(|()| false)
         })
@@ -290,7 +293,7 @@ impl Client {
                             return Poll::Ready(Head::Complete);
                         }
                         Ok(None) if self.input.space(&worker.buffers).is_empty() => {
-                            self.input.grow(limits.head + 1)
+                            self.input.grow(limits.head + 1);
                         }
                         Ok(None) => {}
                         Err(fault) => return Poll::Ready(Head::Refused(fault)),

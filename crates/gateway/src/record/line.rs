@@ -50,7 +50,7 @@ pub enum Format {
 
 /// Writes lines; keeps the text of the current second.
 #[derive(Debug)]
-pub struct Formatter {
+pub(super) struct Formatter {
     format: Format,
     second: u64,
     stamp: Vec<u8>,
@@ -58,12 +58,12 @@ pub struct Formatter {
 
 impl Formatter {
     /// A formatter of this format.
-    pub fn new(format: Format) -> Self {
+    pub(super) fn new(format: Format) -> Self {
         Self { format, second: u64::MAX, stamp: Vec::with_capacity(32) }
     }
 
     /// Appends a line.
-    pub fn write(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         let second = line.unix_ms / 1000;
         if second != self.second {
             self.second = second;

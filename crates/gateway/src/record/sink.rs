@@ -20,7 +20,7 @@ const WAITING: usize = 64;
 /// After a failed write nothing is tried for this long.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Failures are told on standard error this often.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 /// How often the writer looks for a wish to reopen while no lines come.
 const LOOK_UP: Duration = Duration::from_millis(100);
 /// How long an end waits for the last lines.

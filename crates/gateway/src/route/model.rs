@@ -83,7 +83,7 @@ impl Model {
             };
             expression.push_str(&piece);
         }
-        regex::Regex::new(&(expression + "$")).unwrap().is_match(path)
+        regex::RegexBuilder::new(&(expression + "$")).build().unwrap().is_match(path)
     }
 }
 

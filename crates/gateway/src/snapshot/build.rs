@@ -26,7 +26,7 @@ use crate::upstream::balance::{Policy as BalancePolicy, hash_bytes};
 use crate::upstream::{Affinity, EndpointSpec, PoolLimits, ServiceSpec, Timeouts};
 
 /// What `total: off` comes to.
-const NO_BOUND: Duration = Duration::from_secs(10 * 365 * 86_400);
+const NO_BOUND: Duration = Duration::from_hours(10 * 365 * 24);
 
 impl Snapshot {
     /// Compiles a configuration; all its faults at once, or the snapshot with warnings.
@@ -51,7 +51,7 @@ impl Snapshot {
             return Err(faults);
         }
         let router = match Router::build(matches) {
-            Ok(router) => router,
+            Ok(built) => built,
             Err(fault) => {
                 let at = match fault {
                     RouterFault::TooManyMethods(route) => effective[route].span,

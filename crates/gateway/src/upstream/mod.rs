@@ -141,10 +141,13 @@ impl Service {
     }
 }
 
+/// A service's name and an endpoint's URL.
+type EndpointName = (Arc<str>, Arc<str>);
+
 /// All endpoints that a worker knows, by service and URL. A reload keeps those that stay, with their connections.
 #[derive(Debug, Default)]
 pub struct Registry {
-    endpoints: RefCell<HashMap<(Arc<str>, Arc<str>), Rc<Endpoint>>>,
+    endpoints: RefCell<HashMap<EndpointName, Rc<Endpoint>>>,
 }
 
 impl Registry {

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn pool(in_use: usize) -> Rc<Pool> {
-        Rc::new(Pool::new(PoolLimits { in_use, idle: 4, idle_for: Duration::from_secs(60) }))
+        Rc::new(Pool::new(PoolLimits { in_use, idle: 4, idle_for: Duration::from_mins(1) }))
     }
 
     fn poll<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Output> {

@@ -4,6 +4,7 @@ use http::StatusCode;
 use http1::{Framing, Known};
 
 use crate::config::RequestPolicy;
+use crate::config::values::Size;
 use crate::exchange::Exchange;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
@@ -20,7 +21,7 @@ pub struct Request {
 impl Request {
     /// Compiles the configuration; nothing when it limits nothing.
     pub fn build(config: &RequestPolicy) -> Option<Self> {
-        let max_body = config.max_body.map_or(u64::MAX, |size| size.bytes());
+        let max_body = config.max_body.map_or(u64::MAX, Size::bytes);
         let content_types: Vec<String> = config.content_types.iter().map(|media| media.0.clone()).collect();
         (max_body < u64::MAX || !content_types.is_empty()).then_some(Self { max_body, content_types })
     }

@@ -9,14 +9,17 @@ use crate::refusal::Stage;
 #[derive(Debug)]
 pub struct Response {
     remove: Vec<Box<[u8]>>,
-    set: Vec<(Box<[u8]>, Box<[u8]>)>,
-    add: Vec<(Box<[u8]>, Box<[u8]>)>,
+    set: Vec<Header>,
+    add: Vec<Header>,
 }
+
+/// A name and a value.
+type Header = (Box<[u8]>, Box<[u8]>);
 
 impl Response {
     /// Compiles the configuration; nothing when it changes nothing.
     pub fn build(config: &ResponsePolicy) -> Option<Self> {
-        let pairs = |headers: &crate::config::Headers| -> Vec<(Box<[u8]>, Box<[u8]>)> {
+        let pairs = |headers: &crate::config::Headers| -> Vec<Header> {
             headers.iter().map(|(name, value)| (bytes(name.as_str()), bytes(&value.value))).collect()
         };
         let policy = Self {

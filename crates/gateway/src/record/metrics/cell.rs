@@ -36,22 +36,22 @@ impl Gauge {
 }
 
 /// Upper bounds of buckets, in microseconds.
-pub type Bounds = [u64; BUCKETS];
+pub(super) type Bounds = [u64; BUCKETS];
 /// Buckets of a histogram, the open one aside.
-pub const BUCKETS: usize = 16;
+pub(super) const BUCKETS: usize = 16;
 
 /// For whole requests and services: half a millisecond to a minute.
-pub const LONG: Bounds = [
+pub(super) const LONG: Bounds = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 /// For the gateway's own part: 10 microseconds to a second.
-pub const SHORT: Bounds =
+pub(super) const SHORT: Bounds =
     [10, 25, 50, 75, 100, 150, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 250_000, 1_000_000];
 
 /// How long things took.
 #[derive(Debug)]
-pub struct Histogram {
+pub(super) struct Histogram {
     bounds: &'static Bounds,
     buckets: [Counter; BUCKETS + 1],
     sum_us: Counter,
@@ -59,12 +59,12 @@ pub struct Histogram {
 
 impl Histogram {
     /// An empty histogram.
-    pub fn new(bounds: &'static Bounds) -> Self {
+    pub(super) fn new(bounds: &'static Bounds) -> Self {
         Self { bounds, buckets: Default::default(), sum_us: Counter::default() }
     }
 
     /// Counts one observation.
-    pub fn observe(&self, duration: Duration) {
+    pub(super) fn observe(&self, duration: Duration) {
         let micros = duration.as_micros() as u64;
         let bucket = self.bounds.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS);
         self.buckets[bucket].add(1);
@@ -72,7 +72,7 @@ impl Histogram {
     }
 
     /// Adds its counts, bucket by bucket, and its sum to those of other shards.
-    pub fn merge_into(&self, merged: &mut MergedHistogram) {
+    pub(super) fn merge_into(&self, merged: &mut MergedHistogram) {
         merged.bounds = Some(self.bounds);
         for (count, bucket) in merged.buckets.iter_mut().zip(&self.buckets) {
             *count += bucket.value();
@@ -83,11 +83,11 @@ impl Histogram {
 
 /// Histograms of several shards, added up.
 #[derive(Debug, Default)]
-pub struct MergedHistogram {
+pub(super) struct MergedHistogram {
     /// The bounds that all have.
-    pub bounds: Option<&'static Bounds>,
+    pub(super) bounds: Option<&'static Bounds>,
     /// Counts, not yet cumulated.
-    pub buckets: [u64; BUCKETS + 1],
+    pub(super) buckets: [u64; BUCKETS + 1],
     /// The sum, in microseconds.
-    pub sum_us: u64,
+    pub(super) sum_us: u64,
 }

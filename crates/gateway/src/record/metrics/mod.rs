@@ -42,14 +42,19 @@ struct Process {
     log_dropped_before: u64,
 }
 
+/// Two names that make a series.
+type Names = (Box<str>, Box<str>);
+/// Series by what they are told apart by.
+type Series<K, T> = HashMap<K, Arc<T>>;
+
 /// One worker's part. Maps are locked when a series is made and when all are read, not when one is counted.
 #[derive(Debug, Default)]
 struct Shard {
-    routes: Mutex<HashMap<(Box<str>, Box<str>), Arc<RouteMetrics>>>,
-    endpoints: Mutex<HashMap<(Box<str>, Box<str>), Arc<EndpointMetrics>>>,
-    refusals: Mutex<HashMap<(Box<str>, &'static str), Arc<Counter>>>,
-    parse_refusals: Mutex<HashMap<&'static str, Arc<Counter>>>,
-    connections_refused: Mutex<HashMap<&'static str, Arc<Counter>>>,
+    routes: Mutex<Series<Names, RouteMetrics>>,
+    endpoints: Mutex<Series<Names, EndpointMetrics>>,
+    refusals: Mutex<Series<(Box<str>, &'static str), Counter>>,
+    parse_refusals: Mutex<Series<&'static str, Counter>>,
+    connections_refused: Mutex<Series<&'static str, Counter>>,
     accepted: Counter,
     closed: Counter,
     accept_errors: Counter,
@@ -220,19 +225,13 @@ fn class(status: u16) -> usize {
 }
 
 /// The series of these names, made if it is new; that of `other` when there are too many.
-fn series<T>(
-    map: &Mutex<HashMap<(Box<str>, Box<str>), Arc<T>>>,
-    first: &str,
-    second: &str,
-    new: fn() -> T,
-) -> Arc<T> {
+fn series<T>(map: &Mutex<Series<Names, T>>, first: &str, second: &str, new: fn() -> T) -> Arc<T> {
     let mut map = lock(map);
-    let key: (Box<str>, Box<str>) =
-        if map.len() < MAX_SERIES || map.contains_key(&(first.into(), second.into())) {
-            (first.into(), second.into())
-        } else {
-            (OTHER.into(), OTHER.into())
-        };
+    let key: Names = if map.len() < MAX_SERIES || map.contains_key(&(first.into(), second.into())) {
+        (first.into(), second.into())
+    } else {
+        (OTHER.into(), OTHER.into())
+    };
     Arc::clone(map.entry(key).or_insert_with(|| Arc::new(new())))
 }
 

@@ -5,9 +5,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use super::cell::MergedHistogram;
-use super::{CLASSES, Counter, LogSink, Metrics, Shard, lock};
-
-type Names = (Box<str>, Box<str>);
+use super::{CLASSES, Counter, LogSink, Metrics, Names, Shard, lock};
 
 /// A route's counts on all workers.
 #[derive(Default)]
@@ -29,6 +27,9 @@ struct Endpoint {
     reused: u64,
     idle: u64,
 }
+
+/// A counter's name, its help, and where it stands.
+type Reading = (&'static str, &'static str, fn(&Endpoint) -> u64);
 
 /// All of it as one text.
 pub(super) fn render(metrics: &Metrics) -> String {
@@ -156,7 +157,7 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
     for (labels, counts) in all() {
         text.histogram("upstream_first_byte_seconds", &labels, &counts.first_byte);
     }
-    let counters: [(&str, &str, fn(&Endpoint) -> u64); 3] = [
+    let counters: [Reading; 3] = [
         ("upstream_connect_failures_total", "Connections that did not come about.", |counts| {
             counts.connect_failures
         }),
