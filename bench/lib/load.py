@@ -42,7 +42,10 @@ def at_rate(port, seconds, rate, path="/", connections=50, body=None):
 
 
 def micros(text):
-    value, unit = re.match(r"([\d.]+)(us|ms|s)", text).groups()
+    found = re.match(r"([\d.]+)(us|ms|s)", text)
+    if not found:  # wrk says nan when nothing was answered
+        return None
+    value, unit = found.groups()
     return float(value) * {"us": 1, "ms": 1000, "s": 1_000_000}[unit]
 
 

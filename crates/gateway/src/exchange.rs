@@ -69,8 +69,10 @@ pub struct Caller {
 pub enum After {
     /// It may carry another request.
     KeepAlive,
-    /// It is closed, after the client had a chance to read the answer.
+    /// It is closed: the answer has gone out and nothing more is on its way.
     Close,
+    /// It is closed after the client, which may still be sending, had a chance to read the answer.
+    Linger,
     /// It is dropped at once: the client left, or must not take what it got for a whole answer.
     Abort,
 }

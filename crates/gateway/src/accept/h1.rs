@@ -82,7 +82,9 @@ pub async fn serve(
         let after = Box::pin(serve_one(&worker, &mut client)).await;
         match after {
             After::KeepAlive => {}
-            After::Close => {
+            // Closing over unread bytes would reset the connection and might destroy the answer.
+            After::Close if client.input.is_empty() => break,
+            After::Close | After::Linger => {
                 Box::pin(client.linger(&worker)).await;
                 break;
             }
@@ -208,7 +210,8 @@ impl Client {
         body: &[u8],
     ) -> After {
         let is_head = exchange.request.method == Method::HEAD;
-        let persistent = self.discard_body(exchange) && exchange.request.persistent && !worker.is_draining();
+        let is_read = self.discard_body(exchange);
+        let persistent = is_read && exchange.request.persistent && !worker.is_draining();
         exchange.outcome.status = Some(status);
         exchange.response.fields.set(Known::XRequestId, exchange.id.as_bytes());
         let has_length = !status.is_informational()
@@ -238,10 +241,11 @@ impl Client {
             self.deadline.poll_passed(context).map(|()| false)
         })
         .await;
-        match (flushed, persistent) {
-            (true, true) => After::KeepAlive,
-            (true, false) => After::Close,
-            (false, _) => After::Abort,
+        match (flushed, persistent, is_read) {
+            (false, _, _) => After::Abort,
+            (true, true, _) => After::KeepAlive,
+            (true, false, true) => After::Close,
+            (true, false, false) => After::Linger,
         }
     }
 
@@ -318,7 +322,7 @@ impl Client {
         let after = self.refuse(worker, exchange, &refusal).await;
         clock::refresh();
         outcome::record(worker, exchange);
-        after
+        if after == After::Abort { after } else { After::Linger }
     }
 
     /// Throws away a request body that nobody wants, as far as it has been read; whether that was all of it.

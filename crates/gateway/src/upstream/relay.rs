@@ -72,12 +72,17 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
     exchange.outcome.bytes_out = body.moved();
     match ended {
         Ok(()) => {
-            let is_reusable = called.is_reusable && called.is_sent && exchange.response.persistent;
+            let is_sent = called.is_sent;
+            let is_reusable = called.is_reusable && is_sent && exchange.response.persistent;
             // Bytes behind the answer belong to nobody: such a connection is not trusted again.
             if is_reusable && called.connection.input.is_empty() {
                 keep(worker, called);
             }
-            if persistent { After::KeepAlive } else { After::Close }
+            match (persistent, is_sent) {
+                (true, _) => After::KeepAlive,
+                (false, true) => After::Close,
+                (false, false) => After::Linger,
+            }
         }
         Err(broken) => {
             exchange.outcome.broken(match broken {
