@@ -31,6 +31,8 @@ pub struct Outcome {
     pub endpoint: Option<Rc<Endpoint>>,
     /// Tries to reach an endpoint.
     pub attempts: u32,
+    /// Whether some of the request's body may have been taken from the client's connection.
+    pub is_body_touched: bool,
     /// Bytes of the request's body that were moved.
     pub bytes_in: u64,
     /// Bytes of the answer's body.
@@ -84,11 +86,6 @@ impl Outcome {
     /// The time since the request was sent.
     pub fn since_sent(&self) -> Duration {
         self.sent_at.map_or(Duration::ZERO, |sent_at| clock::now().saturating_duration_since(sent_at))
-    }
-
-    /// Whether some of the request's body may have been used up.
-    pub fn is_body_touched(&self) -> bool {
-        self.sent_at.is_some()
     }
 }
 

@@ -295,8 +295,10 @@ impl Worker {
 
     /// Keeps the exchange's memory for the next one.
     pub fn end_exchange(&self, mut exchange: Box<Exchange>) {
+        // One that began before a reload would hold on to the old snapshot.
+        let is_current = Rc::ptr_eq(&exchange.live, &self.live.borrow());
         let mut exchanges = self.exchanges.borrow_mut();
-        if exchanges.len() < EXCHANGES_KEPT {
+        if is_current && exchanges.len() < EXCHANGES_KEPT {
             exchange.end();
             exchanges.push(exchange);
         }

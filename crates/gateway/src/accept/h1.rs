@@ -138,9 +138,15 @@ impl Client {
         &self.settings
     }
 
-    /// Writes all that is in the outbox.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|context| self.poll_flush(context)).await
+    /// Writes all that is in the outbox before the deadline passes.
+    pub async fn flush_in_time(&mut self) -> io::Result<()> {
+        poll_fn(|context| {
+            if let Poll::Ready(result) = self.poll_flush(context) {
+                return Poll::Ready(result);
+            }
+            self.deadline.poll_passed(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        })
+        .await
     }
 
     /// Ready when the client has closed the connection. What it sends instead (the next request) is kept, and
@@ -234,14 +240,8 @@ impl Client {
         out.extend_from_slice(sent);
         exchange.outcome.bytes_out = sent.len() as u64;
         self.deadline.set(clock::now() + self.settings.idle_timeout);
-        let flushed = poll_fn(|context| {
-            if let Poll::Ready(result) = self.poll_flush(context) {
-                return Poll::Ready(result.is_ok());
-            }
-            self.deadline.poll_passed(context).map(|()| false)
-        })
-        .await;
-        match (flushed, persistent, is_read) {
+        let is_sent = self.flush_in_time().await.is_ok();
+        match (is_sent, persistent, is_read) {
             (false, _, _) => After::Abort,
             (true, true, _) => After::KeepAlive,
             (true, false, true) => After::Close,
@@ -327,7 +327,7 @@ impl Client {
 
     /// Throws away a request body that nobody wants, as far as it has been read; whether that was all of it.
     fn discard_body(&mut self, exchange: &Exchange) -> bool {
-        if exchange.outcome.is_body_touched() {
+        if exchange.outcome.is_body_touched {
             return false;
         }
         let mut decoder = BodyDecoder::new(exchange.request.framing);

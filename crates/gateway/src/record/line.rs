@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use super::decimal::{push_decimal, push_ip, push_micros_as_ms, push_padded};
 use crate::clock::civil_from_days;
 
-/// Bytes of a header's value that a line takes over.
-const MAX_VALUE: usize = 512;
+/// Bytes of one value that a line takes over; what is longer is cut.
+const MAX_VALUE: usize = 8 * 1024;
 
 /// What a line says. Texts that are empty are left out.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ fn text(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 #[cold]
 fn escaped(value: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let cut = &value[..value.len().min(MAX_VALUE * 16)];
+    let cut = &value[..value.len().min(MAX_VALUE)];
     for chunk in cut.utf8_chunks() {
         for byte in chunk.valid().bytes() {
             match byte {

@@ -104,8 +104,14 @@ impl LogSink {
         };
         let counts = Arc::new(Counts::default());
         let (full, inbox) = sync_channel(WAITING);
-        let thread =
-            Thread { inbox, counts: Arc::clone(&counts), output, failed_at: None, complained_at: None };
+        let thread = Thread {
+            inbox,
+            counts: Arc::clone(&counts),
+            output,
+            failed_at: None,
+            is_torn: false,
+            complained_at: None,
+        };
         let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(|| thread.run())?;
         let shared = Shared { full, counts, thread: Mutex::new(Some(thread)) };
         Ok(Self { shared: Some(Arc::new(shared)), config: config.clone() })
@@ -219,6 +225,8 @@ struct Thread {
     counts: Arc<Counts>,
     output: Output,
     failed_at: Option<Instant>,
+    /// Whether the last write may have left half a line.
+    is_torn: bool,
     complained_at: Option<Instant>,
 }
 
@@ -254,6 +262,8 @@ impl Thread {
         let result = if is_pausing {
             Err(io::ErrorKind::WouldBlock.into())
         } else {
+            // What failed in the middle of a line must not run into the next one.
+            let lines: &[u8] = if self.is_torn { &[b"\n", lines].concat() } else { lines };
             match &mut self.output {
                 Output::Stdout => {
                     io::stdout().lock().write_all(lines).and_then(|()| io::stdout().lock().flush())
@@ -263,11 +273,13 @@ impl Thread {
         };
         let Err(error) = result else {
             self.failed_at = None;
+            self.is_torn = false;
             return;
         };
         let lost = memchr::memchr_iter(b'\n', lines).count() as u64;
         self.counts.dropped.fetch_add(lost, Ordering::Relaxed);
         if !is_pausing {
+            self.is_torn = true;
             self.failed_at = Some(Instant::now());
             self.complain(&format!("cannot write the access log: {error}"));
         }

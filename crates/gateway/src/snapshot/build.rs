@@ -22,7 +22,7 @@ use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
     VersionBy, VersionMatch,
 };
-use crate::upstream::balance::{Policy as BalancePolicy, hash_bytes};
+use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
 use crate::upstream::{Affinity, EndpointSpec, PoolLimits, ServiceSpec, Timeouts};
 
 /// What `total: off` comes to.
@@ -156,6 +156,10 @@ impl<'c> Compiler<'c> {
                 (BalancePolicy::Sticky { secret }, Affinity::Cookie(Arc::from(name.value.as_str())))
             }
         };
+        if service.endpoints.len() > MAX_ENDPOINTS {
+            let message = format!("a service has at most {MAX_ENDPOINTS} endpoints");
+            self.faults.push(Fault::error("too_many", service.name.span, message));
+        }
         let endpoints = service
             .endpoints
             .iter()

@@ -106,6 +106,7 @@ pub async fn call(
                 Err(failure) => return Err(given_up(failure)),
             };
         exchange.outcome.connected();
+        exchange.outcome.is_body_touched = exchange.request.framing != Framing::None && held == 0;
         let mut body = encode(worker, client, exchange, &picked.endpoint, &mut connection, held);
         match exchange_heads(worker, client, exchange, &mut connection, &mut body, timeouts, due).await {
             Ok(progress) => {
@@ -120,7 +121,7 @@ pub async fn call(
                     request_body: body,
                     held: held as u64,
                     is_sent: progress.is_sent,
-                    is_reusable: !progress.write_failed,
+                    is_reusable: !progress.write_failed && !has_unexpected_body(&exchange.request),
                     timeouts,
                     picked,
                     _slot: slot,
@@ -167,6 +168,12 @@ fn is_repeatable(request: &RequestHead, held: usize) -> bool {
         Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
     );
     is_idempotent && (request.framing == Framing::None || held > 0)
+}
+
+/// Whether the request has a body that a service may not look for (RFC 9110, section 9.3.1) and take for the next
+/// request on the connection.
+fn has_unexpected_body(request: &RequestHead) -> bool {
+    request.framing != Framing::None && matches!(request.method, Method::GET | Method::HEAD)
 }
 
 /// The hash of the part of the request that decides the endpoint.
@@ -314,7 +321,8 @@ async fn exchange_heads(
         if exchange.request.version == http::Version::HTTP_11 {
             let out = client.outbox.bytes(&worker.buffers);
             encode_interim(out, status, "", &exchange.response.fields);
-            client.flush().await.map_err(|_| Failure::Gone)?;
+            // Bounded by the deadline that is set: a client that does not read must not hold the service.
+            client.flush_in_time().await.map_err(|_| Failure::Gone)?;
         }
         progress.scanned = 0;
     }

@@ -173,7 +173,13 @@ impl Registry {
 
     /// Forgets endpoints that no service uses any more; those with a call in flight go when it ends.
     pub fn retain_used(&self) {
-        self.endpoints.borrow_mut().retain(|_, endpoint| Rc::strong_count(endpoint) > 1);
+        self.endpoints.borrow_mut().retain(|_, endpoint| {
+            let is_used = Rc::strong_count(endpoint) > 1;
+            if !is_used {
+                endpoint.metrics.pool_idle.set(0);
+            }
+            is_used
+        });
     }
 
     /// Closes connections that idled too long.
