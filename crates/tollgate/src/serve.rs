@@ -11,7 +11,8 @@ use std::thread;
 use std::time::SystemTime;
 
 use control::{AdminState, Control, Readiness, Reload, Reloader, Signal, Token, Watch};
-use gateway::config::{self, Config};
+use gateway::config::values::ListenAddress;
+use gateway::config::{Config, Outline};
 
 use crate::commands::Failure;
 use crate::engine::Engine;
@@ -104,15 +105,17 @@ impl Running {
         let engine = Arc::clone(&self.engine);
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
-        let mut current = config;
+        let mut current = InForce::of(&config);
+        drop(config);
         let reload = move || match load_again(&origin, &engine, &current) {
             Ok(config) => {
                 token.replace(admin_token(&config));
+                let next = InForce::of(&config);
                 // The reloader counts it when this has returned.
                 let generation = readiness.generation() + 1;
-                note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &config)));
+                note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &next)));
                 let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
-                current = config;
+                current = next;
                 Reload { files, result: Ok(()) }
             }
             Err(error) => {
@@ -165,14 +168,30 @@ impl Running {
     }
 }
 
+/// What is kept of the configuration in force, to compare the next one with.
+struct InForce {
+    outline: Outline,
+    admin_address: Option<ListenAddress>,
+    workers: Option<u32>,
+}
+
+impl InForce {
+    fn of(config: &Config) -> Self {
+        Self { outline: Outline::new(config), admin_address: admin_address(config), workers: config.workers }
+    }
+}
+
+fn admin_address(config: &Config) -> Option<ListenAddress> {
+    config.admin.as_ref().map(|admin| admin.address.value)
+}
+
 /// Puts what the origin says now in force, or says why not.
-fn load_again(origin: &Origin, engine: &Engine, current: &Config) -> Result<Config, String> {
+fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<Config, String> {
     let (config, warnings) = engine.reload(origin)?;
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
     }
-    let admin_address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.value);
-    if admin_address(&config) != admin_address(current) {
+    if admin_address(&config) != current.admin_address {
         note("the new `admin` address holds from the next start on");
     }
     if config.workers != current.workers {
@@ -182,8 +201,8 @@ fn load_again(origin: &Origin, engine: &Engine, current: &Config) -> Result<Conf
 }
 
 /// What changes for a user, a line each.
-fn told(old: &Config, new: &Config) -> String {
-    let changes = config::diff(old, new);
+fn told(old: &InForce, new: &InForce) -> String {
+    let changes = old.outline.changes_to(&new.outline);
     let mut text = String::new();
     for change in changes.iter().take(CHANGES_SHOWN) {
         let _ = write!(text, "\n  {change}");

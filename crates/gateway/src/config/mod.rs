@@ -9,6 +9,7 @@ mod fault;
 mod interpolate;
 mod model;
 mod node;
+mod outline;
 mod path;
 mod read;
 mod schema;
@@ -24,6 +25,7 @@ pub use effective::{Action, EffectiveRoute, EffectiveVersion};
 pub use fault::{Fault, Faults, Severity};
 pub use interpolate::Surroundings;
 pub use model::*;
+pub use outline::Outline;
 pub use schema::schema;
 pub use source::{Located, Source, Span};
 

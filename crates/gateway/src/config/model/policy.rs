@@ -48,7 +48,7 @@ pub struct Policies {
 }
 
 /// Who may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum Access {
     /// Everybody, without proof of who they are.
@@ -56,7 +56,7 @@ pub enum Access {
 }
 
 /// What a request may bring.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
 pub struct RequestPolicy {
     /// Bytes of a request's body; more is refused with 413. Default: no limit, as bodies are not held in memory.
     pub max_body: Option<Size>,
@@ -67,11 +67,11 @@ pub struct RequestPolicy {
 }
 
 /// A media type without parameters, in lower case; its second part may be `*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MediaType(pub String);
 
 /// How long to wait for a service. A plain duration is `total`; what is left out has its default.
-#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(default, transform = or_text)]
 pub struct Timeouts {
     /// For a connection to an endpoint. Default: `1s`.
@@ -122,7 +122,7 @@ pub enum RetryOn {
 }
 
 /// What is changed in the answer.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
 pub struct ResponsePolicy {
     /// Changes to its header fields: first `remove`, then `set`, then `add`.
     #[schemars(default)]
@@ -130,7 +130,7 @@ pub struct ResponsePolicy {
 }
 
 /// Changes to header fields.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
 pub struct HeaderChanges {
     /// Fields to set, in place of any of the same name.
     #[schemars(default, with = "std::collections::BTreeMap<String, String>")]

@@ -78,7 +78,7 @@ pub struct Target {
 }
 
 /// An answer that the gateway gives itself. A plain number is `status`.
-#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(transform = or_integer)]
 pub struct Respond {
     /// Its status, from 200 to 599. Default: `200`.
