@@ -139,13 +139,13 @@ impl Config {
         let far = [Some(&self.defaults)];
         let services_timeout = service.and_then(|service| service.timeout.as_ref());
         let services_retry = service.and_then(|service| service.retry.as_ref());
-        let timeouts = nearest(near, |policies| policies.timeout.as_ref())
+        let timeouts = nearest(near, |policies| policies.timeout.as_deref())
             .or(services_timeout)
-            .or_else(|| nearest(far, |policies| policies.timeout.as_ref()))
+            .or_else(|| nearest(far, |policies| policies.timeout.as_deref()))
             .and_then(Setting::value);
-        let retries = nearest(near, |policies| policies.retry.as_ref())
+        let retries = nearest(near, |policies| policies.retry.as_deref())
             .or(services_retry)
-            .or_else(|| nearest(far, |policies| policies.retry.as_ref()))
+            .or_else(|| nearest(far, |policies| policies.retry.as_deref()))
             .map_or(DEFAULT_RETRIES, |setting| setting.value().map_or(0, |retry| retry.attempts));
         let all = [near[0], near[1], far[0]];
         let matches = &route.matches;
@@ -169,10 +169,10 @@ impl Config {
             when: matches.when.as_ref(),
             action,
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
-            request: nearest(all, |policies| policies.request.as_ref()).and_then(Setting::value),
+            request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts: timeouts.cloned().unwrap_or_default(),
             retries,
-            response: nearest(all, |policies| policies.response.as_ref()).and_then(Setting::value),
+            response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),
             span: route.span,
         })
     }

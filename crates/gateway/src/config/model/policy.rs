@@ -30,6 +30,7 @@ impl<T> Setting<T> {
     }
 }
 
+// What most routes do not set themselves is boxed: then it takes no room in them.
 /// Policies of a route, an API, or of all routes.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
 pub struct Policies {
@@ -37,14 +38,14 @@ pub struct Policies {
     #[schemars(with = "Option<Access>")]
     pub access: Option<Setting<Access>>,
     /// What a request may bring.
-    pub request: Option<Setting<RequestPolicy>>,
+    pub request: Option<Box<Setting<RequestPolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
-    pub timeout: Option<Setting<Timeouts>>,
+    pub timeout: Option<Box<Setting<Timeouts>>>,
     /// Further attempts after one that failed. A plain number is `attempts`. Default: one, when no connection could be
     /// made, as nothing was sent yet; `off` for none.
-    pub retry: Option<Setting<Retry>>,
+    pub retry: Option<Box<Setting<Retry>>>,
     /// What is changed in the answer.
-    pub response: Option<Setting<ResponsePolicy>>,
+    pub response: Option<Box<Setting<ResponsePolicy>>>,
 }
 
 /// Who may call.
@@ -287,7 +288,7 @@ impl Read for RetryOn {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if let Value::Text(text) = &node.value {
             let status = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-            if status || matches!(text.as_str(), "reset" | "timeout") {
+            if status || matches!(&**text, "reset" | "timeout") {
                 reader.not_yet(node.span, &format!("to retry on `{text}`"));
                 return None;
             }
