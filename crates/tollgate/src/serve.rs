@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use control::{AdminState, Control, Readiness, Reload, Reloader, Signal, Token, Watch};
 use gateway::config::values::ListenAddress;
@@ -22,6 +23,9 @@ use crate::terminal::note;
 /// Changes that a reload tells at most; `tollgate diff` tells all.
 const CHANGES_SHOWN: usize = 20;
 
+/// From when memory is free until the allocator gives it back, with room to spare.
+const GIVEN_BACK_AFTER: Duration = Duration::from_millis(1500);
+
 /// Serves until a signal ends it. `workers` comes before what the configuration says; `once_ready` is called when
 /// every listener accepts.
 pub(crate) fn serve(
@@ -31,7 +35,7 @@ pub(crate) fn serve(
 ) -> Result<ExitCode, Failure> {
     let mut watch = Watch::default();
     watch.extend(origin.path().map(PathBuf::from));
-    let Compiled { config, snapshot, warnings: _ } = origin.compile_and_show()?;
+    let Compiled { config, snapshot, warnings: _ } = aside(|| origin.compile_and_show())?;
     watch.extend(config.files().iter().cloned());
 
     let control = Control::start().map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
@@ -107,7 +111,7 @@ impl Running {
         let token = Arc::clone(&self.token);
         let mut current = InForce::of(&config);
         drop(config);
-        let reload = move || match load_again(&origin, &engine, &current) {
+        let mut reload = move || match load_again(&origin, &engine, &current) {
             Ok(config) => {
                 token.replace(admin_token(&config));
                 let next = InForce::of(&config);
@@ -123,7 +127,7 @@ impl Running {
                 Reload { files: vec![path.clone()], result: Err(error) }
             }
         };
-        Reloader::start(watch, Arc::clone(&self.readiness), reload)
+        Reloader::start(watch, Arc::clone(&self.readiness), move || aside(&mut reload))
             .map(Some)
             .map_err(|error| Failure::new(format!("cannot start threads: {error}")))
     }
@@ -166,6 +170,17 @@ impl Running {
             }
         }
     }
+}
+
+/// Does work that needs much memory for a short time, on a thread of its own.
+///
+/// When a thread ends, the allocator looks through its memory; what was free for a second by then goes back to the
+/// system. So one thread does the work, and another ends later: a gateway that idles would keep that memory.
+fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let done = thread::scope(|scope| scope.spawn(work).join());
+    // Without it the memory is given back later.
+    let _ = thread::Builder::new().name("tidy".to_owned()).spawn(|| thread::park_timeout(GIVEN_BACK_AFTER));
+    done.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// What is kept of the configuration in force, to compare the next one with.
