@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use control::{AdminState, Control, Readiness, Reload, Reloader, Signal, Token, Watch};
-use gateway::config::{self, Config};
+use gateway::config::values::ListenAddress;
+use gateway::config::{Config, Outline};
 
 use crate::commands::Failure;
 use crate::engine::Engine;
@@ -20,6 +22,9 @@ use crate::terminal::note;
 
 /// Changes that a reload tells at most; `tollgate diff` tells all.
 const CHANGES_SHOWN: usize = 20;
+
+/// From when memory is free until the allocator gives it back, with room to spare.
+const GIVEN_BACK_AFTER: Duration = Duration::from_millis(1500);
 
 /// Serves until a signal ends it. `workers` comes before what the configuration says; `once_ready` is called when
 /// every listener accepts.
@@ -30,7 +35,7 @@ pub(crate) fn serve(
 ) -> Result<ExitCode, Failure> {
     let mut watch = Watch::default();
     watch.extend(origin.path().map(PathBuf::from));
-    let Compiled { config, snapshot, warnings: _ } = origin.compile_and_show()?;
+    let Compiled { config, snapshot, warnings: _ } = aside(|| origin.compile_and_show())?;
     watch.extend(config.files().iter().cloned());
 
     let control = Control::start().map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
@@ -104,15 +109,17 @@ impl Running {
         let engine = Arc::clone(&self.engine);
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
-        let mut current = config;
-        let reload = move || match load_again(&origin, &engine, &current) {
+        let mut current = InForce::of(&config);
+        drop(config);
+        let mut reload = move || match load_again(&origin, &engine, &current) {
             Ok(config) => {
                 token.replace(admin_token(&config));
+                let next = InForce::of(&config);
                 // The reloader counts it when this has returned.
                 let generation = readiness.generation() + 1;
-                note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &config)));
+                note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &next)));
                 let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
-                current = config;
+                current = next;
                 Reload { files, result: Ok(()) }
             }
             Err(error) => {
@@ -120,7 +127,7 @@ impl Running {
                 Reload { files: vec![path.clone()], result: Err(error) }
             }
         };
-        Reloader::start(watch, Arc::clone(&self.readiness), reload)
+        Reloader::start(watch, Arc::clone(&self.readiness), move || aside(&mut reload))
             .map(Some)
             .map_err(|error| Failure::new(format!("cannot start threads: {error}")))
     }
@@ -165,14 +172,41 @@ impl Running {
     }
 }
 
+/// Does work that needs much memory for a short time, on a thread of its own.
+///
+/// When a thread ends, the allocator looks through its memory; what was free for a second by then goes back to the
+/// system. So one thread does the work, and another ends later: a gateway that idles would keep that memory.
+fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let done = thread::scope(|scope| scope.spawn(work).join());
+    // Without it the memory is given back later.
+    let _ = thread::Builder::new().name("tidy".to_owned()).spawn(|| thread::park_timeout(GIVEN_BACK_AFTER));
+    done.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// What is kept of the configuration in force, to compare the next one with.
+struct InForce {
+    outline: Outline,
+    admin_address: Option<ListenAddress>,
+    workers: Option<u32>,
+}
+
+impl InForce {
+    fn of(config: &Config) -> Self {
+        Self { outline: Outline::new(config), admin_address: admin_address(config), workers: config.workers }
+    }
+}
+
+fn admin_address(config: &Config) -> Option<ListenAddress> {
+    config.admin.as_ref().map(|admin| admin.address.value)
+}
+
 /// Puts what the origin says now in force, or says why not.
-fn load_again(origin: &Origin, engine: &Engine, current: &Config) -> Result<Config, String> {
+fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<Config, String> {
     let (config, warnings) = engine.reload(origin)?;
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
     }
-    let admin_address = |config: &Config| config.admin.as_ref().map(|admin| admin.address.value);
-    if admin_address(&config) != admin_address(current) {
+    if admin_address(&config) != current.admin_address {
         note("the new `admin` address holds from the next start on");
     }
     if config.workers != current.workers {
@@ -182,8 +216,8 @@ fn load_again(origin: &Origin, engine: &Engine, current: &Config) -> Result<Conf
 }
 
 /// What changes for a user, a line each.
-fn told(old: &Config, new: &Config) -> String {
-    let changes = config::diff(old, new);
+fn told(old: &InForce, new: &InForce) -> String {
+    let changes = old.outline.changes_to(&new.outline);
     let mut text = String::new();
     for change in changes.iter().take(CHANGES_SHOWN) {
         let _ = write!(text, "\n  {change}");

@@ -80,27 +80,57 @@ impl Config {
     ///
     /// A route whose target does not exist is left out: no configuration without faults has one.
     pub fn routes(&self) -> Vec<EffectiveRoute<'_>> {
+        self.each_route().collect()
+    }
+
+    /// As `routes`, one at a time: many thousands together take much memory.
+    pub(crate) fn each_route(&self) -> impl Iterator<Item = EffectiveRoute<'_>> {
         let own = self.routes.iter().map(|route| (None, route));
         let of_apis =
             self.apis.values().flat_map(|api| api.routes.iter().map(move |route| (Some(api), route)));
         let mut pairs: Vec<(Option<&Api>, &Route)> = own.chain(of_apis).collect();
         pairs.sort_by_key(|(_, route)| route.span.start());
-        let mut effective = Vec::with_capacity(pairs.len());
-        for (api, route) in pairs {
-            self.resolve(api, route, &mut effective);
-        }
-        effective
+        pairs.into_iter().flat_map(|(api, route)| self.resolve(api, route))
+    }
+
+    /// How many routes there are at most, to make room for.
+    pub(crate) fn count_routes(&self) -> usize {
+        let of_apis = self.apis.values().flat_map(|api| {
+            let versions = api.versions.as_ref();
+            let in_all = versions.map_or(1, |versions| versions.list.len());
+            api.routes.iter().map(move |route| match (versions, route.versions.len()) {
+                (None, _) | (_, 0) => in_all,
+                (Some(_), some) => some,
+            })
+        });
+        self.routes.len() + of_apis.sum::<usize>()
     }
 
     fn resolve<'c>(
         &'c self,
         api: Option<&'c Api>,
         route: &'c Route,
-        effective: &mut Vec<EffectiveRoute<'c>>,
-    ) {
-        let Some(action) = self.action(route) else {
-            return;
-        };
+    ) -> impl Iterator<Item = EffectiveRoute<'c>> {
+        let versions = api.and_then(|api| api.versions.as_ref());
+        let in_versions = versions.into_iter().flat_map(move |versions| {
+            let all = versions.list.iter();
+            let chosen = all.filter(|version| {
+                route.versions.is_empty()
+                    || route.versions.iter().any(|name| name.value == version.name.value)
+            });
+            chosen.map(|version| Some(EffectiveVersion { version, by: &versions.by }))
+        });
+        let places = versions.is_none().then_some(None).into_iter().chain(in_versions);
+        places.filter_map(move |version| self.resolve_in(api, route, version))
+    }
+
+    fn resolve_in<'c>(
+        &'c self,
+        api: Option<&'c Api>,
+        route: &'c Route,
+        version: Option<EffectiveVersion<'c>>,
+    ) -> Option<EffectiveRoute<'c>> {
+        let action = self.action(route)?;
         let service = match action {
             Action::Forward { service, .. } => Some(service),
             Action::Respond(_) => None,
@@ -109,48 +139,42 @@ impl Config {
         let far = [Some(&self.defaults)];
         let services_timeout = service.and_then(|service| service.timeout.as_ref());
         let services_retry = service.and_then(|service| service.retry.as_ref());
-        let timeouts = nearest(near, |policies| policies.timeout.as_ref())
+        let timeouts = nearest(near, |policies| policies.timeout.as_deref())
             .or(services_timeout)
-            .or_else(|| nearest(far, |policies| policies.timeout.as_ref()))
+            .or_else(|| nearest(far, |policies| policies.timeout.as_deref()))
             .and_then(Setting::value);
-        let retries = nearest(near, |policies| policies.retry.as_ref())
+        let retries = nearest(near, |policies| policies.retry.as_deref())
             .or(services_retry)
-            .or_else(|| nearest(far, |policies| policies.retry.as_ref()))
+            .or_else(|| nearest(far, |policies| policies.retry.as_deref()))
             .map_or(DEFAULT_RETRIES, |setting| setting.value().map_or(0, |retry| retry.attempts));
         let all = [near[0], near[1], far[0]];
         let matches = &route.matches;
-        let common = EffectiveRoute {
-            label: String::new(),
-            name: route.name.as_ref(),
+        let name = route.name.as_ref();
+        let host = matches.host.as_ref().or(api.and_then(|api| api.host.as_ref()));
+        let path = full_path(api, version, &matches.path.value);
+        Some(EffectiveRoute {
+            label: match name {
+                Some(name) => name.value.clone(),
+                None => label(&matches.methods, host.map(|host| host.value.as_str()), &path),
+            },
+            name,
             api,
-            version: None,
+            version,
             methods: &matches.methods,
-            path: matches.path.clone(),
-            host: matches.host.as_ref().or(api.and_then(|api| api.host.as_ref())),
+            path: Located::new(path, matches.path.span),
+            host,
             headers: &matches.headers,
             query: &matches.query,
             device: matches.device.as_ref(),
             when: matches.when.as_ref(),
             action,
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
-            request: nearest(all, |policies| policies.request.as_ref()).and_then(Setting::value),
+            request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts: timeouts.cloned().unwrap_or_default(),
             retries,
-            response: nearest(all, |policies| policies.response.as_ref()).and_then(Setting::value),
+            response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),
             span: route.span,
-        };
-        let versions = api.and_then(|api| api.versions.as_ref());
-        let Some(versions) = versions else {
-            effective.push(common.placed(None));
-            return;
-        };
-        for version in &versions.list {
-            if route.versions.is_empty() || route.versions.iter().any(|name| name.value == version.name.value)
-            {
-                let version = EffectiveVersion { version, by: &versions.by };
-                effective.push(common.clone().placed(Some(version)));
-            }
-        }
+        })
     }
 
     fn action<'c>(&'c self, route: &'c Route) -> Option<Action<'c>> {
@@ -162,34 +186,39 @@ impl Config {
     }
 }
 
-impl<'c> EffectiveRoute<'c> {
-    /// The same route with its full path and label, in this version.
-    fn placed(mut self, version: Option<EffectiveVersion<'c>>) -> Self {
-        let base = self.api.and_then(|api| api.base.as_ref()).map_or("", |base| base.value.as_str());
-        let in_path = version.filter(|version| *version.by == VersionBy::Path);
-        let version_segment =
-            in_path.map(|version| format!("/{}", version.version.name.value)).unwrap_or_default();
-        let own = self.path.value.as_str();
-        let front = format!("{}{version_segment}", base.trim_end_matches('/'));
-        // The root of an API is its base itself, `/shop` rather than `/shop/`.
-        let full = if own == "/" && !front.is_empty() { front } else { format!("{front}{own}") };
-        self.path = Located::new(full, self.path.span);
-        self.version = version;
-        self.label = match self.name {
-            Some(name) => name.value.clone(),
-            None => label(self.methods, self.host.map(|host| host.value.as_str()), &self.path.value),
-        };
-        self
+/// A route's path with the base of its API and the version before it.
+fn full_path(api: Option<&Api>, version: Option<EffectiveVersion<'_>>, own: &str) -> String {
+    let base = api.and_then(|api| api.base.as_ref()).map_or("", |base| base.value.as_str());
+    let in_path = version.filter(|version| *version.by == VersionBy::Path);
+    let version = in_path.map_or("", |version| version.version.name.value.as_str());
+    let mut path = String::with_capacity(base.len() + version.len() + own.len() + 1);
+    path.push_str(base.trim_end_matches('/'));
+    if !version.is_empty() {
+        path.push('/');
+        path.push_str(version);
     }
+    // The root of an API is its base itself, `/shop` rather than `/shop/`.
+    if own != "/" || path.is_empty() {
+        path.push_str(own);
+    }
+    path
 }
 
 /// Methods, host and path: `GET,POST api.example.com/shop/users`.
 fn label(methods: &[Method], host: Option<&str>, path: &str) -> String {
-    let mut label = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",");
+    let host = host.unwrap_or_default();
+    let of_methods: usize = methods.iter().map(|method| method.as_str().len() + 1).sum();
+    let mut label = String::with_capacity(of_methods + host.len() + path.len());
+    for (at, method) in methods.iter().enumerate() {
+        if at > 0 {
+            label.push(',');
+        }
+        label.push_str(method.as_str());
+    }
     if !label.is_empty() {
         label.push(' ');
     }
-    label.push_str(host.unwrap_or_default());
+    label.push_str(host);
     label.push_str(path);
     label
 }

@@ -9,6 +9,7 @@ mod fault;
 mod interpolate;
 mod model;
 mod node;
+mod outline;
 mod path;
 mod read;
 mod schema;
@@ -24,6 +25,7 @@ pub use effective::{Action, EffectiveRoute, EffectiveVersion};
 pub use fault::{Fault, Faults, Severity};
 pub use interpolate::Surroundings;
 pub use model::*;
+pub use outline::Outline;
 pub use schema::schema;
 pub use source::{Located, Source, Span};
 
@@ -61,10 +63,10 @@ pub fn load_text(text: &str) -> Result<(Config, Faults), Faults> {
 pub fn load_source(source: Source, surroundings: Surroundings) -> Result<(Config, Faults), Faults> {
     let source = Arc::new(source);
     let mut reader = read::Reader::new(Arc::clone(&source), surroundings);
-    let Some(tree) = reader.tree() else {
+    let Some(tree) = reader.tree(&source) else {
         return Err(reader.finish().0);
     };
-    let (mut config, declared) = model::read(&tree, source, &mut reader);
+    let (mut config, declared) = model::read(&tree, Arc::clone(&source), &mut reader);
     let (mut faults, surroundings) = reader.finish();
     config.files = surroundings.into_files();
     check::check(&config, &declared, &mut faults);

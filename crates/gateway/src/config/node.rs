@@ -2,6 +2,7 @@
 //! Scalars keep their text: what a text means is for the key it belongs to, not for YAML to guess.
 //! Depth, number of nodes and expansion of aliases are bounded.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle};
@@ -9,34 +10,34 @@ use granit_parser::{Event, Options, Parser, ScalarStyle};
 use super::fault::{Fault, Faults};
 use super::source::{Source, Span};
 
-/// A value and its place.
+/// A value and its place. Text is the file's own wherever it stands there as it is.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) value: Value,
+pub(super) struct Node<'s> {
+    pub(super) value: Value<'s>,
     pub(super) span: Span,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(super) enum Value<'s> {
     /// Nothing: an empty value, `~` or `null`.
     Null,
     /// Any scalar, as text.
-    Text(String),
+    Text(Cow<'s, str>),
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<Node<'s>>),
     /// A mapping, in the order of the file, each key once.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(Key<'s>, Node<'s>)>),
 }
 
 /// A key of a map and its place.
 #[derive(Clone, Debug)]
-pub(super) struct Key {
-    pub(super) text: String,
+pub(super) struct Key<'s> {
+    pub(super) text: Cow<'s, str>,
     pub(super) span: Span,
 }
 
-impl Node {
+impl Node<'_> {
     /// What this is, for a fault that expected something else.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {
@@ -74,7 +75,7 @@ impl Node {
 }
 
 /// Reads the one document of a file. After a syntax error nothing of it can be trusted: then there is no tree.
-pub(super) fn parse(source: &Source, faults: &mut Faults) -> Option<Node> {
+pub(super) fn parse<'s>(source: &'s Source, faults: &mut Faults) -> Option<Node<'s>> {
     if source.text().len() > MAX_TEXT {
         let message = format!("the file is larger than {} MiB", MAX_TEXT >> 20);
         faults.push(Fault::error("too_large", Span::default(), message));
@@ -97,14 +98,14 @@ struct Builder<'s, 'f> {
     source: &'s Source,
     parser: Parser<'s, granit_parser::StrInput<'s>>,
     faults: &'f mut Faults,
-    anchors: HashMap<usize, Anchored>,
+    anchors: HashMap<usize, Anchored<'s>>,
     nodes: usize,
     expanded: usize,
 }
 
 /// A finished value that aliases may repeat.
-struct Anchored {
-    node: Node,
+struct Anchored<'s> {
+    node: Node<'s>,
     /// Values in it, itself counted.
     size: usize,
     /// Levels below it.
@@ -114,7 +115,7 @@ struct Anchored {
 type Built<T> = Result<T, Box<Fault>>;
 
 impl<'s> Builder<'s, '_> {
-    fn document(&mut self) -> Built<Node> {
+    fn document(&mut self) -> Built<Node<'s>> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -155,7 +156,7 @@ impl<'s> Builder<'s, '_> {
         }
     }
 
-    fn node(&mut self, event: Event<'s>, span: Span, depth: usize) -> Built<Node> {
+    fn node(&mut self, event: Event<'s>, span: Span, depth: usize) -> Built<Node<'s>> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return refuse("too_large", span, format!("more than {MAX_NODES} values"));
@@ -171,7 +172,7 @@ impl<'s> Builder<'s, '_> {
                 }
                 let empty =
                     style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let value = if empty { Value::Null } else { Value::Text(text.into_owned()) };
+                let value = if empty { Value::Null } else { Value::Text(text) };
                 (Node { value, span }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -196,7 +197,7 @@ impl<'s> Builder<'s, '_> {
         Ok(node)
     }
 
-    fn list(&mut self, start: Span, depth: usize) -> Built<Node> {
+    fn list(&mut self, start: Span, depth: usize) -> Built<Node<'s>> {
         let mut items = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -207,10 +208,10 @@ impl<'s> Builder<'s, '_> {
         }
     }
 
-    fn map(&mut self, start: Span, depth: usize) -> Built<Node> {
-        let mut entries: Vec<(Key, Node)> = Vec::new();
+    fn map(&mut self, start: Span, depth: usize) -> Built<Node<'s>> {
+        let mut entries: Vec<(Key<'s>, Node<'s>)> = Vec::new();
         // Most maps are small; only a large one is worth a table of its keys.
-        let mut seen: HashMap<String, Span> = HashMap::new();
+        let mut seen: HashMap<Cow<'s, str>, Span> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -243,7 +244,7 @@ impl<'s> Builder<'s, '_> {
         }
     }
 
-    fn alias(&mut self, id: usize, span: Span, depth: usize) -> Built<Node> {
+    fn alias(&mut self, id: usize, span: Span, depth: usize) -> Built<Node<'s>> {
         let Some(Anchored { node, size, height }) = self.anchors.get(&id) else {
             return refuse("syntax", span, "this alias stands inside the value that it names");
         };

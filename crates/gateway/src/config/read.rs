@@ -54,8 +54,8 @@ impl Reader {
     }
 
     /// The tree of the file, when it is YAML.
-    pub(super) fn tree(&mut self) -> Option<Node> {
-        super::node::parse(&self.source, &mut self.faults)
+    pub(super) fn tree<'s>(&mut self, source: &'s Source) -> Option<Node<'s>> {
+        super::node::parse(source, &mut self.faults)
     }
 
     /// The faults found and the surroundings with the list of files that were read.
@@ -91,9 +91,9 @@ impl Reader {
     /// The text of a scalar with `${env:…}` and `${file:…}` replaced; `what` names what was expected.
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match &node.value {
-            Value::Text(text) if !text.contains("${") => Some(text.clone()),
+            Value::Text(text) if !text.contains("${") => Some(text.to_string()),
             Value::Text(text) => {
-                let written = Located::new(text.clone(), node.span);
+                let written = Located::new(text.to_string(), node.span);
                 let (value, faults) = self.surroundings.interpolate(&written, &self.source);
                 for fault in faults {
                     self.faults.push(fault);
@@ -174,7 +174,7 @@ impl Reader {
     }
 
     /// The items of a list; a single value counts as a list of one.
-    pub(super) fn items<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+    pub(super) fn items<'n>(&mut self, node: &'n Node<'n>, what: &str) -> &'n [Node<'n>] {
         match &node.value {
             Value::List(items) => items,
             Value::Null => {
@@ -187,7 +187,7 @@ impl Reader {
     }
 
     /// The keys and values of a map whose keys the user chooses.
-    pub(super) fn entries<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
+    pub(super) fn entries<'n>(&mut self, node: &'n Node<'n>, what: &str) -> &'n [(Key<'n>, Node<'n>)] {
         match &node.value {
             Value::Map(entries) => entries,
             Value::Null | Value::Text(_) | Value::List(_) => {
@@ -199,7 +199,7 @@ impl Reader {
     }
 
     /// A map with fixed keys.
-    pub(super) fn map<'n>(&mut self, node: &'n Node, keys: &'static Keys) -> Option<MapReader<'n>> {
+    pub(super) fn map<'n>(&mut self, node: &'n Node<'n>, keys: &'static Keys) -> Option<MapReader<'n>> {
         if let Value::Map(entries) = &node.value {
             return Some(MapReader { entries, taken: vec![false; entries.len()], keys, head: node.head() });
         }
@@ -217,7 +217,7 @@ impl Reader {
 
 /// Reads the keys of one map; whoever reads must `finish`, which refuses what is left over.
 pub(super) struct MapReader<'n> {
-    entries: &'n [(Key, Node)],
+    entries: &'n [(Key<'n>, Node<'n>)],
     taken: Vec<bool>,
     keys: &'static Keys,
     head: Span,
@@ -225,7 +225,7 @@ pub(super) struct MapReader<'n> {
 
 impl<'n> MapReader<'n> {
     /// The value of a key, which then counts as read.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<&'n Node> {
+    pub(super) fn take(&mut self, key: &'static str) -> Option<&'n Node<'n>> {
         debug_assert!(
             self.keys.all().any(|known| known == key),
             "{key} is not among the keys of {}",
@@ -290,7 +290,7 @@ impl<'n> MapReader<'n> {
     }
 
     /// The node of a key that must be there.
-    pub(super) fn demand(&mut self, key: &'static str, reader: &mut Reader) -> Option<&'n Node> {
+    pub(super) fn demand(&mut self, key: &'static str, reader: &mut Reader) -> Option<&'n Node<'n>> {
         let node = self.take(key);
         if node.is_none() {
             self.missing(key, reader);
@@ -329,7 +329,7 @@ impl<'n> MapReader<'n> {
     }
 
     /// The entries whose keys were not read; they count as read then.
-    pub(super) fn rest(&mut self) -> Vec<&'n (Key, Node)> {
+    pub(super) fn rest(&mut self) -> Vec<&'n (Key<'n>, Node<'n>)> {
         let keys = self.keys;
         let mut rest = Vec::new();
         for (entry, taken) in self.entries.iter().zip(&mut self.taken) {
@@ -406,11 +406,19 @@ impl<T: Read> Read for Located<T> {
     }
 }
 
+impl<T: Read> Read for Box<T> {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        T::read(node, reader).map(Self::new)
+    }
+}
+
 impl<T: Read> Read for Vec<T> {
     /// A list; a single value counts as a list of one.
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if let Value::List(items) = &node.value {
-            return Some(items.iter().filter_map(|item| T::read(item, reader)).collect());
+            let mut read = Vec::with_capacity(items.len());
+            read.extend(items.iter().filter_map(|item| T::read(item, reader)));
+            return Some(read);
         }
         T::read(node, reader).map(|value| vec![value])
     }
@@ -429,7 +437,7 @@ pub(super) fn named<T>(
             reader.wrong(key.span, complaint);
         }
         if let Some(value) = read(key, value, reader) {
-            found.insert(key.text.clone(), value);
+            found.insert(key.text.to_string(), value);
         }
     }
     found

@@ -1,5 +1,6 @@
 //! The text of a configuration file, and places in it.
 
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 /// A range of bytes in the configuration file.
@@ -59,6 +60,12 @@ impl<T: PartialEq> PartialEq for Located<T> {
 }
 
 impl<T: Eq> Eq for Located<T> {}
+
+impl<T: Hash> Hash for Located<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.value.hash(state);
+    }
+}
 
 /// A configuration file: its name as the user wrote it, and its text.
 #[derive(Debug)]

@@ -36,13 +36,15 @@ impl Snapshot {
         let mut compiler = Compiler::new(config);
         let services: Vec<Arc<ServiceSpec>> =
             config.services.values().map(|service| Arc::new(compiler.service(service))).collect();
-        let effective = config.routes();
-        let mut matches = Vec::with_capacity(effective.len());
-        let mut routes = Vec::with_capacity(effective.len());
-        for route in &effective {
-            if let Some((matching, compiled)) = compiler.route(route) {
+        let most = config.count_routes();
+        let mut matches = Vec::with_capacity(most);
+        let mut routes = Vec::with_capacity(most);
+        let mut spans = Vec::with_capacity(most);
+        for route in config.each_route() {
+            if let Some((matching, compiled)) = compiler.route(&route) {
                 matches.push(matching);
                 routes.push(compiled);
+                spans.push(route.span);
             }
         }
         let listeners = compile_listeners(&config.listeners, before);
@@ -54,7 +56,7 @@ impl Snapshot {
             Ok(built) => built,
             Err(fault) => {
                 let at = match fault {
-                    RouterFault::TooManyMethods(route) => effective[route].span,
+                    RouterFault::TooManyMethods(route) => spans[route],
                     RouterFault::TooManyRoutes(_) => config::Span::default(),
                 };
                 faults.push(Fault::error("too_many", at, fault.to_string()));
@@ -62,9 +64,10 @@ impl Snapshot {
             }
         };
         for unreachable in router.unreachable() {
-            let (loser, winner) = (&effective[unreachable.loser], &effective[unreachable.winner]);
-            let message = format!("this route can never match: {} comes first", winner.label);
-            faults.push(Fault::warning("unreachable_route", loser.span, message).help(unreachable.reason));
+            let message =
+                format!("this route can never match: {} comes first", routes[unreachable.winner].name);
+            let fault = Fault::warning("unreachable_route", spans[unreachable.loser], message);
+            faults.push(fault.help(unreachable.reason));
         }
         let snapshot = Self {
             listeners,

@@ -102,7 +102,7 @@ impl Api {
         let routes = map.or("routes", Vec::new(), reader);
         let policies = Policies::take(&mut map, reader);
         map.finish(reader);
-        let name = Located::new(key.text.clone(), key.span);
+        let name = Located::new(key.text.to_string(), key.span);
         Some(Self { name, title, host, base, versions, routes, policies })
     }
 }
@@ -186,7 +186,7 @@ impl Version {
             reader.wrong(map.key_span("sunset"), "`sunset` lies before `since`");
         }
         map.finish(reader);
-        let name = Located::new(key.text.clone(), key.span);
+        let name = Located::new(key.text.to_string(), key.span);
         // A state that could not be read keeps its name known, so that routes may name it without a second fault.
         Some(Self { name, state: state.unwrap_or(VersionState::Supported), since, sunset })
     }

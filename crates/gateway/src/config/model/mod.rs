@@ -153,7 +153,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
 
 fn names(node: &Node) -> BTreeSet<String> {
     match &node.value {
-        Value::Map(entries) => entries.iter().map(|(key, _)| key.text.clone()).collect(),
+        Value::Map(entries) => entries.iter().map(|(key, _)| key.text.to_string()).collect(),
         Value::Null | Value::Text(_) | Value::List(_) => BTreeSet::new(),
     }
 }

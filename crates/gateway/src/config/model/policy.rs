@@ -30,6 +30,7 @@ impl<T> Setting<T> {
     }
 }
 
+// What most routes do not set themselves is boxed: then it takes no room in them.
 /// Policies of a route, an API, or of all routes.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
 pub struct Policies {
@@ -37,18 +38,18 @@ pub struct Policies {
     #[schemars(with = "Option<Access>")]
     pub access: Option<Setting<Access>>,
     /// What a request may bring.
-    pub request: Option<Setting<RequestPolicy>>,
+    pub request: Option<Box<Setting<RequestPolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
-    pub timeout: Option<Setting<Timeouts>>,
+    pub timeout: Option<Box<Setting<Timeouts>>>,
     /// Further attempts after one that failed. A plain number is `attempts`. Default: one, when no connection could be
     /// made, as nothing was sent yet; `off` for none.
-    pub retry: Option<Setting<Retry>>,
+    pub retry: Option<Box<Setting<Retry>>>,
     /// What is changed in the answer.
-    pub response: Option<Setting<ResponsePolicy>>,
+    pub response: Option<Box<Setting<ResponsePolicy>>>,
 }
 
 /// Who may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum Access {
     /// Everybody, without proof of who they are.
@@ -56,7 +57,7 @@ pub enum Access {
 }
 
 /// What a request may bring.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
 pub struct RequestPolicy {
     /// Bytes of a request's body; more is refused with 413. Default: no limit, as bodies are not held in memory.
     pub max_body: Option<Size>,
@@ -67,11 +68,11 @@ pub struct RequestPolicy {
 }
 
 /// A media type without parameters, in lower case; its second part may be `*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MediaType(pub String);
 
 /// How long to wait for a service. A plain duration is `total`; what is left out has its default.
-#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(default, transform = or_text)]
 pub struct Timeouts {
     /// For a connection to an endpoint. Default: `1s`.
@@ -122,7 +123,7 @@ pub enum RetryOn {
 }
 
 /// What is changed in the answer.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
 pub struct ResponsePolicy {
     /// Changes to its header fields: first `remove`, then `set`, then `add`.
     #[schemars(default)]
@@ -130,7 +131,7 @@ pub struct ResponsePolicy {
 }
 
 /// Changes to header fields.
-#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
 pub struct HeaderChanges {
     /// Fields to set, in place of any of the same name.
     #[schemars(default, with = "std::collections::BTreeMap<String, String>")]
@@ -287,7 +288,7 @@ impl Read for RetryOn {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if let Value::Text(text) = &node.value {
             let status = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-            if status || matches!(text.as_str(), "reset" | "timeout") {
+            if status || matches!(&**text, "reset" | "timeout") {
                 reader.not_yet(node.span, &format!("to retry on `{text}`"));
                 return None;
             }

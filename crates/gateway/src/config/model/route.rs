@@ -26,7 +26,7 @@ pub struct Route {
     #[schemars(with = "Option<String>")]
     pub rewrite: Option<Located<String>>,
     /// An answer that the gateway gives itself. A plain number is `status`.
-    pub respond: Option<Respond>,
+    pub respond: Option<Box<Respond>>,
     /// Versions of its API that it belongs to. Default: all.
     #[schemars(default, with = "Vec<String>")]
     pub versions: Vec<Located<String>>,
@@ -78,7 +78,7 @@ pub struct Target {
 }
 
 /// An answer that the gateway gives itself. A plain number is `status`.
-#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(transform = or_integer)]
 pub struct Respond {
     /// Its status, from 200 to 599. Default: `200`.
@@ -212,7 +212,7 @@ fn read_query(node: &Node, reader: &mut Reader) -> Vec<(String, Located<String>)
     let entries = reader.entries(node, "query parameters by name");
     entries
         .iter()
-        .filter_map(|(key, value)| Some((key.text.clone(), Located::read(value, reader)?)))
+        .filter_map(|(key, value)| Some((key.text.to_string(), Located::read(value, reader)?)))
         .collect()
 }
 

@@ -51,7 +51,7 @@ impl Service {
 
     /// Reads a service; also one with faults, as far as it goes.
     pub(super) fn read(key: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
-        let mut service = Self::of(Located::new(key.text.clone(), key.span), Vec::new());
+        let mut service = Self::of(Located::new(key.text.to_string(), key.span), Vec::new());
         if !matches!(node.value, Value::Map(_)) {
             service.endpoints = read_endpoints(node, key.span, reader);
             return Some(service);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 /// A length of time of up to ten years: `250ms`, `5s`, `1m`, `2h`, `1d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Duration(std::time::Duration);
 
 impl Duration {
@@ -66,7 +66,7 @@ impl fmt::Display for Duration {
 }
 
 /// A number of bytes: `512`, `64KiB` (1024s), `10MB` (1000s).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Size(u64);
 
 impl Size {

@@ -1,0 +1,380 @@
+//! A configuration boiled down to what can be said of it, to compare the next one with.
+//! A reload keeps this of the configuration in force and nothing else: what routes have in common is held once, so that
+//! a route takes little more than its path.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{Display, Write as _};
+use std::hash::{Hash, Hasher};
+
+use super::effective::{Action, EffectiveRoute};
+use super::model::{
+    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, Service, VersionBy,
+    VersionState,
+};
+use super::values::Secret;
+
+/// What can be said of a configuration.
+#[derive(Debug)]
+pub struct Outline {
+    pub(super) listeners: Things,
+    pub(super) settings: Things,
+    pub(super) token: Option<Secret>,
+    pub(super) services: Things,
+    pub(super) devices: Things,
+    pub(super) apis: Things,
+    /// In the order of the file.
+    pub(super) routes: Vec<RouteOutline>,
+    pub(super) terms: Vec<Terms>,
+}
+
+/// Things of one kind by their names.
+pub(super) type Things = BTreeMap<String, Facets>;
+
+/// What a route has of its own.
+#[derive(Debug)]
+pub(super) struct RouteOutline {
+    pub(super) name: Option<Box<str>>,
+    pub(super) host: Option<Box<str>>,
+    pub(super) path: Box<str>,
+    /// Where in `Outline::terms` the rest of it is.
+    pub(super) terms: u32,
+}
+
+/// What many routes have in common.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// The methods as a label begins with them: `GET,POST `.
+    pub(super) methods: Box<str>,
+    pub(super) version: Box<str>,
+    /// What a request must be besides host and path, as one text.
+    pub(super) conditions: Box<str>,
+    pub(super) facets: Facets,
+}
+
+/// What can be said about a thing: aspects and their values, each aspect once, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facets(Vec<(Cow<'static, str>, Box<str>)>);
+
+impl Outline {
+    /// Takes down what can be said of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let listeners = config.listeners.iter();
+        let mut outline = Self {
+            listeners: listeners.map(|one| (one.address.value.to_string(), listener_facets(one))).collect(),
+            settings: settings(config),
+            token: config.admin.as_ref().and_then(|admin| admin.token.clone()),
+            services: named(&config.services, service_facets),
+            devices: named(&config.devices, device_facets),
+            apis: named(&config.apis, api_facets),
+            routes: Vec::with_capacity(config.count_routes()),
+            terms: Vec::new(),
+        };
+        let mut known: HashMap<OnTerms<'_>, u32> = HashMap::new();
+        for route in config.each_route() {
+            let name = route.name.map(|name| name.value.as_str().into());
+            let host = route.host.map(|host| host.value.as_str().into());
+            let path = route.path.value.as_str().into();
+            let terms = *known.entry(OnTerms(route)).or_insert_with_key(|route| {
+                outline.terms.push(Terms::new(&route.0));
+                (outline.terms.len() - 1) as u32
+            });
+            outline.routes.push(RouteOutline { name, host, path, terms });
+        }
+        outline
+    }
+
+    pub(super) fn terms_of(&self, route: &RouteOutline) -> &Terms {
+        &self.terms[route.terms as usize]
+    }
+
+    /// How a route is called: by its name, or by its methods, host and path.
+    pub(super) fn label(&self, route: &RouteOutline) -> String {
+        let front = &self.terms_of(route).methods;
+        match &route.name {
+            Some(name) => name.to_string(),
+            None => format!("{front}{}{}", route.host.as_deref().unwrap_or_default(), route.path),
+        }
+    }
+
+    /// All that can be said of a route.
+    pub(super) fn facets(&self, route: &RouteOutline) -> Facets {
+        let mut facets = self.terms_of(route).facets.clone();
+        facets.may_say("name", route.name.as_ref());
+        facets.may_say("host", route.host.as_ref());
+        facets.says("path", &route.path);
+        facets
+    }
+}
+
+impl RouteOutline {
+    /// What it has of its own, to compare.
+    pub(super) fn own(&self) -> [Option<&str>; 3] {
+        [self.name.as_deref(), self.host.as_deref(), Some(&self.path)]
+    }
+}
+
+impl Facets {
+    pub(super) fn get(&self, facet: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(facet)).ok()?;
+        Some(&self.0[at].1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(facet, value)| (facet.as_ref(), value.as_ref()))
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|(facet, _)| keep(facet));
+    }
+
+    fn says(&mut self, facet: impl Into<Cow<'static, str>>, value: impl Display) {
+        let (facet, value) = (facet.into(), value.to_string().into());
+        match self.0.binary_search_by(|(known, _)| known.cmp(&facet)) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (facet, value)),
+        }
+    }
+
+    fn may_say(&mut self, facet: &'static str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.says(facet, value);
+        }
+    }
+
+    fn list(&mut self, facet: &'static str, values: impl IntoIterator<Item = impl Display>) {
+        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+        if !values.is_empty() {
+            self.says(facet, values.join(", "));
+        }
+    }
+
+    fn headers(&mut self, facet: &str, headers: &Headers) {
+        for (name, value) in headers {
+            self.says(format!("{facet} {name}"), &value.value);
+        }
+    }
+}
+
+/// A route known by its terms alone.
+struct OnTerms<'c>(EffectiveRoute<'c>);
+
+impl OnTerms<'_> {
+    /// All that `Terms` are made from.
+    fn terms(&self) -> impl Hash + PartialEq {
+        let route = &self.0;
+        let (forward, respond) = match route.action {
+            Action::Forward { service, rewrite } => (Some((&service.name, rewrite)), None),
+            Action::Respond(respond) => (None, Some(respond)),
+        };
+        let conditions = (route.headers, route.query, route.device, route.when);
+        let version = route.version.map(|version| &version.version.name);
+        let policies = (route.access, route.request, &route.timeouts, route.retries, route.response);
+        (route.methods, conditions, version, forward, respond, policies)
+    }
+}
+
+impl Hash for OnTerms<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.terms().hash(state);
+    }
+}
+
+impl PartialEq for OnTerms<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        // Both of one lifetime, or their opaque types would differ.
+        let same = |one: &Self, other: &Self| one.terms() == other.terms();
+        same(self, other)
+    }
+}
+
+impl Eq for OnTerms<'_> {}
+
+impl Terms {
+    fn new(route: &EffectiveRoute<'_>) -> Self {
+        let mut methods = route.methods.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        if !methods.is_empty() {
+            methods.push(' ');
+        }
+        let version = route.version.map_or("", |version| version.version.name.value.as_str());
+        Self {
+            methods: methods.into(),
+            version: version.into(),
+            conditions: conditions(route).into(),
+            facets: route_facets(route),
+        }
+    }
+}
+
+/// What a request must be besides host and path, all conditions taken together.
+fn conditions(route: &EffectiveRoute<'_>) -> String {
+    let mut text = format!("{:?}", route.methods);
+    for (name, value) in route.headers {
+        let _ = write!(text, " {name}={:?}", value.value);
+    }
+    for (name, value) in route.query {
+        let _ = write!(text, " ?{name}={:?}", value.value);
+    }
+    let device = route.device.map(|device| &device.value);
+    let _ = write!(text, " {device:?} {:?}", route.when.map(|when| &when.value));
+    text
+}
+
+fn named<T>(things: &BTreeMap<String, T>, facets: impl Fn(&T) -> Facets) -> Things {
+    things.iter().map(|(name, thing)| (name.clone(), facets(thing))).collect()
+}
+
+fn listener_facets(listener: &Listener) -> Facets {
+    let mut facets = Facets::default();
+    facets.may_say("redirect", listener.redirect.map(|_| "to https"));
+    facets.list("trusted peers", listener.trust_forwarded.iter().flat_map(|trust| &trust.from));
+    let limits = &listener.limits;
+    facets.says("connection limit", limits.connections);
+    facets.says("header timeout", limits.header_timeout);
+    facets.says("body timeout", limits.body_timeout);
+    facets.says("idle timeout", limits.idle_timeout);
+    facets.says("header limit", limits.headers);
+    facets.says("header size limit", limits.header_size);
+    facets.says("line size limit", limits.line_size);
+    facets
+}
+
+/// The parts of a configuration that there are one of.
+fn settings(config: &Config) -> Things {
+    let mut workers = Facets::default();
+    workers.says("threads", config.workers.map_or("one per core".to_owned(), |workers| workers.to_string()));
+    workers.says("drain time", config.drain);
+    let mut logs = Facets::default();
+    logs.says(
+        "access log",
+        match &config.logs.access {
+            AccessLog::Stdout => "stdout".to_owned(),
+            AccessLog::Off => "off".to_owned(),
+            AccessLog::File(path) => path.display().to_string(),
+        },
+    );
+    logs.says("format", if config.logs.format == LogFormat::Json { "json" } else { "common" });
+    for (range, share) in &config.logs.sample {
+        logs.says(format!("share of {range}"), share);
+    }
+    let admin = admin_facets(config.admin.as_ref());
+    [("workers", workers), ("logs", logs), ("admin", admin)]
+        .map(|(name, facets)| (name.to_owned(), facets))
+        .into()
+}
+
+fn admin_facets(admin: Option<&Admin>) -> Facets {
+    let mut facets = Facets::default();
+    let Some(admin) = admin else {
+        facets.says("address", "off");
+        return facets;
+    };
+    facets.says("address", admin.address.value);
+    facets.may_say("token", admin.token.as_ref().map(|_| "needed"));
+    facets
+}
+
+fn service_facets(service: &Service) -> Facets {
+    let mut facets = Facets::default();
+    for endpoint in &service.endpoints {
+        facets.says(format!("endpoint {}", endpoint.url.value), format_args!("weight {}", endpoint.weight));
+    }
+    facets.says(
+        "balance",
+        match &service.balance {
+            Balance::RoundRobin => "round_robin".to_owned(),
+            Balance::WeightedRandom => "weighted_random".to_owned(),
+            Balance::Random => "random".to_owned(),
+            Balance::LeastRequests => "least_requests".to_owned(),
+            Balance::Ewma => "ewma".to_owned(),
+            Balance::IpHash => "ip_hash".to_owned(),
+            Balance::Hash(expression) => format!("hash of {}", expression.value),
+            Balance::Sticky(cookie) => format!("sticky by cookie {}", cookie.value),
+        },
+    );
+    facets.says("connections per endpoint", service.pool.max);
+    facets.says("idle connections per endpoint", service.pool.idle);
+    facets.says("idle time of connections", service.pool.idle_for);
+    facets
+}
+
+fn device_facets(device: &Device) -> Facets {
+    let mut facets = Facets::default();
+    match device {
+        Device::UserAgent(pattern) => facets.says("user agent", pattern.regex()),
+        Device::Header(name) => facets.says("header", name),
+    }
+    facets
+}
+
+fn api_facets(api: &Api) -> Facets {
+    let mut facets = Facets::default();
+    facets.may_say("title", api.title.as_ref());
+    let Some(versions) = &api.versions else {
+        return facets;
+    };
+    facets.says(
+        "choice of version",
+        match &versions.by {
+            VersionBy::Path => "by path".to_owned(),
+            VersionBy::Header(name) => format!("by header {name}"),
+            VersionBy::MediaType(name) => format!("by media type {name}"),
+        },
+    );
+    for version in &versions.list {
+        let mut life = match version.state {
+            VersionState::Current => "current",
+            VersionState::Supported => "supported",
+            VersionState::Deprecated => "deprecated",
+            VersionState::Retired => "retired",
+        }
+        .to_owned();
+        if let Some(since) = version.since {
+            let _ = write!(life, " since {since}");
+        }
+        if let Some(sunset) = version.sunset {
+            let _ = write!(life, ", sunset {sunset}");
+        }
+        facets.says(format!("version {}", version.name.value), life);
+    }
+    facets
+}
+
+/// What can be said of a route besides its name, host and path.
+fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
+    let mut facets = Facets::default();
+    facets.list("methods", route.methods);
+    facets.headers("condition on header", route.headers);
+    for (name, value) in route.query {
+        facets.says(format!("condition on query parameter {name}"), &value.value);
+    }
+    facets.may_say("condition on device", route.device.map(|device| &device.value));
+    facets.may_say("condition", route.when.map(|when| &when.value));
+    match route.action {
+        Action::Forward { service, rewrite } => {
+            facets.says("target", format_args!("service {}", service.name.value));
+            facets.may_say("rewrite", rewrite.map(|path| &path.value));
+            facets.says("connect timeout", route.timeouts.connect);
+            facets.says("first-byte timeout", route.timeouts.first_byte);
+            facets.says("idle timeout", route.timeouts.idle);
+            facets.may_say("total timeout", route.timeouts.total);
+            facets.may_say("retries", (route.retries > 0).then_some(route.retries));
+        }
+        Action::Respond(respond) => {
+            facets.says("answer", format_args!("status {}", respond.status.as_u16()));
+            facets.may_say("answer's body", respond.body.as_ref().map(|body| format!("{:?}", body.value)));
+            facets.headers("answer's header", &respond.headers);
+        }
+    }
+    facets.says("access", if route.access.is_some() { "public" } else { "nobody" });
+    if let Some(request) = route.request {
+        facets.may_say("body limit", request.max_body);
+        facets.list("content types", request.content_types.iter().map(|kind| &kind.0));
+    }
+    if let Some(response) = route.response {
+        facets.headers("response header set", &response.headers.set);
+        facets.headers("response header added", &response.headers.add);
+        facets.list("response headers removed", &response.headers.remove);
+    }
+    facets
+}
