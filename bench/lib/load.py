@@ -147,6 +147,6 @@ def still_open(opened):
 
 def body(directory, size):
     """A file for h2load to send."""
-    path = os.path.join(directory, "body")
+    path = os.path.join(directory, "posted")
     pathlib.Path(path).write_text("x" * size)
     return path

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import subprocess
+import time
 
 from . import accounting, load, processes
 
@@ -62,7 +63,7 @@ class Peers:
         """`routes` are lines of the proxy's own language; without them one route takes everything."""
         kind = name.split()[0]
         port, admin = processes.free_port(), processes.free_port()
-        home = f"{self.directory}/{label or name}".replace(" ", "-")
+        home = f"{self.directory}/" + re.sub(r"\W+", "-", label or name)
         os.makedirs(home, exist_ok=True)
         values = {"PORT": port, "ADMIN": admin, "HOME": home, "SMALL": SMALL,
                   "BACKEND": self.backend.port if self.backend else "", "ROUTES": routes or ONE_ROUTE.get(kind, "")}
@@ -73,8 +74,9 @@ class Peers:
         # HAProxy's access log is its standard output, which it inherits as a file.
         process = processes.serve(command, [core] if core is not None else processes.LOAD_CORES, f"{home}/output",
                                   ONE_CORE)
-        # Envoy listens after the admin port answers, nginx at once; each is ready when the port takes connections.
         processes.wait_for_port(port, process, f"{home}/output")
+        if routes is None:
+            wait_for_answer(port, name)
         return Proxy(label or name, process, port, home, processes.PROXY_CORE)
 
     def versions(self):
@@ -90,6 +92,15 @@ class Peers:
         head = answer.split("\r\n\r\n", 1)[0].splitlines()[1:]
         back = [line.split(":", 1)[0].lower() for line in head]
         return {"to the backend": sorted(sent), "to the client": sorted(back)}
+
+
+def wait_for_answer(port, name, patience=20):
+    """Traefik listens before it has routes."""
+    deadline = time.monotonic() + patience
+    while not load.get(port, "/").startswith("HTTP/1.1 200"):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{name} does not answer 200 within {patience} s")
+        time.sleep(0.02)
 
 
 COMMANDS = {
@@ -124,7 +135,6 @@ def fill(template, target, logs, values):
     text = "\n".join(line for line in lines if not line.endswith(unwanted)) + "\n"
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
-    # HAProxy ends a quoted format at the line's end only.
     pathlib.Path(target).write_text(re.sub(r" # (logs|quiet)$", "", text, flags=re.MULTILINE))
 
 

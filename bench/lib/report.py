@@ -45,8 +45,8 @@ def write(run):
 def section(result):
     lines = []
     if "fixed rate" in result:
-        told = sorted(set(result["rates"].values()))
-        lines += [f"At a fixed rate of {' and '.join(f'{rate:,}' for rate in told)} requests/s, half load:\n",
+        told = max(result["rates"].values())
+        lines += [f"At a fixed rate of {told:,} requests/s (peers that cannot hold twice that: half of what they hold):\n",
                   *table(result["fixed rate"]), "At saturation:\n"]
     if "saturation" in result:
         lines += table(result["saturation"])

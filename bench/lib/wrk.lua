@@ -12,7 +12,6 @@ end
 if paths then
   local requests, turn = {}, 0
   function init()
-    wrk.init({})
     for path in io.lines(paths) do
       requests[#requests + 1] = wrk.format("GET", path)
     end
