@@ -1,70 +1,152 @@
-"""Load: wrk at saturation, h2load at a fixed rate. Both say what went wrong."""
+"""Load: wrk at saturation, h2load at a fixed rate, and idle connections. All say what went wrong."""
 
+import math
 import os
+import pathlib
 import re
+import resource
+import select
 import socket
 import subprocess
+import tempfile
+import time
 
-from .peers import LOAD_CORE
+from . import processes
+from .processes import LOAD_CORES
+
+SCRIPT = pathlib.Path(__file__).with_name("wrk.lua")
+WARM = 1.0
+# h2load wakes a client no oftener than every 10 ms; below a hundred requests a second each wake is one request.
+RATE_OF_A_CLIENT = 97
 
 
 class Result:
-    """What one round of load came to."""
+    """What one round of load came to: `seconds` long, times in microseconds, `faults` as words."""
 
-    def __init__(self, requests, seconds, p50, p99, errors):
-        self.requests, self.seconds, self.p50, self.p99, self.errors = requests, seconds, p50, p99, errors
-
-
-def saturate(port, seconds, path="/", script=None, connections=64):
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
-    if script:
-        command += ["-s", script]
-    text = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
-    count, taken = re.search(r"(\d+) requests in ([\d.]+)s", text).groups()
-    errors = sum(int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    errors += int(refused.group(1)) if refused else 0
-    p50 = micros(re.search(r"50%\s+(\S+)", text).group(1))
-    p99 = micros(re.search(r"99%\s+(\S+)", text).group(1))
-    return Result(int(count), float(taken), p50, p99, errors)
+    def __init__(self, requests, seconds, p50, p99, span, faults):
+        self.requests, self.seconds, self.p50, self.p99 = requests, seconds, p50, p99
+        self.span, self.faults = span, faults
 
 
-def at_rate(port, seconds, rate, path="/", connections=50, body=None):
-    """A fixed number of requests a second, whatever the answers take."""
-    command = ["taskset", "-c", str(LOAD_CORE), "h2load", "--h1", f"-c{connections}", "-t1",
-               f"--rps={rate / connections}", f"-D{seconds}"]
+def saturate(proxy, seconds, path="/", connections=64, **options):
+    """As many requests as one thread of wrk gets answered. Options are those of wrk.lua."""
+    os.environ.update({f"BENCH_{key.upper()}": str(value) for key, value in options.items()})
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=5s", "--latency", "-s", str(SCRIPT),
+               f"http://127.0.0.1:{proxy.port}{path}"]
+    before = proxy.account()
+    text = processes.run(command, LOAD_CORES, seconds + 30)
+    span = proxy.since(before)
+    for key in options:
+        del os.environ[f"BENCH_{key.upper()}"]
+    told = re.search(r"^BENCH (.*)$", text or "", re.MULTILINE)
+    if not told:
+        raise SystemExit(f"wrk failed:\n{text}")
+    numbers = {key: float(value) for key, value in (pair.split("=") for pair in told.group(1).split())}
+    faults = {key: int(numbers[key]) for key in ("status", "connect", "read", "write", "timeout") if numbers[key]}
+    return Result(numbers["requests"], numbers["micros"] / 1e6, numbers["p50"], numbers["p99"], span, faults)
+
+
+def at_rate(proxy, seconds, rate, path="/", connections=32, body=None):
+    """A fixed number of requests a second. Clients are started a millisecond apart, since h2load's clients all
+    follow the beat of their own start: started together they would send in bursts."""
+    connections = max(connections, math.ceil(rate / RATE_OF_A_CLIENT))
+    each = rate / connections
+    stagger = connections / 1000
+    requests = math.ceil(each * (stagger + WARM + seconds + 0.5)) * connections
+    command = ["--rps", f"{each:.3f}", "-c", str(connections), "-r", "1", "--rate-period", "1ms", "-n", str(requests)]
     if body:
         command += ["-d", body]
-    text = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True).stdout
-    done = re.search(r"requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", text)
-    count, _, failed, errored = (int(n) for n in done.groups())
-    return Result(count, seconds, None, None, failed + errored)
+    return h2load(proxy, command, path, stagger, seconds, rate)
 
 
-def micros(text):
-    found = re.match(r"([\d.]+)(us|ms|s)", text)
-    if not found:  # wrk says nan when nothing was answered
-        return None
-    value, unit = found.groups()
-    return float(value) * {"us": 1, "ms": 1000, "s": 1_000_000}[unit]
+def connections_at_rate(proxy, seconds, rate, path="/"):
+    """A fixed number of new connections a second with one request each: every one is a client of its own."""
+    period = 1 if rate >= 2000 else 10
+    batch = max(1, round(rate * period / 1000))
+    rate = batch * 1000 / period
+    count = math.ceil(rate * (WARM + seconds + 0.5))
+    command = ["-c", str(count), "-n", str(count), "-r", str(batch), "--rate-period", f"{period}ms",
+               "-H", "Connection: close"]
+    return h2load(proxy, command, path, 0, seconds, rate)
 
 
-def idle(port, count):
-    """Opens keep-alive connections that have each had one answer."""
-    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+def h2load(proxy, options, path, stagger, seconds, rate):
+    """Counts and times what ended within a window in the middle of the run, where processor time is read too."""
+    with tempfile.TemporaryDirectory(dir=proxy.home) as scratch:
+        log = os.path.join(scratch, "requests")
+        command = ["h2load", "--h1", "-t1", *options, "--log-file", log, f"http://127.0.0.1:{proxy.port}{path}"]
+        load = processes.spawn(command, LOAD_CORES, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+        time.sleep(stagger + WARM)
+        before, began = proxy.account(), time.time()
+        time.sleep(seconds)
+        span, ended = proxy.since(before), time.time()
+        text = processes.finish(load, 3 * seconds + 30)
+        if text is None:
+            return Result(1, seconds, None, None, span, {"hung": 1})
+        done, times, faults = window(log, began * 1e6, ended * 1e6)
+    counts = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", text)
+    failed, errored, late = map(int, counts.groups()) if counts else (1, 0, 0)
+    for name, count in (("failed", failed), ("errored", errored), ("timeout", late)):
+        if count:
+            faults[name] = count
+    taken = ended - began
+    if done < 0.97 * rate * taken:
+        faults["requests short of the rate"] = round(rate * taken - done)
+    return Result(max(done, 1), taken, quantile(times, 0.5), quantile(times, 0.99), span, faults)
+
+
+def window(log, began, ended):
+    """Of the lines `start TAB status TAB microseconds`: how many ended in the window, their times, what failed."""
+    times, done, faults = [], 0, {}
+    with open(log) as lines:
+        for line in lines:
+            start, status, taken = line.split("\t")
+            if not 200 <= int(status) < 300:
+                faults["status"] = faults.get("status", 0) + 1
+            elif began <= int(start) + int(taken) < ended:
+                done += 1
+                times.append(int(taken))
+    times.sort()
+    return done, times, faults
+
+
+def quantile(ordered, share):
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
+
+
+def get(port, path, fields=""):
+    """One request on a connection of its own; the whole answer, or nothing when it failed."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: bench.example\r\nConnection: close\r\n{fields}\r\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
+    except OSError:
+        return ""
+
+
+def open_idle(port, count):
+    """Opens keep-alive connections that have each had one answer, and leaves them idle."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     opened = []
-    for number in range(count):
-        connection = socket.create_connection(("127.0.0.1", port))
-        connection.sendall(request)
+    for _ in range(min(count, limit - 100)):
+        connection = socket.create_connection(("127.0.0.1", port), 5)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: bench.example\r\n\r\n")
+        connection.recv(4096)
         opened.append(connection)
-        if number % 100 == 99:
-            for waiting in opened[-100:]:
-                waiting.recv(4096)
     return opened
 
 
-def script(directory, name, text):
-    path = os.path.join(directory, name)
-    with open(path, "w") as file:
-        file.write(text)
+def still_open(opened):
+    """How many of the idle connections the proxy has not closed: an idle one has nothing to read."""
+    poll = select.poll()
+    for connection in opened:
+        poll.register(connection, select.POLLIN | select.POLLHUP)
+    return len(opened) - len(poll.poll(0))
+
+
+def body(directory, size):
+    """A file for h2load to send."""
+    path = os.path.join(directory, "posted")
+    pathlib.Path(path).write_text("x" * size)
     return path

