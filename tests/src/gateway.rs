@@ -274,6 +274,18 @@ impl Gateway {
         self.signal(Sent::TERM);
     }
 
+    /// Stops it in the middle of whatever it does, as a busy machine might.
+    pub fn pause(&self) {
+        self.signal(Sent::STOP);
+        let status = format!("/proc/{}/status", self.pid());
+        eventually("the gateway stands still", || fs::read_to_string(&status).unwrap().contains("State:\tT"));
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Sent::CONT);
+    }
+
     /// Waits until the process ends.
     #[track_caller]
     pub fn expect_exit(&mut self) -> ExitStatus {

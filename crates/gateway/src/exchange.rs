@@ -3,10 +3,12 @@
 //! `accept` and `parse` have run when an exchange begins ([`crate::accept::h1`]); everything after happens here, in this
 //! order, in one task on one thread: `route` -> `admit` … `cache` (the route's policies) -> `shape` -> `call` -> `shape` -> `record`.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use http1::{Known, RequestHead, ResponseHead};
@@ -47,6 +49,8 @@ pub struct Exchange {
     pub rewritten: String,
     /// Bytes that its body may have; `u64::MAX` for no limit.
     pub max_body: u64,
+    /// The body of a refusal while it is written.
+    pub problem: Vec<u8>,
     /// When its first byte was there.
     pub started: Instant,
     /// What became of it, for the log and the metrics.
@@ -98,18 +102,46 @@ enum Decision {
     Answer(Arc<StaticAnswer>),
 }
 
-/// Leads one exchange from its parsed head to its record.
-pub async fn run(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> After {
+/// Leads one exchange from its parsed head, or from why there is none, to its record.
+pub async fn run(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    head: Result<(), Refusal>,
+) -> After {
     identify_caller(worker, client, exchange);
-    let after = match proceed(worker, client, exchange).await {
-        Ok(after) => after,
-        Err(Failed::Refused(refusal)) => client.refuse(worker, exchange, &refusal).await,
-        Err(Failed::Gone) => {
-            exchange.outcome.broken("client_gone");
-            After::Abort
-        }
+    let mut worked = Duration::ZERO;
+    let after = {
+        let mut answered = pin!(async {
+            let failed = match head {
+                Ok(()) => match proceed(worker, client, exchange).await {
+                    Ok(after) => return after,
+                    Err(failed) => failed,
+                },
+                Err(refusal) => refusal.into(),
+            };
+            match failed {
+                Failed::Refused(refusal) => refuse(worker, client, exchange, &refusal).await,
+                Failed::Gone => {
+                    exchange.outcome.broken("client_gone");
+                    After::Abort
+                }
+            }
+        });
+        poll_fn(|context| {
+            let began = clock::now();
+            let result = answered.as_mut().poll(context);
+            // The clock is read once for each turn: sending the request reads it too.
+            let ended = match clock::now() {
+                read if read != began && result.is_pending() => read,
+                _ => clock::refresh(),
+            };
+            worked += ended - began;
+            result
+        })
+        .await
     };
-    clock::refresh();
+    exchange.outcome.worked = worked;
     outcome::record(worker, exchange);
     after
 }
@@ -118,14 +150,14 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
     if client.listener().redirect_https {
         let answer = redirect_to_https(exchange)?;
         answer.write_fields(&mut exchange.response.fields);
-        return Ok(client.answer(worker, exchange, &answer).await);
+        return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
     let live = Rc::clone(&exchange.live);
     match decide(&live, exchange).map_err(Failed::Refused)? {
         Decision::Answer(answer) => {
             answer.write_fields(&mut exchange.response.fields);
             shape_response(&live, exchange);
-            Ok(client.answer(worker, exchange, &answer).await)
+            Ok(client.answer(worker, exchange, answer.status, &answer.body).await)
         }
         Decision::Call(service) => {
             let service = live.service(worker, service);
@@ -135,6 +167,23 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
             Ok(relay::relay(worker, client, exchange, called).await)
         }
     }
+}
+
+/// Answers with a refusal, shaped as any answer of the route. The connection stays open if the request's body was whole.
+async fn refuse(worker: &Worker, client: &mut Client, exchange: &mut Exchange, refusal: &Refusal) -> After {
+    if refusal.stage == Stage::Parse {
+        worker.shard.parse_refusal(refusal.code);
+    }
+    exchange.outcome.refused(refusal);
+    exchange.response.fields.clear();
+    refusal.write_fields(&mut exchange.response.fields);
+    shape_response(&Rc::clone(&exchange.live), exchange);
+    let mut body = std::mem::take(&mut exchange.problem);
+    body.clear();
+    refusal.write_body(&exchange.id, &mut body);
+    let after = client.answer(worker, exchange, refusal.status, &body).await;
+    exchange.problem = body;
+    after
 }
 
 /// The id, and who is asking. Only a trusted peer may say either.
@@ -187,6 +236,7 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
             Ok(Decision::Call(*service))
         }
         Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
+        Target::Retired => Err(Box::new(version_retired())),
     }
 }
 
@@ -254,6 +304,11 @@ fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal {
         .with_field(Known::Allow, allow.to_owned())
 }
 
+fn version_retired() -> Refusal {
+    let detail = "this version of the API is retired; call a current one";
+    Refusal::new(StatusCode::GONE, "version_retired", Stage::Route, detail)
+}
+
 fn options_answer(allow: &str) -> StaticAnswer {
     StaticAnswer::empty(StatusCode::NO_CONTENT).with_field(Known::Allow, allow)
 }
@@ -272,6 +327,7 @@ impl Exchange {
             is_rewritten: false,
             rewritten: String::new(),
             max_body: u64::MAX,
+            problem: Vec::new(),
             started: clock::now(),
             outcome: Outcome::default(),
         }

@@ -43,6 +43,8 @@ pub struct Outcome {
     pub sent_at: Option<Instant>,
     /// When the answer's head was there.
     pub first_byte_at: Option<Instant>,
+    /// How long the gateway worked on it, waiting for nobody.
+    pub worked: Duration,
 }
 
 impl Outcome {
@@ -70,12 +72,12 @@ impl Outcome {
     /// A connection to the service is there.
     pub fn connected(&mut self) {
         self.connected_at = Some(clock::now());
-        self.sent_at = self.connected_at;
+        self.sent_at = None;
     }
 
-    /// The request has been sent whole.
+    /// The request has been sent whole. Reads the clock, so that our own work does not count as the service's.
     pub fn sent(&mut self) {
-        self.sent_at = Some(clock::now());
+        self.sent_at = Some(clock::refresh());
     }
 
     /// The answer's head is there.
@@ -83,9 +85,10 @@ impl Outcome {
         self.first_byte_at = Some(clock::now());
     }
 
-    /// The time since the request was sent.
+    /// The time since the request was sent, or since there was a connection to send it on.
     pub fn since_sent(&self) -> Duration {
-        self.sent_at.map_or(Duration::ZERO, |sent_at| clock::now().saturating_duration_since(sent_at))
+        let since = self.sent_at.or(self.connected_at);
+        since.map_or(Duration::ZERO, |since| clock::now().saturating_duration_since(since))
     }
 }
 

@@ -103,6 +103,14 @@ impl Refusal {
         self
     }
 
+    /// Appends the fields of the answer.
+    pub fn write_fields(&self, fields: &mut http1::Fields) {
+        fields.append(Known::ContentType, b"application/problem+json");
+        for (name, value) in &self.fields {
+            fields.append(*name, value.as_bytes());
+        }
+    }
+
     /// Appends the problem document.
     pub fn write_body(&self, request_id: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":\"urn:tollgate:problem:");

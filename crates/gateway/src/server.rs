@@ -17,6 +17,10 @@ use crate::worker::{self, Command, Setup};
 /// Connections that the kernel keeps until they are accepted, per socket.
 const BACKLOG: i32 = 4096;
 
+/// Bytes that the kernel keeps unsent for a slow reader before the socket counts as full. Its buffers grow to megabytes;
+/// with all of that to drain first, a slow reader would seem to stand still.
+pub const UNSENT: u32 = 256 * 1024;
+
 /// Why the gateway cannot serve a snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -107,8 +111,9 @@ impl Server {
         let snapshot = Arc::new(snapshot);
         let sink = if snapshot.logs == self.snapshot.logs { None } else { Some(open_log(&snapshot)?) };
         let (sockets, bound) = bind(&snapshot, &self.bound, self.workers.len())?;
-        self.snapshot = snapshot;
         self.bound = bound;
+        // Held until no worker has it any more: freeing 100,000 routes takes a while, and must not take a worker's.
+        let _before = std::mem::replace(&mut self.snapshot, snapshot);
         let has_new_log = sink.is_some();
         let old = sink.map(|sink| std::mem::replace(&mut self.sink, sink));
         self.send_all(sockets, has_new_log)?;
@@ -225,7 +230,9 @@ fn bind(
             continue;
         }
         let failed = |cause| ServeError::Listen { address: spec.address, cause };
-        let address = probe(spec.address).map_err(failed)?;
+        // On a port that is ours already, as when a listener changes from one address to all, a probe would find us.
+        let is_ours = known.iter().any(|(_, bound)| bound.port() == spec.address.port());
+        let address = if is_ours { spec.address } else { probe(spec.address).map_err(failed)? };
         for sockets in &mut sockets {
             sockets.push((index, listen(address, true).map_err(failed)?));
         }
@@ -249,6 +256,7 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     }
     // Accepted sockets inherit it: one system call here instead of one for each connection.
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

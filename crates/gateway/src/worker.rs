@@ -30,6 +30,8 @@ const EXCHANGES_KEPT: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long a line of the access log may wait for others.
 const LOG_EVERY: Duration = Duration::from_millis(100);
+/// Names that are looked up at once.
+const RESOLVERS: usize = 16;
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -126,6 +128,7 @@ impl Closing {
 pub fn run(setup: Setup, commands: mpsc::UnboundedReceiver<Command>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(RESOLVERS)
         .on_thread_unpark(|| {
             clock::refresh();
         })
@@ -329,7 +332,7 @@ impl Worker {
         live.route_metrics(self, exchange.route).record(
             status,
             total,
-            total.saturating_sub(waited),
+            outcome.worked,
             outcome.bytes_in,
             outcome.bytes_out,
         );

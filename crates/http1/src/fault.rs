@@ -36,7 +36,7 @@ pub enum RequestFault {
     #[error(transparent)]
     Framing(#[from] FramingFault),
     /// The target is not one that can be routed without guessing.
-    #[error("the request target is refused: {0}")]
+    #[error("the request target is refused for {0}")]
     Target(#[from] TargetFault),
     /// An HTTP/1.1 request without `Host` (RFC 9112, section 3.2).
     #[error("the Host field is missing")]
@@ -59,6 +59,9 @@ pub enum RequestFault {
     /// A CONNECT request has no content (RFC 9110, section 9.3.6), yet this one is framed as if it had.
     #[error("a CONNECT request with a body")]
     ConnectWithBody,
+    /// A TRACE request must not have content (RFC 9110, section 9.3.8).
+    #[error("a TRACE request with a body")]
+    TraceWithBody,
 }
 
 impl RequestFault {
@@ -100,6 +103,7 @@ impl RequestFault {
             Self::ConnectionNamesEndToEnd => "connection_names_end_to_end",
             Self::ExpectationUnknown => "expectation_unknown",
             Self::ConnectWithBody => "connect_with_body",
+            Self::TraceWithBody => "trace_with_body",
         }
     }
 }

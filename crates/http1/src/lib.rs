@@ -26,6 +26,6 @@ pub use fault::{BodyFault, FramingFault, RequestFault, ResponseFault, SyntaxFaul
 pub use fields::{Field, Fields, is_field_value, is_token};
 pub use head::{Framing, Limits, MOST_FIELDS, RequestHead, ResponseHead, TargetForm};
 pub use known::Known;
-pub use request::parse_request;
+pub use request::{parse_request, salvage_request};
 pub use response::parse_response;
-pub use target::{normalise_path, normalise_query};
+pub use target::{has_dot_segment, normalise_path, normalise_query};

@@ -17,6 +17,9 @@ use crate::{
 /// The longest method: those in the registry have up to 17 letters.
 const LONGEST_METHOD: usize = 32;
 
+/// Bytes of a refused request that are looked at for its log line.
+const SALVAGED: usize = 2048;
+
 /// The first byte of a TLS record that holds a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -52,6 +55,40 @@ pub fn parse_request(
     match read(&bytes[..end], start, limits, head)? {
         Some(end) => Ok(Some(end)),
         None => Err(find_request_fault(&bytes[start..end])),
+    }
+}
+
+/// Fills in what can be told of a request that was refused, for logs only: the method (`-` if even that is not
+/// one), and the target as it came. Fields that have been read stay. The head is no longer one to act on.
+pub fn salvage_request(bytes: &[u8], head: &mut RequestHead) {
+    head.framing = Framing::None;
+    head.persistent = false;
+    let line = &bytes[..bytes.len().min(SALVAGED)];
+    let line = line.strip_prefix(b"\r\n").unwrap_or(line);
+    let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(line.len());
+    let line = &line[..end];
+    head.path.clear();
+    head.query.clear();
+    head.has_query = false;
+    let space = memchr(b' ', line).filter(|space| *space <= LONGEST_METHOD && is_token(&line[..*space]));
+    let Some(space) = space else {
+        head.method = Method::from_bytes(b"-").unwrap_or_default();
+        return;
+    };
+    head.method = Method::from_bytes(&line[..space]).unwrap_or_default();
+    let rest = &line[space + 1..];
+    let (target, version) = match rest.iter().rposition(|byte| *byte == b' ') {
+        Some(space) => (&rest[..space], &rest[space + 1..]),
+        None => (rest, &b""[..]),
+    };
+    if version == b"HTTP/1.0" {
+        head.version = Version::HTTP_10;
+    }
+    let path = &target[..memchr(b'?', target).unwrap_or(target.len())];
+    head.path.push_str(&String::from_utf8_lossy(path));
+    if let Some(query) = target.get(path.len() + 1..) {
+        head.has_query = true;
+        head.query.push_str(&String::from_utf8_lossy(query));
     }
 }
 
@@ -195,6 +232,7 @@ fn apply(control: &Control, head: &mut RequestHead) -> Result<(), RequestFault> 
     if head.framing != Framing::None {
         match head.method {
             Method::CONNECT => return Err(RequestFault::ConnectWithBody),
+            Method::TRACE => return Err(RequestFault::TraceWithBody),
             // Content of these has no meaning (RFC 9110, sections 9.3.1 and 9.3.2) and programs disagree
             // whether to read it: nothing may follow it on the connection.
             Method::GET | Method::HEAD => head.persistent = false,

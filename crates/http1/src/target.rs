@@ -111,8 +111,13 @@ fn refuse_always(byte: u8) -> Result<u8, TargetFault> {
     }
 }
 
-/// Whether some program would find a dot segment in this segment, which is not plainly one: with parameters
-/// (`..;x`), or beside a slash or backslash that it decodes first (`..%2Fx`).
+/// Whether some program would find a dot segment in a normalised path that was changed since, plain or in disguise.
+pub fn has_dot_segment(path: &str) -> bool {
+    path.contains('.') && path.split('/').any(is_disguised_dot_segment)
+}
+
+/// Whether some program would find a dot segment in this segment: plainly, with parameters (`..;x`), or beside
+/// a slash or backslash that it decodes first (`..%2Fx`).
 fn is_disguised_dot_segment(segment: &str) -> bool {
     // Cheap first: no dots, no dot segment.
     if !segment.contains('.') {

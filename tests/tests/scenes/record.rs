@@ -225,3 +225,71 @@ fn the_admin_listener_is_not_reached_through_the_routes_nor_the_other_way() {
     gate.get("/metrics").expect(404);
     gate.admin_get("/x").expect(404);
 }
+
+#[test]
+fn a_refused_head_is_logged_with_all_that_can_be_told_of_it() {
+    let gate = gateway(
+        "
+        listeners: [{ address: '127.0.0.1:0', trust_forwarded: { from: [127.0.0.0/8] } }]
+        routes: [{ match: /x, respond: 204, access: public }]
+        ",
+    );
+    let head = "PUT /a/..%2Fb?c=d HTTP/1.0\r\nHost: a\r\n\r\n";
+    gate.send(head).answer().expect(400).expect_refusal("target_dot_segment");
+    let head =
+        "PUT /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9\r\nUser-Agent: scene\r\nHost: b\r\n\r\n";
+    gate.send(head).answer().expect(400).expect_refusal("host_repeated");
+    gate.send("\u{1}\u{2}\r\n\r\n").answer().expect(400).expect_refusal("not_http");
+    let lines = gate.log(3);
+    for (line, member, value) in [
+        (0, "method", "PUT"),
+        (0, "path", "/a/..%2Fb"),
+        (0, "query", "c=d"),
+        (0, "protocol", "HTTP/1.0"),
+        (1, "client_ip", "203.0.113.9"),
+        (1, "user_agent", "scene"),
+        (2, "method", "-"),
+    ] {
+        assert_eq!(lines[line][member], value, "{member} in {}", lines[line]);
+    }
+    assert_eq!(gate.send("HEAD /x HTTP/1.1\r\n\r\n").answer_to("HEAD").expect(400).body, b"");
+}
+
+#[test]
+fn the_gateway_s_own_time_holds_no_waiting() {
+    let users = backend(|call| match call.target() {
+        "/slow" => {
+            // The wait is part of the scene.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            call.reply(200, "late");
+        }
+        _ => {
+            call.wait_end();
+        }
+    });
+    let gate = front_with(&users, "defaults: { timeout: { first_byte: 600ms } }");
+    gate.get("/slow").expect(200);
+    gate.get("/never").expect(504);
+    gate.log(2);
+    let metrics = gate.metrics();
+    let sum = |name: &str| metrics.sum(&format!("tollgate_{name}_duration_seconds_sum"), &[]);
+    assert!(sum("request") >= 0.9, "{}", sum("request"));
+    assert!(sum("gateway") < sum("request") / 2.0, "{} of {}", sum("gateway"), sum("request"));
+}
+
+#[test]
+fn a_body_that_stops_coming_is_counted_as_a_slow_client_s() {
+    let users = backend(|call| {
+        call.wait_end();
+    });
+    let gate = gateway_with(
+        "
+        listeners: [{ address: '127.0.0.1:0', limits: { body_timeout: 100ms } }]
+        services: { users: <users> }
+        routes: [{ match: /x, to: users, access: public }]
+        ",
+        &[("users", &users)],
+    );
+    gate.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab").answer().expect(408);
+    assert!(gate.metrics().sum("tollgate_parse_refusals_total", &[("code", "body_timeout")]) >= 1.0);
+}

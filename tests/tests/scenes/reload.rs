@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use tollgate_tests::{Ask, Gateway, Signal, backend, eventually, front, gateway, named, raw_backend};
+use tollgate_tests::{
+    Ask, Gateway, Signal, backend, eventually, free_port, front, gateway, named, raw_backend,
+};
 
 fn answering(word: &str) -> String {
     format!("routes: [{{ match: /x, respond: {{ body: {word} }}, access: public }}]")
@@ -270,4 +272,20 @@ fn a_terminated_gateway_does_not_wait_for_ever() {
     users.request(0);
     gate.terminate();
     gate.expect_exit();
+}
+
+#[test]
+fn a_listener_opens_to_all_addresses_and_closes_to_one_on_the_same_port() {
+    let port = free_port();
+    let on = |address: &str| {
+        format!(
+            "listeners: [{{ address: '{address}:{port}' }}]\nroutes: [{{ match: /x, respond: {{ status: 200, body: '{address}' }}, access: public }}]"
+        )
+    };
+    let gate = gateway(on("127.0.0.1"));
+    gate.get("/x").expect(200).expect_body("127.0.0.1");
+    for address in ["0.0.0.0", "127.0.0.1"] {
+        gate.expect_reload(|| gate.replace_config(&on(address)));
+        gate.get("/x").expect(200).expect_body(address);
+    }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tollgate_tests::{Backend, Gateway, Signal, backend, front, front_with, gateway_with, hello, named};
+use tollgate_tests::{
+    Backend, Gateway, Signal, backend, eventually, front, front_with, gateway_with, hello, named,
+};
 
 /// A gateway before a service of the endpoints `a`, `b` and `c`, with these settings.
 fn three(settings: &str) -> ([Backend; 3], Gateway) {
@@ -253,6 +255,7 @@ fn an_answer_longer_than_the_whole_time_is_broken_off() {
     let gate = front_with(&users, "defaults: { timeout: { total: 300ms } }");
     gate.ask("GET", "/x").try_send().expect_err("an end");
     users.expect_ended(1);
+    assert_eq!(gate.log(1)[0]["code"], "total_timeout");
 }
 
 #[test]
@@ -308,4 +311,73 @@ fn idle_connections_are_given_up_after_their_time() {
     gate.get("/x").expect(200);
     users.expect_ended(1);
     gate.get("/x").expect(200);
+}
+
+#[test]
+fn nobody_queues_at_a_full_endpoint_while_another_has_room() {
+    let held = Signal::new();
+    let hold = held.clone();
+    let (slow, quick) = (backend(move |_| hold.wait()), named("quick"));
+    let gate = gateway_with(
+        "
+        workers: 1
+        services: { users: { endpoints: [<slow>, <quick>], balance: round_robin, pool: { max: 1 } } }
+        routes: [{ match: /x, to: users, access: public }]
+        ",
+        &[("slow", &slow), ("quick", &quick)],
+    );
+    let mut stuck = Vec::new();
+    while slow.requests().is_empty() {
+        stuck.push(gate.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n"));
+        eventually("it arrives", || slow.requests().len() + quick.requests().len() == stuck.len());
+    }
+    for _ in 0..6 {
+        gate.get("/x").expect(200).expect_body("quick");
+    }
+    held.raise();
+}
+
+#[test]
+fn a_request_whose_service_has_begun_to_answer_is_not_repeated() {
+    let users = backend(|call| {
+        if call.target() == "/first" {
+            return call.reply(200, "");
+        }
+        call.send("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
+        call.close();
+    });
+    let gate = front_with(&users, "workers: 1");
+    gate.get("/first").expect(200);
+    let answer = gate.get("/second").expect(502);
+    answer.expect_refusal("upstream_reset");
+    assert_eq!(users.requests().len(), 2);
+}
+
+#[test]
+fn a_service_that_never_says_continue_is_the_one_to_blame() {
+    let users = backend(|call| {
+        call.wait_end();
+    });
+    let gate = gateway_with(
+        "
+        listeners: [{ address: '127.0.0.1:0', limits: { body_timeout: 30s } }]
+        services: { users: { endpoints: [<users>], timeout: { first_byte: 150ms } } }
+        routes: [{ match: /x, to: users, access: public }]
+        ",
+        &[("users", &users)],
+    );
+    let mut wire =
+        gate.send("POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    wire.answer().expect(504).expect_refusal("upstream_timeout");
+}
+
+#[test]
+fn a_connection_that_had_a_body_with_delete_is_not_used_again() {
+    // A service that does not look for that body would take it for the next request.
+    let users = hello();
+    let gate = front_with(&users, "workers: 1");
+    for _ in 0..2 {
+        gate.ask("DELETE", "/x").body("x").send().expect(200);
+    }
+    assert_eq!(users.connections(), 2);
 }

@@ -244,3 +244,43 @@ fn fill_up(mut stream: &std::net::TcpStream) -> usize {
     }
     written
 }
+
+#[test]
+fn the_rest_of_a_body_is_never_taken_for_the_next_request() {
+    let (asked, told, gone) = (Signal::new(), Signal::new(), Signal::new());
+    let (is_asked, tell, is_gone) = (asked.clone(), told.clone(), gone.clone());
+    let users = backend(move |call| {
+        is_asked.raise();
+        tell.wait();
+        call.send("HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nstop");
+        call.reset();
+        is_gone.raise();
+    });
+    let gate = front(&users);
+    let mut wire = gate.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    asked.wait();
+    // The answer, the end of the service's connection and more of the body are all there at once when it goes on.
+    gate.pause();
+    told.raise();
+    gone.wait();
+    wire.send("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100));
+    gate.resume();
+    let answer = wire.answer().expect(413).expect_body("stop");
+    assert!(answer.closes(), "{answer:?}");
+    assert_eq!(wire.take_rest().0, b"", "nothing answers what was never a request");
+    assert_eq!(users.requests().len(), 1);
+}
+
+#[test]
+fn a_reader_that_is_slow_but_steady_is_not_cut_off() {
+    let users = backend(|call| call.reply(200, vec![b'x'; 12_000_000]));
+    let gate = front_with(&users, "defaults: { timeout: { idle: 500ms } }");
+    let mut wire = gate.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire.head().expect(200);
+    // Far from all of it at first, so that buffers on the way cannot hide the pace, which is part of the scene.
+    for _ in 0..30 {
+        wire.discard(100_000).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    wire.discard(9_000_000).unwrap();
+}

@@ -217,3 +217,25 @@ fn a_real_client_speaks_web_socket_with_a_real_server() {
     assert_eq!(socket.echo(&long), long);
     assert_eq!(socket.close(), "1000");
 }
+
+#[test]
+fn the_answer_that_opens_a_tunnel_says_the_request_s_id() {
+    let users = raw_backend(echo);
+    let gate = front(&users);
+    let mut wire = gate.send(UPGRADE);
+    let answer = wire.answer().expect(101);
+    let id = answer.header("X-Request-Id").unwrap().to_owned();
+    wire.half_close();
+    wire.take_rest();
+    assert_eq!(gate.log(1)[0]["request_id"], id);
+}
+
+#[test]
+fn a_tunnel_that_falls_silent_is_ended_and_not_called_broken() {
+    let users = raw_backend(echo);
+    let gate = front_with(&users, "defaults: { timeout: { idle: 150ms } }");
+    let mut wire = gate.send(UPGRADE);
+    wire.answer().expect(101);
+    wire.take_rest();
+    assert_eq!(gate.log(1)[0]["code"], "tunnel_idle");
+}

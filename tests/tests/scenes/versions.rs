@@ -53,7 +53,10 @@ fn a_version_is_chosen_by_path() {
     get("/shop/v2/new").expect(200).expect_body("new");
     get("/shop/v1/new").expect(404);
     get("/shop/v9/users/1").expect(404);
-    get("/shop/v0/users/1").expect(410);
+    let answer = get("/shop/v0/users/1").expect(410);
+    answer.clone().expect_refusal("version_retired");
+    assert_eq!(answer.header("Sunset"), Some("Wed, 01 Jan 2025 00:00:00 GMT"));
+    assert_eq!(gate.log(6)[5]["code"], "version_retired");
 }
 
 #[test]

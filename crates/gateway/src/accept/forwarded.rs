@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use http1::{Fields, Known};
+use http1::{Field, Fields, Known};
 
 use crate::config::values::Cidr;
 
@@ -90,8 +90,10 @@ pub fn client_ip(peer: IpAddr, networks: &[Cidr], fields: &Fields) -> IpAddr {
     let mut lines: [&[u8]; MAX_HOPS] = [b""; MAX_HOPS];
     let is_plain = fields.get(Known::XForwardedFor).is_some();
     let name = if is_plain { Known::XForwardedFor } else { Known::Forwarded };
+    // The nearest are the last: a client can send any number before them.
+    let far = fields.get_all(name).count().saturating_sub(MAX_HOPS);
     let mut count = 0;
-    for value in fields.get_all(name).take(MAX_HOPS) {
+    for value in fields.get_all(name).skip(far) {
         lines[count] = value;
         count += 1;
     }
@@ -109,15 +111,7 @@ pub fn client_ip(peer: IpAddr, networks: &[Cidr], fields: &Fields) -> IpAddr {
 /// Sets the forwarding fields of a request on its way to a service.
 pub fn set(fields: &mut Fields, peer: &PeerText, trusted: bool, scheme: &str, authority: &str) {
     if !trusted {
-        for known in [
-            Known::Forwarded,
-            Known::XForwardedFor,
-            Known::XForwardedProto,
-            Known::XForwardedHost,
-            Known::XRealIp,
-        ] {
-            fields.remove(known);
-        }
+        fields.retain(|field| !tells_of_the_client(field));
     }
     extend(fields, Known::XForwardedFor, &[peer.as_bytes()]);
     if !fields.contains(Known::XForwardedProto) {
@@ -140,6 +134,29 @@ pub fn set(fields: &mut Fields, peer: &PeerText, trusted: bool, scheme: &str, au
         extend(fields, Known::Forwarded, &parts);
     }
     extend(fields, Known::Via, &[PSEUDONYM]);
+}
+
+/// Whether services believe this field where it speaks of the client: also those that the gateway itself does not set,
+/// such as `X-Forwarded-Port` and `X-Forwarded-Prefix`.
+fn tells_of_the_client(field: Field<'_>) -> bool {
+    const PREFIX: &[u8] = b"x-forwarded-";
+    match field.known {
+        Some(known) => matches!(
+            known,
+            Known::Forwarded
+                | Known::XRealIp
+                | Known::XForwardedFor
+                | Known::XForwardedProto
+                | Known::XForwardedHost
+        ),
+        None => field.name.get(..PREFIX.len()).is_some_and(|start| {
+            // Many services read `_` and `-` alike.
+            start.iter().zip(PREFIX).all(|(byte, known)| match byte {
+                b'_' => *known == b'-',
+                byte => byte.to_ascii_lowercase() == *known,
+            })
+        }),
+    }
 }
 
 /// Appends an element to a field that is a list, joining what came before into one line.
@@ -273,6 +290,27 @@ mod tests {
         assert_eq!(trusted.get(Known::XForwardedProto).unwrap(), b"https");
         assert_eq!(trusted.get(Known::XForwardedHost).unwrap(), b"evil.example");
         assert!(trusted.get(Known::Forwarded).unwrap().starts_with(b"for=6.6.6.6, for=192.0.2.1;"));
+    }
+
+    #[test]
+    fn many_lines_before_the_nearest_do_not_hide_it() {
+        let mut lines = vec![(Known::XForwardedFor, "6.6.6.6"); 40];
+        lines.push((Known::XForwardedFor, "203.0.113.9"));
+        let found = client_ip("10.0.0.1".parse().unwrap(), &networks(), &fields(&lines));
+        assert_eq!(found, "203.0.113.9".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn no_field_of_a_stranger_speaks_of_where_it_came_from() {
+        let peer = PeerText::new("192.0.2.1".parse().unwrap());
+        for name in ["X-Forwarded-Port", "x-forwarded-prefix", "X_Forwarded_Ssl", "X-Real-IP"] {
+            let mut sent = Fields::new();
+            sent.append_named(name.as_bytes(), b"evil");
+            sent.append_named(b"X-Forward", b"kept");
+            set(&mut sent, &peer, false, "http", "a.example");
+            assert!(sent.get_named(name.as_bytes()).is_none(), "{name}");
+            assert!(sent.get_named(b"X-Forward").is_some());
+        }
     }
 
     #[test]

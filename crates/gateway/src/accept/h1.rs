@@ -20,9 +20,7 @@ use super::listener::{Listener, ListenerSpec};
 use super::stream::Stream;
 use crate::clock::{self, Deadline};
 use crate::exchange::{self, After, Exchange};
-use crate::outcome;
 use crate::refusal::{Refusal, Stage};
-use crate::snapshot::StaticAnswer;
 use crate::worker::{OpenConnection, Worker};
 
 /// How long a client may take to read a last answer while it is still sending.
@@ -100,7 +98,7 @@ async fn serve_one(worker: &Worker, client: &mut Client) -> After {
     client.listener.update(&mut client.settings);
     let mut exchange = worker.begin_exchange(client.peer);
     let after = match client.read_head(worker, &mut exchange).await {
-        Head::Complete => exchange::run(worker, client, &mut exchange).await,
+        Head::Complete => exchange::run(worker, client, &mut exchange, Ok(())).await,
         Head::Refused(fault) => client.refuse_head(worker, &mut exchange, parse_refusal(fault)).await,
         Head::TimedOut => client.refuse_head(worker, &mut exchange, head_timeout()).await,
         Head::Gone => After::Abort,
@@ -186,29 +184,9 @@ impl Client {
         .await
     }
 
-    /// Answers with a refusal. The connection stays open if the request's body was whole.
-    pub async fn refuse(&mut self, worker: &Worker, exchange: &mut Exchange, refusal: &Refusal) -> After {
-        exchange.outcome.refused(refusal);
-        let mut body = Vec::new();
-        if exchange.request.method != Method::HEAD {
-            refusal.write_body(&exchange.id, &mut body);
-        }
-        exchange.response.fields.clear();
-        let fields = &mut exchange.response.fields;
-        fields.append(Known::ContentType, b"application/problem+json");
-        for (name, value) in &refusal.fields {
-            fields.append(*name, value.as_bytes());
-        }
-        self.send_own(worker, exchange, refusal.status, &body).await
-    }
-
-    /// Answers with what the configuration or a stage made; its fields, shaped, are in the exchange.
-    pub async fn answer(&mut self, worker: &Worker, exchange: &mut Exchange, answer: &StaticAnswer) -> After {
-        self.send_own(worker, exchange, answer.status, &answer.body).await
-    }
-
-    /// Sends an answer of the gateway's own, whose fields are in the exchange.
-    async fn send_own(
+    /// Sends an answer of the gateway's own, whose fields, shaped, are in the exchange. The connection stays open if
+    /// the request's body is here whole.
+    pub async fn answer(
         &mut self,
         worker: &Worker,
         exchange: &mut Exchange,
@@ -315,13 +293,8 @@ impl Client {
 
     /// Answers a request whose head could not be read; the connection ends with it.
     async fn refuse_head(&mut self, worker: &Worker, exchange: &mut Exchange, refusal: Refusal) -> After {
-        worker.shard.parse_refusal(refusal.code);
-        exchange.request.clear();
-        exchange.request.persistent = false;
-        worker.write_request_id(&mut exchange.id);
-        let after = self.refuse(worker, exchange, &refusal).await;
-        clock::refresh();
-        outcome::record(worker, exchange);
+        http1::salvage_request(self.input.filled(), &mut exchange.request);
+        let after = exchange::run(worker, self, exchange, Err(refusal)).await;
         if after == After::Abort { after } else { After::Linger }
     }
 
@@ -388,7 +361,7 @@ impl Client {
 }
 
 fn parse_refusal(fault: RequestFault) -> Refusal {
-    Refusal::new(fault.status(), fault.code(), Stage::Parse, format!("the request is refused: {fault}"))
+    Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string())
 }
 
 fn head_timeout() -> Refusal {

@@ -59,6 +59,7 @@ pub struct Pump {
     trouble: Option<Trouble>,
     limit: u64,
     moved: u64,
+    written: u64,
     waits_for: Side,
 }
 
@@ -91,6 +92,7 @@ impl Pump {
             trouble: None,
             limit,
             moved: 0,
+            written: 0,
             waits_for: Side::Source,
         }
     }
@@ -100,12 +102,17 @@ impl Pump {
         self.moved
     }
 
+    /// A figure that grows whenever bytes come in or go out.
+    pub fn progress(&self) -> u64 {
+        self.moved + self.written
+    }
+
     /// Whom the pump waited for when it was last polled.
     pub fn waits_for(&self) -> Side {
         self.waits_for
     }
 
-    /// Whether the source has given all of the body.
+    /// Whether all of the body has been taken from the source: what follows there is the next message.
     pub fn has_read_all(&self) -> bool {
         self.ended
     }
@@ -206,6 +213,7 @@ impl Pump {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.written += written as u64;
             let from_head = written.min(head.len());
             ends.outbox.advance(from_head);
             written -= from_head;

@@ -84,10 +84,8 @@ impl Rewrite {
             out.push_str(&text[usize::from(doubled)..]);
         }
         // A parameter beside literal text may have taken dots: `/v{x}` takes `..` of `/v..`.
-        if out.contains("/.") && out.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(UnsafePath);
-        }
-        Ok(())
+        // And `..%2Fx` of `/v..%2Fx`, which some services take for one.
+        if http1::has_dot_segment(out) { Err(UnsafePath) } else { Ok(()) }
     }
 }
 
@@ -143,6 +141,10 @@ mod tests {
             ("/v{x}", vec![(2, 4)], "/v..", "/{x}/secret", Err(UnsafePath)),
             ("/v{x}", vec![(2, 4)], "/v..", "/a{x}", Ok("/a..")),
             ("/v{x}", vec![(2, 3)], "/v.", "/{x}{x}", Err(UnsafePath)),
+            ("/v{x}", vec![(2, 12)], "/v..%2Fadmin", "/{x}", Err(UnsafePath)),
+            ("/v{x}", vec![(2, 6)], "/v..;a", "/{x}", Err(UnsafePath)),
+            ("/v{x}", vec![(2, 8)], "/va%2F..", "/{x}", Err(UnsafePath)),
+            ("/v{x}", vec![(2, 7)], "/va%2Fb", "/{x}", Ok("/a%2Fb")),
         ] {
             let pattern = PathPattern::parse(pattern).unwrap();
             let rewrite = Rewrite::parse(rewrite, &pattern).unwrap();

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::{Route, Snapshot, StaticAnswer, Target};
 use crate::accept::listener::ListenerSpec;
 use crate::config::{
@@ -210,7 +208,7 @@ impl<'c> Compiler<'c> {
             }
             Action::Respond(respond) => (Target::Respond(Arc::new(compile_answer(respond))), None),
         };
-        let target = if is_retired(route.version) { Target::Respond(Arc::new(gone())) } else { target };
+        let target = if is_retired(route.version) { Target::Retired } else { target };
         let compiled = Route {
             name: route.label.as_str().into(),
             api: route.api.map_or_else(
@@ -366,15 +364,6 @@ fn compile_answer(respond: &Respond) -> StaticAnswer {
         }
         answer.body = body.value.as_bytes().into();
     }
-    answer
-}
-
-/// What a version that was retired answers.
-fn gone() -> StaticAnswer {
-    let mut answer = StaticAnswer::empty(StatusCode::GONE)
-        .with_field(http1::Known::ContentType, "application/problem+json");
-    answer.body = br#"{"type":"urn:tollgate:problem:version_retired","title":"Gone","status":410,"code":"version_retired","stage":"route","detail":"this version of the API is retired"}
-"#[..].into();
     answer
 }
 

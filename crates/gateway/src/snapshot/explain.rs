@@ -90,6 +90,9 @@ impl Snapshot {
                     &format!("none: the gateway answers {} with {body}", answer.status.as_u16()),
                 );
             }
+            Target::Retired => {
+                line(text, Stage::Call, "none: the version is retired, so the gateway answers 410");
+            }
             Target::Service(index) => self.explain_call(*index, route, head, params, text),
         }
         explain_policies(route, Stage::Shape, text);

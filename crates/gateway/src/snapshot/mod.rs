@@ -63,6 +63,8 @@ pub struct Route {
 pub enum Target {
     /// They go to the service at this place.
     Service(usize),
+    /// The API's version is retired: every request is refused.
+    Retired,
     /// The gateway answers.
     Respond(Arc<StaticAnswer>),
 }

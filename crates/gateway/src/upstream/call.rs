@@ -1,20 +1,18 @@
-//! Sends a request to a service and waits for the head of its answer.
+//! Calls a service: chooses an endpoint, gets a connection, sends the request over it ([`super::send`]).
 //!
-//! Both directions are polled by the exchange's one task: the request's body may still be on its way when the answer
-//! begins. Another endpoint is tried when none of the request has left; a connection that went stale in the pool is replaced once,
+//! Another endpoint is tried when none of the request has left; a connection that went stale in the pool is replaced once,
 //! when nothing came back and repeating is safe.
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use http1::{Framing, Known, Limits, Outgoing, RequestHead, encode_interim, encode_request, parse_response};
+use http1::{Framing, Known, RequestHead};
 
+use super::send::{encode, exchange_heads};
 use super::{Affinity, Connection, Endpoint, Picked, QueueFull, Service, Slot, Timeouts, balance};
+use crate::accept::Pump;
 use crate::accept::h1::{Client, Interrupted};
-use crate::accept::{Ends, Pump, Side, Trouble};
 use crate::clock;
 use crate::exchange::{Exchange, Failed};
 use crate::refusal::{Refusal, Stage, UpstreamCause};
@@ -25,10 +23,6 @@ use crate::worker::Worker;
 const HELD_BODY: u64 = 16 * 1024;
 /// How long a request waits for a connection when all of an endpoint's are in use.
 const QUEUE_FOR: Duration = Duration::from_secs(2);
-/// Interim answers (1xx) that one request may get.
-const MAX_INTERIM: usize = 16;
-/// What an answer's head may hold.
-const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
 
 /// A service's answer whose head has come.
 #[derive(Debug)]
@@ -52,10 +46,12 @@ pub struct Called {
 }
 
 /// Why one try failed.
-enum Failure {
+pub(super) enum Failure {
     Gone,
     Client(Refusal),
-    /// The service's side failed; `cause` for the operator.
+    /// No connection of the endpoint became free, for which it is not to blame.
+    Queue(StatusCode, &'static str, &'static str),
+    /// The service's side failed; `cause` for the operator. `silent` when nothing came back from it.
     Service {
         status: StatusCode,
         code: &'static str,
@@ -92,6 +88,9 @@ pub async fn call(
         let (mut connection, slot) =
             match connect(worker, client, &picked.endpoint, timeouts, due, fresh).await {
                 Ok(ready) => ready,
+                Err(Failure::Queue(status, code, cause)) => {
+                    return Err(refusal(service, &picked.endpoint, status, code, cause.to_owned()).into());
+                }
                 Err(Failure::Service { status, code, cause, silent }) => {
                     let Picked { endpoint, in_flight, .. } = picked;
                     in_flight.failed(clock::now().saturating_duration_since(exchange.started), clock::now());
@@ -170,10 +169,10 @@ fn is_repeatable(request: &RequestHead, held: usize) -> bool {
     is_idempotent && (request.framing == Framing::None || held > 0)
 }
 
-/// Whether the request has a body that a service may not look for (RFC 9110, section 9.3.1) and take for the next
-/// request on the connection.
+/// Whether the request has a body that a service may not look for (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.5) and take
+/// for the next request on the connection.
 fn has_unexpected_body(request: &RequestHead) -> bool {
-    request.framing != Framing::None && matches!(request.method, Method::GET | Method::HEAD)
+    request.framing != Framing::None && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE)
 }
 
 /// The hash of the part of the request that decides the endpoint.
@@ -221,7 +220,13 @@ async fn connect(
     let slot = match client.unless_gone(worker, endpoint.pool.slot()).await {
         Ok(Ok(slot)) => slot,
         Ok(Err(QueueFull)) => return Err(busy("the queue for its connections is full")),
-        Err(Interrupted::TimedOut) => return Err(busy("no connection of it became free in time")),
+        Err(Interrupted::TimedOut) if clock::now() < due => {
+            return Err(busy("no connection of it became free in time"));
+        }
+        Err(Interrupted::TimedOut) => {
+            let cause = "the request's time was over while it waited for a connection";
+            return Err(Failure::Queue(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", cause));
+        }
         Err(Interrupted::Gone) => return Err(Failure::Gone),
     };
     if !fresh && let Some(connection) = endpoint.pool.take_idle() {
@@ -250,255 +255,8 @@ async fn connect(
     }
 }
 
-fn busy(cause: &str) -> Failure {
-    Failure::Service {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "upstream_busy",
-        cause: cause.to_owned(),
-        silent: false,
-    }
-}
-
-/// Puts the request's head, and a held body with it, into the connection's outbox; the pump moves the rest.
-fn encode(
-    worker: &Worker,
-    client: &Client,
-    exchange: &Exchange,
-    endpoint: &Endpoint,
-    connection: &mut Connection,
-    held: usize,
-) -> Pump {
-    let request = &exchange.request;
-    let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
-    let whole = [endpoint.spec.base.as_str(), path, "?", request.query.as_str()];
-    let target: &[&str] = match request.method {
-        Method::CONNECT => &[&request.authority],
-        _ if request.has_query => &whole,
-        _ => &whole[..2],
-    };
-    let authority = if request.authority.is_empty() { &endpoint.spec.authority } else { &request.authority };
-    let outgoing = Outgoing {
-        method: &request.method,
-        target,
-        authority,
-        framing: request.framing,
-        upgrade: &request.upgrade,
-        accepts_trailers: request.accepts_trailers,
-    };
-    connection.outbox.clear();
-    let out = connection.outbox.bytes(&worker.buffers);
-    encode_request(out, &outgoing, &request.fields);
-    if held > 0 {
-        out.extend_from_slice(&client.input.filled()[..held]);
-        return Pump::new(Framing::None, Framing::None, u64::MAX);
-    }
-    Pump::new(request.framing, request.framing, exchange.max_body)
-}
-
-/// Sends the request until the head of the final answer is there; interim answers go straight to the client.
-async fn exchange_heads(
-    worker: &Worker,
-    client: &mut Client,
-    exchange: &mut Exchange,
-    connection: &mut Connection,
-    body: &mut Pump,
-    timeouts: Timeouts,
-    due: Instant,
-) -> Result<Progress, Failure> {
-    let mut progress = Progress { is_sent: false, write_failed: false, scanned: 0, moved: 0 };
-    client.deadline.set(due.min(clock::now() + timeouts.first_byte));
-    for _ in 0..=MAX_INTERIM {
-        poll_fn(|context| progress.poll(context, worker, client, exchange, connection, body, timeouts, due))
-            .await?;
-        let status = exchange.response.status;
-        if status == StatusCode::SWITCHING_PROTOCOLS && exchange.request.upgrade.is_empty() {
-            return Err(malformed("it switched protocols, which nobody asked for".to_owned()));
-        }
-        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(progress);
-        }
-        // A client of HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
-        if exchange.request.version == http::Version::HTTP_11 {
-            let out = client.outbox.bytes(&worker.buffers);
-            encode_interim(out, status, "", &exchange.response.fields);
-            // Bounded by the deadline that is set: a client that does not read must not hold the service.
-            client.flush_in_time().await.map_err(|_| Failure::Gone)?;
-        }
-        progress.scanned = 0;
-    }
-    Err(malformed("it sent too many interim answers".to_owned()))
-}
-
-struct Progress {
-    is_sent: bool,
-    write_failed: bool,
-    scanned: usize,
-    moved: u64,
-}
-
-impl Progress {
-    #[allow(clippy::too_many_arguments)] // the two sides of one exchange, borrowed apart
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-        worker: &Worker,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        connection: &mut Connection,
-        body: &mut Pump,
-        timeouts: Timeouts,
-        due: Instant,
-    ) -> Poll<Result<(), Failure>> {
-        if !self.is_sent {
-            self.poll_send(context, worker, client, exchange, connection, body, timeouts, due)?;
-        }
-        match self.poll_head(context, worker, exchange, connection) {
-            Poll::Ready(result) => return Poll::Ready(result),
-            Poll::Pending => {}
-        }
-        if self.is_sent && client.poll_gone(context, &worker.buffers).is_ready() {
-            return Poll::Ready(Err(Failure::Gone));
-        }
-        if client.deadline.poll_passed(context).is_pending() {
-            return Poll::Pending;
-        }
-        let waits_for_client = !self.is_sent && body.waits_for() == Side::Source && clock::now() < due;
-        Poll::Ready(Err(if waits_for_client {
-            Failure::Client(body_timeout())
-        } else {
-            Failure::Service {
-                status: StatusCode::GATEWAY_TIMEOUT,
-                code: "upstream_timeout",
-                cause: "no answer began in time".to_owned(),
-                silent: false,
-            }
-        }))
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn poll_send(
-        &mut self,
-        context: &mut Context<'_>,
-        worker: &Worker,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        connection: &mut Connection,
-        body: &mut Pump,
-        timeouts: Timeouts,
-        due: Instant,
-    ) -> Result<(), Failure> {
-        let mut ends = Ends {
-            source: &client.stream,
-            input: &mut client.input,
-            sink: &connection.stream,
-            outbox: &mut connection.outbox,
-            buffers: &worker.buffers,
-        };
-        match body.poll(context, &mut ends) {
-            Poll::Ready(Ok(())) => {
-                self.is_sent = true;
-                exchange.outcome.sent();
-                client.deadline.set(due.min(clock::now() + timeouts.first_byte));
-            }
-            Poll::Ready(Err(Trouble::Write(_))) => {
-                // It may have answered before it closed, so its answer is still waited for.
-                self.is_sent = true;
-                self.write_failed = true;
-                exchange.outcome.sent();
-            }
-            Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => return Err(Failure::Gone),
-            Poll::Ready(Err(Trouble::Malformed(fault))) => {
-                worker.shard.parse_refusal(fault.code());
-                return Err(Failure::Client(Refusal::new(
-                    StatusCode::BAD_REQUEST,
-                    fault.code(),
-                    Stage::Parse,
-                    format!("the request's body is refused: {fault}"),
-                )));
-            }
-            Poll::Ready(Err(Trouble::TooLarge)) => return Err(Failure::Client(exchange.body_too_large())),
-            Poll::Pending => {
-                // While the body moves the service need not answer; whoever stops moving it has this long.
-                let moved = body.moved() + 1;
-                if exchange.request.framing != Framing::None && moved != self.moved {
-                    let patience = match body.waits_for() {
-                        Side::Source => client.listener().body_timeout,
-                        Side::Sink => timeouts.idle,
-                    };
-                    client.deadline.set(due.min(clock::now() + patience));
-                    self.moved = moved;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn poll_head(
-        &mut self,
-        context: &mut Context<'_>,
-        worker: &Worker,
-        exchange: &mut Exchange,
-        connection: &mut Connection,
-    ) -> Poll<Result<(), Failure>> {
-        loop {
-            let input = &mut connection.input;
-            if !input.is_empty() {
-                let parsed = parse_response(
-                    input.filled(),
-                    &mut self.scanned,
-                    &ANSWER_LIMITS,
-                    &exchange.request.method,
-                    &mut exchange.response,
-                );
-                match parsed {
-                    Ok(Some(length)) => {
-                        input.consume(length);
-                        return Poll::Ready(Ok(()));
-                    }
-                    Ok(None) if input.space(&worker.buffers).is_empty() => input.grow(ANSWER_LIMITS.head + 1),
-                    Ok(None) => {}
-                    Err(fault) => return Poll::Ready(Err(malformed(fault.to_string()))),
-                }
-            }
-            let count = match connection.stream.poll_read(context, input.space(&worker.buffers)) {
-                Poll::Ready(Ok(count)) => count,
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(reset(input.is_empty(), &error.to_string())));
-                }
-                Poll::Pending => return Poll::Pending,
-            };
-            if count == 0 {
-                return Poll::Ready(Err(reset(
-                    input.is_empty(),
-                    "it closed the connection before it answered",
-                )));
-            }
-            input.fill(count);
-        }
-    }
-}
-
-fn malformed(cause: String) -> Failure {
-    Failure::Service { status: StatusCode::BAD_GATEWAY, code: "upstream_malformed", cause, silent: false }
-}
-
-fn reset(silent: bool, cause: &str) -> Failure {
-    Failure::Service {
-        status: StatusCode::BAD_GATEWAY,
-        code: "upstream_reset",
-        cause: cause.to_owned(),
-        silent,
-    }
-}
-
-/// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
-pub fn body_timeout() -> Refusal {
-    Refusal::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "body_timeout",
-        Stage::Parse,
-        "the rest of the request's body did not come in time",
-    )
+fn busy(cause: &'static str) -> Failure {
+    Failure::Queue(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", cause)
 }
 
 fn unavailable(service: &Service, exchange: &Exchange) -> Refusal {
@@ -528,7 +286,14 @@ fn refusal(
     code: &'static str,
     cause: String,
 ) -> Refusal {
-    let detail = format!("service {} did not answer", service.spec.name);
+    let what = match code {
+        "upstream_busy" => "takes no more requests at the moment",
+        "upstream_connect_failed" | "upstream_connect_timeout" => "cannot be reached",
+        "upstream_timeout" => "did not answer in time",
+        "upstream_malformed" => "gave an answer that is not safe to pass on",
+        _ => "broke the connection before it answered",
+    };
+    let detail = format!("service {} {what}", service.spec.name);
     let mut refusal = Refusal::new(status, code, Stage::Call, detail);
     refusal.upstream = Some(Box::new(UpstreamCause {
         service: service.spec.name.to_string(),

@@ -1,18 +1,25 @@
 //! Opens a connection to an endpoint: resolves its name, tries its addresses in turn.
 
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use super::{Connection, Endpoint};
 use crate::accept::Stream;
 use crate::clock;
 use crate::config::values::Host;
+use crate::server::UNSENT;
 
 /// How long the addresses of a name are believed. The system's resolver tells no TTL.
 const RESOLVED_FOR: Duration = Duration::from_secs(10);
+/// How long nothing is asked after a lookup failed, while older addresses are there.
+const FAILED_FOR: Duration = Duration::from_secs(1);
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 16;
 
@@ -21,68 +28,101 @@ const MAX_ADDRESSES: usize = 16;
 pub enum ConnectError {
     /// The name has no address, or the resolver failed.
     #[error("cannot resolve the name: {0}")]
-    Resolve(io::Error),
+    Resolve(String),
     /// Every address refused or failed; this is the last one's error.
     #[error("{0}")]
     Connect(io::Error),
 }
 
+/// What a worker knows of an endpoint's addresses.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    addresses: RefCell<Rc<[SocketAddr]>>,
+    /// Until when nothing is asked.
+    good_until: Cell<Option<Instant>>,
+    /// What the last lookup failed of.
+    fault: RefCell<String>,
+    is_asking: Cell<bool>,
+    answered: Notify,
+    /// Where the last success was.
+    next: Cell<usize>,
+}
+
 impl Endpoint {
     /// Opens a connection. The caller bounds its time.
-    pub async fn connect(&self) -> Result<Connection, ConnectError> {
+    pub async fn connect(self: &Rc<Self>) -> Result<Connection, ConnectError> {
         let addresses = match &self.spec.host {
             Host::Ip(ip) => {
                 let address = SocketAddr::new(*ip, self.spec.port);
                 return connect_to(address).await.map_err(ConnectError::Connect);
             }
-            Host::Name(name) => self.addresses(name).await?,
+            Host::Name(_) => self.addresses().await?,
         };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         // Begin where the last success was: a name with a dead first address costs its time-out once.
-        let first = self.next_address.get();
+        let first = self.resolved.next.get();
         for turn in 0..addresses.len() {
             let index = (first + turn) % addresses.len();
             match connect_to(addresses[index]).await {
                 Ok(connection) => {
-                    self.next_address.set(index);
+                    self.resolved.next.set(index);
                     return Ok(connection);
                 }
                 Err(error) => last = error,
             }
             // Also when the caller's time runs out on the next one.
-            self.next_address.set((index + 1) % addresses.len());
+            self.resolved.next.set((index + 1) % addresses.len());
         }
         Err(ConnectError::Connect(last))
     }
 
-    async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, ConnectError> {
-        if let Some((addresses, at)) = &*self.resolved.borrow()
-            && clock::now().saturating_duration_since(*at) < RESOLVED_FOR
-        {
-            return Ok(addresses.clone());
+    /// The addresses of the name. Those that are known are used while they are looked up anew: a resolver that hangs or
+    /// fails must not take a working service down. One lookup serves all who wait.
+    async fn addresses(self: &Rc<Self>) -> Result<Rc<[SocketAddr]>, ConnectError> {
+        let resolved = &self.resolved;
+        let is_good = resolved.good_until.get().is_some_and(|until| clock::now() < until);
+        if !is_good && !resolved.is_asking.replace(true) {
+            tokio::task::spawn_local(Rc::clone(self).resolve());
         }
-        let found = tokio::net::lookup_host((name, self.spec.port)).await;
-        let error = match found {
-            Ok(addresses) => {
-                let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();
-                if !addresses.is_empty() {
-                    *self.resolved.borrow_mut() = Some((addresses.clone(), clock::now()));
-                    return Ok(addresses);
+        if resolved.addresses.borrow().is_empty() && resolved.is_asking.get() {
+            resolved.answered.notified().await;
+        }
+        let addresses = Rc::clone(&resolved.addresses.borrow());
+        if addresses.is_empty() {
+            return Err(ConnectError::Resolve(resolved.fault.borrow().clone()));
+        }
+        Ok(addresses)
+    }
+
+    async fn resolve(self: Rc<Self>) {
+        let resolved = &self.resolved;
+        if let Host::Name(name) = &self.spec.host {
+            let found = tokio::net::lookup_host((name.as_ref(), self.spec.port)).await;
+            let fault = match found {
+                Ok(addresses) => {
+                    let addresses: Rc<[SocketAddr]> = addresses.take(MAX_ADDRESSES).collect();
+                    let is_empty = addresses.is_empty();
+                    if !is_empty {
+                        resolved.addresses.replace(addresses);
+                    }
+                    is_empty.then(|| "the name has no address".to_owned())
                 }
-                io::Error::new(io::ErrorKind::NotFound, "the name has no address")
-            }
-            Err(error) => error,
-        };
-        // A resolver that fails for a while must not take a working service down.
-        match &*self.resolved.borrow() {
-            Some((addresses, _)) => Ok(addresses.clone()),
-            None => Err(ConnectError::Resolve(error)),
+                Err(error) => Some(error.to_string()),
+            };
+            // Without any address the next request asks again.
+            let is_known = !resolved.addresses.borrow().is_empty();
+            let good_for = if fault.is_none() { RESOLVED_FOR } else { FAILED_FOR };
+            resolved.good_until.set(is_known.then(|| clock::now() + good_for));
+            resolved.fault.replace(fault.unwrap_or_default());
         }
+        resolved.is_asking.set(false);
+        resolved.answered.notify_waiters();
     }
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
+    SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
     Ok(Connection::new(Stream::new(socket)))
 }

@@ -8,10 +8,10 @@ pub mod call;
 mod connect;
 mod pool;
 pub mod relay;
+mod send;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,8 +102,7 @@ pub struct Endpoint {
     /// Its part of the metrics.
     pub metrics: Arc<EndpointMetrics>,
     load: Rc<Load>,
-    resolved: RefCell<Option<(Vec<SocketAddr>, Instant)>>,
-    next_address: Cell<usize>,
+    resolved: connect::Resolved,
 }
 
 /// The endpoint that a call goes to.
@@ -120,7 +119,8 @@ pub struct Picked {
 }
 
 impl Service {
-    /// Chooses an endpoint, none of those already `tried`.
+    /// Chooses an endpoint, none of those already `tried`. Nobody is sent to queue at a full one while another has
+    /// room, unless a cookie binds the client to it.
     pub fn pick(
         &self,
         hash: Option<u64>,
@@ -129,7 +129,12 @@ impl Service {
         now: Instant,
     ) -> Option<Picked> {
         let ask = balance::Ask { hash, sticky, now };
-        let pick = self.balancer.pick(&ask, &mut |index| !tried.contains(&index))?;
+        let mut has_room = |index: usize| self.endpoints[index].pool.has_room() && !tried.contains(&index);
+        let free = if sticky.is_none() { self.balancer.pick(&ask, &mut has_room) } else { None };
+        let pick = match free {
+            Some(pick) => pick,
+            None => self.balancer.pick(&ask, &mut |index| !tried.contains(&index))?,
+        };
         let endpoint = Rc::clone(&self.endpoints[pick.index]);
         let in_flight = endpoint.load.begin();
         Some(Picked { endpoint, index: pick.index, in_flight, set_sticky: pick.set_sticky })
@@ -199,8 +204,7 @@ impl Registry {
                 pool: Rc::new(Pool::new(service.pool)),
                 metrics: shard.endpoint(&service.name, &spec.url),
                 load: Rc::default(),
-                resolved: RefCell::default(),
-                next_address: Cell::default(),
+                resolved: connect::Resolved::default(),
             })
         });
         endpoint.pool.set_limits(service.pool);

@@ -85,9 +85,14 @@ impl Pool {
         self.limits.set(limits);
     }
 
+    /// Whether a request would get a connection without waiting.
+    pub fn has_room(&self) -> bool {
+        self.in_use.get() < self.limits.get().in_use
+    }
+
     /// Waits for leave to use one connection, in order of arrival.
     pub async fn slot(self: &Rc<Self>) -> Result<Slot, QueueFull> {
-        if self.in_use.get() < self.limits.get().in_use {
+        if self.has_room() {
             self.in_use.set(self.in_use.get() + 1);
             return Ok(Slot { pool: Rc::clone(self) });
         }

@@ -36,9 +36,10 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         Framing::Chunked => Framing::UntilClose,
         framing => framing,
     };
-    // An answer that does not wait for the rest of the request leaves a connection that nobody can make sense of.
+    // After an answer that does not wait for the rest of the request, that rest would be taken for the next one.
     let persistent = exchange.request.persistent
         && called.is_sent
+        && called.request_body.has_read_all()
         && outgoing != Framing::UntilClose
         && !worker.is_draining();
     exchange.response.fields.set(http1::Known::XRequestId, exchange.id.as_bytes());
@@ -60,9 +61,9 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         if result.is_ready() {
             return result;
         }
-        let moved = body.moved() + called.request_body.moved();
-        if moved != seen {
-            seen = moved;
+        let progress = body.progress() + called.request_body.progress();
+        if progress != seen {
+            seen = progress;
             client.deadline.set(due.min(clock::now() + called.timeouts.idle));
         }
         client.deadline.poll_passed(context).map(|()| Err(Broken::TimedOut))
@@ -72,13 +73,13 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
     exchange.outcome.bytes_out = body.moved();
     match ended {
         Ok(()) => {
-            let is_sent = called.is_sent;
-            let is_reusable = called.is_reusable && is_sent && exchange.response.persistent;
+            let is_read = called.request_body.has_read_all();
+            let is_reusable = called.is_reusable && called.is_sent && exchange.response.persistent;
             // Bytes behind the answer belong to nobody: such a connection is not trusted again.
             if is_reusable && called.connection.input.is_empty() {
                 keep(worker, called);
             }
-            match (persistent, is_sent) {
+            match (persistent, is_read) {
                 (true, _) => After::KeepAlive,
                 (false, true) => After::Close,
                 (false, false) => After::Linger,
@@ -88,6 +89,7 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
             exchange.outcome.broken(match broken {
                 Broken::Gone => "client_gone",
                 Broken::Service => "upstream_truncated",
+                Broken::TimedOut if clock::now() >= due => "total_timeout",
                 Broken::TimedOut if body.waits_for() == Side::Sink => "client_slow",
                 Broken::TimedOut => "upstream_idle_timeout",
             });
@@ -159,6 +161,7 @@ fn keep(worker: &Worker, called: Called) {
 
 /// Copies bytes both ways until both sides have ended; one side's end is passed on while the other goes on.
 async fn tunnel(worker: &Worker, client: &mut Client, exchange: &mut Exchange, mut called: Called) -> After {
+    exchange.response.fields.set(http1::Known::XRequestId, exchange.id.as_bytes());
     let out = client.outbox.bytes(&worker.buffers);
     if exchange.response.status == StatusCode::SWITCHING_PROTOCOLS {
         encode_interim(out, exchange.response.status, &exchange.response.upgrade, &exchange.response.fields);
@@ -189,7 +192,7 @@ async fn tunnel(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
             buffers: &worker.buffers,
         };
         if up.poll(context, upward).is_err() {
-            return Poll::Ready(Err(()));
+            return Poll::Ready(Err("tunnel_broken"));
         }
         let downward = Ends {
             source: stream,
@@ -199,23 +202,23 @@ async fn tunnel(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
             buffers: &worker.buffers,
         };
         if down.poll(context, downward).is_err() {
-            return Poll::Ready(Err(()));
+            return Poll::Ready(Err("tunnel_broken"));
         }
         if up.is_shut && down.is_shut {
             return Poll::Ready(Ok(()));
         }
-        let moved = up.pump.moved() + down.pump.moved();
-        if moved != seen {
-            seen = moved;
+        let progress = up.pump.progress() + down.pump.progress();
+        if progress != seen {
+            seen = progress;
             client.deadline.set(clock::now() + called.timeouts.idle);
         }
-        client.deadline.poll_passed(context).map(|()| Err(()))
+        client.deadline.poll_passed(context).map(|()| Err("tunnel_idle"))
     })
     .await;
     exchange.outcome.bytes_in = up.pump.moved();
     exchange.outcome.bytes_out = down.pump.moved();
-    if ended.is_err() {
-        exchange.outcome.broken("tunnel_broken");
+    if let Err(code) = ended {
+        exchange.outcome.broken(code);
     }
     After::Abort
 }

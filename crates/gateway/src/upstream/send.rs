@@ -1,0 +1,286 @@
+//! Sends one request over a connection to a service until the head of the final answer is there.
+//!
+//! Both directions are polled by the exchange's one task: the request's body may still be on its way when the answer
+//! begins.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use http1::{Framing, Limits, Outgoing, encode_interim, encode_request, parse_response};
+
+use super::call::Failure;
+use super::{Connection, Endpoint, Timeouts};
+use crate::accept::h1::Client;
+use crate::accept::{Ends, Pump, Side, Trouble};
+use crate::clock;
+use crate::exchange::Exchange;
+use crate::refusal::{Refusal, Stage};
+use crate::worker::Worker;
+
+/// Interim answers (1xx) that one request may get.
+const MAX_INTERIM: usize = 16;
+/// What an answer's head may hold.
+const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
+
+/// Puts the request's head, and a held body with it, into the connection's outbox; the pump moves the rest.
+pub(super) fn encode(
+    worker: &Worker,
+    client: &Client,
+    exchange: &Exchange,
+    endpoint: &Endpoint,
+    connection: &mut Connection,
+    held: usize,
+) -> Pump {
+    let request = &exchange.request;
+    let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
+    let whole = [endpoint.spec.base.as_str(), path, "?", request.query.as_str()];
+    let target: &[&str] = match request.method {
+        Method::CONNECT => &[&request.authority],
+        _ if request.has_query => &whole,
+        _ => &whole[..2],
+    };
+    let authority = if request.authority.is_empty() { &endpoint.spec.authority } else { &request.authority };
+    let outgoing = Outgoing {
+        method: &request.method,
+        target,
+        authority,
+        framing: request.framing,
+        upgrade: &request.upgrade,
+        accepts_trailers: request.accepts_trailers,
+    };
+    connection.outbox.clear();
+    let out = connection.outbox.bytes(&worker.buffers);
+    encode_request(out, &outgoing, &request.fields);
+    if held > 0 {
+        out.extend_from_slice(&client.input.filled()[..held]);
+        return Pump::new(Framing::None, Framing::None, u64::MAX);
+    }
+    Pump::new(request.framing, request.framing, exchange.max_body)
+}
+
+/// Sends the request until the head of the final answer is there; interim answers go straight to the client.
+pub(super) async fn exchange_heads(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    connection: &mut Connection,
+    body: &mut Pump,
+    timeouts: Timeouts,
+    due: Instant,
+) -> Result<Progress, Failure> {
+    let mut progress = Progress::default();
+    client.deadline.set(due.min(clock::now() + timeouts.first_byte));
+    for _ in 0..=MAX_INTERIM {
+        poll_fn(|context| progress.poll(context, worker, client, exchange, connection, body, timeouts, due))
+            .await?;
+        let status = exchange.response.status;
+        if status == StatusCode::SWITCHING_PROTOCOLS && exchange.request.upgrade.is_empty() {
+            return Err(malformed("it switched protocols, which nobody asked for".to_owned()));
+        }
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(progress);
+        }
+        // A client of HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
+        if exchange.request.version == http::Version::HTTP_11 {
+            let out = client.outbox.bytes(&worker.buffers);
+            encode_interim(out, status, "", &exchange.response.fields);
+            // Bounded by the deadline that is set: a client that does not read must not hold the service.
+            client.flush_in_time().await.map_err(|_| Failure::Gone)?;
+        }
+        progress.had_interim = true;
+        progress.is_invited |= status == StatusCode::CONTINUE;
+        // Whoever is waited for now has its whole time.
+        progress.seen = 0;
+        progress.scanned = 0;
+    }
+    Err(malformed("it sent too many interim answers".to_owned()))
+}
+
+/// How far a request and the head of its answer are.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub(super) is_sent: bool,
+    pub(super) write_failed: bool,
+    /// Whether an interim answer has come.
+    had_interim: bool,
+    /// Whether it was 100: the client waits no longer for leave to send its body.
+    is_invited: bool,
+    scanned: usize,
+    /// What the body's progress was when the deadline was set, and one.
+    seen: u64,
+}
+
+impl Progress {
+    #[allow(clippy::too_many_arguments)] // the two sides of one exchange, borrowed apart
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        worker: &Worker,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        connection: &mut Connection,
+        body: &mut Pump,
+        timeouts: Timeouts,
+        due: Instant,
+    ) -> Poll<Result<(), Failure>> {
+        if !self.is_sent {
+            self.poll_send(context, worker, client, exchange, connection, body, timeouts, due)?;
+        }
+        match self.poll_head(context, worker, exchange, connection) {
+            Poll::Ready(result) => return Poll::Ready(result),
+            Poll::Pending => {}
+        }
+        if self.is_sent && client.poll_gone(context, &worker.buffers).is_ready() {
+            return Poll::Ready(Err(Failure::Gone));
+        }
+        if client.deadline.poll_passed(context).is_pending() {
+            return Poll::Pending;
+        }
+        let waits_for_client = !self.is_sent
+            && body.waits_for() == Side::Source
+            && !self.waits_for_leave(exchange, body)
+            && clock::now() < due;
+        Poll::Ready(Err(if waits_for_client {
+            Failure::Client(body_timeout())
+        } else {
+            Failure::Service {
+                status: StatusCode::GATEWAY_TIMEOUT,
+                code: "upstream_timeout",
+                cause: "no answer began in time".to_owned(),
+                silent: false,
+            }
+        }))
+    }
+
+    /// Whether the client, as it said it would, holds its body back until the service wants it.
+    fn waits_for_leave(&self, exchange: &Exchange, body: &Pump) -> bool {
+        exchange.request.expects_continue && !self.is_invited && body.moved() == 0
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        worker: &Worker,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        connection: &mut Connection,
+        body: &mut Pump,
+        timeouts: Timeouts,
+        due: Instant,
+    ) -> Result<(), Failure> {
+        let mut ends = Ends {
+            source: &client.stream,
+            input: &mut client.input,
+            sink: &connection.stream,
+            outbox: &mut connection.outbox,
+            buffers: &worker.buffers,
+        };
+        match body.poll(context, &mut ends) {
+            Poll::Ready(Ok(())) => {
+                self.is_sent = true;
+                exchange.outcome.sent();
+                client.deadline.set(due.min(clock::now() + timeouts.first_byte));
+            }
+            Poll::Ready(Err(Trouble::Write(_))) => {
+                // It may have answered before it closed, so its answer is still waited for.
+                self.is_sent = true;
+                self.write_failed = true;
+                exchange.outcome.sent();
+            }
+            Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => return Err(Failure::Gone),
+            Poll::Ready(Err(Trouble::Malformed(fault))) => {
+                return Err(Failure::Client(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    fault.code(),
+                    Stage::Parse,
+                    format!("the request's body is refused: {fault}"),
+                )));
+            }
+            Poll::Ready(Err(Trouble::TooLarge)) => return Err(Failure::Client(exchange.body_too_large())),
+            Poll::Pending => {
+                // While the body moves the service need not answer; whoever stops moving it has this long.
+                let seen = body.progress() + 1;
+                if exchange.request.framing != Framing::None && seen != self.seen {
+                    let patience = match body.waits_for() {
+                        Side::Source if self.waits_for_leave(exchange, body) => timeouts.first_byte,
+                        Side::Source => client.listener().body_timeout,
+                        Side::Sink => timeouts.idle,
+                    };
+                    client.deadline.set(due.min(clock::now() + patience));
+                    self.seen = seen;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+        worker: &Worker,
+        exchange: &mut Exchange,
+        connection: &mut Connection,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            let input = &mut connection.input;
+            if !input.is_empty() {
+                let parsed = parse_response(
+                    input.filled(),
+                    &mut self.scanned,
+                    &ANSWER_LIMITS,
+                    &exchange.request.method,
+                    &mut exchange.response,
+                );
+                match parsed {
+                    Ok(Some(length)) => {
+                        input.consume(length);
+                        return Poll::Ready(Ok(()));
+                    }
+                    Ok(None) if input.space(&worker.buffers).is_empty() => input.grow(ANSWER_LIMITS.head + 1),
+                    Ok(None) => {}
+                    Err(fault) => return Poll::Ready(Err(malformed(fault.to_string()))),
+                }
+            }
+            let count = match connection.stream.poll_read(context, input.space(&worker.buffers)) {
+                Poll::Ready(Ok(count)) => count,
+                Poll::Ready(Err(error)) => {
+                    let is_silent = input.is_empty() && !self.had_interim;
+                    return Poll::Ready(Err(reset(is_silent, &error.to_string())));
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            if count == 0 {
+                let is_silent = input.is_empty() && !self.had_interim;
+                let cause = "it closed the connection before its answer's head was there";
+                return Poll::Ready(Err(reset(is_silent, cause)));
+            }
+            input.fill(count);
+        }
+    }
+}
+
+fn malformed(cause: String) -> Failure {
+    Failure::Service { status: StatusCode::BAD_GATEWAY, code: "upstream_malformed", cause, silent: false }
+}
+
+fn reset(silent: bool, cause: &str) -> Failure {
+    Failure::Service {
+        status: StatusCode::BAD_GATEWAY,
+        code: "upstream_reset",
+        cause: cause.to_owned(),
+        silent,
+    }
+}
+
+/// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
+fn body_timeout() -> Refusal {
+    Refusal::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "body_timeout",
+        Stage::Parse,
+        "the rest of the request's body did not come in time",
+    )
+}
