@@ -3,6 +3,9 @@
 //! A literal child is found by one look into a hash table, however many there are; parameters are tried in the
 //! order of their specificity. The search goes back when a branch fails, and visits a node at most once: the
 //! depth of a node is the number of the segment that it is compared with.
+//!
+//! With many routes a search costs what it misses in the processor's caches, so what most nodes need (their text,
+//! the one `{name}` below them, the one route that ends at them) stands in the node itself, a cache line long.
 
 use std::collections::HashMap;
 
@@ -16,12 +19,12 @@ use super::table::Table;
 /// All trees.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// The literal texts, one after the other.
+    /// The texts that are not in their nodes, one after the other.
     text: Box<str>,
     nodes: Box<[Node]>,
     literals: Table,
     patterns: Box<[PatternEdge]>,
-    /// The routes of every leaf, leaf by leaf, the one that goes first first.
+    /// The routes of every leaf that has several, leaf by leaf, the one that goes first first.
     leaves: Box<[u32]>,
 }
 
@@ -32,14 +35,67 @@ struct Range {
 }
 
 #[derive(Debug)]
+#[repr(align(64))]
 struct Node {
     parent: u32,
-    literal: Range,
+    /// Where `{name}`, which takes any segment and so goes last, leads; [`NOWHERE`] without one.
+    plain: u32,
+    /// The other parameters.
     patterns: Range,
     /// Routes whose template ends here.
-    end: Range,
+    end: LeafPlace,
     /// Routes whose template goes on with `{name...}`.
-    rest: Range,
+    rest: LeafPlace,
+    has_literals: bool,
+    literal: Label,
+}
+
+/// No node.
+const NOWHERE: u32 = u32::MAX;
+
+/// Where the routes of a leaf are.
+#[derive(Debug, Clone, Copy, Default)]
+struct LeafPlace {
+    /// How many there are.
+    count: u32,
+    /// The only one, or where several begin in [`Tree::leaves`].
+    start: u32,
+}
+
+/// A literal's text: in place, unless it is long.
+#[derive(Debug, Default)]
+struct Label {
+    /// [`Label::LONG`] when `bytes` begin with a [`Range`] of [`Tree::text`].
+    length: u8,
+    bytes: [u8; Label::ROOM],
+}
+
+impl Label {
+    const ROOM: usize = 30;
+    const LONG: u8 = u8::MAX;
+
+    fn new(text: &str, long: &mut String) -> Self {
+        let mut bytes = [0; Self::ROOM];
+        if let Some(place) = bytes.get_mut(..text.len()) {
+            place.copy_from_slice(text.as_bytes());
+            return Self { length: text.len() as u8, bytes };
+        }
+        let range = push(long, text);
+        bytes[..4].copy_from_slice(&range.start.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&range.end.to_ne_bytes());
+        Self { length: Self::LONG, bytes }
+    }
+
+    fn is(&self, segment: &[u8], long: &str) -> bool {
+        if self.length != Self::LONG {
+            return self.bytes[..usize::from(self.length)] == *segment;
+        }
+        let number = |at: usize| {
+            let [a, b, c, d] = [at, at + 1, at + 2, at + 3].map(|at| self.bytes[at]);
+            u32::from_ne_bytes([a, b, c, d]) as usize
+        };
+        long.as_bytes()[number(0)..number(4)] == *segment
+    }
 }
 
 #[derive(Debug)]
@@ -67,7 +123,8 @@ type PatternKey<'r> = (&'r str, &'r str, &'r str);
 #[derive(Debug, Default)]
 struct Sprout<'r> {
     parent: u32,
-    literal: Range,
+    literal: &'r str,
+    has_literals: bool,
     patterns: Vec<SproutEdge<'r>>,
     end: Vec<u32>,
     rest: Vec<u32>,
@@ -84,7 +141,7 @@ struct SproutEdge<'r> {
 impl<'r> Builder<'r> {
     /// A new tree's root.
     pub(super) fn root(&mut self) -> u32 {
-        self.sprout(u32::MAX, Range::default())
+        self.sprout(NOWHERE, "")
     }
 
     /// Puts a route under a root.
@@ -112,12 +169,16 @@ impl<'r> Builder<'r> {
         let mut leaves = Vec::new();
         let mut leaf = |routes: &mut Vec<u32>| {
             sort(routes);
+            if let [only] = routes[..] {
+                return LeafPlace { count: 1, start: only };
+            }
             let start = leaves.len() as u32;
             leaves.append(routes);
-            Range { start, end: leaves.len() as u32 }
+            LeafPlace { count: leaves.len() as u32 - start, start }
         };
         for sprout in &mut self.sprouts {
             sprout.patterns.sort_by(|left, right| left.rank().cmp(&right.rank()));
+            let plain = sprout.patterns.pop_if(|edge| edge.is_plain()).map_or(NOWHERE, |edge| edge.node);
             let start = patterns.len() as u32;
             patterns.extend(sprout.patterns.iter().map(|edge| PatternEdge {
                 prefix: push(&mut self.text, edge.prefix),
@@ -127,8 +188,10 @@ impl<'r> Builder<'r> {
             }));
             nodes.push(Node {
                 parent: sprout.parent,
-                literal: sprout.literal,
+                plain,
                 patterns: Range { start, end: patterns.len() as u32 },
+                has_literals: sprout.has_literals,
+                literal: Label::new(sprout.literal, &mut self.text),
                 end: leaf(&mut sprout.end),
                 rest: leaf(&mut sprout.rest),
             });
@@ -148,8 +211,8 @@ impl<'r> Builder<'r> {
         if let Some(node) = self.literals.get(&(parent, text)) {
             return *node;
         }
-        let literal = push(&mut self.text, text);
-        let node = self.sprout(parent, literal);
+        let node = self.sprout(parent, text);
+        self.sprouts[parent as usize].has_literals = true;
         self.literals.insert((parent, text), node);
         node
     }
@@ -165,19 +228,23 @@ impl<'r> Builder<'r> {
         if let Some(node) = self.patterns.get(&key) {
             return *node;
         }
-        let node = self.sprout(parent, Range::default());
+        let node = self.sprout(parent, "");
         self.sprouts[parent as usize].patterns.push(SproutEdge { prefix, suffix, regex, node });
         self.patterns.insert(key, node);
         node
     }
 
-    fn sprout(&mut self, parent: u32, literal: Range) -> u32 {
+    fn sprout(&mut self, parent: u32, literal: &'r str) -> u32 {
         self.sprouts.push(Sprout { parent, literal, ..Sprout::default() });
         (self.sprouts.len() - 1) as u32
     }
 }
 
 impl SproutEdge<'_> {
+    fn is_plain(&self) -> bool {
+        self.prefix.is_empty() && self.suffix.is_empty() && self.regex.is_none()
+    }
+
     fn rank(&self) -> Rank<'_> {
         Rank::param(self.prefix, self.suffix, self.regex)
     }
@@ -219,20 +286,27 @@ impl Tree {
         }
         let end = memchr::memchr(b'/', &path.as_bytes()[at..]).map_or(path.len(), |length| at + length);
         let segment = &path[at..end];
-        let child = self.literals.find(hash(node, segment), |child| {
-            let child = &self.nodes[child as usize];
-            child.parent == node && self.text(child.literal) == segment
-        });
-        if let Some(child) = child
+        if here.has_literals
+            && let Some(child) = self.literals.find(hash(node, segment), |child| {
+                let child = &self.nodes[child as usize];
+                child.parent == node && child.literal.is(segment.as_bytes(), &self.text)
+            })
             && let found @ Some(_) = self.descend(child, path, end + 1, params, visit)
         {
             return found;
         }
         for edge in &self.patterns[here.patterns.start as usize..here.patterns.end as usize] {
             let Some(value) = self.value(edge, segment) else { continue };
-            let start = at + edge.prefix.len();
+            let start = at + (edge.prefix.end - edge.prefix.start) as usize;
             params.push(start, start + value.len());
             if let found @ Some(_) = self.descend(edge.node, path, end + 1, params, visit) {
+                return found;
+            }
+            params.pop();
+        }
+        if here.plain != NOWHERE && !segment.is_empty() {
+            params.push(at, end);
+            if let found @ Some(_) = self.descend(here.plain, path, end + 1, params, visit) {
                 return found;
             }
             params.pop();
@@ -255,7 +329,7 @@ impl Tree {
         params: &mut Params,
         visit: &mut impl FnMut(Leaf<'_>, &mut Params) -> Option<T>,
     ) -> Option<T> {
-        if node.rest.len() == 0 {
+        if node.rest.count == 0 {
             return None;
         }
         params.push(start, end);
@@ -268,33 +342,31 @@ impl Tree {
 
     fn visit<T>(
         &self,
-        leaf: Range,
+        leaf: LeafPlace,
         params: &mut Params,
         visit: &mut impl FnMut(Leaf<'_>, &mut Params) -> Option<T>,
     ) -> Option<T> {
-        if leaf.len() == 0 {
-            return None;
+        if leaf.count == 0 { None } else { visit(self.leaf(&leaf), params) }
+    }
+
+    fn leaf<'t>(&'t self, place: &'t LeafPlace) -> Leaf<'t> {
+        match place.count {
+            1 => std::slice::from_ref(&place.start),
+            count => &self.leaves[place.start as usize..(place.start + count) as usize],
         }
-        visit(&self.leaves[leaf.start as usize..leaf.end as usize], params)
     }
 
     /// Every leaf that has routes.
     pub(super) fn leaves(&self) -> impl Iterator<Item = Leaf<'_>> {
         self.nodes
             .iter()
-            .flat_map(|node| [node.end, node.rest])
-            .filter(|leaf| leaf.len() > 0)
-            .map(|leaf| &self.leaves[leaf.start as usize..leaf.end as usize])
+            .flat_map(|node| [&node.end, &node.rest])
+            .filter(|leaf| leaf.count > 0)
+            .map(|leaf| self.leaf(leaf))
     }
 
     fn text(&self, range: Range) -> &str {
         &self.text[range.start as usize..range.end as usize]
-    }
-}
-
-impl Range {
-    fn len(self) -> usize {
-        (self.end - self.start) as usize
     }
 }
 

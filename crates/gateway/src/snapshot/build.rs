@@ -88,6 +88,7 @@ struct Compiler<'c> {
     services: HashMap<&'c str, usize>,
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
+    timeouts: HashMap<Timeouts, Arc<Timeouts>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -114,6 +115,7 @@ impl<'c> Compiler<'c> {
             services,
             apis,
             no_api: Arc::from(""),
+            timeouts: HashMap::new(),
         }
     }
 
@@ -221,8 +223,8 @@ impl<'c> Compiler<'c> {
             ),
             target,
             rewrite,
-            policies: policies(route),
-            timeouts: compile_timeouts(&route.timeouts),
+            policies: policies(route).into(),
+            timeouts: self.timeouts(&route.timeouts),
             attempts: route.retries + 1,
         };
         let matching = RouteMatch {
@@ -236,6 +238,12 @@ impl<'c> Compiler<'c> {
             version: route.version.and_then(compile_version),
         };
         Some((matching, compiled))
+    }
+
+    /// One copy for all routes with the same: they are read with every request.
+    fn timeouts(&mut self, timeouts: &config::Timeouts) -> Arc<Timeouts> {
+        let compiled = compile_timeouts(timeouts);
+        Arc::clone(self.timeouts.entry(compiled).or_insert_with(|| Arc::new(compiled)))
     }
 
     fn host(&mut self, route: &EffectiveRoute<'_>) -> Option<HostPattern> {

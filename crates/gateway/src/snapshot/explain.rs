@@ -129,7 +129,7 @@ impl Snapshot {
             let base = &endpoint.base;
             detail(text, &format!("{} http://{authority}{base}{path}{query}{weight}", head.method));
         }
-        let timeouts = route.timeouts;
+        let timeouts = &route.timeouts;
         detail(
             text,
             &format!(

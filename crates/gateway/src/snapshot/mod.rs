@@ -51,9 +51,9 @@ pub struct Route {
     /// The path that the service sees, when not the one that came.
     pub rewrite: Option<Rewrite>,
     /// Its policies, in the order of their stages.
-    pub policies: Vec<Arc<dyn Policy>>,
+    pub policies: Box<[Arc<dyn Policy>]>,
     /// Time limits of its calls.
-    pub timeouts: Timeouts,
+    pub timeouts: Arc<Timeouts>,
     /// How many endpoints are tried.
     pub attempts: u32,
 }

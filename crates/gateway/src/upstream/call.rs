@@ -71,7 +71,7 @@ pub async fn call(
     let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
         unreachable!("only a route leads to a call")
     };
-    let (timeouts, attempts) = (route.timeouts, route.attempts);
+    let (timeouts, attempts) = (*route.timeouts, route.attempts);
     let due = exchange.started + timeouts.total;
     let held = held_body(client, &exchange.request);
     let hash = affinity(exchange, service);

@@ -70,7 +70,7 @@ pub struct EndpointSpec {
 }
 
 /// How long a call may take, part by part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// From the start of a connection to its being usable.
     pub connect: Duration,
