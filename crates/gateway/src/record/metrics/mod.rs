@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use cell::{Counter, Gauge};
 
+use super::batch::Lost;
 use super::sink::LogSink;
 use cell::{Histogram, LONG, SHORT};
 use codes::{Codes, RouteCodes};
@@ -41,8 +42,10 @@ struct Process {
     reloads_ok: u64,
     reloads_refused: u64,
     loaded_at: u64,
-    log: Option<LogSink>,
-    log_dropped_before: u64,
+    /// Lost lines of logs that can still lose some: the one in force, and those that still have to write.
+    logs: Vec<Lost>,
+    /// Lost lines of the logs before them.
+    lost_before: u64,
 }
 
 /// Two names that make a series.
@@ -128,11 +131,16 @@ impl Metrics {
         }
     }
 
-    /// Reads the lost lines of this log from now on, beside those of the logs before it.
-    pub fn watch_log(&self, log: LogSink) {
+    /// Reads the lost lines of this log too from now on.
+    pub fn watch_log(&self, log: &LogSink) {
+        self.watch_lost(log.lost());
+    }
+
+    fn watch_lost(&self, lost: Lost) {
         let mut process = lock(&self.process);
-        process.log_dropped_before += process.log.as_ref().map_or(0, LogSink::dropped);
-        process.log = Some(log);
+        let ended: u64 = process.logs.extract_if(.., |lost| lost.is_final()).map(|lost| lost.count()).sum();
+        process.lost_before += ended;
+        process.logs.push(lost);
     }
 
     /// All series as Prometheus reads them (text format 0.0.4).
@@ -337,6 +345,24 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not there");
         }
+    }
+
+    #[test]
+    fn lines_that_a_former_log_loses_late_are_counted_too() {
+        let metrics = Metrics::new();
+        let dropped =
+            |count: u64| metrics.render().contains(&format!("tollgate_log_dropped_total {count}\n"));
+        let former = Lost::default();
+        metrics.watch_lost(former.clone());
+        metrics.watch_lost(Lost::default());
+        former.add(3);
+        assert!(dropped(3));
+        drop(former);
+        for _ in 0..2 {
+            metrics.watch_lost(Lost::default());
+            assert!(dropped(3));
+        }
+        assert_eq!(lock(&metrics.process).logs.len(), 1, "those that have ended are summed up");
     }
 
     #[test]
