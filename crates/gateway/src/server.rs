@@ -89,7 +89,7 @@ impl Server {
             workers.push(WorkerHandle::start(setup)?);
         }
         let mut server = Self { workers, metrics, sink, snapshot, bound };
-        server.metrics.watch_log(server.sink.clone());
+        server.metrics.watch_log(&server.sink);
         server.send_all(sockets, false)?;
         Ok(server)
     }
@@ -118,7 +118,7 @@ impl Server {
         let old = sink.map(|sink| std::mem::replace(&mut self.sink, sink));
         self.send_all(sockets, has_new_log)?;
         if let Some(old) = old {
-            self.metrics.watch_log(self.sink.clone());
+            self.metrics.watch_log(&self.sink);
             old.shutdown();
         }
         Ok(())

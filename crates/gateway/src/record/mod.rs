@@ -2,6 +2,8 @@
 //!
 //! A worker writes its own shard and its own buffer; merging and writing happen on other threads.
 
+mod appender;
+mod batch;
 mod decimal;
 mod id;
 mod line;

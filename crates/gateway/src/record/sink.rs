@@ -1,28 +1,26 @@
 //! Where access log lines go: per-worker buffers on one side, one thread that writes on the other.
 //!
-//! The request path never blocks: when the writer cannot keep up, lines are dropped and counted.
+//! The request path never blocks and never allocates for it: buffers go to the thread and come back. When the thread
+//! cannot keep up, whole buffers are dropped and their lines counted.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::appender::{Appender, Output, Wishes};
+use super::batch::{Batch, Lost, way_back};
 use super::line::{Format, Formatter, Line};
 
 /// A buffer of this size is handed over.
-const HAND_OVER: usize = 32 * 1024;
-/// Buffers that may wait for the writer.
+const HAND_OVER: usize = 64 * 1024;
+/// What a buffer has beyond that for its last line.
+const LAST_LINE: usize = 4 * 1024;
+/// Buffers of all workers that may wait for the thread: 4 MiB of lines.
 const WAITING: usize = 64;
-/// After a failed write nothing is tried for this long.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Failures are told on standard error this often.
-const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
-/// How often the writer looks for a wish to reopen while no lines come.
-const LOOK_UP: Duration = Duration::from_millis(100);
 /// How long an end waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -57,19 +55,13 @@ pub struct LogSink {
 
 #[derive(Debug)]
 struct Shared {
-    full: SyncSender<Vec<u8>>,
-    counts: Arc<Counts>,
+    full: SyncSender<Batch>,
+    wishes: Arc<Wishes>,
+    lost: Lost,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    dropped: AtomicU64,
-    reopen: AtomicBool,
-    stop: AtomicBool,
-}
-
-/// One worker's end of the log.
+/// One worker's end of the log. Dropping it hands over what it holds.
 #[derive(Debug)]
 pub struct LogWriter {
     formatter: Formatter,
@@ -81,8 +73,10 @@ pub struct LogWriter {
 
 #[derive(Debug)]
 struct Pipe {
-    full: SyncSender<Vec<u8>>,
-    counts: Arc<Counts>,
+    full: SyncSender<Batch>,
+    lost: Lost,
+    back: SyncSender<Vec<u8>>,
+    spare: Receiver<Vec<u8>>,
 }
 
 /// A share of some statuses, taken evenly.
@@ -99,21 +93,14 @@ impl LogSink {
     pub fn open(config: &LogConfig) -> io::Result<Self> {
         let output = match &config.target {
             LogTarget::Off => return Ok(Self { shared: None, config: config.clone() }),
-            LogTarget::Stdout => Output::Stdout,
-            LogTarget::File(path) => Output::File(open(path)?, path.clone()),
+            LogTarget::Stdout => Output::stdout()?,
+            LogTarget::File(path) => Output::file(path.clone())?,
         };
-        let counts = Arc::new(Counts::default());
+        let wishes = Arc::new(Wishes::default());
         let (full, inbox) = sync_channel(WAITING);
-        let thread = Thread {
-            inbox,
-            counts: Arc::clone(&counts),
-            output,
-            failed_at: None,
-            is_torn: false,
-            complained_at: None,
-        };
-        let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(|| thread.run())?;
-        let shared = Shared { full, counts, thread: Mutex::new(Some(thread)) };
+        let appender = Appender::new(inbox, Arc::clone(&wishes), output);
+        let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(|| appender.run())?;
+        let shared = Shared { full, wishes, lost: Lost::default(), thread: Mutex::new(Some(thread)) };
         Ok(Self { shared: Some(Arc::new(shared)), config: config.clone() })
     }
 
@@ -124,40 +111,52 @@ impl LogSink {
             buffer: Vec::new(),
             lines: 0,
             rules: self.config.sample.iter().map(|rule| Rule::new(*rule)).collect(),
-            pipe: self
-                .shared
-                .as_ref()
-                .map(|shared| Pipe { full: shared.full.clone(), counts: Arc::clone(&shared.counts) }),
+            pipe: self.shared.as_ref().map(|shared| {
+                let (back, spare) = way_back();
+                Pipe { full: shared.full.clone(), lost: shared.lost.clone(), back, spare }
+            }),
         }
     }
 
     /// Opens the file anew before the next line, as a rotation wants it.
     pub fn reopen(&self) {
         if let Some(shared) = &self.shared {
-            shared.counts.reopen.store(true, Ordering::Release);
+            shared.wishes.reopen.store(true, Ordering::Release);
         }
     }
 
-    /// Lines that were lost because the writer could not keep up or could not write.
+    /// Lines that were lost because the thread could not keep up or could not write.
     pub fn dropped(&self) -> u64 {
-        self.shared.as_ref().map_or(0, |shared| shared.counts.dropped.load(Ordering::Relaxed))
+        self.lost().count()
+    }
+
+    /// The count of lost lines, which goes on when the log is given up.
+    pub(super) fn lost(&self) -> Lost {
+        self.shared.as_ref().map(|shared| shared.lost.clone()).unwrap_or_default()
     }
 
     /// Writes what the workers have handed over and ends the thread, within a bound.
     pub fn shutdown(&self) {
-        let Some(shared) = &self.shared else { return };
-        shared.counts.stop.store(true, Ordering::Release);
+        if !self.end_within(LAST_LINES) {
+            eprintln!(
+                "tollgate: the last lines of the access log could not be written within {LAST_LINES:?}"
+            );
+        }
+    }
+
+    /// Ends the thread, and says whether it had written everything in time.
+    fn end_within(&self, bound: Duration) -> bool {
+        let Some(shared) = &self.shared else { return true };
+        shared.wishes.stop.store(true, Ordering::Release);
         let thread = shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(thread) = thread else { return };
+        let Some(thread) = thread else { return true };
         let (done, is_done): (Sender<()>, Receiver<()>) = channel();
         let waiter = std::thread::Builder::new().spawn(move || {
             let _ = thread.join();
             let _ = done.send(());
         });
-        if waiter.is_ok() {
-            // A pipe that nobody reads may hold the thread for ever; the process must still end.
-            let _ = is_done.recv_timeout(LAST_LINES);
-        }
+        // A pipe that nobody reads may hold the thread for ever; the process must still end.
+        waiter.is_ok() && is_done.recv_timeout(bound).is_ok()
     }
 }
 
@@ -168,7 +167,7 @@ impl LogWriter {
             return;
         }
         if self.buffer.capacity() == 0 {
-            self.buffer.reserve(HAND_OVER + 4096);
+            self.buffer.reserve(HAND_OVER + LAST_LINE);
         }
         self.formatter.write(line, &mut self.buffer);
         self.lines += 1;
@@ -184,14 +183,11 @@ impl LogWriter {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
-        match pipe.full.try_send(std::mem::take(&mut self.buffer)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(mut buffer) | TrySendError::Disconnected(mut buffer)) => {
-                pipe.counts.dropped.fetch_add(lines, Ordering::Relaxed);
-                buffer.clear();
-                self.buffer = buffer;
-            }
-        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let batch = Batch::new(buffer, lines, pipe.lost.clone(), pipe.back.clone());
+        // One that is not taken counts its lines and comes back as a spare buffer.
+        let _ = pipe.full.try_send(batch);
+        self.buffer = pipe.spare.try_recv().unwrap_or_default();
     }
 
     fn is_sampled(&mut self, status: u16) -> bool {
@@ -207,105 +203,17 @@ impl LogWriter {
     }
 }
 
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 impl Rule {
     fn new((first, last, share): (u16, u16, f64)) -> Self {
         // The first of its kind is logged, so that something is seen of a rare one.
         Self { first, last, share, due: if share > 0.0 { 1.0 - share } else { 0.0 } }
     }
-}
-
-enum Output {
-    Stdout,
-    File(File, PathBuf),
-}
-
-/// The thread that writes.
-struct Thread {
-    inbox: Receiver<Vec<u8>>,
-    counts: Arc<Counts>,
-    output: Output,
-    failed_at: Option<Instant>,
-    /// Whether the last write may have left half a line.
-    is_torn: bool,
-    complained_at: Option<Instant>,
-}
-
-impl Thread {
-    fn run(mut self) {
-        loop {
-            let is_last = self.counts.stop.load(Ordering::Acquire);
-            let received = if is_last { self.inbox.try_recv().ok() } else { self.receive() };
-            if self.counts.reopen.swap(false, Ordering::AcqRel) {
-                self.reopen();
-            }
-            match received {
-                Some(lines) => self.write(&lines),
-                None if is_last => return,
-                None => {}
-            }
-        }
-    }
-
-    fn receive(&mut self) -> Option<Vec<u8>> {
-        match self.inbox.recv_timeout(LOOK_UP) {
-            Ok(lines) => Some(lines),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                self.counts.stop.store(true, Ordering::Release);
-                None
-            }
-        }
-    }
-
-    fn write(&mut self, lines: &[u8]) {
-        let is_pausing = self.failed_at.is_some_and(|at| at.elapsed() < PAUSE);
-        let result = if is_pausing {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            // What failed in the middle of a line must not run into the next one.
-            let lines: &[u8] = if self.is_torn { &[b"\n", lines].concat() } else { lines };
-            match &mut self.output {
-                Output::Stdout => {
-                    io::stdout().lock().write_all(lines).and_then(|()| io::stdout().lock().flush())
-                }
-                Output::File(file, _) => file.write_all(lines),
-            }
-        };
-        let Err(error) = result else {
-            self.failed_at = None;
-            self.is_torn = false;
-            return;
-        };
-        let lost = memchr::memchr_iter(b'\n', lines).count() as u64;
-        self.counts.dropped.fetch_add(lost, Ordering::Relaxed);
-        if !is_pausing {
-            self.is_torn = true;
-            self.failed_at = Some(Instant::now());
-            self.complain(&format!("cannot write the access log: {error}"));
-        }
-    }
-
-    fn reopen(&mut self) {
-        let Output::File(file, path) = &mut self.output else { return };
-        match open(path) {
-            Ok(opened) => *file = opened,
-            Err(error) => {
-                let complaint = format!("cannot open the access log {} anew: {error}", path.display());
-                self.complain(&complaint);
-            }
-        }
-    }
-
-    fn complain(&mut self, what: &str) {
-        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
-            self.complained_at = Some(Instant::now());
-            eprintln!("tollgate: {what}; lines are lost, and counted in tollgate_log_dropped_total");
-        }
-    }
-}
-
-fn open(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
 }
 
 #[cfg(test)]
@@ -350,6 +258,15 @@ mod tests {
 
     fn lines(path: &std::path::Path) -> usize {
         std::fs::read_to_string(path).unwrap().lines().count()
+    }
+
+    /// A named pipe that nobody reads.
+    fn pipe() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        (directory, path)
     }
 
     #[test]
@@ -406,6 +323,95 @@ mod tests {
         }
         sink.shutdown();
         assert_eq!(sink.dropped(), 3);
+    }
+
+    #[test]
+    fn a_full_channel_drops_whole_buffers_counts_their_lines_and_holds_nobody_up() {
+        let (_directory, path) = pipe();
+        let sink = LogSink::open(&to_file(&path)).unwrap();
+        let mut writer = sink.writer();
+        let mut length = Vec::new();
+        Formatter::new(Format::Json).write(&line(200), &mut length);
+        let in_a_buffer = HAND_OVER.div_ceil(length.len()) as u64;
+        // One more than may wait is in the hands of the thread, as the pipe takes less than a buffer.
+        let buffers = 2 * WAITING as u64;
+        let (done, is_done) = channel();
+        std::thread::spawn(move || {
+            for _ in 0..buffers * in_a_buffer {
+                writer.write(&line(200));
+            }
+            let _ = done.send(writer);
+        });
+        let writer = is_done.recv_timeout(Duration::from_secs(30)).expect("nothing waits for the reader");
+        let dropped = sink.dropped();
+        assert!(dropped >= (buffers - WAITING as u64 - 1) * in_a_buffer, "{dropped}");
+        assert_eq!(dropped % in_a_buffer, 0);
+        drop(writer);
+        let reader = std::thread::spawn(move || std::fs::read_to_string(path).unwrap());
+        assert!(sink.end_within(Duration::from_secs(30)));
+        let text = reader.join().unwrap();
+        assert_eq!(text.lines().count() as u64 + sink.dropped(), buffers * in_a_buffer);
+        assert!(text.lines().all(|line| line.len() + 1 == length.len()), "a torn line");
+    }
+
+    #[test]
+    fn a_reader_that_never_reads_does_not_keep_the_log_from_ending() {
+        let (_directory, path) = pipe();
+        let sink = LogSink::open(&to_file(&path)).unwrap();
+        let mut writer = sink.writer();
+        while sink.dropped() == 0 {
+            writer.write(&line(200));
+        }
+        assert!(!sink.end_within(Duration::from_millis(50)));
+        assert!(sink.end_within(Duration::ZERO), "a second word to end finds nothing to do");
+    }
+
+    #[test]
+    fn a_line_is_written_or_counted_wherever_the_end_finds_it() {
+        const LINES: u64 = 20_000;
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let path = directory.path().join(round.to_string());
+            let sink = LogSink::open(&to_file(&path)).unwrap();
+            let mut writer = sink.writer();
+            let worker = std::thread::spawn(move || {
+                for _ in 0..LINES / 20 {
+                    for _ in 0..20 {
+                        writer.write(&line(200));
+                    }
+                    writer.flush();
+                }
+            });
+            std::thread::park_timeout(Duration::from_micros(round * 100));
+            sink.shutdown();
+            worker.join().unwrap();
+            assert_eq!(lines(&path) as u64 + sink.dropped(), LINES);
+        }
+    }
+
+    #[test]
+    fn a_writer_that_goes_hands_its_last_lines_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let sink = LogSink::open(&to_file(&path)).unwrap();
+        sink.writer().write(&line(200));
+        sink.shutdown();
+        assert_eq!((lines(&path), sink.dropped()), (1, 0));
+    }
+
+    #[test]
+    fn buffers_come_back() {
+        let sink = LogSink::open(&to_file("/dev/null".as_ref())).unwrap();
+        let mut writer = sink.writer();
+        writer.write(&line(200));
+        let first = writer.buffer.as_ptr();
+        writer.flush();
+        // The thread ends when it has written, and all it had is back by then.
+        sink.shutdown();
+        writer.write(&line(200));
+        writer.flush();
+        assert_eq!(writer.buffer.as_ptr(), first);
+        assert!(writer.buffer.is_empty());
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! are counted under the name `other`.
 
 mod cell;
+mod codes;
 mod render;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +15,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use cell::{Counter, Gauge};
 
+use super::batch::Lost;
 use super::sink::LogSink;
 use cell::{Histogram, LONG, SHORT};
+use codes::{Codes, RouteCodes};
 
 /// Routes, and endpoints, that have series of their own.
 const MAX_SERIES: usize = 10_000;
@@ -38,8 +42,10 @@ struct Process {
     reloads_ok: u64,
     reloads_refused: u64,
     loaded_at: u64,
-    log: Option<LogSink>,
-    log_dropped_before: u64,
+    /// Lost lines of logs that can still lose some: the one in force, and those that still have to write.
+    logs: Vec<Lost>,
+    /// Lost lines of the logs before them.
+    lost_before: u64,
 }
 
 /// Two names that make a series.
@@ -61,10 +67,14 @@ struct Shard {
     panics: Counter,
 }
 
-/// A worker's handle on its part.
+/// A worker's handle on its part. It belongs to the worker's thread: what was counted once is counted again without a
+/// lock and without memory, however long a scrape takes.
 #[derive(Debug)]
 pub struct WorkerShard {
     shard: Arc<Shard>,
+    refusals: RefCell<RouteCodes>,
+    parse_refusals: RefCell<Codes>,
+    connections_refused: RefCell<Codes>,
 }
 
 /// Counts of one route on one worker.
@@ -102,7 +112,12 @@ impl Metrics {
     pub fn shard(&self) -> WorkerShard {
         let shard = Arc::new(Shard::default());
         lock(&self.shards).push(Arc::clone(&shard));
-        WorkerShard { shard }
+        WorkerShard {
+            shard,
+            refusals: RefCell::default(),
+            parse_refusals: RefCell::default(),
+            connections_refused: RefCell::default(),
+        }
     }
 
     /// Counts a configuration that was put in force, or refused.
@@ -116,11 +131,16 @@ impl Metrics {
         }
     }
 
-    /// Reads the lost lines of this log from now on, beside those of the logs before it.
-    pub fn watch_log(&self, log: LogSink) {
+    /// Reads the lost lines of this log too from now on.
+    pub fn watch_log(&self, log: &LogSink) {
+        self.watch_lost(log.lost());
+    }
+
+    fn watch_lost(&self, lost: Lost) {
         let mut process = lock(&self.process);
-        process.log_dropped_before += process.log.as_ref().map_or(0, LogSink::dropped);
-        process.log = Some(log);
+        let ended: u64 = process.logs.extract_if(.., |lost| lost.is_final()).map(|lost| lost.count()).sum();
+        process.lost_before += ended;
+        process.logs.push(lost);
     }
 
     /// All series as Prometheus reads them (text format 0.0.4).
@@ -142,15 +162,12 @@ impl WorkerShard {
 
     /// Counts a refusal, or an answer that broke.
     pub fn refusal(&self, route: &str, code: &'static str) {
-        let mut refusals = lock(&self.shard.refusals);
-        let is_full = refusals.len() >= MAX_CODES && !refusals.contains_key(&(Box::from(route), code));
-        let route = if is_full { OTHER } else { route };
-        refusals.entry((route.into(), code)).or_default().add(1);
+        self.refusals.borrow_mut().count(route, code, &self.shard.refusals);
     }
 
     /// Counts a request that was refused for its syntax, sizes or slowness.
     pub fn parse_refusal(&self, code: &'static str) {
-        lock(&self.shard.parse_refusals).entry(code).or_default().add(1);
+        self.parse_refusals.borrow_mut().count(code, &self.shard.parse_refusals);
     }
 
     /// Counts a connection in.
@@ -165,7 +182,7 @@ impl WorkerShard {
 
     /// Counts a connection that was not let in.
     pub fn connection_refused(&self, reason: &'static str) {
-        lock(&self.shard.connections_refused).entry(reason).or_default().add(1);
+        self.connections_refused.borrow_mut().count(reason, &self.shard.connections_refused);
     }
 
     /// Counts a failure of `accept` itself.
@@ -277,6 +294,75 @@ mod tests {
         }
         let text = metrics.render();
         assert!(text.contains("tollgate_requests_total{route=\"other\",api=\"other\",status=\"2xx\"} 50"));
+    }
+
+    #[test]
+    fn what_was_counted_once_is_counted_again_while_a_scrape_holds_every_lock() {
+        let metrics = Metrics::new();
+        let worker = metrics.shard();
+        let count = |worker: &WorkerShard| {
+            worker.refusal("users", "upstream_busy");
+            worker.refusal("", "no_route");
+            worker.parse_refusal("host_missing");
+            worker.connection_refused("limit");
+        };
+        count(&worker);
+        let shard = Arc::clone(&worker.shard);
+        let held = (lock(&shard.refusals), lock(&shard.parse_refusals), lock(&shard.connections_refused));
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            count(&worker);
+            let _ = done.send(());
+        });
+        assert!(is_done.recv_timeout(Duration::from_secs(10)).is_ok(), "it waits for a lock");
+        drop(held);
+        let text = metrics.render();
+        for line in [
+            "tollgate_refusals_total{route=\"\",code=\"no_route\"} 2",
+            "tollgate_refusals_total{route=\"users\",code=\"upstream_busy\"} 2",
+            "tollgate_parse_refusals_total{code=\"host_missing\"} 2",
+            "tollgate_connections_refused_total{reason=\"limit\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_refusals_are_counted_by_their_code_alone() {
+        let metrics = Metrics::new();
+        let worker = metrics.shard();
+        for _ in 0..2 {
+            for route in 0..MAX_CODES + 50 {
+                worker.refusal(&route.to_string(), "upstream_busy");
+            }
+        }
+        worker.refusal("0", "upstream_timeout");
+        let text = metrics.render();
+        for line in [
+            "tollgate_refusals_total{route=\"0\",code=\"upstream_busy\"} 2",
+            "tollgate_refusals_total{route=\"other\",code=\"upstream_busy\"} 100",
+            "tollgate_refusals_total{route=\"other\",code=\"upstream_timeout\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not there");
+        }
+    }
+
+    #[test]
+    fn lines_that_a_former_log_loses_late_are_counted_too() {
+        let metrics = Metrics::new();
+        let dropped =
+            |count: u64| metrics.render().contains(&format!("tollgate_log_dropped_total {count}\n"));
+        let former = Lost::default();
+        metrics.watch_lost(former.clone());
+        metrics.watch_lost(Lost::default());
+        former.add(3);
+        assert!(dropped(3));
+        drop(former);
+        for _ in 0..2 {
+            metrics.watch_lost(Lost::default());
+            assert!(dropped(3));
+        }
+        assert_eq!(lock(&metrics.process).logs.len(), 1, "those that have ended are summed up");
     }
 
     #[test]

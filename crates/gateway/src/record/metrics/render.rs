@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use super::cell::MergedHistogram;
-use super::{CLASSES, Counter, LogSink, Metrics, Names, Shard, lock};
+use super::{CLASSES, Counter, Lost, Metrics, Names, Shard, lock};
 
 /// A route's counts on all workers.
 #[derive(Default)]
@@ -200,7 +200,7 @@ fn write_connections(shards: &[Arc<Shard>], text: &mut Text) {
 
 fn write_process(metrics: &Metrics, text: &mut Text) {
     let process = lock(&metrics.process);
-    let dropped = process.log_dropped_before + process.log.as_ref().map_or(0, LogSink::dropped);
+    let dropped = process.lost_before + process.logs.iter().map(Lost::count).sum::<u64>();
     text.one("log_dropped_total", "counter", "Lines of the access log that were lost.", dropped);
     text.begin("reloads_total", "counter", "Configurations by what became of them, the first one included.");
     text.sample("reloads_total", &labels(&[("result", "ok")]), process.reloads_ok);

@@ -1,0 +1,165 @@
+//! The thread that writes the access log. It may wait for a disk or a reader as long as it takes: workers never wait
+//! for it, and what it cannot write is counted.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+
+/// After a failed write nothing is tried for this long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Failures are told on standard error this often.
+const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
+/// How often it looks for a wish while no lines come.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
+/// What the thread is asked to do.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// Open the file anew.
+    pub(super) reopen: AtomicBool,
+    /// Write what is there, and end.
+    pub(super) stop: AtomicBool,
+}
+
+/// Where the bytes go.
+#[derive(Debug)]
+pub(super) struct Output {
+    file: File,
+    /// Where to open it anew, unless it is standard output.
+    path: Option<PathBuf>,
+    /// Whether what was written last is half a line.
+    is_torn: bool,
+}
+
+impl Output {
+    /// Standard output.
+    pub(super) fn stdout() -> io::Result<Self> {
+        let file = io::stdout().as_fd().try_clone_to_owned()?.into();
+        Ok(Self { file, path: None, is_torn: false })
+    }
+
+    /// The end of a file.
+    pub(super) fn file(path: PathBuf) -> io::Result<Self> {
+        Ok(Self { file: open(&path)?, path: Some(path), is_torn: false })
+    }
+
+    /// Writes whole lines; after a failure, says how many of them are lost.
+    fn write(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
+        let mut rest = lines;
+        // What failed in the middle of a line must not run into the next one.
+        let mut result = if self.is_torn { self.file.write_all(b"\n") } else { Ok(()) };
+        while result.is_ok() && !rest.is_empty() {
+            self.is_torn = false;
+            result = match self.file.write(rest) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = &rest[written..];
+                    Ok(())
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+                Err(error) => Err(error),
+            };
+        }
+        let written = lines.len() - rest.len();
+        result.map_err(|error| {
+            self.is_torn |= written > 0 && lines[written - 1] != b'\n';
+            (memchr::memchr_iter(b'\n', rest).count() as u64, error)
+        })
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            self.file = open(path)?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+}
+
+/// The thread's state.
+pub(super) struct Appender {
+    inbox: Receiver<Batch>,
+    wishes: Arc<Wishes>,
+    output: Output,
+    failed_at: Option<Instant>,
+    complained_at: Option<Instant>,
+}
+
+impl Appender {
+    /// A thread's state, to be run on it.
+    pub(super) fn new(inbox: Receiver<Batch>, wishes: Arc<Wishes>, output: Output) -> Self {
+        Self { inbox, wishes, output, failed_at: None, complained_at: None }
+    }
+
+    /// Writes until it is told to stop and nothing is left, or until all who could hand something over are gone.
+    pub(super) fn run(mut self) {
+        loop {
+            let is_last = self.wishes.stop.load(Ordering::Acquire);
+            let received = if is_last { self.inbox.try_recv().ok() } else { self.receive() };
+            if self.wishes.reopen.swap(false, Ordering::AcqRel)
+                && let Err(error) = self.output.reopen()
+            {
+                self.complain("cannot open the access log anew", &error);
+            }
+            match received {
+                Some(batch) => self.write(batch),
+                // What is handed over from here on counts itself as lost.
+                None if is_last => return,
+                None => {}
+            }
+        }
+    }
+
+    fn receive(&self) -> Option<Batch> {
+        match self.inbox.recv_timeout(LOOK_UP) {
+            Ok(batch) => Some(batch),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.wishes.stop.store(true, Ordering::Release);
+                None
+            }
+        }
+    }
+
+    fn write(&mut self, mut batch: Batch) {
+        if self.failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
+            return;
+        }
+        match self.output.write(batch.bytes()) {
+            Ok(()) => {
+                batch.set_unwritten(0);
+                self.failed_at = None;
+            }
+            Err((lost, error)) => {
+                batch.set_unwritten(lost);
+                self.failed_at = Some(Instant::now());
+                self.complain("cannot write the access log", &error);
+            }
+        }
+    }
+
+    fn complain(&mut self, what: &str, error: &io::Error) {
+        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            self.complained_at = Some(Instant::now());
+            let path = self.output.path.as_deref().unwrap_or("stdout".as_ref()).display();
+            eprintln!(
+                "tollgate: {what} ({path}): {error}; lines that are lost are counted in tollgate_log_dropped_total"
+            );
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // A named pipe without a reader would hold up whoever opens it, unless it is opened for reading too; then a reader
+    // may also come and go.
+    let is_pipe = path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
+    OpenOptions::new().read(is_pipe).create(true).append(true).open(path)
+}

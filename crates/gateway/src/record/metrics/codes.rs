@@ -1,0 +1,71 @@
+//! A worker's own index of its counters by code: counting one again takes no lock and no memory.
+//!
+//! The shard's maps, which a scrape locks, are only touched when a counter is new. As no one else adds to them, what
+//! is not in the index is not in the map either.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::{Counter, MAX_CODES, OTHER, Series, lock};
+
+/// Counters by code. Codes are names in this program, so there are a few dozen at most: a list is looked through.
+#[derive(Debug, Default)]
+pub(super) struct Codes(Vec<(&'static str, Arc<Counter>)>);
+
+impl Codes {
+    /// Counts one, in a counter of the shard.
+    pub(super) fn count(&mut self, code: &'static str, shared: &Mutex<Series<&'static str, Counter>>) {
+        if !self.count_known(code) {
+            let counter = Arc::clone(lock(shared).entry(code).or_default());
+            self.add(code, counter);
+        }
+    }
+
+    /// Counts one if its counter is known, and says whether it was.
+    fn count_known(&self, code: &'static str) -> bool {
+        let known = self.0.iter().find(|(known, _)| *known == code);
+        if let Some((_, counter)) = known {
+            counter.add(1);
+        }
+        known.is_some()
+    }
+
+    fn add(&mut self, code: &'static str, counter: Arc<Counter>) {
+        counter.add(1);
+        self.0.push((code, counter));
+    }
+}
+
+/// Counters by route and code.
+#[derive(Debug, Default)]
+pub(super) struct RouteCodes {
+    routes: HashMap<Box<str>, Codes>,
+    /// Counters in all, at most [`MAX_CODES`] and one for each code of [`OTHER`].
+    pairs: usize,
+}
+
+impl RouteCodes {
+    /// Counts one, in a counter of the shard; in one without the route's name when there are too many.
+    pub(super) fn count(
+        &mut self,
+        route: &str,
+        code: &'static str,
+        shared: &Mutex<Series<(Box<str>, &'static str), Counter>>,
+    ) {
+        if self.count_known(route, code) {
+            return;
+        }
+        let is_full = self.pairs >= MAX_CODES;
+        if is_full && self.count_known(OTHER, code) {
+            return;
+        }
+        let route = if is_full { OTHER } else { route };
+        let counter = Arc::clone(lock(shared).entry((route.into(), code)).or_default());
+        self.routes.entry(route.into()).or_default().add(code, counter);
+        self.pairs += 1;
+    }
+
+    fn count_known(&self, route: &str, code: &'static str) -> bool {
+        self.routes.get(route).is_some_and(|codes| codes.count_known(code))
+    }
+}
