@@ -51,6 +51,9 @@ pub(crate) fn serve(
     for address in engine.addresses() {
         note(&format!("listening on {address} (http1)"));
     }
+    if let Origin::Target(url) = &origin {
+        note(&format!("everything goes to {url}"));
+    }
     let running = Running {
         engine,
         readiness: Arc::new(Readiness::new()),

@@ -107,8 +107,8 @@ impl Faults {
         self.source.position(fault.span.start())
     }
 
-    /// One line for a log or a metric's help: how many faults, and the first of them.
-    pub fn summary(&self) -> String {
+    /// How many faults, in words: `2 errors, 1 warning`.
+    pub fn counted(&self) -> String {
         let errors =
             self.list.iter().filter(|fault| fault.severity == Severity::Error).count() + self.dropped;
         let warnings = self.list.len() + self.dropped - errors;
@@ -116,6 +116,12 @@ impl Faults {
         if warnings > 0 || errors == 0 {
             let _ = write!(text, ", {}", count(warnings, "warning"));
         }
+        text
+    }
+
+    /// One line for a log or a metric's help: how many faults, and the first of them.
+    pub fn summary(&self) -> String {
+        let mut text = self.counted();
         let listed = self.list();
         let first = listed.iter().find(|fault| fault.severity == Severity::Error).or(listed.first());
         if let Some(fault) = first {
@@ -153,6 +159,14 @@ impl Faults {
             "{bold}{name}:{line}:{column}:{reset} {paint}{word}:{reset} {bold}{message}{reset} [{}]",
             fault.code
         );
+        if self.source.text().is_empty() {
+            // Nothing could be read, so there is nothing to point at.
+            if let Some(help) = &fault.help {
+                let _ = writeln!(text, "  = help: {}", printable(help));
+            }
+            text.push('\n');
+            return;
+        }
         let excerpt = self.source.excerpt(fault.span);
         let snippet = Snippet::source(excerpt.text.as_str())
             .line_start(line)
