@@ -294,8 +294,11 @@ fn policies(route: &EffectiveRoute<'_>) -> Vec<Arc<dyn Policy>> {
 fn lifecycle(version: EffectiveVersion<'_>) -> Option<Lifecycle> {
     let version = version.version;
     let is_deprecated = matches!(version.state, VersionState::Deprecated | VersionState::Retired);
-    let since = version.since.map_or(0, config::values::Date::unix_seconds);
-    Lifecycle::build(is_deprecated.then_some(since), version.sunset.map(config::values::Date::unix_seconds))
+    let since = version.since.filter(|_| is_deprecated);
+    Lifecycle::build(
+        since.map(config::values::Date::unix_seconds),
+        version.sunset.map(config::values::Date::unix_seconds),
+    )
 }
 
 fn is_retired(version: Option<EffectiveVersion<'_>>) -> bool {

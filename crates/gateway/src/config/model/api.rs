@@ -71,7 +71,8 @@ pub struct Version {
     pub name: Located<String>,
     /// Where it stands in its life.
     pub state: VersionState,
-    /// The day its state began. A deprecated version sends it as `Deprecation` (RFC 9745).
+    /// The day its state began. A deprecated or retired version sends it as `Deprecation` (RFC 9745), and without it
+    /// sends none.
     pub since: Option<Date>,
     /// The day on which it will be or was retired, sent as `Sunset` (RFC 8594).
     pub sunset: Option<Date>,
