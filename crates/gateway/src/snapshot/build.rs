@@ -309,7 +309,7 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
     let by = match version.by {
         ConfiguredVersionBy::Path => return None,
         ConfiguredVersionBy::Header(name) => VersionBy::Header(name.as_str().into()),
-        ConfiguredVersionBy::MediaType(_) => VersionBy::MediaType,
+        ConfiguredVersionBy::MediaType(name) => VersionBy::MediaType(name.as_str().into()),
     };
     Some(VersionMatch {
         by,
