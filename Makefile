@@ -6,6 +6,9 @@ TEST_LIMIT ?= 20m
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
 
+# Where rustup puts cargo: shells that were opened before do not look there yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench fuzz ui build clean
 
@@ -18,6 +21,7 @@ demo: ## build, then run the gateway before three sample services, with curl lin
 test: ## install what the tests talk to, then run all of them
 	@tests/install.sh
 	$(CARGO) build --quiet --locked -p tollgate
+	$(CARGO) test --quiet --locked --workspace --no-run
 	timeout --foreground $(TEST_LIMIT) $(CARGO) test --quiet --locked --workspace
 
 lint: ## formatting, clippy, licences and banned crates

@@ -1,31 +1,55 @@
 #!/bin/sh
-# Installs the foreign programs that the scenes talk to, where they are missing (Debian, Ubuntu).
+# Installs what the build and the scenes need beside Rust, where it is missing (Debian, Ubuntu): a C compiler, and the
+# foreign programs that the scenes talk to. Does nothing, and asks for nothing, when all of it is there.
 set -eu
 
+has() { command -v "$1" >/dev/null 2>&1; }
+
 missing=""
-command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
-command -v curl >/dev/null 2>&1 || missing="$missing curl"
-command -v wrk >/dev/null 2>&1 || missing="$missing wrk"
-command -v python3 >/dev/null 2>&1 || missing="$missing python3"
+need() { missing="$missing $1"; }
+
+# A compiler without the C library's headers is not enough.
+printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | cc -x c -o /dev/null - >/dev/null 2>&1 ||
+    need build-essential
+has curl || need curl
+# Debian does not put it on everybody's path.
+has nginx || [ -x /usr/sbin/nginx ] || need nginx-light
+has wrk || need wrk
+# `kill` as a program: not every image has it.
+[ -x /bin/kill ] || [ -x /usr/bin/kill ] || need procps
 # Debian's Python has Debian's packages; another may stand earlier on the path.
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
-"$python" -c 'import websockets' >/dev/null 2>&1 || missing="$missing python3-websockets"
+has "$python" || need python3
+"$python" -c 'import websockets' >/dev/null 2>&1 || need python3-websockets
 
 [ -n "$missing" ] || exit 0
 
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "please install:$missing" >&2
+if ! has apt-get; then
+    echo "tests/install.sh: this is no Debian or Ubuntu; please install, under the names that they have here:$missing" >&2
     exit 1
 fi
 as_root=""
-[ "$(id -u)" = 0 ] || as_root="sudo"
-export DEBIAN_FRONTEND=noninteractive
-# Tried without a fresh package list first: it is the slow half.
+if [ "$(id -u)" != 0 ]; then
+    if ! has sudo; then
+        echo "tests/install.sh: please run as root: apt-get install$missing" >&2
+        exit 1
+    fi
+    as_root="sudo"
+fi
+echo "tests/install.sh: installing$missing" >&2
+
+# Nothing is asked, and Debian is kept from starting an nginx of its own. `sudo` passes no environment on, `env` does.
+apt_get() {
+    $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq "$@"
+}
+# Tried without a fresh package list first: it is the slow half. Its complaint is not the last word.
 # shellcheck disable=SC2086
-$as_root apt-get install -y --no-install-recommends $missing ||
-    { $as_root apt-get update && $as_root apt-get install -y --no-install-recommends $missing; }
-# Debian starts an nginx of its own when it installs one.
+apt_get install -y --no-install-recommends $missing >/dev/null 2>&1 || {
+    apt_get update
+    apt_get install -y --no-install-recommends $missing
+}
+# Where it was started all the same, it would only hold port 80.
 case "$missing" in
 *nginx*) $as_root service nginx stop >/dev/null 2>&1 || true ;;
 esac

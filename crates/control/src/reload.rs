@@ -19,6 +19,9 @@ use crate::Readiness;
 /// How often the files are looked at. A change is taken when two looks in a row find the same.
 const INTERVAL: Duration = Duration::from_millis(250);
 
+/// The times of files come from a clock that goes in steps of up to this.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
+
 /// Files watched at most; those beyond need a SIGHUP.
 const FILE_LIMIT: usize = 4096;
 
@@ -68,6 +71,7 @@ fn run(mut watch: Watch, inbox: &Receiver<()>, readiness: &Readiness, mut reload
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        let begun = SystemTime::now();
         // A fault of ours in loading must not end the watch, or every later change would be silently ignored.
         let outcome = catch_unwind(AssertUnwindSafe(&mut reload)).unwrap_or_else(|_| Reload {
             files: Vec::new(),
@@ -80,7 +84,7 @@ fn run(mut watch: Watch, inbox: &Receiver<()>, readiness: &Readiness, mut reload
             }
             Err(error) => readiness.refused(&error, SystemTime::now()),
         }
-        watch.extend(outcome.files);
+        watch.extend_read(outcome.files, begun);
     }
 }
 
@@ -116,6 +120,17 @@ impl Watch {
         }
     }
 
+    /// Watches these files as well, which were read or looked for since then. One that has changed in the meantime
+    /// counts as changed, since nobody knows which state of it was read.
+    fn extend_read(&mut self, files: impl IntoIterator<Item = PathBuf>, since: SystemTime) {
+        let known = self.files.len();
+        self.extend(files);
+        let since = since.checked_sub(CLOCK_STEP).unwrap_or(since);
+        for file in &mut self.files[known..] {
+            file.taken = file.taken.filter(|_| !is_changed_since(&file.path, since));
+        }
+    }
+
     /// Looks once. True when something differs from what was taken, and nothing from the look before: whoever
     /// writes has finished. What is seen is taken then.
     fn has_settled_change(&mut self) -> bool {
@@ -143,6 +158,16 @@ impl Watch {
     fn retain(&mut self, files: &[PathBuf]) {
         self.files.retain(|file| files.contains(&file.path));
     }
+}
+
+/// Whether the file itself was written, replaced or renamed since then.
+fn is_changed_since(path: &PathBuf, since: SystemTime) -> bool {
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    fs::metadata(path).is_ok_and(|metadata| {
+        let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
+        let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+        Duration::new(seconds, nanoseconds) >= since
+    })
 }
 
 /// Follows symlinks: what they lead to is what counts.
@@ -292,6 +317,21 @@ mod tests {
         scene.expect_load("bad\n+schema.json");
         scene.write("schema.json", "{}");
         scene.expect_load("bad\n+schema.json");
+    }
+
+    #[test]
+    fn a_file_that_changed_while_the_one_that_names_it_was_loaded_is_loaded_again() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("schema.json");
+        fs::write(&path, "{}").unwrap();
+        for (since, is_changed) in
+            [(SystemTime::UNIX_EPOCH, true), (SystemTime::now() + Duration::from_secs(9), false)]
+        {
+            let mut watch = Watch::default();
+            watch.extend_read([path.clone(), folder.path().join("none")], since);
+            assert_eq!(watch.has_settled_change(), is_changed);
+            assert!(!watch.has_settled_change());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,32 @@ const CLOCKS: &[&str] = &[
     "crates/gateway/src/record/appender.rs",
     "crates/gateway/src/record/metrics/mod.rs",
     "crates/gateway/src/server.rs",
+];
+
+/// Where refusals and other ends of an exchange get their codes: texts of several words joined by `_`.
+const CODES: &[&str] = &[
+    "crates/gateway/src/accept",
+    "crates/gateway/src/exchange.rs",
+    "crates/gateway/src/outcome.rs",
+    "crates/gateway/src/policies",
+    "crates/gateway/src/refusal.rs",
+    "crates/gateway/src/upstream",
+    "crates/http1/src/fault.rs",
+];
+
+/// Texts of that form there which no client and no log ever sees as a code.
+const NOT_CODES: &[&str] = &[
+    // a member of the problem document
+    "request_id",
+    // the engine's words that the request's own replace: `request_smuggling`, `uri_too_long`, `client_gone`
+    "length_and_transfer_encoding",
+    "line_too_long",
+    "body_incomplete",
+    // the engine's words about answers, all of which are `upstream_malformed`
+    "response_smuggling",
+    "status_line_malformed",
+    "interim_with_body",
+    "upgrade_missing",
 ];
 
 /// A file beyond this usually holds two ideas.
@@ -158,6 +185,29 @@ fn a_file_holds_one_idea_and_says_which() {
 }
 
 #[test]
+fn every_refusal_code_stands_in_the_guide_and_every_one_there_is_made() {
+    let made: BTreeSet<String> = CODES
+        .iter()
+        .flat_map(|place| sources(place))
+        .flat_map(|source| source.code().flat_map(|(_, line)| snake_case_literals(line)).collect::<Vec<_>>())
+        .filter(|literal| !NOT_CODES.contains(&literal.as_str()))
+        .collect();
+    let page = read(&root().join("docs/http.md"));
+    let tables = page.split("\n## ").find(|part| part.starts_with("What is refused")).unwrap();
+    let told: BTreeSet<String> = tables
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+        .flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned))
+        .filter(|code| !code.is_empty())
+        .collect();
+    let unsaid: Vec<_> = made.difference(&told).collect();
+    let gone: Vec<_> = told.difference(&made).collect();
+    assert!(unsaid.is_empty(), "docs/http.md has no row for {unsaid:?} (see NOT_CODES if these are none)");
+    assert!(gone.is_empty(), "docs/http.md has a row for {gone:?}, which nothing answers");
+    assert!(made.len() > 60, "only {} codes were found", made.len());
+}
+
+#[test]
 fn every_page_of_the_guide_is_in_its_index() {
     let index = read(&root().join("docs/README.md"));
     let missing: Vec<String> = pages()
@@ -247,8 +297,21 @@ impl Source {
     }
 }
 
-fn sources(folder: &str) -> impl Iterator<Item = Source> + use<> {
-    files(Path::new(folder), "rs").into_iter().map(|path| Source { text: read(&root().join(&path)), path })
+/// The texts in quotes on a line that are words joined by `_`.
+fn snake_case_literals(line: &str) -> Vec<String> {
+    let is_snake = |text: &&str| {
+        text.contains('_')
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    line.split('"').skip(1).step_by(2).filter(is_snake).map(str::to_owned).collect()
+}
+
+/// The Rust files of a folder, or one file.
+fn sources(place: &str) -> impl Iterator<Item = Source> + use<> {
+    let place = Path::new(place);
+    let files = if place.extension().is_some() { vec![place.to_owned()] } else { files(place, "rs") };
+    files.into_iter().map(|path| Source { text: read(&root().join(&path)), path })
 }
 
 /// Every page that a user reads.

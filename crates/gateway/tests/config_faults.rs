@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use gateway::config::{self, Source, Surroundings};
+use gateway::snapshot::Snapshot;
 use proptest::prelude::*;
 
 #[test]
@@ -40,8 +41,11 @@ fn faults_of(path: &Path) -> String {
     let surroundings =
         Surroundings::new("tests/golden", |name| (name == "PASSWORD").then(|| "hunter2 hunter2".to_owned()));
     let faults = match config::load_source(Source::new(name, text), surroundings) {
-        Ok((_, warnings)) => {
+        Ok((config, mut warnings)) => {
             assert!(!warnings.has_errors());
+            // What the language alone cannot see: expressions, and routes that can never match.
+            let more = Snapshot::build(&config, None).map_or_else(|faults| faults, |(_, warnings)| warnings);
+            warnings.extend(more);
             warnings
         }
         Err(faults) => {

@@ -1,6 +1,8 @@
 //! The data plane as the commands use it: compiled, started, changed and stopped.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +12,21 @@ use gateway::server::{self, Server};
 use gateway::snapshot::Snapshot;
 
 use crate::commands::Failure;
-use crate::origin::Origin;
+use crate::origin::{Compiled, Origin};
 
 /// A running data plane.
 pub(crate) struct Engine {
     /// Gone from the drain on, so that nothing waits for its end but who asked for it.
     server: Mutex<Option<Server>>,
     metrics: Arc<Metrics>,
+}
+
+/// Why a configuration was not put in force.
+pub(crate) struct Refused {
+    /// As the operator should read it.
+    pub(crate) error: String,
+    /// The files that it names, any of which may be what is to be mended.
+    pub(crate) files: BTreeSet<PathBuf>,
 }
 
 impl Engine {
@@ -36,18 +46,25 @@ impl Engine {
     }
 
     /// Compiles what the origin says now and puts it in force: all of it, or none and the reason.
-    pub(crate) fn reload(&self, origin: &Origin) -> Result<(Config, Faults), String> {
+    pub(crate) fn reload(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
         let reloaded = self.load_and_apply(origin);
         self.metrics.reloaded(reloaded.is_ok(), SystemTime::now());
         reloaded
     }
 
-    fn load_and_apply(&self, origin: &Origin) -> Result<(Config, Faults), String> {
+    fn load_and_apply(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
         let mut server = self.server();
-        let Some(server) = server.as_mut() else { return Err("the gateway is draining".to_owned()) };
-        let compiled = origin.compile(Some(server.snapshot())).map_err(|faults| faults.render(false))?;
-        server.apply(compiled.snapshot).map_err(|error| error.to_string())?;
-        Ok((compiled.config, compiled.warnings))
+        let Some(server) = server.as_mut() else {
+            return Err(Refused { error: "the gateway is draining".to_owned(), files: BTreeSet::new() });
+        };
+        let compiled = origin
+            .compile(Some(server.snapshot()))
+            .map_err(|faults| Refused { error: faults.render(false), files: faults.files().clone() })?;
+        let Compiled { config, snapshot, warnings } = compiled;
+        server
+            .apply(snapshot)
+            .map_err(|error| Refused { error: error.to_string(), files: config.files().clone() })?;
+        Ok((config, warnings))
     }
 
     /// The metrics of all workers, in the Prometheus text format.

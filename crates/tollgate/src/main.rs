@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             terminal::note(&failure.to_string());
-            ExitCode::FAILURE
+            failure.exit_code()
         }
     }
 }

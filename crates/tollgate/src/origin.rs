@@ -74,7 +74,7 @@ impl Origin {
             }
             Err(faults) => {
                 terminal::complain(&faults.render(terminal::is_colored()));
-                Err(Failure::new(format!("{self} is refused: {}", faults.summary())))
+                Err(Failure::new(format!("{self} is refused: {}", faults.counted())))
             }
         }
     }
@@ -98,11 +98,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A file that is not there is the first thing a new user meets; say what to do instead of only what failed.
+/// That there is no default file is the first thing a new user meets; say what to do instead of only what failed.
 fn refuse_missing(path: &Path) -> Result<(), Failure> {
     // Anything else that is wrong with it (no permission, a directory) is told by the load.
     if path.try_exists().unwrap_or(true) {
         return Ok(());
+    }
+    if path != Path::new(DEFAULT_FILE) {
+        return Err(Failure::new(format!("there is no file {}", path.display())));
     }
     let path = path.display();
     Err(Failure::new(format!(

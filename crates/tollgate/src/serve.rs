@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use gateway::config::values::ListenAddress;
 use gateway::config::{Config, Outline};
 
 use crate::commands::Failure;
-use crate::engine::Engine;
+use crate::engine::{Engine, Refused};
 use crate::origin::{Compiled, Origin};
 use crate::terminal::note;
 
@@ -48,8 +48,9 @@ pub(crate) fn serve(
     control.on_signal(passed_on).map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
 
     let engine = Arc::new(Engine::start(snapshot, count(&config, workers))?);
-    for address in engine.addresses() {
-        note(&format!("listening on {address} (http1)"));
+    note_listeners(&[], &engine.addresses());
+    if let Origin::Target(url) = &origin {
+        note(&format!("everything goes to {url}"));
     }
     let running = Running {
         engine,
@@ -112,7 +113,8 @@ impl Running {
         let mut current = InForce::of(&config);
         drop(config);
         let mut reload = move || match load_again(&origin, &engine, &current) {
-            Ok(config) => {
+            Ok((config, listened)) => {
+                note_listeners(&listened, &engine.addresses());
                 token.replace(admin_token(&config));
                 let next = InForce::of(&config);
                 // The reloader counts it when this has returned.
@@ -122,9 +124,10 @@ impl Running {
                 current = next;
                 Reload { files, result: Ok(()) }
             }
-            Err(error) => {
+            Err(Refused { error, files }) => {
                 note(&format!("kept the configuration in force, because {origin} is refused\n{error}"));
-                Reload { files: vec![path.clone()], result: Err(error) }
+                let files = std::iter::once(path.clone()).chain(files).collect();
+                Reload { files, result: Err(error) }
             }
         };
         Reloader::start(watch, Arc::clone(&self.readiness), move || aside(&mut reload))
@@ -200,8 +203,23 @@ fn admin_address(config: &Config) -> Option<ListenAddress> {
     config.admin.as_ref().map(|admin| admin.address.value)
 }
 
-/// Puts what the origin says now in force, or says why not.
-fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<Config, String> {
+/// Says which listeners came and which went, a line each.
+fn note_listeners(before: &[SocketAddr], after: &[SocketAddr]) {
+    for address in before.iter().filter(|address| !after.contains(address)) {
+        note(&format!("no longer listening on {address}"));
+    }
+    for address in after.iter().filter(|address| !before.contains(address)) {
+        note(&format!("listening on {address} (http1)"));
+    }
+}
+
+/// Puts what the origin says now in force, with the addresses listened on before; or says why not.
+fn load_again(
+    origin: &Origin,
+    engine: &Engine,
+    current: &InForce,
+) -> Result<(Config, Vec<SocketAddr>), Refused> {
+    let listened = engine.addresses();
     let (config, warnings) = engine.reload(origin)?;
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
@@ -212,7 +230,7 @@ fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<Con
     if config.workers != current.workers {
         note("the new number of `workers` holds from the next start on");
     }
-    Ok(config)
+    Ok((config, listened))
 }
 
 /// What changes for a user, a line each.

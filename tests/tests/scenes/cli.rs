@@ -113,6 +113,8 @@ routes:
     let same = tollgate(&["diff", &old, &old]);
     expect(&same, 0);
     assert!(!out(&same).contains("GET /users/{id}"), "{}", out(&same));
+    expect(&output, 1);
+    expect(&tollgate(&["diff", &old, &files.write("bad.yaml", "routes: [{")]), 2);
 }
 
 #[test]
@@ -154,10 +156,35 @@ routes:
 }
 
 #[test]
-fn a_gateway_runs_without_any_file() {
+fn explain_takes_the_host_and_port_of_connect_and_mends_a_slip() {
+    let files = Files::new();
+    let config = "services: { proxy: http://127.0.0.1:3128 }\nroutes: [{ match: 'CONNECT /{rest...}', to: proxy, access: public }]\n";
+    let path = files.write("tollgate.yaml", config);
+    let output = tollgate(&["explain", "CONNECT", "example.com:443", "-c", &path]);
+    expect(&output, 0);
+    assert!(
+        out(&output).contains("CONNECT example.com:443 through http://127.0.0.1:3128"),
+        "{}",
+        out(&output)
+    );
+    for (method, url, advice) in [
+        ("connect", "example.com:443", "did you mean `CONNECT`?"),
+        ("CONNECT", "example.com", "did you mean `tollgate explain CONNECT example.com:443`?"),
+        ("GET", "x/y", "did you mean `/x/y`?"),
+    ] {
+        let output = tollgate(&["explain", method, url, "-c", &path]);
+        expect(&output, 2);
+        assert!(err(&output).contains(advice), "{}", err(&output));
+    }
+}
+
+#[test]
+fn a_gateway_runs_without_any_file_or_scheme() {
     let _ports = DEFAULT_PORTS.lock();
     let users = hello();
-    let gate = Gateway::run(&["run", "--to", &users.to_string()], tempfile::tempdir().unwrap());
+    let address = users.to_string().replace("http://", "");
+    let gate = Gateway::run(&["run", "--to", &address], tempfile::tempdir().unwrap());
+    assert!(gate.said().contains(&format!("tollgate: everything goes to {users}")), "{}", gate.said());
     gate.get("/any/path?a=b").expect(200).expect_body("hello");
     gate.post("/any", "x").expect(200);
     assert_eq!(users.request(0).target, "/any/path?a=b");

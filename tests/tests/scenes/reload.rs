@@ -185,6 +185,7 @@ fn listeners_are_added_and_removed_while_others_go_on() {
 
     gate.expect_reload(|| gate.replace_config(&config(&format!("'127.0.0.1:0', '127.0.0.1:{port}'"))));
     let added = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    assert_eq!(gate.listener(1), added);
     Ask::new(added, "GET", "/x").send().expect(200);
     let mut on_added = tollgate_tests::Wire::connect(added);
     on_added.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -194,6 +195,8 @@ fn listeners_are_added_and_removed_while_others_go_on() {
 
     gate.expect_reload(|| gate.replace_config(&config("'127.0.0.1:0'")));
     eventually("the removed listener refuses", || std::net::TcpStream::connect(added).is_err());
+    gate.expect_line(&format!("tollgate: no longer listening on {added}"));
+    assert_eq!(gate.said().matches("tollgate: listening on ").count(), 2, "{}", gate.said());
     expect(&gate, "ok");
     kept.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
     kept.answer().expect(200);
@@ -223,6 +226,21 @@ fn a_file_that_the_configuration_names_is_watched_too() {
     let gate = Gateway::run(&["run", "-c", "tollgate.yaml"], folder);
     expect(&gate, "old");
     gate.expect_reload(|| fs::write(gate.folder().join("word.txt"), "new").unwrap());
+    expect(&gate, "new");
+}
+
+#[test]
+fn mending_only_a_file_that_a_refused_configuration_names_is_noticed() {
+    let gate = gateway(answering("old"));
+    // Not there yet; then there, but not what the key takes.
+    gate.replace_config(
+        "routes: [{ match: /x, respond: { status: '${file:status.txt}', body: new }, access: public }]",
+    );
+    gate.expect_line("cannot read");
+    fs::write(gate.folder().join("status.txt"), "nonsense").unwrap();
+    gate.expect_line("expected a status");
+    expect(&gate, "old");
+    gate.expect_reload(|| fs::write(gate.folder().join("status.txt"), "200").unwrap());
     expect(&gate, "new");
 }
 

@@ -80,6 +80,47 @@ fn a_version_is_chosen_by_media_type_and_the_current_one_without() {
     get("/shop/new", "application/vnd.shop.v2+json").expect(200);
     get("/shop/new", "text/html, application/vnd.shop.v1+json;q=0.5").expect(404);
     get("/shop/new", "*/*").expect(200);
+    get("/shop/users/1", "application/json; version=0").expect(410);
+    get("/shop/users/1", "application/vnd.shop+json; version=1")
+        .expect(200)
+        .expect_header("Deprecation", "@1772323200");
+    get("/shop/users/1", "application/vnd.shop.v9+json").expect(404);
+    // Versions of something else: what a browser sends, and another product.
+    get("/shop/new", "text/html,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7").expect(200);
+    get("/shop/new", "application/vnd.other.v1+json").expect(200);
+}
+
+#[test]
+fn the_media_type_of_a_version_can_be_named() {
+    let gate = shop("{ media_type: application/vnd.example.shop }");
+    let get = |accept: &str| {
+        gate.ask("GET", "/shop/users/1").host("api.test").header("Accept", accept).send().status
+    };
+    assert_eq!(get("application/vnd.example.shop.v0+json"), 410);
+    assert_eq!(get("application/vnd.example.shop;version=0"), 410);
+    assert_eq!(get("application/vnd.shop.v0+json"), 200, "the type that holds without a name");
+}
+
+#[test]
+fn a_version_deprecated_on_an_unknown_day_sends_no_made_up_one() {
+    let gate = gateway(
+        "
+        apis:
+          shop:
+            access: public
+            versions:
+              v1: { state: deprecated, sunset: 2027-03-31 }
+              v0: { state: retired }
+            routes:
+              - { match: GET /users, respond: 204 }
+        ",
+    );
+    gate.expect_line("without `since`");
+    let answer = gate.get("/v1/users").expect(204);
+    assert_eq!(answer.header("Sunset"), Some("Wed, 31 Mar 2027 00:00:00 GMT"));
+    assert!(!answer.fields.has("Deprecation"), "{answer:?}");
+    let answer = gate.get("/v0/users").expect(410);
+    assert!(!answer.fields.has("Deprecation"), "{answer:?}");
 }
 
 #[test]

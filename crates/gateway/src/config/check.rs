@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 
 use super::fault::{Fault, Faults};
-use super::model::{Api, Config, Declared, Policies, Redirect, Route};
+use super::model::{Api, Config, Declared, Policies, Redirect, Route, VersionState};
 use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
@@ -29,6 +29,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     // Parts that could not be read may use what seems to be unused.
     if !faults.has_errors() {
         check_unused(config, faults);
+        config.apis.values().for_each(|api| check_deprecated(api, faults));
     }
 }
 
@@ -164,6 +165,20 @@ fn check_versions(api: Option<&Api>, route: &Route, faults: &mut Faults) {
             let fault = Fault::error("unknown_version", used.span, "the API has no version of this name");
             faults.push(fault.help(format!("it has {}", names.join(", "))));
         }
+    }
+}
+
+/// Callers are told of a deprecation by its date, and there is no other word for it (RFC 9745).
+fn check_deprecated(api: &Api, faults: &mut Faults) {
+    let versions = api.versions.iter().flat_map(|versions| &versions.list);
+    for version in
+        versions.filter(|version| version.state == VersionState::Deprecated && version.since.is_none())
+    {
+        let message = "without `since` the answers of this version do not say that it is deprecated";
+        faults.push(
+            Fault::warning("no_since", version.name.span, message)
+                .help("add `since: 2026-01-31`, the day on which it was deprecated"),
+        );
     }
 }
 

@@ -1,7 +1,9 @@
 //! What is wrong with a configuration, and where: collected all at once, shown with the line and a caret.
 //! A fault never quotes a value that came from outside the file, so that no secret reaches a screen or a log.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -56,6 +58,8 @@ impl Fault {
 #[derive(Clone, Debug)]
 pub struct Faults {
     source: Arc<Source>,
+    /// The files that `${file:…}` asked for, found or not: mending one of them may mend the configuration.
+    files: BTreeSet<PathBuf>,
     list: Vec<Fault>,
     dropped: usize,
 }
@@ -63,7 +67,7 @@ pub struct Faults {
 impl Faults {
     /// No faults yet, in this file.
     pub fn new(source: Arc<Source>) -> Self {
-        Self { source, list: Vec::new(), dropped: 0 }
+        Self { source, files: BTreeSet::new(), list: Vec::new(), dropped: 0 }
     }
 
     /// Adds a fault, unless the same one is known already (an alias shows one place many times).
@@ -80,9 +84,22 @@ impl Faults {
     /// Adds all faults of another collection about the same file.
     pub fn extend(&mut self, other: Self) {
         self.dropped += other.dropped;
+        self.files.extend(other.files);
         for fault in other.list {
             self.push(fault);
         }
+    }
+
+    /// The files that the configuration asked for in `${file:…}`, found or not.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+
+    /// The same faults of a configuration that asked for these files.
+    #[must_use]
+    pub(super) fn with_files(mut self, files: BTreeSet<PathBuf>) -> Self {
+        self.files = files;
+        self
     }
 
     /// The faults, sorted by place.
@@ -107,8 +124,8 @@ impl Faults {
         self.source.position(fault.span.start())
     }
 
-    /// One line for a log or a metric's help: how many faults, and the first of them.
-    pub fn summary(&self) -> String {
+    /// How many faults, in words: `2 errors, 1 warning`.
+    pub fn counted(&self) -> String {
         let errors =
             self.list.iter().filter(|fault| fault.severity == Severity::Error).count() + self.dropped;
         let warnings = self.list.len() + self.dropped - errors;
@@ -116,6 +133,12 @@ impl Faults {
         if warnings > 0 || errors == 0 {
             let _ = write!(text, ", {}", count(warnings, "warning"));
         }
+        text
+    }
+
+    /// One line for a log or a metric's help: how many faults, and the first of them.
+    pub fn summary(&self) -> String {
+        let mut text = self.counted();
         let listed = self.list();
         let first = listed.iter().find(|fault| fault.severity == Severity::Error).or(listed.first());
         if let Some(fault) = first {
@@ -153,6 +176,14 @@ impl Faults {
             "{bold}{name}:{line}:{column}:{reset} {paint}{word}:{reset} {bold}{message}{reset} [{}]",
             fault.code
         );
+        if self.source.text().is_empty() {
+            // Nothing could be read, so there is nothing to point at.
+            if let Some(help) = &fault.help {
+                let _ = writeln!(text, "  = help: {}", printable(help));
+            }
+            text.push('\n');
+            return;
+        }
         let excerpt = self.source.excerpt(fault.span);
         let snippet = Snippet::source(excerpt.text.as_str())
             .line_start(line)

@@ -64,11 +64,11 @@ pub fn load_source(source: Source, surroundings: Surroundings) -> Result<(Config
     let source = Arc::new(source);
     let mut reader = read::Reader::new(Arc::clone(&source), surroundings);
     let Some(tree) = reader.tree(&source) else {
-        return Err(reader.finish().0);
+        return Err(reader.finish());
     };
     let (mut config, declared) = model::read(&tree, Arc::clone(&source), &mut reader);
-    let (mut faults, surroundings) = reader.finish();
-    config.files = surroundings.into_files();
+    let mut faults = reader.finish();
+    config.files.clone_from(faults.files());
     check::check(&config, &declared, &mut faults);
     if faults.has_errors() { Err(faults) } else { Ok((config, faults)) }
 }

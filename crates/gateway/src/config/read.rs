@@ -58,9 +58,9 @@ impl Reader {
         super::node::parse(source, &mut self.faults)
     }
 
-    /// The faults found and the surroundings with the list of files that were read.
-    pub(super) fn finish(self) -> (Faults, Surroundings) {
-        (self.faults, self.surroundings)
+    /// The faults found, with the list of files that were asked for.
+    pub(super) fn finish(self) -> Faults {
+        self.faults.with_files(self.surroundings.into_files())
     }
 
     /// Reports a fault.

@@ -301,7 +301,8 @@ impl Binder<'_> {
             }
         };
         if !self.allowed.has(fact.root()) {
-            return Err(fault(self.offset(id), format!("`{root}` is not known yet where this is evaluated")));
+            let message = format!("`{}` is not known yet where this is evaluated", members::written(fact));
+            return Err(fault(self.offset(id), message));
         }
         let shape = fact.shape();
         let too_deep = match shape {

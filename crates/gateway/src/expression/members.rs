@@ -14,6 +14,8 @@ pub enum Root {
     Api,
     Route,
     Response,
+    /// `request.body`, which is known later than the rest of the request.
+    Body,
 }
 
 /// A set of roots.
@@ -65,7 +67,7 @@ const MEMBERS: &[(&str, Root, &str, Fact)] = &[
     ("request", Root::Request, "headers", Fact::Headers),
     ("request", Root::Request, "client_ip", Fact::ClientIp),
     ("request", Root::Request, "size", Fact::Size),
-    ("request", Root::Request, "body", Fact::Body),
+    ("request", Root::Body, "body", Fact::Body),
     ("params", Root::Params, "", Fact::Params),
     ("identity", Root::Identity, "app", Fact::App),
     ("identity", Root::Identity, "user", Fact::User),
@@ -84,16 +86,22 @@ impl Roots {
     /// None.
     pub const NONE: Self = Self(0);
     /// Every root.
-    pub const ALL: Self = Self(0x7f);
+    pub const ALL: Self = Self(0xff);
     /// What stage `route` knows: the request's head, its path's parameters and its device.
     pub const AT_ROUTE: Self = Self::NONE.with(Root::Request).with(Root::Params).with(Root::Device);
     /// What is known once the caller is: everything but the response.
-    pub const BEFORE_RESPONSE: Self = Self(0x7f & !(1 << Root::Response as u8));
+    pub const BEFORE_RESPONSE: Self = Self::ALL.without(Root::Response);
 
     /// This set and one more.
     #[must_use]
     pub const fn with(self, root: Root) -> Self {
         Self(self.0 | 1 << root as u8)
+    }
+
+    /// This set but for one.
+    #[must_use]
+    pub const fn without(self, root: Root) -> Self {
+        Self(self.0 & !(1 << root as u8))
     }
 
     /// Whether the root is in the set.
@@ -180,6 +188,7 @@ mod tests {
     fn sets_of_roots_hold_what_was_put_into_them() {
         assert!(Roots::AT_ROUTE.has(Root::Params));
         assert!(!Roots::AT_ROUTE.has(Root::Identity));
+        assert!(!Roots::AT_ROUTE.has(Root::Body));
         assert!(Roots::BEFORE_RESPONSE.has(Root::Identity));
         assert!(!Roots::BEFORE_RESPONSE.has(Root::Response));
         assert!(MEMBERS.iter().all(|(_, root, ..)| Roots::ALL.has(*root)));

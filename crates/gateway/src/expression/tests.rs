@@ -151,7 +151,9 @@ fn faults_point_at_their_byte_and_suggest_names() {
 fn a_place_may_know_less_than_everything() {
     assert!(Expression::compile_for("request.path == params.x", Roots::AT_ROUTE).is_ok());
     let fault = Expression::compile_for("identity.user == ''", Roots::AT_ROUTE).unwrap_err();
-    assert_eq!(fault.message, "`identity` is not known yet where this is evaluated");
+    assert_eq!(fault.message, "`identity.user` is not known yet where this is evaluated");
+    assert!(Expression::compile_for("request.body.x == 1", Roots::AT_ROUTE).is_err());
+    assert!(Expression::compile_for("request.body.x == 1", Roots::BEFORE_RESPONSE).is_ok());
     assert!(Expression::compile_for("response.status == 1", Roots::BEFORE_RESPONSE).is_err());
 }
 

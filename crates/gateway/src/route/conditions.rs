@@ -142,12 +142,19 @@ impl fmt::Display for Unmet<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version(version) => {
-                let place = match &version.by {
-                    VersionBy::Path => "path",
-                    VersionBy::Header(name) => name,
-                    VersionBy::MediaType => "Accept",
-                };
-                write!(formatter, "it asks for version {} in `{place}`", version.version)
+                let VersionMatch { by, version, .. } = version;
+                match by {
+                    VersionBy::Path => write!(formatter, "it asks for version {version} in the path"),
+                    VersionBy::Header(name) => {
+                        write!(formatter, "it asks for version {version} in `{name}`")
+                    }
+                    VersionBy::MediaType(name) => {
+                        write!(
+                            formatter,
+                            "it asks for version {version} in `Accept`, as in `{name}.{version}`"
+                        )
+                    }
+                }
             }
             Self::Header(name, ValueMatch::Present) => write!(formatter, "the header `{name}` is missing"),
             Self::Header(name, value) => write!(formatter, "no header `{name}` is `{value}`"),

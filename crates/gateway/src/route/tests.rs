@@ -206,7 +206,8 @@ fn headers_devices_and_versions_choose_among_routes_of_one_path() {
         ..route("GET - /v")
     };
     let by_header = || VersionBy::Header("X-Api-Version".into());
-    let mut by_type = [version(VersionBy::MediaType, "v1", false), version(VersionBy::MediaType, "v2", true)];
+    let by = || VersionBy::MediaType("application/vnd.shop".into());
+    let mut by_type = [version(by(), "v1", false), version(by(), "v2", true)];
     for route in &mut by_type {
         route.path = PathPattern::parse("/t").unwrap();
     }

@@ -22,8 +22,9 @@ pub enum VersionBy {
     Path,
     /// In this header, e.g. `X-Api-Version: v2` (or `2`).
     Header(Box<str>),
-    /// In `Accept`: `application/vnd.shop.v2+json` or `application/json;version=2`.
-    MediaType,
+    /// In `Accept`, by this media type: of `application/vnd.shop` version 2 is `application/vnd.shop.v2+json`,
+    /// `application/vnd.shop+json;version=2` or `application/json;version=2`.
+    MediaType(Box<str>),
 }
 
 impl VersionMatch {
@@ -35,10 +36,10 @@ impl VersionMatch {
                 Some(wanted) => same_version(&self.version, wanted),
                 None => self.default,
             },
-            VersionBy::MediaType => {
+            VersionBy::MediaType(name) => {
                 let mut named_one = false;
                 for range in named(&head.fields, "accept").flat_map(|accept| accept.split(',')) {
-                    for wanted in media_type_versions(range) {
+                    for wanted in media_type_versions(name, range) {
                         if same_version(&self.version, wanted) {
                             return true;
                         }
@@ -61,23 +62,23 @@ pub fn same_version(left: &str, right: &str) -> bool {
     bare_version(left).eq_ignore_ascii_case(bare_version(right))
 }
 
-/// The versions that one media range of an `Accept` names: its `version` (or `v`) parameter, and those parts
-/// of a vendor type (`vnd.shop.v2`) that are a `v` and a number.
-pub fn media_type_versions(range: &str) -> impl Iterator<Item = &str> {
+/// The versions that one media range of an `Accept` names, for the media type `of`: what stands behind its name, and its
+/// `version` (or `v`) parameter. Other types have parameters of these names too (browsers send
+/// `application/signed-exchange;v=b3`), so they count only where the type is this one or plain JSON.
+pub fn media_type_versions<'r>(of: &str, range: &'r str) -> impl Iterator<Item = &'r str> {
     let mut parts = range.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    let subtype = essence.split_once('/').map_or("", |(_, subtype)| subtype);
-    let vendor = subtype.split('+').next().filter(|name| has_prefix(name, "vnd.")).unwrap_or_default();
-    let in_name = vendor.split(['.', '-']).skip(1).filter(|part| {
-        has_prefix(part, "v") && part.len() > 1 && part[1..].bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let in_parameter = parts.filter_map(|parameter| {
+    let name = essence.rsplit_once('+').map_or(essence, |(name, _suffix)| name);
+    let behind = if has_prefix(name, of) { name.get(of.len()..) } else { None };
+    let in_name = behind.and_then(|rest| rest.strip_prefix(['.', '-'])).filter(|version| !version.is_empty());
+    let is_ours = behind == Some("") || essence.eq_ignore_ascii_case("application/json");
+    let in_parameter = parts.filter(move |_| is_ours).filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let name = name.trim_end();
         let is_version = name.eq_ignore_ascii_case("version") || name.eq_ignore_ascii_case("v");
         is_version.then(|| value.trim().trim_matches('"'))
     });
-    in_name.chain(in_parameter)
+    in_name.into_iter().chain(in_parameter)
 }
 
 fn bare_version(text: &str) -> &str {
@@ -97,19 +98,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_media_range_names_versions_in_its_vendor_type_or_a_parameter() {
+    fn a_media_range_names_versions_of_its_own_type_only() {
         for (range, expected) in [
             ("application/vnd.shop.v2+json", vec!["v2"]),
+            ("Application/vnd.Shop.V2", vec!["V2"]),
             ("application/vnd.shop-v2+json", vec!["v2"]),
+            ("application/vnd.shop.2024-01-01+json", vec!["2024-01-01"]),
+            ("application/vnd.shop+json; version=2; q=0.5", vec!["2"]),
+            ("application/vnd.shop;v=2", vec!["2"]),
             (" application/json ; version=2 ; q=0.5", vec!["2"]),
             ("application/json;V=\"3\"", vec!["3"]),
+            ("application/vnd.shop+json", vec![]),
+            ("application/vnd.shop.", vec![]),
+            ("application/vnd.shopping.v2+json", vec![]),
+            ("application/vnd.other.v2+json", vec![]),
+            ("application/vnd.other+json;version=2", vec![]),
+            ("application/signed-exchange;v=b3;q=0.7", vec![]),
+            ("text/plain;version=0.0.4", vec![]),
             ("application/json", vec![]),
-            ("application/vnd.v8engine+json", vec![]),
-            ("application/v2", vec![]),
             ("*/*", vec![]),
+            ("+json", vec![]),
             ("", vec![]),
         ] {
-            assert_eq!(media_type_versions(range).collect::<Vec<_>>(), expected, "{range}");
+            let versions: Vec<_> = media_type_versions("application/vnd.shop", range).collect();
+            assert_eq!(versions, expected, "{range}");
         }
     }
 

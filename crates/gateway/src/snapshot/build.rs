@@ -10,7 +10,7 @@ use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
     LogFormat, Respond, VersionBy as ConfiguredVersionBy, VersionState,
 };
-use crate::expression::Expression;
+use crate::expression::{Expression, Root, Roots};
 use crate::policies::Policy;
 use crate::policies::admit::request::Request;
 use crate::policies::shape::lifecycle::Lifecycle;
@@ -132,14 +132,25 @@ impl<'c> Compiler<'c> {
         self.faults.push(Fault::error(code, span, message.into()));
     }
 
-    fn expression(&mut self, text: &Located<String>) -> Option<Expression> {
-        match Expression::compile(&text.value) {
+    fn expression(&mut self, text: &Located<String>, allowed: Roots) -> Option<Expression> {
+        match Expression::compile_for(&text.value, allowed) {
             Ok(expression) => Some(expression),
             Err(fault) => {
                 self.fault("invalid_expression", text, fault.offset, fault.message);
                 None
             }
         }
+    }
+
+    /// The condition of a route, which speaks of nothing that is not known when the route is chosen.
+    fn when(&mut self, text: &Located<String>, path: &PathPattern) -> Option<Expression> {
+        let expression = self.expression(text, Roots::AT_ROUTE)?;
+        for name in expression.param_names().filter(|name| path.position_of(name).is_none()) {
+            let offset = text.value.find(&format!("params.{name}")).or_else(|| text.value.find("params"));
+            let message = format!("the path has no parameter `{name}`");
+            self.fault("invalid_expression", text, offset.unwrap_or_default(), message);
+        }
+        Some(expression)
     }
 
     fn service(&mut self, service: &config::Service) -> ServiceSpec {
@@ -151,7 +162,7 @@ impl<'c> Compiler<'c> {
             Balance::Ewma => (BalancePolicy::Ewma, Affinity::None),
             Balance::IpHash => (BalancePolicy::IpHash, Affinity::ClientIp),
             Balance::Hash(text) => {
-                let key = self.expression(text);
+                let key = self.expression(text, Roots::BEFORE_RESPONSE.without(Root::Body));
                 (BalancePolicy::Hash, key.map_or(Affinity::None, Affinity::Key))
             }
             Balance::Sticky(name) => {
@@ -227,6 +238,7 @@ impl<'c> Compiler<'c> {
             timeouts: self.timeouts(&route.timeouts),
             attempts: route.retries + 1,
         };
+        let when = route.when.and_then(|text| self.when(text, &path));
         let matching = RouteMatch {
             host: self.host(route)?,
             methods: route.methods.to_vec(),
@@ -234,7 +246,7 @@ impl<'c> Compiler<'c> {
             headers: self.values(route.headers.iter().map(|(name, value)| (name.as_str(), value))),
             query: self.values(route.query.iter().map(|(name, value)| (name.as_str(), value))),
             device: route.device.and_then(|name| self.devices.get(&name.value).map(Arc::clone)),
-            when: route.when.and_then(|text| self.expression(text)),
+            when,
             version: route.version.and_then(compile_version),
         };
         Some((matching, compiled))
@@ -302,8 +314,11 @@ fn policies(route: &EffectiveRoute<'_>) -> Vec<Arc<dyn Policy>> {
 fn lifecycle(version: EffectiveVersion<'_>) -> Option<Lifecycle> {
     let version = version.version;
     let is_deprecated = matches!(version.state, VersionState::Deprecated | VersionState::Retired);
-    let since = version.since.map_or(0, config::values::Date::unix_seconds);
-    Lifecycle::build(is_deprecated.then_some(since), version.sunset.map(config::values::Date::unix_seconds))
+    let since = version.since.filter(|_| is_deprecated);
+    Lifecycle::build(
+        since.map(config::values::Date::unix_seconds),
+        version.sunset.map(config::values::Date::unix_seconds),
+    )
 }
 
 fn is_retired(version: Option<EffectiveVersion<'_>>) -> bool {
@@ -314,7 +329,7 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
     let by = match version.by {
         ConfiguredVersionBy::Path => return None,
         ConfiguredVersionBy::Header(name) => VersionBy::Header(name.as_str().into()),
-        ConfiguredVersionBy::MediaType(_) => VersionBy::MediaType,
+        ConfiguredVersionBy::MediaType(name) => VersionBy::MediaType(name.as_str().into()),
     };
     Some(VersionMatch {
         by,

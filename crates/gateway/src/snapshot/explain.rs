@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
+use http::Method;
 use http1::{RequestHead, parse_request};
 
 use super::{Route, Snapshot, Target};
@@ -34,7 +35,7 @@ impl Snapshot {
     fn walk(&self, head: &RequestHead, text: &mut String) {
         let query = head.query().map(|query| format!(", query {query}")).unwrap_or_default();
         let host = if head.host().is_empty() { "none" } else { head.host() };
-        line(text, Stage::Parse, &format!("{} {}{query}, host {host}", head.method, head.path));
+        line(text, Stage::Parse, &format!("{} {}{query}, host {host}", head.method, target(head)));
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let view = RequestView { head, method: &head.method, client, devices: &self.devices };
         let mut params = Params::new();
@@ -45,7 +46,10 @@ impl Snapshot {
                 line(text, Stage::Route, &self.title(index));
                 let bound = params.bind(self.router.params_of(index), &head.path);
                 for (name, value) in bound.iter() {
-                    detail(text, &format!("{{{name}}} is {value}"));
+                    detail(
+                        text,
+                        &format!("{{{name}}} is {}", if value.is_empty() { "empty" } else { value }),
+                    );
                 }
                 Some(&self.routes[index])
             }
@@ -127,7 +131,11 @@ impl Snapshot {
             };
             let authority = &endpoint.authority;
             let base = &endpoint.base;
-            detail(text, &format!("{} http://{authority}{base}{path}{query}{weight}", head.method));
+            let sent = match head.method {
+                Method::CONNECT => format!("CONNECT {} through http://{authority}{weight}", head.authority),
+                _ => format!("{} http://{authority}{base}{path}{query}{weight}", head.method),
+            };
+            detail(text, &sent);
         }
         let timeouts = &route.timeouts;
         detail(
@@ -144,6 +152,11 @@ impl Snapshot {
         let pattern = self.router.params_of(index).as_str();
         if name.contains(pattern) { name.to_string() } else { format!("{name} ({pattern})") }
     }
+}
+
+/// What the request asks for: CONNECT has an authority instead of a path.
+fn target(head: &RequestHead) -> &str {
+    if head.method == Method::CONNECT { &head.authority } else { &head.path }
 }
 
 fn explain_policies(route: &Route, stage: Stage, text: &mut String) {

@@ -14,11 +14,14 @@ use crate::terminal;
 pub(crate) struct Check {
     /// The configuration [default: tollgate.yaml]
     file: Option<PathBuf>,
+    /// The same, as `run` and `explain` take it
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file", hide = true)]
+    config: Option<PathBuf>,
 }
 
 impl Check {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let origin = Origin::file(self.file);
+        let origin = Origin::file(self.file.or(self.config));
         let config = origin.compile_and_show()?.config;
         let routes = count(config.routes().len(), "route");
         let services = count(config.services.len(), "service");

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use gateway::config;
+use gateway::config::{self, Config};
 
 use super::Failure;
 use crate::origin::Origin;
 use crate::terminal;
 
-/// Show what changes for a user between two configurations; the exit code is 1 when something does
+/// Show what changes for a user between two configurations; the exit code is 1 when something does, 2 when one of
+/// them cannot be read
 #[derive(Args)]
 pub(crate) struct Diff {
     /// The configuration as it is
@@ -21,8 +22,8 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let old = Origin::File(self.old).compile_and_show()?.config;
-        let new = Origin::File(self.new).compile_and_show()?.config;
+        let old = load(self.old)?;
+        let new = load(self.new)?;
         let changes = config::diff(&old, &new);
         if changes.is_empty() {
             terminal::show("nothing changes\n");
@@ -33,4 +34,10 @@ impl Diff {
         }
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// A script must be able to tell "something changes" from "I do not know".
+fn load(path: PathBuf) -> Result<Config, Failure> {
+    let compiled = Origin::File(path).compile_and_show();
+    compiled.map(|compiled| compiled.config).map_err(|failure| Failure::misuse(failure.to_string()))
 }

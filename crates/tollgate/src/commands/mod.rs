@@ -42,17 +42,33 @@ impl Command {
 
 /// Why a command could not do what it should: a sentence for the operator, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failure(String);
+pub(crate) struct Failure {
+    text: String,
+    code: u8,
+}
+
+/// The exit code of a command line that is wrong, and of a `diff` that cannot tell.
+const MISUSE: u8 = 2;
 
 impl Failure {
     /// A failure with this text.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), code: 1 }
+    }
+
+    /// A command line that is wrong, though each of its arguments is right by itself.
+    pub(crate) fn misuse(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: MISUSE }
+    }
+
+    /// What the process ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }

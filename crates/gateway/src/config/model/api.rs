@@ -59,7 +59,8 @@ pub enum VersionBy {
     /// By this header, whose value is the version's name. Without the header the current version answers.
     Header(#[schemars(with = "String")] HeaderName),
     /// By the media type in `Accept`: this name, a dot and the version, as in `application/vnd.shop.v2+json` for
-    /// `application/vnd.shop`. Without one the current version answers.
+    /// `application/vnd.shop`; or a parameter of it or of JSON, as in `application/json;version=2`. Without either the
+    /// current version answers, also to those who ask for versions of other types.
     MediaType(String),
 }
 
@@ -71,7 +72,8 @@ pub struct Version {
     pub name: Located<String>,
     /// Where it stands in its life.
     pub state: VersionState,
-    /// The day its state began. A deprecated version sends it as `Deprecation` (RFC 9745).
+    /// The day its state began. A deprecated or retired version sends it as `Deprecation` (RFC 9745), and without it
+    /// sends none.
     pub since: Option<Date>,
     /// The day on which it will be or was retired, sent as `Sunset` (RFC 8594).
     pub sunset: Option<Date>,

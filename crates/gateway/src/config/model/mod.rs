@@ -76,7 +76,7 @@ pub struct Config {
 impl Config {
     /// An empty collection for faults that a later stage finds in this configuration.
     pub fn faults(&self) -> Faults {
-        Faults::new(Arc::clone(&self.source))
+        Faults::new(Arc::clone(&self.source)).with_files(self.files.clone())
     }
 
     /// The text of the file, to find places in.

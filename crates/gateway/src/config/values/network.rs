@@ -134,7 +134,12 @@ impl EndpointUrl {
     /// Reads a URL of scheme `http` (RFC 9110, section 4.2.1) without user, query and fragment.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WHAT: &str = "expected a URL such as http://127.0.0.1:9001";
-        let (scheme, rest) = text.split_once("://").ok_or(WHAT)?;
+        let Some((scheme, rest)) = text.split_once("://") else {
+            let is_only_the_scheme_missing = Self::parse(&format!("http://{text}")).is_ok();
+            let complaint =
+                if is_only_the_scheme_missing { "an endpoint's URL begins with http://" } else { WHAT };
+            return Err(complaint.to_owned());
+        };
         if scheme.eq_ignore_ascii_case("https") {
             return Err("an https:// endpoint is not supported yet".to_owned());
         }

@@ -14,8 +14,8 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// What to tell; both are seconds since the Unix epoch. A version deprecated since an unknown day says so
-    /// with the epoch, as the field takes nothing but a date.
+    /// What to tell; both are seconds since the Unix epoch. `Deprecation` takes nothing but a date (RFC 9745, section
+    /// 2.1), so a version that was deprecated on an unknown day sends none.
     pub fn build(deprecated: Option<u64>, sunset: Option<u64>) -> Option<Self> {
         let deprecation = deprecated.map(|since| format!("@{since}"));
         let sunset = sunset.map(|day| String::from_utf8_lossy(&crate::clock::format_date(day)).into_owned());
@@ -60,9 +60,10 @@ mod tests {
 
     #[test]
     fn a_sunset_is_an_http_date_and_a_deprecation_a_structured_one() {
-        let policy = Lifecycle::build(Some(0), Some(1_806_451_200)).unwrap();
-        assert_eq!(policy.deprecation.as_deref(), Some("@0"));
+        let policy = Lifecycle::build(Some(1_772_323_200), Some(1_806_451_200)).unwrap();
+        assert_eq!(policy.deprecation.as_deref(), Some("@1772323200"));
         assert_eq!(policy.sunset.as_deref(), Some("Wed, 31 Mar 2027 00:00:00 GMT"));
+        assert!(Lifecycle::build(None, Some(1_806_451_200)).unwrap().deprecation.is_none());
         assert!(Lifecycle::build(None, None).is_none());
     }
 }
