@@ -50,7 +50,10 @@ pub enum ServeError {
 
 fn hint(cause: &io::Error) -> &'static str {
     match cause.kind() {
-        io::ErrorKind::AddrInUse => " (another program has this port; stop it or choose another port)",
+        io::ErrorKind::AddrInUse => {
+            " (another program has this port, perhaps another tollgate; stop it, or listen elsewhere: \
+             `listeners: [ 127.0.0.1:8081 ]`, with `--to`, `--listen 127.0.0.1:8081`)"
+        }
         io::ErrorKind::PermissionDenied => " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)",
         _ => "",
     }

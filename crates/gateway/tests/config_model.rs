@@ -155,12 +155,12 @@ fn a_few_lines_are_enough() {
 
 #[test]
 fn no_file_is_needed_for_one_target() {
-    let config = Config::for_target("http://localhost:3000").unwrap();
+    let config = Config::for_target("http://localhost:3000", None).unwrap();
     let routes = config.routes();
     assert_eq!((routes.len(), routes[0].path.value.as_str()), (1, "/{rest...}"));
     assert_eq!(config.listeners[0].address.value.to_string(), "127.0.0.1:8080");
     for url in ["localhost:3000", "http://\"", "", "a\nb: c", "${env:HOME}", "https://localhost"] {
-        assert!(Config::for_target(url).is_err(), "{url}");
+        assert!(Config::for_target(url, None).is_err(), "{url}");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use gateway::config::values::ListenAddress;
 use gateway::config::{self, Config, Faults, Source, Surroundings};
 use gateway::snapshot::Snapshot;
 
@@ -17,8 +18,8 @@ pub(crate) const DEFAULT_FILE: &str = "tollgate.yaml";
 pub(crate) enum Origin {
     /// A file, which may change.
     File(PathBuf),
-    /// `--to URL`: everything goes there.
-    Target(String),
+    /// `--to URL`: everything goes there, from this address or the usual one.
+    Target { url: String, listen: Option<ListenAddress> },
     /// A text in this binary.
     Embedded {
         /// Its name in messages.
@@ -48,8 +49,8 @@ impl Origin {
     pub(crate) fn compile(&self, before: Option<&Snapshot>) -> Result<Compiled, Faults> {
         let (config, mut warnings) = match self {
             Self::File(path) => config::load(path)?,
-            Self::Target(url) => {
-                let config = Config::for_target(url)?;
+            Self::Target { url, listen } => {
+                let config = Config::for_target(url, *listen)?;
                 let warnings = config.faults();
                 (config, warnings)
             }
@@ -83,7 +84,7 @@ impl Origin {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Target(_) | Self::Embedded { .. } => None,
+            Self::Target { .. } | Self::Embedded { .. } => None,
         }
     }
 }
@@ -92,7 +93,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Target(url) => write!(f, "--to {url}"),
+            Self::Target { url, .. } => write!(f, "--to {url}"),
             Self::Embedded { name, .. } => f.write_str(name),
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn serve(
 
     let engine = Arc::new(Engine::start(snapshot, count(&config, workers))?);
     note_listeners(&[], &engine.addresses());
-    if let Origin::Target(url) = &origin {
+    if let Origin::Target { url, .. } = &origin {
         note(&format!("everything goes to {url}"));
     }
     let running = Running {

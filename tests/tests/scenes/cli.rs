@@ -191,6 +191,20 @@ fn a_gateway_runs_without_any_file_or_scheme() {
 }
 
 #[test]
+fn a_gateway_without_a_file_listens_where_it_is_told_and_never_before_itself() {
+    let output = tollgate(&["run", "--to", "localhost:8080"]);
+    expect(&output, 2);
+    assert!(err(&output).contains("--listen 127.0.0.1:8081"), "{}", err(&output));
+
+    let _ports = DEFAULT_PORTS.lock();
+    let users = hello();
+    let arguments = ["run", "--to", &users.to_string(), "--listen", "127.0.0.1:0"];
+    let gate = Gateway::run(&arguments, tempfile::tempdir().unwrap());
+    assert_ne!(gate.address().port(), 8080);
+    gate.get("/").expect(200);
+}
+
+#[test]
 fn the_number_of_workers_is_that_of_the_command_line() {
     let gate = gateway("routes: [{ match: /x, respond: 204, access: public }]");
     gate.get("/x").expect(204);

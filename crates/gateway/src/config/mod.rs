@@ -74,12 +74,14 @@ pub fn load_source(source: Source, surroundings: Surroundings) -> Result<(Config
 }
 
 impl Config {
-    /// The configuration of `tollgate run --to URL`: everything goes to this one endpoint, from loopback only.
-    pub fn for_target(url: &str) -> Result<Self, Faults> {
+    /// The configuration of `tollgate run --to URL`: everything goes to this one endpoint, from this address; without
+    /// one, from loopback only.
+    pub fn for_target(url: &str, listen: Option<values::ListenAddress>) -> Result<Self, Faults> {
         // Written out as a file would be, so that it takes the same way and shows the same faults.
         let quoted = serde_json::Value::from(url).to_string().replace("${", "$${");
+        let listeners = listen.map(|address| format!("listeners: [ \"{address}\" ]\n")).unwrap_or_default();
         let text = format!(
-            "services: {{ target: {quoted} }}\nroutes: [ {{ match: \"/{{rest...}}\", to: target, access: public }} ]\n"
+            "{listeners}services: {{ target: {quoted} }}\nroutes: [ {{ match: \"/{{rest...}}\", to: target, access: public }} ]\n"
         );
         load_source(Source::new("--to", text), Surroundings::of_process("")).map(|(config, _)| config)
     }

@@ -248,7 +248,8 @@ impl<'r> Search<'r, '_> {
                 break;
             }
             if !self.wanted.is_taken_by(route) {
-                self.allowed |= route.methods;
+                // CONNECT asks for a host and a port: no path allows it.
+                self.allowed |= route.methods & !methods::CONNECT;
                 self.allows_any |= route.methods == 0;
                 continue;
             }

@@ -125,7 +125,7 @@ fn methods_decide_between_a_route_an_allow_list_and_nothing() {
         ("BREW", "/any", "6"),
         ("CONNECT", "/any", "405 GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, PURGE"),
         ("CONNECT", "/tunnel", "7"),
-        ("GET", "/tunnel", "405 POST, OPTIONS, CONNECT"),
+        ("GET", "/tunnel", "405 POST, OPTIONS"),
         ("GET", "/x/y", "404"),
         ("OPTIONS", "/x/y", "404"),
     ] {
@@ -253,6 +253,13 @@ fn headers_devices_and_versions_choose_among_routes_of_one_path() {
     let told = router.explain(&RequestView::new(&request, CLIENT));
     let reason = Verdict::Loses("it asks for version v1 in `X-Api-Version`".to_owned());
     assert!(told.contains(&Candidate { route: 6, verdict: reason }), "{told:?}");
+}
+
+#[test]
+fn a_route_for_connect_lets_no_path_answer_405() {
+    let router = router(&["CONNECT - /{rest...}", "GET - /a"]);
+    assert_eq!(find(&router, &head("GET", "x", "/b")), "404");
+    assert_eq!(find(&router, &head("POST", "x", "/a")), "405 GET, HEAD, OPTIONS");
 }
 
 #[test]

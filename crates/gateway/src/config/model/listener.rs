@@ -1,7 +1,5 @@
 //! `listeners`: where requests come in, and the bounds of what a client may send.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use schemars::JsonSchema;
 
 use crate::config::node::{Node, Value};
@@ -186,10 +184,6 @@ pub(super) static LIMITS: Keys = Keys {
     later: &["connections_per_ip", "streams"],
     shared: None,
 };
-
-/// Where a gateway listens when its file does not say.
-pub(super) const DEFAULT_ADDRESS: ListenAddress =
-    ListenAddress::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
 
 /// Descriptors that a process can have open on common systems.
 const MAX_CONNECTIONS: u32 = 10_000_000;

@@ -31,7 +31,7 @@ use super::fault::Faults;
 use super::node::{Node, Value};
 use super::read::{Keys, Read, Reader, named};
 use super::source::{Source, Span};
-use super::values::Duration;
+use super::values::{Duration, ListenAddress};
 
 /// The configuration of a gateway.
 #[derive(Clone, Debug, JsonSchema)]
@@ -126,7 +126,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
             }
             config.listeners = items.iter().filter_map(|item| Listener::read(item, reader)).collect();
         }
-        None => config.listeners.push(Listener::at(listener::DEFAULT_ADDRESS, map.head())),
+        None => config.listeners.push(Listener::at(ListenAddress::USUAL, map.head())),
     }
     config.workers = map.take("workers").and_then(|node| reader.count(node, 1..=MAX_WORKERS));
     config.drain = map.or("drain", default_drain(), reader);

@@ -67,6 +67,9 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
 pub struct ListenAddress(SocketAddr);
 
 impl ListenAddress {
+    /// Where a gateway listens when nobody says: on loopback, so that nothing is open to others by accident.
+    pub const USUAL: Self = Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
+
     /// This address.
     pub const fn new(address: SocketAddr) -> Self {
         Self(address)
