@@ -188,6 +188,7 @@ impl Worker {
         // Services in use keep their endpoints, and so their connections and what is known of their load.
         live.adopt(self, &old);
         drop(old);
+        self.shard.reloaded();
         // Spare exchanges hold on to the old view.
         self.exchanges.borrow_mut().clear();
         let mut open = self.listeners.borrow_mut();

@@ -49,31 +49,25 @@ pub(super) const LONG: Bounds = [
 pub(super) const SHORT: Bounds =
     [10, 25, 50, 75, 100, 150, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 250_000, 1_000_000];
 
-/// How long things took.
-#[derive(Debug)]
+/// How long things took. The order of its members is the one in memory: see [`super::RouteMetrics`].
+#[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Histogram {
-    bounds: &'static Bounds,
-    buckets: [Counter; BUCKETS + 1],
     sum_us: Counter,
+    buckets: [Counter; BUCKETS + 1],
 }
 
 impl Histogram {
-    /// An empty histogram.
-    pub(super) fn new(bounds: &'static Bounds) -> Self {
-        Self { bounds, buckets: Default::default(), sum_us: Counter::default() }
-    }
-
-    /// Counts one observation.
-    pub(super) fn observe(&self, duration: Duration) {
+    /// Counts one observation in the bucket of its bound.
+    pub(super) fn observe(&self, bounds: &Bounds, duration: Duration) {
         let micros = duration.as_micros() as u64;
-        let bucket = self.bounds.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS);
+        let bucket = bounds.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS);
         self.buckets[bucket].add(1);
         self.sum_us.add(micros);
     }
 
     /// Adds its counts, bucket by bucket, and its sum to those of other shards.
     pub(super) fn merge_into(&self, merged: &mut MergedHistogram) {
-        merged.bounds = Some(self.bounds);
         for (count, bucket) in merged.buckets.iter_mut().zip(&self.buckets) {
             *count += bucket.value();
         }
@@ -84,8 +78,6 @@ impl Histogram {
 /// Histograms of several shards, added up.
 #[derive(Debug, Default)]
 pub(super) struct MergedHistogram {
-    /// The bounds that all have.
-    pub(super) bounds: Option<&'static Bounds>,
     /// Counts, not yet cumulated.
     pub(super) buckets: [u64; BUCKETS + 1],
     /// The sum, in microseconds.

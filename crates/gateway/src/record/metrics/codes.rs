@@ -65,6 +65,15 @@ impl RouteCodes {
         self.pairs += 1;
     }
 
+    /// After a reload, when there are too many: begins anew with the names that are met from here on.
+    pub(super) fn forget_if_full(&mut self, shared: &Mutex<Series<(Box<str>, &'static str), Counter>>) {
+        if self.pairs >= MAX_CODES {
+            self.routes.clear();
+            self.pairs = 0;
+            lock(shared).clear();
+        }
+    }
+
     fn count_known(&self, route: &str, code: &'static str) -> bool {
         self.routes.get(route).is_some_and(|codes| codes.count_known(code))
     }

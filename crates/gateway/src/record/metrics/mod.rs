@@ -7,7 +7,7 @@ mod cell;
 mod codes;
 mod render;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,20 +75,24 @@ pub struct WorkerShard {
     refusals: RefCell<RouteCodes>,
     parse_refusals: RefCell<Codes>,
     connections_refused: RefCell<Codes>,
+    may_forget_routes: Cell<bool>,
+    may_forget_endpoints: Cell<bool>,
 }
 
-/// Counts of one route on one worker.
-#[derive(Debug)]
+/// Counts of one route on one worker. In this order a usual request (under 100 ms, 150 us of it ours) writes to three
+/// lines of the cache: with many routes every one of them is a miss.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub struct RouteMetrics {
     requests: [Counter; CLASSES],
-    duration: Histogram,
-    gateway: Histogram,
     bytes_in: Counter,
     bytes_out: Counter,
+    duration: Histogram,
+    gateway: Histogram,
 }
 
 /// Counts of one endpoint of a service on one worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct EndpointMetrics {
     /// Connections that did not come about.
     pub connect_failures: Counter,
@@ -117,6 +121,8 @@ impl Metrics {
             refusals: RefCell::default(),
             parse_refusals: RefCell::default(),
             connections_refused: RefCell::default(),
+            may_forget_routes: Cell::default(),
+            may_forget_endpoints: Cell::default(),
         }
     }
 
@@ -150,14 +156,21 @@ impl Metrics {
 }
 
 impl WorkerShard {
+    /// Another configuration is in force: names that are gone may make room for new ones, should they be too many.
+    pub fn reloaded(&self) {
+        self.may_forget_routes.set(true);
+        self.may_forget_endpoints.set(true);
+        self.refusals.borrow_mut().forget_if_full(&self.shard.refusals);
+    }
+
     /// The counts of a route; both names empty for requests that found none.
     pub fn route(&self, route: &str, api: &str) -> Arc<RouteMetrics> {
-        series(&self.shard.routes, route, api, RouteMetrics::new)
+        series(&self.shard.routes, route, api, &self.may_forget_routes)
     }
 
     /// The counts of an endpoint.
     pub fn endpoint(&self, service: &str, endpoint: &str) -> Arc<EndpointMetrics> {
-        series(&self.shard.endpoints, service, endpoint, EndpointMetrics::new)
+        series(&self.shard.endpoints, service, endpoint, &self.may_forget_endpoints)
     }
 
     /// Counts a refusal, or an answer that broke.
@@ -197,43 +210,22 @@ impl WorkerShard {
 }
 
 impl RouteMetrics {
-    fn new() -> Self {
-        Self {
-            requests: Default::default(),
-            duration: Histogram::new(&LONG),
-            gateway: Histogram::new(&SHORT),
-            bytes_in: Counter::default(),
-            bytes_out: Counter::default(),
-        }
-    }
-
-    /// Counts an exchange: its status, how long it took in all and without waiting for the service, and the bytes
-    /// of both bodies.
+    /// Counts an exchange: its status, how long it took in all, how long the gateway worked on it, and the bytes of
+    /// both bodies.
     pub fn record(&self, status: u16, total: Duration, gateway: Duration, bytes_in: u64, bytes_out: u64) {
         self.requests[class(status)].add(1);
-        self.duration.observe(total);
-        self.gateway.observe(gateway);
+        self.duration.observe(&LONG, total);
+        self.gateway.observe(&SHORT, gateway);
         self.bytes_in.add(bytes_in);
         self.bytes_out.add(bytes_out);
     }
 }
 
 impl EndpointMetrics {
-    fn new() -> Self {
-        Self {
-            connect_failures: Counter::default(),
-            pool_opened: Counter::default(),
-            pool_reused: Counter::default(),
-            pool_idle: Gauge::default(),
-            requests: Default::default(),
-            first_byte: Histogram::new(&LONG),
-        }
-    }
-
     /// Counts an answer and the time to its first byte.
     pub fn record(&self, status: u16, first_byte: Duration) {
         self.requests[class(status)].add(1);
-        self.first_byte.observe(first_byte);
+        self.first_byte.observe(&LONG, first_byte);
     }
 }
 
@@ -241,15 +233,22 @@ fn class(status: u16) -> usize {
     usize::from((status / 100).clamp(1, CLASSES as u16)) - 1
 }
 
-/// The series of these names, made if it is new; that of `other` when there are too many.
-fn series<T>(map: &Mutex<Series<Names, T>>, first: &str, second: &str, new: fn() -> T) -> Arc<T> {
+/// The series of these names, made if it is new; that of `other` when there are too many. Once after each reload
+/// those that nobody holds any more make room.
+fn series<T: Default>(
+    map: &Mutex<Series<Names, T>>,
+    first: &str,
+    second: &str,
+    may_forget: &Cell<bool>,
+) -> Arc<T> {
     let mut map = lock(map);
-    let key: Names = if map.len() < MAX_SERIES || map.contains_key(&(first.into(), second.into())) {
-        (first.into(), second.into())
-    } else {
-        (OTHER.into(), OTHER.into())
-    };
-    Arc::clone(map.entry(key).or_insert_with(|| Arc::new(new())))
+    let names: Names = (first.into(), second.into());
+    if map.len() >= MAX_SERIES && !map.contains_key(&names) && may_forget.replace(false) {
+        map.retain(|_, series| Arc::strong_count(series) > 1);
+    }
+    let is_full = map.len() >= MAX_SERIES && !map.contains_key(&names);
+    let key = if is_full { (OTHER.into(), OTHER.into()) } else { names };
+    Arc::clone(map.entry(key).or_default())
 }
 
 /// Counts are whole after a panic too.
@@ -363,6 +362,24 @@ mod tests {
             assert!(dropped(3));
         }
         assert_eq!(lock(&metrics.process).logs.len(), 1, "those that have ended are summed up");
+    }
+
+    #[test]
+    fn names_that_are_gone_make_room_after_a_reload() {
+        let metrics = Metrics::new();
+        let shard = metrics.shard();
+        for old in 0..MAX_SERIES {
+            shard.endpoint("pods", &old.to_string()).record(200, Duration::ZERO);
+            shard.refusal(&old.to_string(), "no_route");
+        }
+        shard.reloaded();
+        let held = shard.endpoint("pods", "new");
+        held.record(200, Duration::ZERO);
+        shard.refusal("new", "no_route");
+        let text = metrics.render();
+        assert!(text.contains("endpoint=\"new\""));
+        assert!(text.contains("tollgate_refusals_total{route=\"new\",code=\"no_route\"} 1"));
+        assert!(!text.contains("other"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 
-use super::cell::MergedHistogram;
+use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
 use super::{CLASSES, Counter, Lost, Metrics, Names, Shard, lock};
 
 /// A route's counts on all workers.
@@ -94,15 +94,15 @@ fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
         "From a request's first byte to the end of its answer.",
     );
     for (labels, counts) in routes() {
-        text.histogram("request_duration_seconds", &labels, &counts.duration);
+        text.histogram("request_duration_seconds", &labels, &LONG, &counts.duration);
     }
     text.begin(
         "gateway_duration_seconds",
         "histogram",
-        "The same without waiting for the service's first byte.",
+        "The time in which the gateway itself worked on requests.",
     );
     for (labels, counts) in routes() {
-        text.histogram("gateway_duration_seconds", &labels, &counts.gateway);
+        text.histogram("gateway_duration_seconds", &labels, &SHORT, &counts.gateway);
     }
     text.begin("request_body_bytes_total", "counter", "Bytes of requests' bodies sent to services.");
     for (labels, counts) in routes() {
@@ -155,7 +155,7 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
     }
     text.begin("upstream_first_byte_seconds", "histogram", "From a request being sent to its answer's head.");
     for (labels, counts) in all() {
-        text.histogram("upstream_first_byte_seconds", &labels, &counts.first_byte);
+        text.histogram("upstream_first_byte_seconds", &labels, &LONG, &counts.first_byte);
     }
     let counters: [Reading; 3] = [
         ("upstream_connect_failures_total", "Connections that did not come about.", |counts| {
@@ -269,8 +269,7 @@ impl Text {
         }
     }
 
-    fn histogram(&mut self, name: &str, labels: &str, histogram: &MergedHistogram) {
-        let Some(bounds) = histogram.bounds else { return };
+    fn histogram(&mut self, name: &str, labels: &str, bounds: &Bounds, histogram: &MergedHistogram) {
         let mut count = 0;
         for (bound, bucket) in bounds.iter().zip(&histogram.buckets) {
             count += bucket;
