@@ -20,6 +20,10 @@ const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 /// How often it looks for a wish while no lines come.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
+/// How long it rests when it has written all there was. Under load lines then gather without waking it: waking a thread
+/// costs a worker more than writing ten lines. All that may wait is written within a small part of a second still.
+const REST: Duration = Duration::from_millis(5);
+
 /// What the thread is asked to do.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
@@ -89,6 +93,8 @@ pub(super) struct Appender {
     inbox: Receiver<Batch>,
     wishes: Arc<Wishes>,
     output: Output,
+    /// Whether it has written since it last rested.
+    is_busy: bool,
     failed_at: Option<Instant>,
     complained_at: Option<Instant>,
 }
@@ -96,14 +102,14 @@ pub(super) struct Appender {
 impl Appender {
     /// A thread's state, to be run on it.
     pub(super) fn new(inbox: Receiver<Batch>, wishes: Arc<Wishes>, output: Output) -> Self {
-        Self { inbox, wishes, output, failed_at: None, complained_at: None }
+        Self { inbox, wishes, output, is_busy: false, failed_at: None, complained_at: None }
     }
 
     /// Writes until it is told to stop and nothing is left, or until all who could hand something over are gone.
     pub(super) fn run(mut self) {
         loop {
             let is_last = self.wishes.stop.load(Ordering::Acquire);
-            let received = if is_last { self.inbox.try_recv().ok() } else { self.receive() };
+            let received = self.inbox.try_recv().ok().or_else(|| if is_last { None } else { self.receive() });
             if self.wishes.reopen.swap(false, Ordering::AcqRel)
                 && let Err(error) = self.output.reopen()
             {
@@ -118,7 +124,12 @@ impl Appender {
         }
     }
 
-    fn receive(&self) -> Option<Batch> {
+    /// Waits for a batch, first without the worker noticing.
+    fn receive(&mut self) -> Option<Batch> {
+        if std::mem::take(&mut self.is_busy) {
+            std::thread::park_timeout(REST);
+            return self.inbox.try_recv().ok();
+        }
         match self.inbox.recv_timeout(LOOK_UP) {
             Ok(batch) => Some(batch),
             Err(RecvTimeoutError::Timeout) => None,
@@ -130,6 +141,7 @@ impl Appender {
     }
 
     fn write(&mut self, mut batch: Batch) {
+        self.is_busy = true;
         if self.failed_at.is_some_and(|at| at.elapsed() < PAUSE) {
             return;
         }
