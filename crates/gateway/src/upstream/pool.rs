@@ -11,6 +11,9 @@ use crate::accept::{Buffer, Outbox, Stream};
 
 /// Requests that may wait for a connection of one endpoint, per worker.
 const QUEUE_LENGTH: usize = 1000;
+/// Idle connections beyond `idle` are closed when they were not used for this long. A burst of requests needs many at
+/// once, again and again: closing what it leaves at once would open as many for the next.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection to an endpoint. It belongs to one exchange or to the pool's idle list.
 #[derive(Debug)]
@@ -42,9 +45,9 @@ impl Connection {
 /// How many connections to keep, each figure for one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolLimits {
-    /// Connections in use at once.
+    /// Connections in use at once; also bounds those in use and idle together.
     pub in_use: usize,
-    /// Connections kept idle.
+    /// Connections kept idle. More are kept only while they are used; none at all if it is zero.
     pub idle: usize,
     /// How long one is kept idle.
     pub idle_for: Duration,
@@ -54,6 +57,7 @@ pub struct PoolLimits {
 #[derive(Debug)]
 pub struct Pool {
     limits: Cell<PoolLimits>,
+    /// The one used last stands last, so they stand in the order of their age.
     idle: RefCell<Vec<Connection>>,
     in_use: Cell<usize>,
     queue: RefCell<VecDeque<Rc<Waiter>>>,
@@ -126,23 +130,29 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection that can serve another request. Its buffers must have been released.
+    /// Keeps a connection that can serve another request. Its buffers must have been released; its slot is still held.
     pub fn keep(&self, mut connection: Connection) {
         let limits = self.limits.get();
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < limits.idle && !limits.idle_for.is_zero() {
+        let is_wanted = limits.idle > 0 && !limits.idle_for.is_zero();
+        if is_wanted && self.in_use.get() + idle.len() <= limits.in_use {
             connection.idle_since = Some(crate::clock::now());
             idle.push(connection);
         }
     }
 
-    /// Closes connections that were idle for too long or that the endpoint closed.
+    /// Closes connections that were idle for too long, that nobody needs beyond the number to keep, or that the endpoint
+    /// closed.
     pub fn sweep(&self, now: Instant) {
-        let idle_for = self.limits.get().idle_for;
-        self.idle.borrow_mut().retain(|connection| {
-            let is_old =
-                connection.idle_since.is_some_and(|since| now.saturating_duration_since(since) >= idle_for);
-            !is_old && !connection.is_spent()
+        let limits = self.limits.get();
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|connection| !connection.is_spent());
+        let surplus = idle.len().saturating_sub(limits.idle);
+        let mut place = 0;
+        idle.retain(|connection| {
+            place += 1;
+            let bound = if place <= surplus { GRACE.min(limits.idle_for) } else { limits.idle_for };
+            connection.idle_since.is_none_or(|since| now.saturating_duration_since(since) < bound)
         });
     }
 
@@ -196,7 +206,112 @@ impl Drop for Place<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// Keeps this many connections, taken and given back at once, and returns their other ends.
+    async fn use_at_once(pool: &Rc<Pool>, count: usize) -> Vec<TcpStream> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut taken = Vec::new();
+        let mut ends = Vec::new();
+        for _ in 0..count {
+            let Ok(slot) = pool.slot().await else { panic!("the queue is not full") };
+            let connection = if let Some(connection) = pool.take_idle() {
+                connection
+            } else {
+                let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                ends.push(listener.accept().await.unwrap().0);
+                Connection::new(Stream::new(socket))
+            };
+            taken.push((connection, slot));
+        }
+        crate::clock::refresh();
+        for (connection, slot) in taken {
+            pool.keep(connection);
+            drop(slot);
+        }
+        ends
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn what_a_burst_leaves_serves_the_next_and_goes_when_none_comes() {
+        run(async {
+            let pool = pool(16);
+            let first = use_at_once(&pool, 10).await;
+            assert_eq!((first.len(), pool.idle_count()), (10, 10));
+            pool.sweep(crate::clock::now() + GRACE / 2);
+            let second = use_at_once(&pool, 10).await;
+            assert_eq!((second.len(), pool.idle_count()), (0, 10), "none is opened anew");
+            pool.sweep(crate::clock::now() + GRACE);
+            assert_eq!(pool.idle_count(), 4);
+        });
+    }
+
+    #[test]
+    fn the_connections_used_least_recently_go_first() {
+        run(async {
+            let pool = pool(16);
+            let _first = use_at_once(&pool, 10).await;
+            let start = crate::clock::now();
+            while crate::clock::refresh() < start + Duration::from_millis(20) {
+                tokio::task::yield_now().await;
+            }
+            let _second = use_at_once(&pool, 7).await;
+            let recently = crate::clock::now();
+            pool.sweep(recently + GRACE.checked_sub(Duration::from_millis(10)).unwrap());
+            assert_eq!(pool.idle_count(), 7, "those in use of late stay, more than `idle` as they are");
+            pool.sweep(recently + GRACE);
+            assert_eq!(pool.idle_count(), 4);
+            assert!(pool.idle.borrow().iter().all(|connection| connection.idle_since == Some(recently)));
+            pool.sweep(recently + Duration::from_mins(1));
+            assert_eq!(pool.idle_count(), 0);
+        });
+    }
+
+    #[test]
+    fn connections_in_use_and_idle_are_never_more_than_the_bound() {
+        run(async {
+            let pool = pool(8);
+            let _ends = use_at_once(&pool, 8).await;
+            assert_eq!((pool.in_use.get(), pool.idle_count()), (0, 8));
+            pool.set_limits(PoolLimits { in_use: 6, ..pool.limits.get() });
+            let _ends = use_at_once(&pool, 6).await;
+            assert_eq!(pool.idle_count(), 6, "a lower bound is kept from the next use on");
+        });
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nothing_is_to_be_kept() {
+        run(async {
+            for (idle, idle_for) in [(0, 60), (4, 0)] {
+                let pool = pool(8);
+                pool.set_limits(PoolLimits { in_use: 8, idle, idle_for: Duration::from_secs(idle_for) });
+                let _ends = use_at_once(&pool, 3).await;
+                assert_eq!(pool.idle_count(), 0);
+            }
+        });
+    }
+
+    #[test]
+    fn a_connection_that_its_endpoint_closed_is_swept_and_does_not_count() {
+        run(async {
+            let pool = pool(16);
+            let mut ends = use_at_once(&pool, 6).await;
+            drop(ends.drain(..3));
+            let start = crate::clock::refresh();
+            while pool.idle_count() > 3 && crate::clock::refresh() < start + Duration::from_secs(10) {
+                tokio::task::yield_now().await;
+                pool.sweep(start);
+            }
+            pool.sweep(start + 2 * GRACE);
+            assert_eq!(pool.idle_count(), 3);
+        });
+    }
 
     fn pool(in_use: usize) -> Rc<Pool> {
         Rc::new(Pool::new(PoolLimits { in_use, idle: 4, idle_for: Duration::from_mins(1) }))

@@ -117,7 +117,8 @@ pub enum Balance {
 pub struct Pool {
     /// Connections open at once to one endpoint, per worker. Default: `256`.
     pub max: u32,
-    /// Idle connections kept to one endpoint, per worker. Default: `64`.
+    /// Idle connections kept to one endpoint, per worker. More are kept, up to `max`, as long as they are used at least
+    /// once a second, so that bursts do not open them anew. Default: `64`.
     pub idle: u32,
     /// How long an idle connection is kept. Default: `60s`.
     pub idle_for: Duration,
