@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-/// The usual size of a read buffer: a head, or a small answer whole.
-const SMALL: usize = 16 * 1024;
+/// The usual size of a read buffer: a head with a body of 16 KiB behind it, which programs like to send at once.
+const SMALL: usize = 20 * 1024;
 /// The size of a read buffer once a body has proved to be long.
 const LARGE: usize = 128 * 1024;
 /// How many buffers of a kind a worker keeps for the next connection.
