@@ -1,7 +1,7 @@
 //! A coarse clock per worker, and deadlines that cost a store.
 //!
-//! The clock is read once each time the worker wakes and once when an exchange ends; everything between uses that
-//! reading. A deadline moves with every exchange, but its timer is only touched when it fires too early or when the new
+//! The clock is read when the worker wakes, when a request has been sent and when an exchange ends; everything between
+//! uses that reading. A deadline moves with every exchange, but its timer is only touched when it fires too early or when the new
 //! deadline is earlier than the timer: on a busy connection that is once in many seconds instead of twice a request.
 
 use std::cell::{Cell, RefCell};
