@@ -325,7 +325,8 @@ impl Worker {
         let live = &exchange.live;
         let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(exchange.started));
         let first_byte = since(outcome.first_byte_at);
-        let sent = since(outcome.sent_at);
+        // An answer that begins while the request is still being sent is timed from the connection.
+        let sent = since(outcome.sent_at.or(outcome.connected_at));
         let waited = match (sent, first_byte) {
             (Some(sent), Some(first_byte)) => first_byte.saturating_sub(sent),
             _ => Duration::ZERO,
