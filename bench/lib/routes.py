@@ -15,6 +15,7 @@ COUNTS = (10, 10_000, 100_000)
 # nginx matches prefixes, the nearest that it has to our templates; more of them than this it is not asked to hold.
 PREFIXES = COUNTS[:2]
 PATIENCE = 60
+SETTLE = 4
 
 
 def front(number):
@@ -46,6 +47,8 @@ def routes(bench):
         for kind, count in contestants(bench):
             proxy = start(bench, kind, count)
             proxies.append(proxy)
+            # What starting took for a moment has been given back by then.
+            time.sleep(SETTLE)
             memory[proxy.name] = proxy.memory()
             order = list(range(count))
             random.Random(count).shuffle(order)

@@ -112,22 +112,7 @@ pub async fn run(
     identify_caller(worker, client, exchange);
     let mut worked = Duration::ZERO;
     let after = {
-        let mut answered = pin!(async {
-            let failed = match head {
-                Ok(()) => match proceed(worker, client, exchange).await {
-                    Ok(after) => return after,
-                    Err(failed) => failed,
-                },
-                Err(refusal) => refusal.into(),
-            };
-            match failed {
-                Failed::Refused(refusal) => refuse(worker, client, exchange, &refusal).await,
-                Failed::Gone => {
-                    exchange.outcome.broken("client_gone");
-                    After::Abort
-                }
-            }
-        });
+        let mut answered = pin!(answer(worker, client, exchange, head));
         poll_fn(|context| {
             let began = clock::now();
             let result = answered.as_mut().poll(context);
@@ -146,7 +131,29 @@ pub async fn run(
     after
 }
 
-async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> Result<After, Failed> {
+async fn answer(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    head: Result<(), Refusal>,
+) -> After {
+    match proceed(worker, client, exchange, head).await {
+        Ok(after) => after,
+        Err(Failed::Refused(refusal)) => refuse(worker, client, exchange, &refusal).await,
+        Err(Failed::Gone) => {
+            exchange.outcome.broken("client_gone");
+            After::Abort
+        }
+    }
+}
+
+async fn proceed(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    head: Result<(), Refusal>,
+) -> Result<After, Failed> {
+    head?;
     if client.listener().redirect_https {
         let answer = redirect_to_https(exchange)?;
         answer.write_fields(&mut exchange.response.fields);
@@ -224,7 +231,7 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     };
     exchange.route = Some(index);
     let route = &live.snapshot.routes[index];
-    for policy in &route.policies {
+    for policy in route.policies() {
         match policy.on_request(exchange) {
             Step::Continue => {}
             Step::Refuse(refusal) => return Err(refusal),
@@ -241,7 +248,7 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
 }
 
 fn rewrite(route: &Route, exchange: &mut Exchange) -> Result<(), Box<Refusal>> {
-    let Some(rewrite) = &route.rewrite else { return Ok(()) };
+    let Some(rewrite) = route.rewrite() else { return Ok(()) };
     exchange.is_rewritten = true;
     rewrite.apply(&exchange.request.path, &exchange.params, &mut exchange.rewritten).map_err(|fault| {
         Box::new(Refusal::new(StatusCode::BAD_REQUEST, "path_ambiguous", Stage::Shape, fault.to_string()))
@@ -264,7 +271,7 @@ fn shape_request(client: &Client, exchange: &mut Exchange) {
 /// Stage `shape`, on the way back.
 fn shape_response(live: &Live, exchange: &mut Exchange) {
     if let Some(index) = exchange.route {
-        for policy in &live.snapshot.routes[index].policies {
+        for policy in live.snapshot.routes[index].policies() {
             policy.on_response(exchange);
         }
     }

@@ -46,12 +46,15 @@ struct Node {
     end: LeafPlace,
     /// Routes whose template goes on with `{name...}`.
     rest: LeafPlace,
-    has_literals: bool,
+    /// The one literal child; [`NOWHERE`] without any, [`MANY`] when they are to be found in the table.
+    child: u32,
     literal: Label,
 }
 
 /// No node.
 const NOWHERE: u32 = u32::MAX;
+/// Several nodes.
+const MANY: u32 = u32::MAX - 1;
 
 /// Where the routes of a leaf are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,7 +74,7 @@ struct Label {
 }
 
 impl Label {
-    const ROOM: usize = 30;
+    const ROOM: usize = 27;
     const LONG: u8 = u8::MAX;
 
     fn new(text: &str, long: &mut String) -> Self {
@@ -120,11 +123,11 @@ pub(super) struct Builder<'r> {
 
 type PatternKey<'r> = (&'r str, &'r str, &'r str);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sprout<'r> {
     parent: u32,
     literal: &'r str,
-    has_literals: bool,
+    child: u32,
     patterns: Vec<SproutEdge<'r>>,
     end: Vec<u32>,
     rest: Vec<u32>,
@@ -190,7 +193,7 @@ impl<'r> Builder<'r> {
                 parent: sprout.parent,
                 plain,
                 patterns: Range { start, end: patterns.len() as u32 },
-                has_literals: sprout.has_literals,
+                child: sprout.child,
                 literal: Label::new(sprout.literal, &mut self.text),
                 end: leaf(&mut sprout.end),
                 rest: leaf(&mut sprout.rest),
@@ -212,7 +215,8 @@ impl<'r> Builder<'r> {
             return *node;
         }
         let node = self.sprout(parent, text);
-        self.sprouts[parent as usize].has_literals = true;
+        let child = &mut self.sprouts[parent as usize].child;
+        *child = if *child == NOWHERE { node } else { MANY };
         self.literals.insert((parent, text), node);
         node
     }
@@ -235,7 +239,8 @@ impl<'r> Builder<'r> {
     }
 
     fn sprout(&mut self, parent: u32, literal: &'r str) -> u32 {
-        self.sprouts.push(Sprout { parent, literal, ..Sprout::default() });
+        let (patterns, end, rest) = Default::default();
+        self.sprouts.push(Sprout { parent, literal, child: NOWHERE, patterns, end, rest });
         (self.sprouts.len() - 1) as u32
     }
 }
@@ -286,11 +291,16 @@ impl Tree {
         }
         let end = memchr::memchr(b'/', &path.as_bytes()[at..]).map_or(path.len(), |length| at + length);
         let segment = &path[at..end];
-        if here.has_literals
-            && let Some(child) = self.literals.find(hash(node, segment), |child| {
-                let child = &self.nodes[child as usize];
-                child.parent == node && child.literal.is(segment.as_bytes(), &self.text)
-            })
+        let is_child = |child: u32| {
+            let child = &self.nodes[child as usize];
+            child.parent == node && child.literal.is(segment.as_bytes(), &self.text)
+        };
+        let child = match here.child {
+            NOWHERE => None,
+            MANY => self.literals.find(hash(node, segment), is_child),
+            only => is_child(only).then_some(only),
+        };
+        if let Some(child) = child
             && let found @ Some(_) = self.descend(child, path, end + 1, params, visit)
         {
             return found;

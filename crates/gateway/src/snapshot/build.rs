@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Route, Snapshot, StaticAnswer, Target};
+use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
 use crate::accept::listener::ListenerSpec;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
@@ -88,7 +88,7 @@ struct Compiler<'c> {
     services: HashMap<&'c str, usize>,
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
-    timeouts: HashMap<Timeouts, Arc<Timeouts>>,
+    limits: HashMap<CallLimits, Arc<CallLimits>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -115,7 +115,7 @@ impl<'c> Compiler<'c> {
             services,
             apis,
             no_api: Arc::from(""),
-            timeouts: HashMap::new(),
+            limits: HashMap::new(),
         }
     }
 
@@ -233,10 +233,8 @@ impl<'c> Compiler<'c> {
                 },
             ),
             target,
-            rewrite,
-            policies: policies(route).into(),
-            timeouts: self.timeouts(&route.timeouts),
-            attempts: route.retries + 1,
+            limits: self.limits(route),
+            extras: extras(rewrite, policies(route)),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
         let matching = RouteMatch {
@@ -253,9 +251,9 @@ impl<'c> Compiler<'c> {
     }
 
     /// One copy for all routes with the same: they are read with every request.
-    fn timeouts(&mut self, timeouts: &config::Timeouts) -> Arc<Timeouts> {
-        let compiled = compile_timeouts(timeouts);
-        Arc::clone(self.timeouts.entry(compiled).or_insert_with(|| Arc::new(compiled)))
+    fn limits(&mut self, route: &EffectiveRoute<'_>) -> Arc<CallLimits> {
+        let limits = CallLimits { timeouts: compile_timeouts(&route.timeouts), attempts: route.retries + 1 };
+        Arc::clone(self.limits.entry(limits).or_insert_with(|| Arc::new(limits)))
     }
 
     fn host(&mut self, route: &EffectiveRoute<'_>) -> Option<HostPattern> {
@@ -292,6 +290,11 @@ impl<'c> Compiler<'c> {
         }
         matches
     }
+}
+
+fn extras(rewrite: Option<Rewrite>, policies: Vec<Arc<dyn Policy>>) -> Option<Box<Extras>> {
+    let has_any = rewrite.is_some() || !policies.is_empty();
+    has_any.then(|| Box::new(Extras { rewrite, policies: policies.into() }))
 }
 
 /// A route's policies in the order of their stages: this is the one list that registers them.

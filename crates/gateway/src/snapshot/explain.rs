@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::Method;
 use http1::{RequestHead, parse_request};
 
-use super::{Route, Snapshot, Target};
+use super::{CallLimits, Route, Snapshot, Target};
 use crate::refusal::Stage;
 use crate::route::{Candidate, Found, Params, RequestView, Verdict};
 use crate::upstream::balance::Policy;
@@ -112,7 +112,7 @@ impl Snapshot {
     ) {
         let service = &self.services[service];
         let mut path = head.path.clone();
-        if let Some(rewrite) = &route.rewrite {
+        if let Some(rewrite) = route.rewrite() {
             match rewrite.apply(&head.path, params, &mut path) {
                 Ok(()) => line(text, Stage::Shape, &format!("the path becomes {path}")),
                 Err(fault) => {
@@ -137,12 +137,12 @@ impl Snapshot {
             };
             detail(text, &sent);
         }
-        let timeouts = &route.timeouts;
+        let CallLimits { timeouts, attempts } = &*route.limits;
         detail(
             text,
             &format!(
                 "connect within {:?}, first byte within {:?}, idle at most {:?}, total {:?}; endpoints tried: {}",
-                timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total, route.attempts
+                timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total, attempts
             ),
         );
     }
@@ -160,7 +160,7 @@ fn target(head: &RequestHead) -> &str {
 }
 
 fn explain_policies(route: &Route, stage: Stage, text: &mut String) {
-    for policy in route.policies.iter().filter(|policy| policy.stage() == stage) {
+    for policy in route.policies().iter().filter(|policy| policy.stage() == stage) {
         line(text, stage, &format!("{}: {}", policy.name(), policy.explain()));
     }
 }

@@ -39,8 +39,9 @@ pub struct Snapshot {
     pub drain: Duration,
 }
 
-/// One compiled route.
+/// One compiled route: a line of the cache, as with many routes reading one costs a miss.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Route {
     /// Its name in logs, metrics and explanations.
     pub name: Box<str>,
@@ -48,14 +49,38 @@ pub struct Route {
     pub api: Arc<str>,
     /// What becomes of its requests.
     pub target: Target,
-    /// The path that the service sees, when not the one that came.
-    pub rewrite: Option<Rewrite>,
-    /// Its policies, in the order of their stages.
-    pub policies: Box<[Arc<dyn Policy>]>,
-    /// Time limits of its calls.
-    pub timeouts: Arc<Timeouts>,
+    /// What its calls may take; most routes share one.
+    pub limits: Arc<CallLimits>,
+    /// What few routes have.
+    extras: Option<Box<Extras>>,
+}
+
+/// What a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallLimits {
+    /// Of time.
+    pub timeouts: Timeouts,
     /// How many endpoints are tried.
     pub attempts: u32,
+}
+
+/// What few routes have.
+#[derive(Debug)]
+struct Extras {
+    rewrite: Option<Rewrite>,
+    policies: Box<[Arc<dyn Policy>]>,
+}
+
+impl Route {
+    /// The path that the service sees, when not the one that came.
+    pub fn rewrite(&self) -> Option<&Rewrite> {
+        self.extras.as_ref()?.rewrite.as_ref()
+    }
+
+    /// Its policies, in the order of their stages.
+    pub fn policies(&self) -> &[Arc<dyn Policy>] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.policies)
+    }
 }
 
 /// What becomes of a route's requests.

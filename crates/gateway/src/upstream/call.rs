@@ -16,6 +16,7 @@ use crate::accept::h1::{Client, Interrupted};
 use crate::clock;
 use crate::exchange::{Exchange, Failed};
 use crate::refusal::{Refusal, Stage, UpstreamCause};
+use crate::snapshot::CallLimits;
 use crate::worker::Worker;
 
 /// Bodies up to this length that have already been read are held until the answer begins, so that the request
@@ -71,7 +72,7 @@ pub async fn call(
     let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
         unreachable!("only a route leads to a call")
     };
-    let (timeouts, attempts) = (*route.timeouts, route.attempts);
+    let CallLimits { timeouts, attempts } = *route.limits;
     let due = exchange.started + timeouts.total;
     let held = held_body(client, &exchange.request);
     let hash = affinity(exchange, service);
