@@ -130,12 +130,14 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection that can serve another request. Its buffers must have been released; its slot is still held.
+    /// Keeps a connection that can serve another request. Its buffers must have been released.
     pub fn keep(&self, mut connection: Connection) {
         let limits = self.limits.get();
         let mut idle = self.idle.borrow_mut();
         let is_wanted = limits.idle > 0 && !limits.idle_for.is_zero();
-        if is_wanted && self.in_use.get() + idle.len() <= limits.in_use {
+        // Nobody opens one while one idles, so these and those in use are `in_use` at most. Slots say nothing here: one may
+        // have been granted to a request that is about to take an idle connection.
+        if is_wanted && idle.len() < limits.in_use {
             connection.idle_since = Some(crate::clock::now());
             idle.push(connection);
         }
