@@ -9,6 +9,7 @@ mod connect;
 mod pool;
 pub mod relay;
 mod send;
+mod tunnel;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
