@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use http1::{Known, RequestHead, ResponseHead};
 
+use crate::accept::Client;
 use crate::accept::forwarded;
-use crate::accept::h1::Client;
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::outcome::{self, Outcome};
@@ -260,9 +260,9 @@ fn shape_request(client: &Client, exchange: &mut Exchange) {
     let request = &mut exchange.request;
     forwarded::set(
         &mut request.fields,
-        client.peer_text(),
+        &client.origin().peer_text,
         exchange.caller.trusted,
-        "http",
+        if client.is_tls() { "https" } else { "http" },
         &request.authority,
     );
     request.fields.set(Known::XRequestId, exchange.id.as_bytes());

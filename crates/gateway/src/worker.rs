@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::accept::Buffers;
-use crate::accept::h1;
+use crate::accept::connection;
 use crate::accept::listener::{Admission, Listener};
 use crate::clock;
 use crate::exchange::Exchange;
@@ -248,7 +248,13 @@ impl Worker {
         };
         // Counted before its task runs, or a drain could end in between.
         let open = self.open_connection(admission);
-        tokio::task::spawn_local(h1::serve(Rc::clone(self), Rc::clone(listener), open, socket, peer));
+        tokio::task::spawn_local(connection::serve(
+            Rc::clone(self),
+            Rc::clone(listener),
+            open,
+            socket.into(),
+            peer,
+        ));
     }
 
     fn open_connection(self: &Rc<Self>, admission: Admission) -> OpenConnection {
@@ -355,7 +361,11 @@ impl Worker {
             host: &request.authority,
             path: &request.path,
             query: request.query(),
-            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            protocol: match request.version {
+                http::Version::HTTP_2 => "HTTP/2",
+                http::Version::HTTP_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
             status,
             route: route_name,
             api: route.map_or("", |route| &route.api),

@@ -1,60 +1,30 @@
-//! The HTTP/1.1 end towards clients: stages `accept` and `parse`, and the gateway's own answers.
+//! The HTTP/1.1 end towards clients: stage `parse`, request after request on one connection.
 //!
 //! A connection holds no buffers while it idles, and the state of an exchange lives only as long as the exchange.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::net::SocketAddr;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
-use http1::{BodyDecoder, Fields, Framing, Known, Piece, RequestFault, encode_response, parse_request};
-use tokio::net::TcpStream;
+use http::StatusCode;
+use http1::{RequestFault, parse_request};
 
-use super::buffer::{Buffer, Buffers, Outbox};
-use super::forwarded::PeerText;
-use super::listener::{Listener, ListenerSpec};
-use super::stream::Stream;
-use crate::clock::{self, Deadline};
+use super::client::Client;
+use super::h2;
+use crate::clock;
 use crate::exchange::{self, After, Exchange};
 use crate::refusal::{Refusal, Stage};
 use crate::worker::{OpenConnection, Worker};
 
+/// What an HTTP/2 connection begins with, as far as no request of HTTP/1.1 does.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 /// How long a client may take to read a last answer while it is still sending.
 const LINGER: Duration = Duration::from_secs(2);
 /// When the gateway goes down, how long an idle connection may still bring a request that is already on its way.
 const LAST_CALL: Duration = Duration::from_millis(500);
 /// Bytes of an unwanted request that are thrown away meanwhile.
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
-
-/// A client's connection.
-#[derive(Debug)]
-pub struct Client {
-    /// The socket.
-    pub stream: Stream,
-    /// What was read from it: the rest of a head or body, or requests that wait their turn.
-    pub input: Buffer,
-    /// What is to be written to it.
-    pub outbox: Outbox,
-    /// What the connection waits for must happen before this.
-    pub deadline: Deadline,
-    peer: SocketAddr,
-    peer_text: PeerText,
-    listener: Rc<Listener>,
-    settings: Arc<ListenerSpec>,
-}
-
-/// Why waiting ended without what was waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interrupted {
-    /// The client closed the connection.
-    Gone,
-    /// The deadline passed.
-    TimedOut,
-}
 
 /// How reading a head ended.
 enum Head {
@@ -64,24 +34,23 @@ enum Head {
     Gone,
 }
 
-/// Serves one connection until it ends.
-pub async fn serve(
-    worker: Rc<Worker>,
-    listener: Rc<Listener>,
-    open: OpenConnection,
-    socket: TcpStream,
-    peer: SocketAddr,
-) {
-    let mut client = Client::new(&listener, socket, peer);
+/// Serves a connection until it ends, or hands it over to HTTP/2 when it begins with that protocol's preface.
+pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: Client) {
     let mut is_first = true;
     while client.wait_for_request(&worker, &open, is_first).await {
+        if is_first && client.listener().protocols.http2 && client.begins_http2(&worker).await {
+            return h2::serve(worker, open, client).await;
+        }
         is_first = false;
         // On the heap, so that an idle connection does not carry the state of a busy one.
         let after = Box::pin(serve_one(&worker, &mut client)).await;
         match after {
             After::KeepAlive => {}
             // Closing over unread bytes would reset the connection and might destroy the answer.
-            After::Close if client.input.is_empty() => break,
+            After::Close if client.input.is_empty() => {
+                client.close().await;
+                break;
+            }
             After::Close | After::Linger => {
                 Box::pin(client.linger(&worker)).await;
                 break;
@@ -95,8 +64,8 @@ pub async fn serve(
 }
 
 async fn serve_one(worker: &Worker, client: &mut Client) -> After {
-    client.listener.update(&mut client.settings);
-    let mut exchange = worker.begin_exchange(client.peer);
+    client.update();
+    let mut exchange = worker.begin_exchange(client.peer());
     let after = match client.read_head(worker, &mut exchange).await {
         Head::Complete => exchange::run(worker, client, &mut exchange, Ok(())).await,
         Head::Refused(fault) => client.refuse_head(worker, &mut exchange, parse_refusal(fault)).await,
@@ -108,132 +77,13 @@ async fn serve_one(worker: &Worker, client: &mut Client) -> After {
 }
 
 impl Client {
-    fn new(listener: &Rc<Listener>, socket: TcpStream, peer: SocketAddr) -> Self {
-        Self {
-            stream: Stream::new(socket),
-            input: Buffer::default(),
-            outbox: Outbox::default(),
-            deadline: Deadline::default(),
-            peer,
-            peer_text: PeerText::new(peer.ip().to_canonical()),
-            listener: Rc::clone(listener),
-            settings: listener.settings(),
-        }
-    }
-
-    /// The other end of the connection.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// Its address as fields write it.
-    pub fn peer_text(&self) -> &PeerText {
-        &self.peer_text
-    }
-
-    /// The listener's settings as of the current exchange.
-    pub fn listener(&self) -> &ListenerSpec {
-        &self.settings
-    }
-
-    /// Writes all that is in the outbox before the deadline passes.
-    pub async fn flush_in_time(&mut self) -> io::Result<()> {
-        poll_fn(|context| {
-            if let Poll::Ready(result) = self.poll_flush(context) {
-                return Poll::Ready(result);
-            }
-            self.deadline.poll_passed(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
-        })
-        .await
-    }
-
-    /// Ready when the client has closed the connection. What it sends instead (the next request) is kept, and
-    /// once the buffer is full no longer looked for.
-    pub fn poll_gone(&mut self, context: &mut Context<'_>, buffers: &Buffers) -> Poll<()> {
-        loop {
-            if ready!(self.stream.poll_readable(context)).is_err() {
-                return Poll::Ready(());
-            }
-            let space = self.input.space(buffers);
-            if space.is_empty() {
-                return Poll::Pending;
-            }
-            match ready!(self.stream.poll_read(context, space)) {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(count) => self.input.fill(count),
-            }
-        }
-    }
-
-    /// Runs a future until it ends, the client leaves, or the deadline passes.
-    pub async fn unless_gone<F: Future>(
-        &mut self,
-        worker: &Worker,
-        future: F,
-    ) -> Result<F::Output, Interrupted> {
-        let mut future = std::pin::pin!(future);
-        poll_fn(|context| {
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return Poll::Ready(Ok(output));
-            }
-            if self.poll_gone(context, &worker.buffers).is_ready() {
-                return Poll::Ready(Err(Interrupted::Gone));
-            }
-            self.deadline.poll_passed(context).map(|()| Err(Interrupted::TimedOut))
-        })
-        .await
-    }
-
-    /// Sends an answer of the gateway's own, whose fields, shaped, are in the exchange. The connection stays open if
-    /// the request's body is here whole.
-    pub async fn answer(
-        &mut self,
-        worker: &Worker,
-        exchange: &mut Exchange,
-        status: StatusCode,
-        body: &[u8],
-    ) -> After {
-        let is_head = exchange.request.method == Method::HEAD;
-        let is_read = self.discard_body(exchange);
-        let persistent = is_read && exchange.request.persistent && !worker.is_draining();
-        exchange.outcome.status = Some(status);
-        exchange.response.fields.set(Known::XRequestId, exchange.id.as_bytes());
-        let has_length = !status.is_informational()
-            && status != StatusCode::NO_CONTENT
-            && status != StatusCode::NOT_MODIFIED
-            && !(is_head && body.is_empty());
-        let sent: &[u8] = if is_head || !has_length { b"" } else { body };
-        self.outbox.clear();
-        let out = self.outbox.bytes(&worker.buffers);
-        encode_response(
-            out,
-            exchange.request.version,
-            status,
-            &exchange.response.fields,
-            if sent.is_empty() { Framing::None } else { Framing::Length(sent.len() as u64) },
-            has_length.then_some(body.len() as u64),
-            persistent,
-            &clock::date(),
-        );
-        out.extend_from_slice(sent);
-        exchange.outcome.bytes_out = sent.len() as u64;
-        self.deadline.set(clock::now() + self.settings.idle_timeout);
-        let is_sent = self.flush_in_time().await.is_ok();
-        match (is_sent, persistent, is_read) {
-            (false, _, _) => After::Abort,
-            (true, true, _) => After::KeepAlive,
-            (true, false, true) => After::Close,
-            (true, false, false) => After::Linger,
-        }
-    }
-
     /// Waits, without buffers, until the client has sent something; false when the connection is to be closed.
     async fn wait_for_request(&mut self, worker: &Worker, open: &OpenConnection, is_first: bool) -> bool {
         if !self.input.is_empty() {
             return true;
         }
         self.release(&worker.buffers);
-        let patience = if is_first { self.settings.header_timeout } else { self.settings.idle_timeout };
+        let patience = if is_first { self.listener().header_timeout } else { self.listener().idle_timeout };
         self.deadline.set(clock::now() + patience);
         let mut is_registered = false;
         let mut is_last_call = false;
@@ -263,8 +113,8 @@ impl Client {
     }
 
     async fn read_head(&mut self, worker: &Worker, exchange: &mut Exchange) -> Head {
-        let limits = self.settings.head;
-        self.deadline.set(exchange.started + self.settings.header_timeout);
+        let limits = self.listener().head;
+        self.deadline.set(exchange.started + self.listener().header_timeout);
         let mut scanned = 0;
         poll_fn(|context| {
             loop {
@@ -298,34 +148,36 @@ impl Client {
         if after == After::Abort { after } else { After::Linger }
     }
 
-    /// Throws away a request body that nobody wants, as far as it has been read; whether that was all of it.
-    fn discard_body(&mut self, exchange: &Exchange) -> bool {
-        if exchange.outcome.is_body_touched {
-            return false;
-        }
-        let mut decoder = BodyDecoder::new(exchange.request.framing);
-        let mut trailers = Fields::new();
-        loop {
-            match decoder.decode(self.input.filled(), &mut trailers) {
-                Ok(Piece::Data { skip, length }) => self.input.consume(skip + length),
-                Ok(Piece::End { consumed }) => {
-                    self.input.consume(consumed);
-                    return true;
+    /// Whether the connection begins with the preface of HTTP/2 (RFC 9113, section 3.4).
+    async fn begins_http2(&mut self, worker: &Worker) -> bool {
+        self.deadline.set(clock::now() + self.listener().header_timeout);
+        poll_fn(|context| {
+            loop {
+                let begun = self.input.filled();
+                let length = begun.len().min(PREFACE.len());
+                if begun[..length] != PREFACE[..length] {
+                    return Poll::Ready(false);
                 }
-                Ok(Piece::More { .. }) | Err(_) => return false,
+                if length == PREFACE.len() {
+                    return Poll::Ready(true);
+                }
+                match self.stream.poll_read(context, self.input.space(&worker.buffers)) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
+                    Poll::Ready(Ok(count)) => self.input.fill(count),
+                    // What is there is then refused as a request that did not come whole.
+                    Poll::Pending => return self.deadline.poll_passed(context).map(|()| false),
+                }
             }
-        }
+        })
+        .await
     }
 
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outbox.is_empty() {
-            let written = ready!(self.stream.poll_write(context, self.outbox.rest()))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.outbox.advance(written);
+    /// Ends the connection; one that is encrypted says so (RFC 8446, section 6.1).
+    async fn close(&mut self) {
+        if self.is_tls() {
+            self.deadline.set(clock::now() + LINGER);
+            self.deadline.bound(poll_fn(|context| self.stream.poll_shutdown(context))).await;
         }
-        Poll::Ready(Ok(()))
     }
 
     /// Ends the connection so that a client that is still sending can read the last answer: closing at once would
@@ -352,11 +204,6 @@ impl Client {
             }
         })
         .await;
-    }
-
-    fn release(&mut self, buffers: &Buffers) {
-        self.input.release(buffers);
-        self.outbox.release(buffers);
     }
 }
 

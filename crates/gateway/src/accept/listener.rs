@@ -11,6 +11,15 @@ use http1::Limits;
 
 use crate::config::values::Cidr;
 
+/// The protocols that are spoken, here or there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.1 and HTTP/1.0.
+    pub http1: bool,
+    /// HTTP/2.
+    pub http2: bool,
+}
+
 /// A listener as the configuration describes it.
 #[derive(Debug)]
 pub struct ListenerSpec {
@@ -22,6 +31,10 @@ pub struct ListenerSpec {
     pub redirect_https: bool,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted: Vec<Cidr>,
+    /// The protocols spoken.
+    pub protocols: Protocols,
+    /// Requests under way at once on one HTTP/2 connection.
+    pub streams: u32,
     /// Connections open at once, over all workers.
     pub connections: usize,
     /// For a request's head, from its first byte.
@@ -36,10 +49,13 @@ pub struct ListenerSpec {
     pub open: Arc<AtomicUsize>,
 }
 
+/// A listener's settings, counted on one worker: the counter inside is shared by all cores, and no request touches it.
+pub type Settings = Rc<Arc<ListenerSpec>>;
+
 /// A worker's handle on a listener.
 #[derive(Debug)]
 pub struct Listener {
-    spec: RefCell<Arc<ListenerSpec>>,
+    settings: RefCell<Settings>,
 }
 
 impl ListenerSpec {
@@ -52,25 +68,25 @@ impl ListenerSpec {
 impl Listener {
     /// A listener with its first settings.
     pub fn new(spec: Arc<ListenerSpec>) -> Rc<Self> {
-        Rc::new(Self { spec: RefCell::new(spec) })
+        Rc::new(Self { settings: RefCell::new(Rc::new(spec)) })
     }
 
     /// Its settings now.
-    pub fn settings(&self) -> Arc<ListenerSpec> {
-        Arc::clone(&self.spec.borrow())
+    pub fn settings(&self) -> Settings {
+        Rc::clone(&self.settings.borrow())
     }
 
     /// Brings a connection's copy of the settings up to date; nothing is written while they stay the same.
-    pub fn update(&self, settings: &mut Arc<ListenerSpec>) {
-        let current = self.spec.borrow();
-        if !Arc::ptr_eq(&current, settings) {
-            *settings = Arc::clone(&current);
+    pub fn update(&self, settings: &mut Settings) {
+        let current = self.settings.borrow();
+        if !Rc::ptr_eq(&current, settings) {
+            *settings = Rc::clone(&current);
         }
     }
 
     /// Changes its settings, as a reload does.
     pub fn set(&self, spec: Arc<ListenerSpec>) {
-        *self.spec.borrow_mut() = spec;
+        *self.settings.borrow_mut() = Rc::new(spec);
     }
 }
 

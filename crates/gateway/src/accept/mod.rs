@@ -1,12 +1,16 @@
 //! Stage `accept`: sockets, the buffers behind them, and the protocol ends.
 
 mod buffer;
+pub mod client;
+pub mod connection;
 pub mod forwarded;
-pub mod h1;
+mod h1;
+pub mod h2;
 pub mod listener;
 mod pump;
 mod stream;
 
 pub use buffer::{Buffer, Buffers, Outbox};
+pub use client::Client;
 pub use pump::{Ends, Pump, Side, Trouble};
-pub use stream::Stream;
+pub use stream::{Socket, Stream};

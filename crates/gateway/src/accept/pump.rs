@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use http1::{BodyDecoder, BodyFault, Fields, Framing, Piece, encode_chunk_head, encode_last_chunk};
 
 use super::buffer::{Buffer, Buffers, Outbox};
+use super::h2::{MessageStream, head};
 use super::stream::Stream;
 
 /// Pieces up to this size are copied behind the head or the chunk's size and go out in one plain write; longer
@@ -189,16 +190,22 @@ impl Pump {
 
     fn end(&mut self, ends: &mut Ends<'_>) {
         self.ended = true;
+        if let Some(trailers) = ends.source.take_trailers() {
+            head::read_trailers(&trailers, &mut self.trailers);
+        }
         if self.chunked {
             encode_last_chunk(ends.outbox.bytes(ends.buffers), &self.trailers);
         }
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<io::Result<()>> {
+        if let Some(mut message) = ends.sink.as_message() {
+            return self.poll_flush_message(context, ends, &mut message);
+        }
         loop {
             let head = ends.outbox.rest();
             if head.is_empty() && self.in_place == 0 && self.crlf == 0 {
-                return Poll::Ready(Ok(()));
+                return ends.sink.poll_flush(context);
             }
             let mut written = if self.in_place == 0 && self.crlf == 0 {
                 ready!(ends.sink.poll_write(context, head))?
@@ -223,6 +230,39 @@ impl Pump {
             self.crlf -= written - from_data;
             if self.in_place == 0 && self.crlf == 0 && self.decoder.is_done() && !self.ended {
                 self.end(ends);
+            }
+        }
+    }
+
+    /// As [`Self::poll_flush`], into an HTTP/2 message: it has frames of its own, and its end is marked on the last of them.
+    fn poll_flush_message(
+        &mut self,
+        context: &mut Context<'_>,
+        ends: &mut Ends<'_>,
+        message: &mut MessageStream,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let collected = ends.outbox.rest();
+            if !collected.is_empty() {
+                let is_last = self.ended && self.in_place == 0 && self.trailers.is_empty();
+                let count = ready!(message.poll_send(context, collected, is_last))?;
+                ends.outbox.advance(count);
+                self.written += count as u64;
+            } else if self.in_place > 0 {
+                let is_last = self.decoder.is_done() && self.trailers.is_empty();
+                let count =
+                    ready!(message.poll_send(context, &ends.input.filled()[..self.in_place], is_last))?;
+                ends.input.consume(count);
+                self.in_place -= count;
+                self.written += count as u64;
+                if self.in_place == 0 && self.decoder.is_done() && !self.ended {
+                    self.end(ends);
+                }
+            } else {
+                if self.ended {
+                    message.end(head::write_trailers(&self.trailers))?;
+                }
+                return Poll::Ready(Ok(()));
             }
         }
     }

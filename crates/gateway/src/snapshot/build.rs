@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
-use crate::accept::listener::ListenerSpec;
+use crate::accept::listener::{ListenerSpec, Protocols};
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
     LogFormat, Respond, VersionBy as ConfiguredVersionBy, VersionState,
@@ -188,6 +188,7 @@ impl<'c> Compiler<'c> {
                     } else {
                         format!("{}:{}", url.host, url.port)
                     },
+                    is_tls: false,
                     base: url.base.clone(),
                     weight: endpoint.weight,
                 }
@@ -198,6 +199,7 @@ impl<'c> Compiler<'c> {
             endpoints,
             balance,
             affinity,
+            protocols: Protocols { http1: true, http2: false },
             pool: PoolLimits {
                 in_use: service.pool.max as usize,
                 idle: service.pool.idle as usize,
@@ -354,6 +356,8 @@ fn compile_listeners(listeners: &[config::Listener], before: Option<&Snapshot>) 
             nth,
             redirect_https: listener.redirect.is_some(),
             trusted: listener.trust_forwarded.as_ref().map(|trust| trust.from.clone()).unwrap_or_default(),
+            protocols: Protocols { http1: true, http2: true },
+            streams: 128,
             connections: limits.connections as usize,
             header_timeout: *limits.header_timeout,
             body_timeout: *limits.body_timeout,

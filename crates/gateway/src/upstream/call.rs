@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use http1::{Framing, Known, RequestHead};
 
-use super::send::{encode, exchange_heads};
+use super::send::{exchange_heads, start};
 use super::{Affinity, Connection, Endpoint, Picked, QueueFull, Service, Slot, Timeouts, balance};
-use crate::accept::Pump;
-use crate::accept::h1::{Client, Interrupted};
+use crate::accept::client::Interrupted;
+use crate::accept::{Client, Pump};
 use crate::clock;
 use crate::exchange::{Exchange, Failed};
 use crate::refusal::{Refusal, Stage, UpstreamCause};
@@ -52,13 +52,24 @@ pub(super) enum Failure {
     Client(Refusal),
     /// No connection of the endpoint became free, for which it is not to blame.
     Queue(StatusCode, &'static str, &'static str),
-    /// The service's side failed; `cause` for the operator. `silent` when nothing came back from it.
+    /// The service's side failed; `cause` for the operator.
     Service {
         status: StatusCode,
         code: &'static str,
         cause: String,
-        silent: bool,
+        heard: Heard,
     },
+}
+
+/// What came back from a service that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing: who knows what it did.
+    Nothing,
+    /// That it did nothing with the request (RFC 9113, section 8.7).
+    NotProcessed,
+    /// Something else.
+    Something,
 }
 
 /// Calls the service, leaving the answer's head in the exchange.
@@ -92,12 +103,13 @@ pub async fn call(
                 Err(Failure::Queue(status, code, cause)) => {
                     return Err(refusal(service, &picked.endpoint, status, code, cause.to_owned()).into());
                 }
-                Err(Failure::Service { status, code, cause, silent }) => {
+                Err(Failure::Service { status, code, cause, heard }) => {
                     let Picked { endpoint, in_flight, .. } = picked;
                     in_flight.failed(clock::now().saturating_duration_since(exchange.started), clock::now());
                     endpoint.metrics.connect_failures.add(1);
                     tried.push(index);
-                    let may_retry = silent && (tried.len() as u32) < attempts && clock::now() < due;
+                    let may_retry =
+                        heard != Heard::Something && (tried.len() as u32) < attempts && clock::now() < due;
                     if may_retry && tried.len() < service.endpoints.len() {
                         continue;
                     }
@@ -107,8 +119,20 @@ pub async fn call(
             };
         exchange.outcome.connected();
         exchange.outcome.is_body_touched = exchange.request.framing != Framing::None && held == 0;
-        let mut body = encode(worker, client, exchange, &picked.endpoint, &mut connection, held);
-        match exchange_heads(worker, client, exchange, &mut connection, &mut body, timeouts, due).await {
+        let mut body = start(client, exchange, held);
+        match exchange_heads(
+            worker,
+            client,
+            exchange,
+            &picked.endpoint,
+            &mut connection,
+            &mut body,
+            held,
+            timeouts,
+            due,
+        )
+        .await
+        {
             Ok(progress) => {
                 exchange.outcome.first_byte();
                 picked.in_flight.answered(exchange.outcome.since_sent(), clock::now());
@@ -127,11 +151,8 @@ pub async fn call(
                     _slot: slot,
                 });
             }
-            Err(Failure::Service { silent: true, .. })
-                if connection.reused
-                    && !fresh
-                    && body.moved() == 0
-                    && is_repeatable(&exchange.request, held) =>
+            Err(Failure::Service { heard, .. })
+                if !fresh && body.moved() == 0 && may_repeat(heard, &connection, &exchange.request, held) =>
             {
                 fresh = true;
             }
@@ -158,6 +179,16 @@ fn held_body(client: &Client, request: &RequestHead) -> usize {
             length as usize
         }
         _ => 0,
+    }
+}
+
+/// Whether the request can be sent again: the service did nothing with it, or the connection had gone stale and twice does
+/// no harm.
+fn may_repeat(heard: Heard, connection: &Connection, request: &RequestHead, held: usize) -> bool {
+    match heard {
+        Heard::NotProcessed => true,
+        Heard::Nothing => connection.reused && is_repeatable(request, held),
+        Heard::Something => false,
     }
 }
 
@@ -230,27 +261,23 @@ async fn connect(
         }
         Err(Interrupted::Gone) => return Err(Failure::Gone),
     };
-    if !fresh && let Some(connection) = endpoint.pool.take_idle() {
-        endpoint.metrics.pool_reused.add(1);
+    if let Some(connection) = endpoint.take(fresh) {
         return Ok((connection, slot));
     }
     client.deadline.set(due.min(clock::now() + timeouts.connect));
-    match client.unless_gone(worker, endpoint.connect()).await {
-        Ok(Ok(connection)) => {
-            endpoint.metrics.pool_opened.add(1);
-            Ok((connection, slot))
-        }
+    match client.unless_gone(worker, endpoint.connect(fresh)).await {
+        Ok(Ok(connection)) => Ok((connection, slot)),
         Ok(Err(error)) => Err(Failure::Service {
             status: StatusCode::BAD_GATEWAY,
             code: "upstream_connect_failed",
             cause: error.to_string(),
-            silent: true,
+            heard: Heard::Nothing,
         }),
         Err(Interrupted::TimedOut) => Err(Failure::Service {
             status: StatusCode::GATEWAY_TIMEOUT,
             code: "upstream_connect_timeout",
             cause: "no connection came about in time".to_owned(),
-            silent: true,
+            heard: Heard::Nothing,
         }),
         Err(Interrupted::Gone) => Err(Failure::Gone),
     }

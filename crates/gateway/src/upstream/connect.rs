@@ -32,6 +32,9 @@ pub enum ConnectError {
     /// Every address refused or failed; this is the last one's error.
     #[error("{0}")]
     Connect(io::Error),
+    /// The endpoint does not speak HTTP/2.
+    #[error("it does not speak HTTP/2: {0}")]
+    Http2(h2::Error),
 }
 
 /// What a worker knows of an endpoint's addresses.
@@ -49,8 +52,43 @@ pub(super) struct Resolved {
 }
 
 impl Endpoint {
-    /// Opens a connection. The caller bounds its time.
-    pub async fn connect(self: &Rc<Self>) -> Result<Connection, ConnectError> {
+    /// A connection that is there: an idle one, or a place on one that requests share. A `fresh` one has served none yet.
+    pub fn take(&self, fresh: bool) -> Option<Connection> {
+        let connection = if self.protocols.get().http2 {
+            self.sessions.lease(fresh)
+        } else if fresh {
+            None
+        } else {
+            self.pool.take_idle()
+        }?;
+        self.metrics.pool_reused.add(1);
+        Some(connection)
+    }
+
+    /// Opens a connection, or waits for one that requests share and that is being opened. The caller bounds its time.
+    pub async fn connect(self: &Rc<Self>, fresh: bool) -> Result<Connection, ConnectError> {
+        if !self.protocols.get().http2 {
+            let stream = self.open().await?;
+            self.metrics.pool_opened.add(1);
+            return Ok(Connection::new(stream));
+        }
+        loop {
+            let Some(_opening) = self.sessions.opening() else {
+                self.sessions.opened().await;
+                if let Some(connection) = self.take(fresh) {
+                    return Ok(connection);
+                }
+                continue;
+            };
+            let stream = self.open().await?;
+            let connection = self.sessions.open(stream).await.map_err(ConnectError::Http2)?;
+            self.metrics.pool_opened.add(1);
+            return Ok(connection);
+        }
+    }
+
+    /// Opens a stream to it.
+    async fn open(self: &Rc<Self>) -> Result<Stream, ConnectError> {
         let addresses = match &self.spec.host {
             Host::Ip(ip) => {
                 let address = SocketAddr::new(*ip, self.spec.port);
@@ -64,9 +102,9 @@ impl Endpoint {
         for turn in 0..addresses.len() {
             let index = (first + turn) % addresses.len();
             match connect_to(addresses[index]).await {
-                Ok(connection) => {
+                Ok(stream) => {
                     self.resolved.next.set(index);
-                    return Ok(connection);
+                    return Ok(stream);
                 }
                 Err(error) => last = error,
             }
@@ -120,9 +158,9 @@ impl Endpoint {
     }
 }
 
-async fn connect_to(address: SocketAddr) -> io::Result<Connection> {
+async fn connect_to(address: SocketAddr) -> io::Result<Stream> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
-    Ok(Connection::new(Stream::new(socket)))
+    Ok(Stream::new(socket))
 }

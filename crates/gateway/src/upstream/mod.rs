@@ -9,9 +9,10 @@ mod connect;
 mod pool;
 pub mod relay;
 mod send;
+mod session;
 mod tunnel;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,10 +21,12 @@ use std::time::{Duration, Instant};
 pub use connect::ConnectError;
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
+use crate::accept::listener::Protocols;
 use crate::config::values::Host;
 use crate::expression::Expression;
 use crate::record::{EndpointMetrics, WorkerShard};
 use balance::{Balancer, InFlight, Load};
+use session::Sessions;
 
 /// A service as the configuration describes it.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct ServiceSpec {
     pub affinity: Affinity,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
+    /// What its endpoints may be spoken to in.
+    pub protocols: Protocols,
 }
 
 /// Which part of a request decides the endpoint, for the policies that look at one.
@@ -62,6 +67,8 @@ pub struct EndpointSpec {
     pub host: Host,
     /// Port.
     pub port: u16,
+    /// Whether it is spoken to encrypted.
+    pub is_tls: bool,
     /// `host:port` as `Host` says it when the client named none.
     pub authority: String,
     /// What the URL's path puts before every request's path; empty or beginning with `/`, never ending with it.
@@ -98,8 +105,12 @@ pub struct Service {
 pub struct Endpoint {
     /// Where it is.
     pub spec: EndpointSpec,
-    /// Connections to it.
+    /// Connections to it that serve one request at a time, and the bound of all requests.
     pub pool: Rc<Pool>,
+    /// Connections to it that many requests share.
+    sessions: Sessions,
+    /// What it may be spoken to in.
+    protocols: Cell<Protocols>,
     /// Its part of the metrics.
     pub metrics: Arc<EndpointMetrics>,
     load: Rc<Load>,
@@ -192,7 +203,9 @@ impl Registry {
     pub fn sweep(&self, now: Instant) {
         for endpoint in self.endpoints.borrow().values() {
             endpoint.pool.sweep(now);
-            endpoint.metrics.pool_idle.set(endpoint.pool.idle_count() as u64);
+            endpoint.sessions.sweep(now, endpoint.pool.limits().idle_for);
+            let idle = endpoint.pool.idle_count() + endpoint.sessions.idle_count();
+            endpoint.metrics.pool_idle.set(idle as u64);
         }
     }
 
@@ -203,12 +216,15 @@ impl Registry {
             Rc::new(Endpoint {
                 spec: spec.clone(),
                 pool: Rc::new(Pool::new(service.pool)),
+                sessions: Sessions::default(),
+                protocols: Cell::new(service.protocols),
                 metrics: shard.endpoint(&service.name, &spec.url),
                 load: Rc::default(),
                 resolved: connect::Resolved::default(),
             })
         });
         endpoint.pool.set_limits(service.pool);
+        endpoint.protocols.set(service.protocols);
         Rc::clone(endpoint)
     }
 }

@@ -7,6 +7,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use http1::Framing;
+
+use super::session::Lease;
 use crate::accept::{Buffer, Outbox, Stream};
 
 /// Requests that may wait for a connection of one endpoint, per worker.
@@ -26,13 +29,30 @@ pub struct Connection {
     pub outbox: Outbox,
     /// Whether it has served a request before: then a failure may only mean that it went stale.
     pub reused: bool,
+    /// Its place on an HTTP/2 connection that it shares with others.
+    pub lease: Option<Lease>,
     idle_since: Option<Instant>,
 }
 
 impl Connection {
     /// Wraps a fresh socket.
     pub fn new(stream: Stream) -> Self {
-        Self { stream, input: Buffer::default(), outbox: Outbox::default(), reused: false, idle_since: None }
+        Self {
+            stream,
+            input: Buffer::default(),
+            outbox: Outbox::default(),
+            reused: false,
+            lease: None,
+            idle_since: None,
+        }
+    }
+
+    /// How an answer's body is delimited where it is read: a message of HTTP/2 has an end of its own.
+    pub fn incoming(&self, framing: Framing) -> Framing {
+        if framing != Framing::None && self.stream.is_message() {
+            return Framing::UntilClose;
+        }
+        framing
     }
 
     /// Whether the endpoint closed it, or sent what nobody asked for, while it was idle. No system call.
@@ -87,6 +107,11 @@ impl Pool {
     /// Changes the limits, as a reload does.
     pub fn set_limits(&self, limits: PoolLimits) {
         self.limits.set(limits);
+    }
+
+    /// The limits now.
+    pub fn limits(&self) -> PoolLimits {
+        self.limits.get()
     }
 
     /// Whether a request would get a connection without waiting.

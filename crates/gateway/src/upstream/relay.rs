@@ -4,12 +4,11 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use http::{Method, StatusCode, Version};
-use http1::{Framing, encode_response};
+use http1::Framing;
 
 use super::call::Called;
 use super::tunnel::tunnel;
-use crate::accept::h1::Client;
-use crate::accept::{Ends, Pump, Side, Trouble};
+use crate::accept::{Client, Ends, Pump, Side, Trouble};
 use crate::clock;
 use crate::exchange::{After, Exchange};
 use crate::worker::Worker;
@@ -28,8 +27,10 @@ pub async fn relay(worker: &Worker, client: &mut Client, exchange: &mut Exchange
 }
 
 async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, mut called: Called) -> After {
-    let incoming = exchange.response.framing;
-    let outgoing = match incoming {
+    let incoming = called.connection.incoming(exchange.response.framing);
+    let outgoing = match exchange.response.framing {
+        Framing::None => Framing::None,
+        _ if client.stream.is_message() => Framing::UntilClose,
         Framing::Chunked | Framing::UntilClose if exchange.request.version == Version::HTTP_11 => {
             Framing::Chunked
         }
@@ -42,17 +43,10 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         && called.request_body.has_read_all()
         && outgoing != Framing::UntilClose
         && !worker.is_draining();
-    exchange.response.fields.set(http1::Known::XRequestId, exchange.id.as_bytes());
-    encode_response(
-        client.outbox.bytes(&worker.buffers),
-        exchange.request.version,
-        exchange.response.status,
-        &exchange.response.fields,
-        outgoing,
-        exchange.response.content_length,
-        persistent,
-        &clock::date(),
-    );
+    if client.start_answer(worker, exchange, outgoing, persistent).is_err() {
+        exchange.outcome.broken("client_gone");
+        return After::Abort;
+    }
     let mut body = Pump::new(incoming, outgoing, u64::MAX);
     let due = exchange.started + called.timeouts.total;
     let mut seen = u64::MAX;

@@ -4,16 +4,18 @@
 //! begins.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use h2::Reason;
 use http::{Method, StatusCode};
-use http1::{Framing, Limits, Outgoing, encode_interim, encode_request, parse_response};
+use http1::{Framing, Limits, Outgoing, encode_request, parse_response};
 
-use super::call::Failure;
+use super::call::{Failure, Heard};
+use super::session::Lease;
 use super::{Connection, Endpoint, Timeouts};
-use crate::accept::h1::Client;
-use crate::accept::{Ends, Pump, Side, Trouble};
+use crate::accept::h2::head;
+use crate::accept::{Buffer, Client, Ends, Pump, Side, Trouble};
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::refusal::{Refusal, Stage};
@@ -24,15 +26,25 @@ const MAX_INTERIM: usize = 16;
 /// What an answer's head may hold.
 const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
 
-/// Puts the request's head, and a held body with it, into the connection's outbox; the pump moves the rest.
-pub(super) fn encode(
+/// Moves the request's body, unless it is held and goes with the head.
+pub(super) fn start(client: &Client, exchange: &Exchange, held: usize) -> Pump {
+    if held > 0 {
+        return Pump::new(Framing::None, Framing::None, u64::MAX);
+    }
+    let request = &exchange.request;
+    Pump::new(client.incoming(request), request.framing, exchange.max_body)
+}
+
+/// Puts the request's head, and a held body with it, into the connection's outbox; to a service that speaks HTTP/2 the head
+/// goes ahead.
+fn encode(
     worker: &Worker,
     client: &Client,
     exchange: &Exchange,
     endpoint: &Endpoint,
     connection: &mut Connection,
     held: usize,
-) -> Pump {
+) -> Result<(), Failure> {
     let request = &exchange.request;
     let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
     let whole = [endpoint.spec.base.as_str(), path, "?", request.query.as_str()];
@@ -52,24 +64,32 @@ pub(super) fn encode(
     };
     connection.outbox.clear();
     let out = connection.outbox.bytes(&worker.buffers);
-    encode_request(out, &outgoing, &request.fields);
-    if held > 0 {
-        out.extend_from_slice(&client.input.filled()[..held]);
-        return Pump::new(Framing::None, Framing::None, u64::MAX);
+    if let Some(mut message) = connection.stream.as_message() {
+        let head = head::write_request(&outgoing, &request.fields, endpoint.spec.is_tls)
+            .map_err(|fault| malformed(format!("the request cannot be said in HTTP/2: {fault}")))?;
+        let is_whole = request.framing == Framing::None;
+        message.send_request(head, is_whole).map_err(|error| broken(&error, &connection.lease, true))?;
+    } else {
+        encode_request(out, &outgoing, &request.fields);
     }
-    Pump::new(request.framing, request.framing, exchange.max_body)
+    out.extend_from_slice(&client.input.filled()[..held]);
+    Ok(())
 }
 
 /// Sends the request until the head of the final answer is there; interim answers go straight to the client.
+#[allow(clippy::too_many_arguments)] // the two sides of one exchange, borrowed apart
 pub(super) async fn exchange_heads(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
+    endpoint: &Endpoint,
     connection: &mut Connection,
     body: &mut Pump,
+    held: usize,
     timeouts: Timeouts,
     due: Instant,
 ) -> Result<Progress, Failure> {
+    encode(worker, client, exchange, endpoint, connection, held)?;
     let mut progress = Progress::default();
     client.deadline.set(due.min(clock::now() + timeouts.first_byte));
     for _ in 0..=MAX_INTERIM {
@@ -82,13 +102,7 @@ pub(super) async fn exchange_heads(
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(progress);
         }
-        // A client of HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
-        if exchange.request.version == http::Version::HTTP_11 {
-            let out = client.outbox.bytes(&worker.buffers);
-            encode_interim(out, status, "", &exchange.response.fields);
-            // Bounded by the deadline that is set: a client that does not read must not hold the service.
-            client.flush_in_time().await.map_err(|_| Failure::Gone)?;
-        }
+        client.send_interim(worker, exchange).await.map_err(|_| Failure::Gone)?;
         progress.had_interim = true;
         progress.is_invited |= status == StatusCode::CONTINUE;
         // Whoever is waited for now has its whole time.
@@ -149,7 +163,7 @@ impl Progress {
                 status: StatusCode::GATEWAY_TIMEOUT,
                 code: "upstream_timeout",
                 cause: "no answer began in time".to_owned(),
-                silent: false,
+                heard: Heard::Something,
             }
         }))
     }
@@ -217,6 +231,11 @@ impl Progress {
         Ok(())
     }
 
+    /// What has come back so far.
+    fn heard(&self, input: &Buffer) -> Heard {
+        if input.is_empty() && !self.had_interim { Heard::Nothing } else { Heard::Something }
+    }
+
     fn poll_head(
         &mut self,
         context: &mut Context<'_>,
@@ -224,6 +243,12 @@ impl Progress {
         exchange: &mut Exchange,
         connection: &mut Connection,
     ) -> Poll<Result<(), Failure>> {
+        if let Some(mut message) = connection.stream.as_message() {
+            let parts = ready!(message.poll_answer(context))
+                .map_err(|error| broken(&error, &connection.lease, !self.had_interim))?;
+            head::read_response(&parts, !message.is_read(), &mut exchange.response);
+            return Poll::Ready(Ok(()));
+        }
         loop {
             let input = &mut connection.input;
             if !input.is_empty() {
@@ -247,15 +272,13 @@ impl Progress {
             let count = match connection.stream.poll_read(context, input.space(&worker.buffers)) {
                 Poll::Ready(Ok(count)) => count,
                 Poll::Ready(Err(error)) => {
-                    let is_silent = input.is_empty() && !self.had_interim;
-                    return Poll::Ready(Err(reset(is_silent, &error.to_string())));
+                    return Poll::Ready(Err(reset(self.heard(input), &error.to_string())));
                 }
                 Poll::Pending => return Poll::Pending,
             };
             if count == 0 {
-                let is_silent = input.is_empty() && !self.had_interim;
                 let cause = "it closed the connection before its answer's head was there";
-                return Poll::Ready(Err(reset(is_silent, cause)));
+                return Poll::Ready(Err(reset(self.heard(input), cause)));
             }
             input.fill(count);
         }
@@ -263,16 +286,42 @@ impl Progress {
 }
 
 fn malformed(cause: String) -> Failure {
-    Failure::Service { status: StatusCode::BAD_GATEWAY, code: "upstream_malformed", cause, silent: false }
+    Failure::Service {
+        status: StatusCode::BAD_GATEWAY,
+        code: "upstream_malformed",
+        cause,
+        heard: Heard::Something,
+    }
 }
 
-fn reset(silent: bool, cause: &str) -> Failure {
+fn reset(heard: Heard, cause: &str) -> Failure {
     Failure::Service {
         status: StatusCode::BAD_GATEWAY,
         code: "upstream_reset",
         cause: cause.to_owned(),
-        silent,
+        heard,
     }
+}
+
+/// What it means that an HTTP/2 stream ended before the head of its answer.
+fn broken(error: &h2::Error, lease: &Option<Lease>, is_silent: bool) -> Failure {
+    // A stream above the last one that the service says it takes, or one that it refused, was not processed (RFC 9113,
+    // section 8.7). It takes no more on a connection that it ends.
+    let is_refused = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+    let is_going = error.is_go_away() && error.is_remote();
+    if !error.is_reset()
+        && let Some(lease) = lease
+    {
+        lease.close();
+    }
+    if is_refused || is_going {
+        return reset(Heard::NotProcessed, "it takes no more requests on this connection");
+    }
+    if error.is_library() {
+        return malformed(error.to_string());
+    }
+    let heard = if is_silent && error.is_io() { Heard::Nothing } else { Heard::Something };
+    reset(heard, &error.to_string())
 }
 
 /// The client stopped in the middle of its body (RFC 9110, section 15.5.9).

@@ -3,13 +3,11 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use http::StatusCode;
-use http1::{Framing, encode_interim, encode_response};
+use http1::Framing;
 
 use super::Connection;
 use super::call::Called;
-use crate::accept::h1::Client;
-use crate::accept::{Ends, Pump};
+use crate::accept::{Client, Ends, Pump};
 use crate::clock;
 use crate::exchange::{After, Exchange};
 use crate::worker::Worker;
@@ -21,23 +19,9 @@ pub(super) async fn tunnel(
     exchange: &mut Exchange,
     mut called: Called,
 ) -> After {
-    exchange.response.fields.set(http1::Known::XRequestId, exchange.id.as_bytes());
-    let out = client.outbox.bytes(&worker.buffers);
-    if exchange.response.status == StatusCode::SWITCHING_PROTOCOLS {
-        encode_interim(out, exchange.response.status, &exchange.response.upgrade, &exchange.response.fields);
-    } else {
-        let version = exchange.request.version;
-        let fields = &exchange.response.fields;
-        encode_response(
-            out,
-            version,
-            exchange.response.status,
-            fields,
-            Framing::None,
-            None,
-            true,
-            &clock::date(),
-        );
+    if client.start_tunnel(worker, exchange).is_err() {
+        exchange.outcome.broken("client_gone");
+        return After::Abort;
     }
     let mut up = HalfTunnel::new();
     let mut down = HalfTunnel::new();

@@ -1,0 +1,191 @@
+//! The HTTP/2 end towards clients: a connection, and each of its streams as an exchange in a task of its own.
+
+pub mod head;
+mod stream;
+mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+
+use super::client::{Client, Origin};
+use super::stream::Stream;
+use crate::clock::{self, Deadline};
+use crate::exchange::{self, After};
+use crate::refusal::{Refusal, Stage};
+use crate::worker::{OpenConnection, Worker};
+pub use stream::MessageStream;
+use wire::{Seen, Wire};
+
+/// How long a connection may take to end once nothing is under way on it: for its last words, and for requests that were
+/// sent before the client heard of the end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Serves one connection until it ends. What has been read of it is in the client's buffer.
+pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: Client) {
+    let begun = client.input.filled().to_vec();
+    client.input.consume(begun.len());
+    client.release(&worker.buffers);
+    let origin = Rc::clone(client.origin());
+    let deadline = Deadline::default();
+    deadline.set(clock::now() + client.listener().header_timeout);
+    let builder = limits(client.listener().streams);
+    let wire = Wire::new(client.stream, begun);
+    let seen = wire.seen();
+    let handshake = builder.handshake::<_, Bytes>(wire);
+    let Some(Ok(connection)) = deadline.bound(handshake).await else { return };
+    let serving = Serving {
+        worker,
+        open,
+        origin,
+        connection,
+        seen,
+        streams: Rc::default(),
+        deadline,
+        is_ending: false,
+    };
+    serving.run().await;
+}
+
+/// One connection while it is served.
+struct Serving {
+    worker: Rc<Worker>,
+    open: OpenConnection,
+    origin: Rc<Origin>,
+    connection: Connection<Wire, Bytes>,
+    seen: Rc<Seen>,
+    streams: Rc<Streams>,
+    deadline: Deadline,
+    /// Whether the client has been told to send no more requests.
+    is_ending: bool,
+}
+
+/// The streams under way on a connection.
+#[derive(Default)]
+struct Streams {
+    count: Cell<usize>,
+    /// The connection's task, to be told when the last one ends.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Serving {
+    async fn run(mut self) {
+        let mut is_idle = false;
+        poll_fn(|context| {
+            self.open.wake_on_drain(context.waker());
+            loop {
+                match self.connection.poll_accept(context) {
+                    Poll::Ready(Some(Ok((request, answer)))) => self.begin(request, answer),
+                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                    Poll::Pending => break,
+                }
+            }
+            self.poll_end(context, &mut is_idle)
+        })
+        .await;
+        if let Some(attack) = self.seen.attack() {
+            self.worker.shard.connection_refused(attack);
+        }
+    }
+
+    /// Ends a connection that has been idle too long, that goes down with the process, or that attacks.
+    fn poll_end(&mut self, context: &mut Context<'_>, is_idle: &mut bool) -> Poll<()> {
+        let was_idle = std::mem::replace(is_idle, self.streams.count.get() == 0);
+        if !*is_idle {
+            self.streams.waker.replace(Some(context.waker().clone()));
+            self.deadline.clear();
+        } else if !was_idle {
+            let patience = self.origin.listener.settings().idle_timeout;
+            self.deadline.set(clock::now() + if self.is_ending { GOODBYE } else { patience });
+        }
+        let is_over = self.seen.attack().is_some();
+        if is_over || *is_idle && self.deadline.poll_passed(context).is_ready() {
+            if self.is_ending && !is_over {
+                return Poll::Ready(());
+            }
+            self.is_ending = true;
+            self.deadline.set(clock::now() + GOODBYE);
+            if is_over {
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            } else {
+                self.connection.graceful_shutdown();
+            }
+            context.waker().wake_by_ref();
+        } else if self.worker.is_draining() && !self.is_ending {
+            self.is_ending = true;
+            self.connection.graceful_shutdown();
+            self.deadline.set(clock::now() + GOODBYE);
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn begin(&self, request: Request<RecvStream>, answer: SendResponse<Bytes>) {
+        self.streams.count.set(self.streams.count.get() + 1);
+        let place = Place { streams: Rc::clone(&self.streams) };
+        let exchange = serve_stream(Rc::clone(&self.worker), Rc::clone(&self.origin), request, answer, place);
+        tokio::task::spawn_local(exchange);
+    }
+}
+
+/// One stream among those that the connection counts.
+struct Place {
+    streams: Rc<Streams>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let left = self.streams.count.get() - 1;
+        self.streams.count.set(left);
+        if left == 0
+            && let Some(waker) = self.streams.waker.take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+async fn serve_stream(
+    worker: Rc<Worker>,
+    origin: Rc<Origin>,
+    request: Request<RecvStream>,
+    answer: SendResponse<Bytes>,
+    _place: Place,
+) {
+    let (parts, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
+    let mut client = Client::new(Stream::message(MessageStream::serving(body, answer)), origin);
+    let mut exchange = worker.begin_exchange(client.peer());
+    let head = head::read_request(parts, has_body, &client.listener().head, &mut exchange.request);
+    let head =
+        head.map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
+    let after = exchange::run(&worker, &mut client, &mut exchange, head).await;
+    if after == After::Abort
+        && let Some(mut message) = client.stream.as_message()
+    {
+        message.reset(Reason::CANCEL);
+    }
+    client.input.consume(client.input.filled().len());
+    client.outbox.clear();
+    client.release(&worker.buffers);
+    worker.end_exchange(exchange);
+}
+
+fn limits(streams: u32) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(streams)
+        .initial_window_size(64 * 1024)
+        .initial_connection_window_size(streams * 64 * 1024)
+        .max_send_buffer_size(64 * 1024)
+        .max_header_list_size(32 * 1024)
+        .enable_connect_protocol();
+    builder
+}
