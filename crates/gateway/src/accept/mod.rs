@@ -3,6 +3,7 @@
 mod buffer;
 pub mod forwarded;
 pub mod h1;
+pub mod h2;
 pub mod listener;
 mod pump;
 mod stream;
