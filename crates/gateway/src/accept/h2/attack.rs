@@ -78,20 +78,20 @@ impl Attack {
         self as usize
     }
 
-    /// The abuse for which the `h2` crate ended a connection by itself, if it was one.
+    /// The abuse for which the `h2` crate ended a connection by itself, if it was one. `written` is the end of what was
+    /// written to the client.
     ///
-    /// What exactly it saw stands only in the debug data of its GOAWAY, and that only in the error's text: a
-    /// connection that ends is worth a formatting.
-    pub fn of_error(error: &h2::Error) -> Option<Self> {
-        if !error.is_library() || !error.is_go_away() {
+    /// What exactly it saw is told to the client alone, as debug data of the GOAWAY that it wrote last; the error has
+    /// only the reason.
+    pub(super) fn of_error(error: &h2::Error, written: &[u8]) -> Option<Self> {
+        if !error.is_library() {
             return None;
         }
         match error.reason()? {
             // A string of a head that was over the limit already goes on and on.
             Reason::COMPRESSION_ERROR => Some(Self::HpackBomb),
             Reason::ENHANCE_YOUR_CALM => {
-                let text = error.to_string();
-                let named = OF_DEBUG_DATA.iter().find(|(word, _)| text.contains(word));
+                let named = OF_DEBUG_DATA.iter().find(|(word, _)| written.ends_with(word));
                 named.map(|(_, attack)| *attack)
             }
             _ => None,
@@ -100,13 +100,16 @@ impl Attack {
 }
 
 /// The words of `h2` 0.4 for what it cuts.
-const OF_DEBUG_DATA: [(&str, Attack); 5] = [
-    ("too_many_resets", Attack::RapidReset),
-    ("too_many_internal_resets", Attack::StreamErrorFlood),
-    ("too_many_continuations", Attack::ContinuationFlood),
-    ("header_list_way_too_large", Attack::HpackBomb),
-    ("too_many_data_frames", Attack::EmptyDataFlood),
+const OF_DEBUG_DATA: [(&[u8], Attack); 5] = [
+    (b"too_many_resets", Attack::RapidReset),
+    (b"too_many_internal_resets", Attack::StreamErrorFlood),
+    (b"too_many_continuations", Attack::ContinuationFlood),
+    (b"header_list_way_too_large", Attack::HpackBomb),
+    (b"too_many_data_frames", Attack::EmptyDataFlood),
 ];
+
+/// The longest of these words.
+pub(super) const LONGEST_DEBUG_DATA: usize = 25;
 
 #[cfg(test)]
 mod tests {
@@ -119,5 +122,6 @@ mod tests {
             let same = Attack::ALL.iter().filter(|other| other.as_str() == attack.as_str());
             assert_eq!(same.count(), 1, "{}", attack.as_str());
         }
+        assert_eq!(OF_DEBUG_DATA.iter().map(|(word, _)| word.len()).max(), Some(LONGEST_DEBUG_DATA));
     }
 }

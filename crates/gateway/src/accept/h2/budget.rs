@@ -100,7 +100,7 @@ pub(super) const PRIORITIES: Terms = Terms { burst: 1000, refill: 10, attack: At
 /// What each opened stream gives back.
 pub(super) const PRIORITIES_A_STREAM: u32 = 2;
 
-/// Frames of unknown types, GOAWAY, PUSH_PROMISE: 200 at once, 10 a second, and one for each stream opened and each DATA frame
+/// Frames of unknown types, GOAWAY, `PUSH_PROMISE`: 200 at once, 10 a second, and one for each stream opened and each DATA frame
 /// of size: browsers grease, which is to send unknown frames beside these so that servers stay used to them (RFC 9113, section
 /// 5.5).
 pub(super) const STRAYS: Terms = Terms { burst: 200, refill: 1, attack: Attack::UnknownFrameFlood };

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use super::attack::Attack;
+use super::attack::{Attack, LONGEST_DEBUG_DATA};
 use super::budget::{
     Budget, CRUMB, EMPTY_DATA, LARGEST_BLOCK, MOST_CONTINUATIONS, PING, PINGS, PRIORITIES,
     PRIORITIES_A_STREAM, RESETS, SETTINGS, SETTINGS_ENTRIES, STRAYS, TICK, TINY, TINY_DATA, UNSERVED,
@@ -32,6 +32,8 @@ pub struct Guard {
     last_stream: u32,
     /// Bytes of a packed head that are no answer to but the end.
     largest_block: u32,
+    /// The end of what was written to the client.
+    written: [u8; LONGEST_DEBUG_DATA],
     refilled: Instant,
     attack: Option<Attack>,
     resets: Budget,
@@ -45,7 +47,7 @@ pub struct Guard {
     strays: Budget,
 }
 
-/// A head of which HEADERS has come and END_HEADERS has not.
+/// A head of which HEADERS has come and `END_HEADERS` has not.
 #[derive(Debug)]
 struct Block {
     bytes: u32,
@@ -73,6 +75,7 @@ impl Guard {
             block: None,
             last_stream: 0,
             largest_block: largest_head.saturating_mul(LARGEST_BLOCK),
+            written: [0; LONGEST_DEBUG_DATA],
             refilled: now,
             attack: None,
             resets: Budget::default(),
@@ -103,12 +106,20 @@ impl Guard {
         self.resets.refund(1);
     }
 
-    /// That many bytes have been written to the client, which may have grants of window and pings to show for it.
-    pub fn wrote(&mut self, bytes: usize) {
-        let units = u32::try_from(bytes).unwrap_or(u32::MAX);
+    /// These bytes have been written to the client, which may have grants of window and pings to show for them.
+    pub fn wrote(&mut self, bytes: &[u8]) {
+        let units = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.pings.refund(units);
         self.window_updates.refund(units);
         self.tiny_data.refund(units);
+        let end = &bytes[bytes.len().saturating_sub(LONGEST_DEBUG_DATA)..];
+        self.written.copy_within(end.len().., 0);
+        self.written[LONGEST_DEBUG_DATA - end.len()..].copy_from_slice(end);
+    }
+
+    /// The attack for which a connection ended with this error: one that was seen here, or by `h2` itself.
+    pub fn blame(&self, error: &h2::Error) -> Option<Attack> {
+        self.attack.or_else(|| Attack::of_error(error, &self.written))
     }
 
     fn refill(&mut self, now: Instant) {
@@ -292,7 +303,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FOREIGN: u8 = u8::MAX;
 /// Bytes of a frame's header.
 const HEADER: usize = 9;
-/// The most bytes of a payload that are looked at: the increment of WINDOW_UPDATE.
+/// The most bytes of a payload that are looked at: the increment of `WINDOW_UPDATE`.
 const LONGEST_PEEK: usize = 4;
 /// The bits of a stream's number and of an increment; the highest is reserved.
 const STREAM_BITS: u32 = 0x7fff_ffff;
@@ -439,7 +450,7 @@ mod tests {
         assert_eq!(endured(&mut empty, &more, now, 100), Err((8, Attack::ContinuationFlood)));
         let mut large = guard(now);
         large.watch(&head, now).unwrap();
-        let more = frame(9, 0, 1, &[0; HEAD]);
+        let more = frame(9, 0, 1, &vec![0; HEAD]);
         assert_eq!(endured(&mut large, &more, now, 100), Err((4, Attack::ContinuationFlood)));
         let mut many = guard(now);
         for stream in 0..1000 {
@@ -457,7 +468,7 @@ mod tests {
         let grants = [frame(8, 0, 0, &[0, 0, 0, 40]), frame(8, 0, 1, &[0, 0, 0, 40])].concat();
         for _ in 0..100_000 {
             // A DATA frame of 40 bytes, for which the client grants as much again, twice, and then measures the path.
-            download.wrote(9 + 40);
+            download.wrote(&[0; 9 + 40]);
             download.watch(&grants, now).unwrap();
             download.watch(&frame(6, 0, 0, &[0; 8]), now).unwrap();
         }
@@ -465,14 +476,14 @@ mod tests {
         let mut dribble = guard(now);
         let crumb = frame(8, 0, 1, &[0, 0, 0, 1]);
         let cut = (0..10_000).position(|_| {
-            dribble.wrote(9 + 1);
+            dribble.wrote(&[0; 9 + 1]);
             dribble.watch(&crumb, now).is_err()
         });
         assert!(cut.is_some_and(|cut| cut < 2000));
         // The answers to pings do not pay for pings.
         let mut pings = guard(now);
         let cut = (0..10_000).position(|_| {
-            pings.wrote(9 + 8);
+            pings.wrote(&[0; 9 + 8]);
             pings.watch(&frame(6, 0, 0, &[0; 8]), now).is_err()
         });
         assert!(cut.is_some_and(|cut| cut < 500));
