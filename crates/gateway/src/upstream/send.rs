@@ -24,7 +24,7 @@ use crate::worker::Worker;
 /// Interim answers (1xx) that one request may get.
 const MAX_INTERIM: usize = 16;
 /// What an answer's head may hold.
-const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
+pub(super) const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
 
 /// Moves the request's body, unless it is held and goes with the head.
 pub(super) fn start(client: &Client, exchange: &Exchange, held: usize) -> Pump {

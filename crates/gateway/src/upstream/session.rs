@@ -12,20 +12,13 @@ use h2::{Ping, PingPong};
 use tokio::sync::Notify;
 
 use super::Connection;
+use super::send::ANSWER_LIMITS;
 use crate::accept::Stream;
-use crate::accept::h2::MessageStream;
+use crate::accept::h2::{MessageStream, client_builder};
 use crate::clock::{self, Deadline};
 
 /// Requests under way at once on one connection, where the service does not say how many it takes.
 pub(super) const STREAMS: usize = 128;
-/// Bytes of an answer that may be on their way before they are taken.
-const STREAM_WINDOW: u32 = 64 * 1024;
-/// As many for all streams as for each of them: one that stands still takes no room from the others.
-const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
-/// Bytes of a request that are held for a service whose window is closed.
-const SEND_BUFFER: usize = 64 * 1024;
-/// What an answer's head may hold.
-const HEAD: u32 = 64 * 1024;
 /// How often a connection is asked whether it still lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
@@ -95,16 +88,8 @@ impl Sessions {
 
     /// Makes a connection of a stream that speaks HTTP/2 and leases a place on it.
     pub(super) async fn open(&self, stream: Stream) -> Result<Connection, h2::Error> {
-        let (requests, mut connection) = h2::client::Builder::new()
-            .enable_push(false)
-            .initial_max_send_streams(STREAMS)
-            .max_concurrent_streams(0)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(HEAD)
-            .handshake::<_, Bytes>(stream)
-            .await?;
+        let builder = client_builder(&ANSWER_LIMITS, STREAMS as u32);
+        let (requests, mut connection) = builder.handshake::<_, Bytes>(stream).await?;
         let state = Rc::new(State::default());
         let session = Rc::new(Session {
             requests,

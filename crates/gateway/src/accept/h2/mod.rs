@@ -1,6 +1,10 @@
 //! The HTTP/2 end towards clients: a connection, and each of its streams as an exchange in a task of its own.
 
+mod attack;
+mod budget;
+mod guard;
 pub mod head;
+mod limits;
 mod stream;
 mod wire;
 
@@ -21,8 +25,11 @@ use crate::clock::{self, Deadline};
 use crate::exchange::{self, After};
 use crate::refusal::{Refusal, Stage};
 use crate::worker::{OpenConnection, Worker};
+pub use attack::Attack;
+pub use guard::Guard;
+pub use limits::{client_builder, server_builder};
 pub use stream::MessageStream;
-use wire::{Seen, Wire};
+use wire::Wire;
 
 /// How long a connection may take to end once nothing is under way on it: for its last words, and for requests that were
 /// sent before the client heard of the end.
@@ -36,17 +43,17 @@ pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: 
     let origin = Rc::clone(client.origin());
     let deadline = Deadline::default();
     deadline.set(clock::now() + client.listener().header_timeout);
-    let builder = limits(client.listener().streams);
-    let wire = Wire::new(client.stream, begun);
-    let seen = wire.seen();
-    let handshake = builder.handshake::<_, Bytes>(wire);
-    let Some(Ok(connection)) = deadline.bound(handshake).await else { return };
+    let head = client.listener().head;
+    let guard = Rc::new(RefCell::new(Guard::new(head.head, clock::now())));
+    let builder = server_builder(&head, client.listener().streams);
+    let wire = Wire::new(client.stream, begun, Rc::clone(&guard));
+    let Some(Ok(connection)) = deadline.bound(builder.handshake::<_, Bytes>(wire)).await else { return };
     let serving = Serving {
         worker,
         open,
         origin,
         connection,
-        seen,
+        guard,
         streams: Rc::default(),
         deadline,
         is_ending: false,
@@ -60,7 +67,7 @@ struct Serving {
     open: OpenConnection,
     origin: Rc<Origin>,
     connection: Connection<Wire, Bytes>,
-    seen: Rc<Seen>,
+    guard: Rc<RefCell<Guard>>,
     streams: Rc<Streams>,
     deadline: Deadline,
     /// Whether the client has been told to send no more requests.
@@ -78,20 +85,22 @@ struct Streams {
 impl Serving {
     async fn run(mut self) {
         let mut is_idle = false;
-        poll_fn(|context| {
+        let ended = poll_fn(|context| {
             self.open.wake_on_drain(context.waker());
             loop {
                 match self.connection.poll_accept(context) {
                     Poll::Ready(Some(Ok((request, answer)))) => self.begin(request, answer),
-                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
                     Poll::Pending => break,
                 }
             }
-            self.poll_end(context, &mut is_idle)
+            self.poll_end(context, &mut is_idle).map(Ok)
         })
         .await;
-        if let Some(attack) = self.seen.attack() {
-            self.worker.shard.connection_refused(attack);
+        let guard = self.guard.borrow();
+        if let Some(attack) = guard.attack().or_else(|| guard.blame(&ended.err()?)) {
+            self.worker.shard.http2_attack(attack.as_str());
         }
     }
 
@@ -105,7 +114,7 @@ impl Serving {
             let patience = self.origin.listener.settings().idle_timeout;
             self.deadline.set(clock::now() + if self.is_ending { GOODBYE } else { patience });
         }
-        let is_over = self.seen.attack().is_some();
+        let is_over = self.guard.borrow().attack().is_some();
         if is_over || *is_idle && self.deadline.poll_passed(context).is_ready() {
             if self.is_ending && !is_over {
                 return Poll::Ready(());
@@ -129,7 +138,7 @@ impl Serving {
 
     fn begin(&self, request: Request<RecvStream>, answer: SendResponse<Bytes>) {
         self.streams.count.set(self.streams.count.get() + 1);
-        let place = Place { streams: Rc::clone(&self.streams) };
+        let place = Place { streams: Rc::clone(&self.streams), guard: Rc::clone(&self.guard) };
         let exchange = serve_stream(Rc::clone(&self.worker), Rc::clone(&self.origin), request, answer, place);
         tokio::task::spawn_local(exchange);
     }
@@ -138,6 +147,7 @@ impl Serving {
 /// One stream among those that the connection counts.
 struct Place {
     streams: Rc<Streams>,
+    guard: Rc<RefCell<Guard>>,
 }
 
 impl Drop for Place {
@@ -157,7 +167,7 @@ async fn serve_stream(
     origin: Rc<Origin>,
     request: Request<RecvStream>,
     answer: SendResponse<Bytes>,
-    _place: Place,
+    place: Place,
 ) {
     let (parts, body) = request.into_parts();
     let has_body = !body.is_end_stream();
@@ -167,6 +177,7 @@ async fn serve_stream(
     let head =
         head.map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
     let after = exchange::run(&worker, &mut client, &mut exchange, head).await;
+    place.guard.borrow_mut().served();
     if after == After::Abort
         && let Some(mut message) = client.stream.as_message()
     {
@@ -176,16 +187,4 @@ async fn serve_stream(
     client.outbox.clear();
     client.release(&worker.buffers);
     worker.end_exchange(exchange);
-}
-
-fn limits(streams: u32) -> h2::server::Builder {
-    let mut builder = h2::server::Builder::new();
-    builder
-        .max_concurrent_streams(streams)
-        .initial_window_size(64 * 1024)
-        .initial_connection_window_size(streams * 64 * 1024)
-        .max_send_buffer_size(64 * 1024)
-        .max_header_list_size(32 * 1024)
-        .enable_connect_protocol();
-    builder
 }

@@ -1,6 +1,6 @@
 //! The bytes under an HTTP/2 connection: those that were read before it was known to be one, then the stream's.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -8,7 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::Guard;
 use crate::accept::Stream;
+use crate::clock;
 
 /// What `h2` reads from and writes to.
 #[derive(Debug)]
@@ -17,31 +19,13 @@ pub(super) struct Wire {
     /// What was read already, and how much of it has been passed on.
     begun: Vec<u8>,
     passed: usize,
-    seen: Rc<Seen>,
-}
-
-/// What was noticed on the wire, for the connection's task.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    attack: Cell<Option<&'static str>>,
-}
-
-impl Seen {
-    /// The attack that ended the reading.
-    pub(super) fn attack(&self) -> Option<&'static str> {
-        self.attack.get()
-    }
+    guard: Rc<RefCell<Guard>>,
 }
 
 impl Wire {
     /// A wire that begins with bytes that were read already.
-    pub(super) fn new(stream: Stream, begun: Vec<u8>) -> Self {
-        Self { stream, begun, passed: 0, seen: Rc::default() }
-    }
-
-    /// What is noticed on it.
-    pub(super) fn seen(&self) -> Rc<Seen> {
-        Rc::clone(&self.seen)
+    pub(super) fn new(stream: Stream, begun: Vec<u8>, guard: Rc<RefCell<Guard>>) -> Self {
+        Self { stream, begun, passed: 0, guard }
     }
 }
 
@@ -65,14 +49,20 @@ impl AsyncRead for Wire {
         } else {
             ready!(Pin::new(&mut wire.stream).poll_read(context, buffer))?;
         }
-        let _ = &buffer.filled()[before..];
+        if wire.guard.borrow_mut().watch(&buffer.filled()[before..], clock::now()).is_err() {
+            // Nothing more is read. The connection's task, which is being polled, looks at the guard next and ends it.
+            buffer.set_filled(before);
+            return Poll::Pending;
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.poll_write(context, bytes)
+        let written = ready!(self.stream.poll_write(context, bytes))?;
+        self.guard.borrow_mut().wrote(&bytes[..written]);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -80,7 +70,15 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_write_vectored(context, slices)
+        let written = ready!(self.stream.poll_write_vectored(context, slices))?;
+        let mut guard = self.guard.borrow_mut();
+        let mut left = written;
+        for slice in slices {
+            let count = left.min(slice.len());
+            guard.wrote(&slice[..count]);
+            left -= count;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -61,6 +61,7 @@ struct Shard {
     refusals: Mutex<Series<(Box<str>, &'static str), Counter>>,
     parse_refusals: Mutex<Series<&'static str, Counter>>,
     connections_refused: Mutex<Series<&'static str, Counter>>,
+    http2_attacks: Mutex<Series<&'static str, Counter>>,
     accepted: Counter,
     closed: Counter,
     accept_errors: Counter,
@@ -75,6 +76,7 @@ pub struct WorkerShard {
     refusals: RefCell<RouteCodes>,
     parse_refusals: RefCell<Codes>,
     connections_refused: RefCell<Codes>,
+    http2_attacks: RefCell<Codes>,
     may_forget_routes: Cell<bool>,
     may_forget_endpoints: Cell<bool>,
 }
@@ -121,6 +123,7 @@ impl Metrics {
             refusals: RefCell::default(),
             parse_refusals: RefCell::default(),
             connections_refused: RefCell::default(),
+            http2_attacks: RefCell::default(),
             may_forget_routes: Cell::default(),
             may_forget_endpoints: Cell::default(),
         }
@@ -196,6 +199,11 @@ impl WorkerShard {
     /// Counts a connection that was not let in.
     pub fn connection_refused(&self, reason: &'static str) {
         self.connections_refused.borrow_mut().count(reason, &self.shard.connections_refused);
+    }
+
+    /// Counts an HTTP/2 connection that was ended because it was abused.
+    pub fn http2_attack(&self, attack: &'static str) {
+        self.http2_attacks.borrow_mut().count(attack, &self.shard.http2_attacks);
     }
 
     /// Counts a failure of `accept` itself.

@@ -118,6 +118,7 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     let mut refusals: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
     let mut parse: BTreeMap<&str, u64> = BTreeMap::new();
     let mut connections: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut attacks: BTreeMap<&str, u64> = BTreeMap::new();
     for shard in shards {
         for ((route, code), count) in &*lock(&shard.refusals) {
             *refusals.entry((route.clone(), code)).or_default() += count.value();
@@ -127,6 +128,9 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
         }
         for (reason, count) in &*lock(&shard.connections_refused) {
             *connections.entry(reason).or_default() += count.value();
+        }
+        for (attack, count) in &*lock(&shard.http2_attacks) {
+            *attacks.entry(attack).or_default() += count.value();
         }
     }
     text.begin("refusals_total", "counter", "Refusals and broken answers by route and code.");
@@ -140,6 +144,10 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     text.begin("connections_refused_total", "counter", "Connections that were not let in, by reason.");
     for (reason, count) in connections {
         text.sample("connections_refused_total", &labels(&[("reason", reason)]), count);
+    }
+    text.begin("http2_attacks_total", "counter", "HTTP/2 connections ended because they were abused.");
+    for (attack, count) in attacks {
+        text.sample("http2_attacks_total", &labels(&[("attack", attack)]), count);
     }
 }
 
