@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use http1::Limits;
 
+use crate::config::Protocols;
 use crate::config::values::Cidr;
+use crate::tls::ServerTls;
 
 /// A listener as the configuration describes it.
 #[derive(Debug)]
@@ -32,6 +34,12 @@ pub struct ListenerSpec {
     pub idle_timeout: Duration,
     /// Sizes of a request's head.
     pub head: Limits,
+    /// What is spoken: with TLS the handshake agrees on one, in clear the first bytes tell.
+    pub protocols: Protocols,
+    /// Streams open at once on an HTTP/2 connection.
+    pub streams: u32,
+    /// TLS; without it everything is in clear.
+    pub tls: Option<Arc<ServerTls>>,
     /// Connections open now; workers touch it when one opens or closes, never for a request.
     pub open: Arc<AtomicUsize>,
 }

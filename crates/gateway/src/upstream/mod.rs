@@ -20,8 +20,10 @@ pub use connect::ConnectError;
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
 use crate::config::values::Host;
+use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
 use crate::record::{EndpointMetrics, WorkerShard};
+use crate::tls::ClientTls;
 use balance::{Balancer, InFlight, Load};
 
 /// A service as the configuration describes it.
@@ -37,6 +39,21 @@ pub struct ServiceSpec {
     pub affinity: Affinity,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
+    /// The protocol, where the configuration says it.
+    pub protocol: Option<ServiceProtocol>,
+    /// TLS, where any of the endpoints speaks it.
+    pub tls: Option<Arc<ClientTls>>,
+}
+
+impl ServiceSpec {
+    /// The protocols that a connection to an endpoint may speak: with TLS the handshake agrees on one of them.
+    pub fn protocols(&self, endpoint: &EndpointSpec) -> Protocols {
+        match self.protocol {
+            Some(protocol) => protocol.protocols(),
+            None if endpoint.is_tls => Protocols::BOTH,
+            None => Protocols::HTTP1,
+        }
+    }
 }
 
 /// Which part of a request decides the endpoint, for the policies that look at one.
@@ -57,6 +74,8 @@ pub enum Affinity {
 pub struct EndpointSpec {
     /// The URL as configured: its stable name.
     pub url: Arc<str>,
+    /// Whether connections to it begin with a TLS handshake.
+    pub is_tls: bool,
     /// Host name or address.
     pub host: Host,
     /// Port.
