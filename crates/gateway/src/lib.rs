@@ -14,5 +14,6 @@ pub mod refusal;
 pub mod route;
 pub mod server;
 pub mod snapshot;
+pub mod tls;
 pub mod upstream;
 pub mod worker;

@@ -27,6 +27,7 @@ const STAGES: &[(&str, &[&str])] = &[
     ("refusal", &["accept", "config", "policies", "snapshot", "upstream", "worker"]),
     ("route", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),
     ("policies", &["accept", "snapshot", "worker"]),
+    ("tls", &["accept", "exchange", "policies", "record", "route", "snapshot", "upstream", "worker"]),
     ("upstream", &["policies", "route"]),
 ];
 

@@ -159,7 +159,7 @@ fn no_file_is_needed_for_one_target() {
     let routes = config.routes();
     assert_eq!((routes.len(), routes[0].path.value.as_str()), (1, "/{rest...}"));
     assert_eq!(config.listeners[0].address.value.to_string(), "127.0.0.1:8080");
-    for url in ["localhost:3000", "http://\"", "", "a\nb: c", "${env:HOME}", "https://localhost"] {
+    for url in ["localhost:3000", "http://\"", "", "a\nb: c", "${env:HOME}", "ftp://localhost"] {
         assert!(Config::for_target(url, None).is_err(), "{url}");
     }
 }

@@ -9,16 +9,9 @@ use std::time::Duration;
 
 use http1::Limits;
 
+use crate::config::Protocols;
 use crate::config::values::Cidr;
-
-/// The protocols that are spoken, here or there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Protocols {
-    /// HTTP/1.1 and HTTP/1.0.
-    pub http1: bool,
-    /// HTTP/2.
-    pub http2: bool,
-}
+use crate::tls::ServerTls;
 
 /// A listener as the configuration describes it.
 #[derive(Debug)]
@@ -31,10 +24,6 @@ pub struct ListenerSpec {
     pub redirect_https: bool,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted: Vec<Cidr>,
-    /// The protocols spoken.
-    pub protocols: Protocols,
-    /// Requests under way at once on one HTTP/2 connection.
-    pub streams: u32,
     /// Connections open at once, over all workers.
     pub connections: usize,
     /// For a request's head, from its first byte.
@@ -45,6 +34,12 @@ pub struct ListenerSpec {
     pub idle_timeout: Duration,
     /// Sizes of a request's head.
     pub head: Limits,
+    /// What is spoken: with TLS the handshake agrees on one, in clear the first bytes tell.
+    pub protocols: Protocols,
+    /// Streams open at once on an HTTP/2 connection.
+    pub streams: u32,
+    /// TLS; without it everything is in clear.
+    pub tls: Option<Arc<ServerTls>>,
     /// Connections open now; workers touch it when one opens or closes, never for a request.
     pub open: Arc<AtomicUsize>,
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 
 use super::fault::{Fault, Faults};
-use super::model::{Api, Config, Declared, Policies, Redirect, Route, VersionState};
+use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, VersionState};
 use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
@@ -14,6 +14,7 @@ use super::source::{Located, Span};
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_addresses(config, faults);
     check_redirects(config, faults);
+    config.services.values().for_each(|service| check_service_tls(service, faults));
     let mut names: HashMap<&str, Span> = HashMap::new();
     for route in &config.routes {
         check_route(config, declared, None, route, faults);
@@ -74,6 +75,22 @@ fn check_redirects(config: &Config, faults: &mut Faults) {
             Fault::warning("redirect_loop", first.address.span, message)
                 .help("add a listener without `redirect`, unless another gateway serves https"),
         );
+    }
+}
+
+fn check_service_tls(service: &Service, faults: &mut Faults) {
+    let Some(tls) = &service.tls else { return };
+    if !service.endpoints.is_empty() && service.endpoints.iter().all(|endpoint| !endpoint.url.value.is_tls) {
+        let message = "`tls` has no effect: none of the endpoints begins with https://";
+        faults.push(Fault::warning("unused_tls", service.name.span, message));
+    }
+    if let Some(insecure) = tls.insecure.as_ref().filter(|insecure| insecure.value) {
+        let message = format!(
+            "INSECURE: whoever is on the way to the service `{}` can read and change everything",
+            service.name.value
+        );
+        let help = "name the authority of its certificate instead: `tls: { ca: FILE }`";
+        faults.push(Fault::warning("insecure_tls", insecure.span, message).help(help));
     }
 }
 

@@ -58,7 +58,7 @@ impl Fault {
 #[derive(Clone, Debug)]
 pub struct Faults {
     source: Arc<Source>,
-    /// The files that `${file:…}` asked for, found or not: mending one of them may mend the configuration.
+    /// The files that the configuration names, found or not: mending one of them may mend the configuration.
     files: BTreeSet<PathBuf>,
     list: Vec<Fault>,
     dropped: usize,
@@ -90,7 +90,7 @@ impl Faults {
         }
     }
 
-    /// The files that the configuration asked for in `${file:…}`, found or not.
+    /// The files that the configuration names (certificates, `${file:…}`), found or not.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files
     }

@@ -34,6 +34,13 @@ impl Surroundings {
         self.files
     }
 
+    /// The path of a file that will be read for the configuration, as one relative to the configuration file.
+    pub(super) fn file(&mut self, path: &str) -> PathBuf {
+        let path = self.path(path);
+        self.files.insert(path.clone());
+        path
+    }
+
     /// A relative path as one relative to the configuration file.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.directory.join(path)

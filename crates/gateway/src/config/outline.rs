@@ -9,8 +9,8 @@ use std::hash::{Hash, Hasher};
 
 use super::effective::{Action, EffectiveRoute};
 use super::model::{
-    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, Service, VersionBy,
-    VersionState,
+    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, ListenerTls, LogFormat, Service,
+    ServiceProtocol, ServiceTls, VersionBy, VersionState,
 };
 use super::values::Secret;
 
@@ -227,6 +227,8 @@ fn named<T>(things: &BTreeMap<String, T>, facets: impl Fn(&T) -> Facets) -> Thin
 fn listener_facets(listener: &Listener) -> Facets {
     let mut facets = Facets::default();
     facets.may_say("redirect", listener.redirect.map(|_| "to https"));
+    facets.says("protocols", listener.protocols);
+    facets.may_say("TLS", listener.tls.as_deref().map(listener_tls));
     facets.list("trusted peers", listener.trust_forwarded.iter().flat_map(|trust| &trust.from));
     let limits = &listener.limits;
     facets.says("connection limit", limits.connections);
@@ -236,7 +238,35 @@ fn listener_facets(listener: &Listener) -> Facets {
     facets.says("header limit", limits.headers);
     facets.says("header size limit", limits.header_size);
     facets.says("line size limit", limits.line_size);
+    facets.says("stream limit", limits.streams);
     facets
+}
+
+/// Which files are named, in short: what changes inside of them is no change of the configuration.
+fn listener_tls(tls: &ListenerTls) -> String {
+    let mut text = String::new();
+    for files in &tls.certificates {
+        let _ = write!(text, "{} with {}, ", files.cert.display(), files.key.display());
+        if let Some(ocsp) = &files.ocsp {
+            let _ = write!(text, "stapled {}, ", ocsp.display());
+        }
+    }
+    if tls.is_dev {
+        text.push_str("a certificate for development, ");
+    }
+    let _ = write!(text, "from {}", tls.min_version.as_str());
+    if let Some(client) = &tls.client {
+        let need = if client.required { "required" } else { "optional" };
+        let _ = write!(text, ", client certificates of {} {need}", client.ca.display());
+        for list in &client.crl {
+            let _ = write!(text, ", unless revoked by {}", list.display());
+        }
+    }
+    if let Some(tickets) = &tls.tickets {
+        let _ = write!(text, ", tickets by {}", tickets.display());
+    }
+    let _ = write!(text, ", {} handshakes of {} at once", tls.handshakes, tls.handshake_timeout);
+    text
 }
 
 /// The parts of a configuration that there are one of.
@@ -295,7 +325,24 @@ fn service_facets(service: &Service) -> Facets {
     facets.says("connections per endpoint", service.pool.max);
     facets.says("idle connections per endpoint", service.pool.idle);
     facets.says("idle time of connections", service.pool.idle_for);
+    facets.may_say("protocol", service.protocol.map(ServiceProtocol::as_str));
+    facets.may_say("TLS", service.tls.as_deref().map(service_tls));
     facets
+}
+
+fn service_tls(tls: &ServiceTls) -> String {
+    let mut text = match &tls.ca {
+        _ if tls.is_insecure() => "insecure, any certificate is believed".to_owned(),
+        Some(ca) => format!("certificates of {}", ca.display()),
+        None => "certificates of the system's authorities".to_owned(),
+    };
+    if let Some(name) = &tls.server_name {
+        let _ = write!(text, " for {}", name.value);
+    }
+    if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+        let _ = write!(text, ", its own is {} with {}", cert.display(), key.display());
+    }
+    text
 }
 
 fn device_facets(device: &Device) -> Facets {

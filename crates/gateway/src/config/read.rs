@@ -83,6 +83,11 @@ impl Reader {
         &self.source
     }
 
+    /// The path of a file that the configuration is made from, which is watched.
+    pub(super) fn file(&mut self, path: &str) -> std::path::PathBuf {
+        self.surroundings.file(path)
+    }
+
     /// A relative path as one relative to the configuration file.
     pub(super) fn path(&self, path: &str) -> std::path::PathBuf {
         self.surroundings.path(path)
@@ -397,6 +402,12 @@ const MAX_COMPARED: usize = 64;
 impl Read for String {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         reader.text(node, "a text")
+    }
+}
+
+impl Read for bool {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.word(node, &[("true", true), ("false", false)])
     }
 }
 

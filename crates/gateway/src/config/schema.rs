@@ -111,6 +111,11 @@ pub(super) fn or_text_or_list(schema: &mut Schema) {
     or(schema, vec![json!({ "type": "string" }), json!({ "type": "array", "items": items })]);
 }
 
+/// A map that the word `dev` may stand for.
+pub(super) fn or_dev(schema: &mut Schema) {
+    or(schema, vec![json!({ "const": "dev" })]);
+}
+
 /// How a version is chosen: three words, two of them with a map for a name of one's own.
 pub(super) fn or_version_words(schema: &mut Schema) {
     or(schema, vec![json!({ "enum": ["path", "header", "media_type"] })]);

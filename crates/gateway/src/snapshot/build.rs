@@ -1,11 +1,13 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
-use crate::accept::listener::{ListenerSpec, Protocols};
+use crate::accept::listener::ListenerSpec;
+use crate::clock;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
     LogFormat, Respond, VersionBy as ConfiguredVersionBy, VersionState,
@@ -20,6 +22,7 @@ use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
     VersionBy, VersionMatch,
 };
+use crate::tls::{self, ClientTls, ServerTls};
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
 use crate::upstream::{Affinity, EndpointSpec, PoolLimits, ServiceSpec, Timeouts};
 
@@ -32,8 +35,16 @@ impl Snapshot {
     /// Counters of listeners that were there `before` are kept.
     pub fn build(config: &Config, before: Option<&Self>) -> Result<(Self, Faults), Faults> {
         let mut compiler = Compiler::new(config);
-        let services: Vec<Arc<ServiceSpec>> =
-            config.services.values().map(|service| Arc::new(compiler.service(service))).collect();
+        // On the threads that load configurations nothing else reads the clock.
+        clock::refresh();
+        let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
+        let security = compile_tls(config, before, &registry, &mut compiler.faults);
+        let services: Vec<Arc<ServiceSpec>> = config
+            .services
+            .values()
+            .zip(security.services)
+            .map(|(service, tls)| Arc::new(compiler.service(service, tls)))
+            .collect();
         let most = config.count_routes();
         let mut matches = Vec::with_capacity(most);
         let mut routes = Vec::with_capacity(most);
@@ -45,7 +56,7 @@ impl Snapshot {
                 spans.push(route.span);
             }
         }
-        let listeners = compile_listeners(&config.listeners, before);
+        let listeners = compile_listeners(&config.listeners, security.listeners, before);
         let mut faults = compiler.faults;
         if faults.has_errors() {
             return Err(faults);
@@ -75,6 +86,7 @@ impl Snapshot {
             devices: compiler.devices.into_values().collect(),
             logs: compile_logs(&config.logs),
             drain: *config.drain,
+            tls: registry,
         };
         Ok((snapshot, faults))
     }
@@ -153,7 +165,7 @@ impl<'c> Compiler<'c> {
         Some(expression)
     }
 
-    fn service(&mut self, service: &config::Service) -> ServiceSpec {
+    fn service(&mut self, service: &config::Service, tls: Option<Arc<ClientTls>>) -> ServiceSpec {
         let (balance, affinity) = match &service.balance {
             Balance::RoundRobin => (BalancePolicy::RoundRobin, Affinity::None),
             Balance::WeightedRandom => (BalancePolicy::WeightedRandom, Affinity::None),
@@ -181,14 +193,10 @@ impl<'c> Compiler<'c> {
                 let url = &endpoint.url.value;
                 EndpointSpec {
                     url: Arc::from(url.to_string()),
+                    is_tls: url.is_tls,
                     host: url.host.clone(),
                     port: url.port,
-                    authority: if url.port == 80 {
-                        url.host.to_string()
-                    } else {
-                        format!("{}:{}", url.host, url.port)
-                    },
-                    is_tls: false,
+                    authority: url.authority(),
                     base: url.base.clone(),
                     weight: endpoint.weight,
                 }
@@ -199,12 +207,13 @@ impl<'c> Compiler<'c> {
             endpoints,
             balance,
             affinity,
-            protocols: Protocols { http1: true, http2: false },
             pool: PoolLimits {
                 in_use: service.pool.max as usize,
                 idle: service.pool.idle as usize,
                 idle_for: *service.pool.idle_for,
             },
+            protocol: service.protocol,
+            tls,
         }
     }
 
@@ -343,21 +352,54 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
     })
 }
 
-fn compile_listeners(listeners: &[config::Listener], before: Option<&Snapshot>) -> Vec<Arc<ListenerSpec>> {
+/// TLS of listeners and services, each in the order of the configuration.
+struct Security {
+    listeners: Vec<Option<Arc<ServerTls>>>,
+    services: Vec<Option<Arc<ClientTls>>>,
+}
+
+/// Reads all certificates and keys; every fault of every file is reported.
+fn compile_tls(
+    config: &Config,
+    before: Option<&Snapshot>,
+    registry: &tls::Registry,
+    faults: &mut Faults,
+) -> Security {
+    let mut builder = tls::Builder::new(faults, registry, clock::unix_ms() / 1000);
+    let services = config.services.values().map(|service| {
+        let known = before.and_then(|before| before.service(&service.name.value));
+        builder.service(service, known.and_then(|known| known.tls.as_ref()))
+    });
+    let services = services.collect();
+    let listeners = (0..config.listeners.len()).map(|index| {
+        let known = before.and_then(|before| before.listener(stable_name(&config.listeners, index)));
+        builder.listener(&config.listeners[index], known.and_then(|known| known.tls.as_deref()))
+    });
+    Security { listeners: listeners.collect(), services }
+}
+
+/// The stable name of a listener: port 0 may stand there more than once, each time for a port of its own.
+fn stable_name(listeners: &[config::Listener], index: usize) -> (SocketAddr, usize) {
+    let address = listeners[index].address.value.socket();
+    let nth = listeners[..index].iter().filter(|earlier| earlier.address.value.socket() == address).count();
+    (address, nth)
+}
+
+fn compile_listeners(
+    listeners: &[config::Listener],
+    security: Vec<Option<Arc<ServerTls>>>,
+    before: Option<&Snapshot>,
+) -> Vec<Arc<ListenerSpec>> {
     let mut compiled: Vec<Arc<ListenerSpec>> = Vec::with_capacity(listeners.len());
-    for listener in listeners {
+    for (index, (listener, tls)) in listeners.iter().zip(security).enumerate() {
         let limits = &listener.limits;
-        let address = listener.address.value.socket();
-        // Port 0 may stand there more than once, each time for a port of its own.
-        let nth = compiled.iter().filter(|earlier| earlier.address == address).count();
-        let known = before.and_then(|before| before.listeners.iter().find(|known| known.is(address, nth)));
+        let (address, nth) = stable_name(listeners, index);
+        let known = before.and_then(|before| before.listener((address, nth)));
         compiled.push(Arc::new(ListenerSpec {
             address,
             nth,
             redirect_https: listener.redirect.is_some(),
             trusted: listener.trust_forwarded.as_ref().map(|trust| trust.from.clone()).unwrap_or_default(),
-            protocols: Protocols { http1: true, http2: true },
-            streams: 128,
             connections: limits.connections as usize,
             header_timeout: *limits.header_timeout,
             body_timeout: *limits.body_timeout,
@@ -367,6 +409,9 @@ fn compile_listeners(listeners: &[config::Listener], before: Option<&Snapshot>) 
                 head: limits.header_size.bytes() as usize,
                 headers: limits.headers as usize,
             },
+            protocols: listener.protocols,
+            streams: limits.streams,
+            tls,
             open: known.map_or_else(Arc::default, |known| Arc::clone(&known.open)),
         }));
     }

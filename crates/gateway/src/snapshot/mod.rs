@@ -6,6 +6,7 @@ mod build;
 mod explain;
 
 use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::accept::listener::ListenerSpec;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
+use crate::tls;
 use crate::upstream::{Service, ServiceSpec, Timeouts};
 use crate::worker::Worker;
 
@@ -37,6 +39,21 @@ pub struct Snapshot {
     pub logs: LogConfig,
     /// How long a graceful stop waits.
     pub drain: Duration,
+    /// What TLS keeps from one snapshot to the next.
+    pub tls: Arc<tls::Registry>,
+}
+
+impl Snapshot {
+    /// The service of this name.
+    fn service(&self, name: &str) -> Option<&ServiceSpec> {
+        let place = self.services.binary_search_by(|known| (*known.name).cmp(name)).ok()?;
+        Some(&self.services[place])
+    }
+
+    /// The listener of this stable name.
+    fn listener(&self, (address, nth): (SocketAddr, usize)) -> Option<&ListenerSpec> {
+        self.listeners.iter().find(|known| known.is(address, nth)).map(Arc::as_ref)
+    }
 }
 
 /// One compiled route: a line of the cache, as with many routes reading one costs a miss.

@@ -21,10 +21,11 @@ use std::time::{Duration, Instant};
 pub use connect::ConnectError;
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
-use crate::accept::listener::Protocols;
 use crate::config::values::Host;
+use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
 use crate::record::{EndpointMetrics, WorkerShard};
+use crate::tls::ClientTls;
 use balance::{Balancer, InFlight, Load};
 use session::Sessions;
 
@@ -41,8 +42,21 @@ pub struct ServiceSpec {
     pub affinity: Affinity,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
-    /// What its endpoints may be spoken to in.
-    pub protocols: Protocols,
+    /// The protocol, where the configuration says it.
+    pub protocol: Option<ServiceProtocol>,
+    /// TLS, where any of the endpoints speaks it.
+    pub tls: Option<Arc<ClientTls>>,
+}
+
+impl ServiceSpec {
+    /// The protocols that a connection to an endpoint may speak: with TLS the handshake agrees on one of them.
+    pub fn protocols(&self, endpoint: &EndpointSpec) -> Protocols {
+        match self.protocol {
+            Some(protocol) => protocol.protocols(),
+            None if endpoint.is_tls => Protocols::BOTH,
+            None => Protocols::HTTP1,
+        }
+    }
 }
 
 /// Which part of a request decides the endpoint, for the policies that look at one.
@@ -63,12 +77,12 @@ pub enum Affinity {
 pub struct EndpointSpec {
     /// The URL as configured: its stable name.
     pub url: Arc<str>,
+    /// Whether connections to it begin with a TLS handshake.
+    pub is_tls: bool,
     /// Host name or address.
     pub host: Host,
     /// Port.
     pub port: u16,
-    /// Whether it is spoken to encrypted.
-    pub is_tls: bool,
     /// `host:port` as `Host` says it when the client named none.
     pub authority: String,
     /// What the URL's path puts before every request's path; empty or beginning with `/`, never ending with it.
@@ -111,10 +125,34 @@ pub struct Endpoint {
     sessions: Sessions,
     /// What it may be spoken to in.
     protocols: Cell<Protocols>,
+    /// Whether it chose HTTP/1.1 when it had the choice.
+    chose_http1: Cell<bool>,
+    /// TLS towards it.
+    tls: RefCell<Option<Arc<ClientTls>>>,
     /// Its part of the metrics.
     pub metrics: Arc<EndpointMetrics>,
     load: Rc<Load>,
     resolved: connect::Resolved,
+}
+
+impl Endpoint {
+    /// Changes what connections to it are made of, as a reload does. Those that were made of something else serve no
+    /// further request: the next one must not come by a certificate that is no longer believed.
+    fn set_transport(&self, protocols: Protocols, tls: Option<&Arc<ClientTls>>) {
+        let is_same = match (&*self.tls.borrow(), tls) {
+            (Some(known), Some(tls)) => Arc::ptr_eq(known, tls),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same && self.protocols.get() == protocols {
+            return;
+        }
+        self.protocols.set(protocols);
+        self.chose_http1.set(false);
+        self.tls.replace(tls.cloned());
+        self.pool.clear();
+        self.sessions.clear();
+    }
 }
 
 /// The endpoint that a call goes to.
@@ -217,14 +255,16 @@ impl Registry {
                 spec: spec.clone(),
                 pool: Rc::new(Pool::new(service.pool)),
                 sessions: Sessions::default(),
-                protocols: Cell::new(service.protocols),
+                protocols: Cell::new(service.protocols(spec)),
+                chose_http1: Cell::new(false),
+                tls: RefCell::new(service.tls.clone()),
                 metrics: shard.endpoint(&service.name, &spec.url),
                 load: Rc::default(),
                 resolved: connect::Resolved::default(),
             })
         });
         endpoint.pool.set_limits(service.pool);
-        endpoint.protocols.set(service.protocols);
+        endpoint.set_transport(service.protocols(spec), service.tls.as_ref());
         Rc::clone(endpoint)
     }
 }

@@ -40,7 +40,7 @@ impl Run {
     }
 }
 
-/// The URL that everything goes to. Who leaves out the scheme can only mean `http`: an endpoint has no other yet.
+/// The URL that everything goes to. Who leaves out the scheme most often means a server of their own, in clear.
 fn target(text: &str) -> Result<EndpointUrl, String> {
     let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     EndpointUrl::parse(&url)
@@ -78,7 +78,8 @@ mod tests {
             ("users", Some("http://users:80")),
             ("3000", None),
             (":3000", None),
-            ("https://localhost", None),
+            ("https://localhost", Some("https://localhost:443")),
+            ("ftp://localhost", None),
             ("localhost:3000?x", None),
             ("", None),
         ] {

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use super::tls::ListenerTls;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
 use crate::config::schema::{or_text, or_text_or_list};
@@ -17,9 +18,12 @@ pub struct Listener {
     pub address: Located<ListenAddress>,
     /// `https` answers every request with 308 to the same URL under `https://`. Default: requests are served.
     pub redirect: Option<Redirect>,
-    /// The protocols spoken here. Default: `[http1]`.
-    #[schemars(default)]
-    pub protocols: Vec<Protocol>,
+    /// The protocols spoken here. With TLS the handshake agrees on one (ALPN), in clear the client's first bytes tell.
+    /// Default: both.
+    #[schemars(with = "Option<Vec<Protocol>>")]
+    pub protocols: Protocols,
+    /// TLS: certificates and who must show one. `dev` makes a certificate that signs itself. Default: in clear.
+    pub tls: Option<Box<ListenerTls>>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed. Default: nobody's; they are replaced.
     pub trust_forwarded: Option<TrustForwarded>,
     /// Bounds of what a client may send, and how slowly.
@@ -33,7 +37,8 @@ impl Listener {
         Self {
             address: Located::new(address, span),
             redirect: None,
-            protocols: vec![Protocol::Http1],
+            protocols: Protocols::BOTH,
+            tls: None,
             trust_forwarded: None,
             limits: Limits::default(),
         }
@@ -51,9 +56,41 @@ pub enum Redirect {
 /// A protocol that a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
-pub enum Protocol {
+enum Protocol {
     /// HTTP/1.1 and HTTP/1.0.
     Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// The protocols that one end of a connection speaks; at least one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Protocols {
+    /// HTTP/1.1 and HTTP/1.0.
+    pub http1: bool,
+    /// HTTP/2.
+    pub http2: bool,
+}
+
+impl Protocols {
+    /// HTTP/1.1 and nothing else.
+    pub const HTTP1: Self = Self { http1: true, http2: false };
+
+    /// HTTP/2 and nothing else.
+    pub const HTTP2: Self = Self { http1: false, http2: true };
+
+    /// Both; where there is a choice, HTTP/2.
+    pub const BOTH: Self = Self { http1: true, http2: true };
+}
+
+impl std::fmt::Display for Protocols {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.http1, self.http2) {
+            (true, true) => "http1, http2",
+            (false, true) => "http2",
+            (_, false) => "http1",
+        })
+    }
 }
 
 /// Peers whose word about the client is believed: `trust_forwarded: 10.0.0.0/8`, a list, or a map.
@@ -82,6 +119,8 @@ pub struct Limits {
     pub header_size: Size,
     /// Bytes of a request's first line, which holds the URL, from 256 bytes to 1MiB. Default: `8KiB`.
     pub line_size: Size,
+    /// Streams open at once on an HTTP/2 connection, from 1 to 10000. Default: `128`.
+    pub streams: u32,
 }
 
 impl Default for Limits {
@@ -94,6 +133,7 @@ impl Default for Limits {
             headers: 100,
             header_size: Size::from_bytes(32 << 10),
             line_size: Size::from_bytes(8 << 10),
+            streams: 128,
         }
     }
 }
@@ -107,26 +147,44 @@ impl Read for Listener {
         let address = map.required("address", reader);
         let redirect = map.take("redirect").and_then(|node| reader.word(node, &[("https", Redirect::Https)]));
         let protocols = match map.take("protocols") {
-            Some(node) => {
-                let items = reader.items(node, "a list of protocols");
-                items.iter().filter_map(|item| Protocol::read(item, reader)).collect()
-            }
-            None => vec![Protocol::Http1],
+            Some(node) => read_protocols(node, map.key_span("protocols"), reader),
+            None => Protocols::BOTH,
         };
+        let tls: Option<Box<ListenerTls>> = map.optional("tls", reader);
+        if redirect.is_some() && tls.is_some() {
+            let message = "a listener with `tls` serves https itself: it has nowhere to redirect to";
+            reader.wrong(map.key_span("redirect"), message);
+        }
         let trust_forwarded = map.optional("trust_forwarded", reader);
         let limits = map.or("limits", Limits::default(), reader);
         map.finish(reader);
-        Some(Self { address: address?, redirect, protocols, trust_forwarded, limits })
+        Some(Self { address: address?, redirect, protocols, tls, trust_forwarded, limits })
     }
+}
+
+fn read_protocols(node: &Node, at: Span, reader: &mut Reader) -> Protocols {
+    let mut protocols = Protocols { http1: false, http2: false };
+    let items = reader.items(node, "a list of protocols");
+    for item in items {
+        match Protocol::read(item, reader) {
+            Some(Protocol::Http1) => protocols.http1 = true,
+            Some(Protocol::Http2) => protocols.http2 = true,
+            None => {}
+        }
+    }
+    if items.is_empty() && matches!(node.value, Value::List(_)) {
+        reader.wrong(at, "`protocols` is empty: nobody could call");
+    }
+    protocols
 }
 
 impl Read for Protocol {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        if let Some(later) = ["http2", "http3"].into_iter().find(|word| node.is(word)) {
-            reader.not_yet(node.span, &format!("the protocol `{later}`"));
+        if node.is("http3") {
+            reader.not_yet(node.span, "the protocol `http3`");
             return None;
         }
-        reader.word(node, &[("http1", Self::Http1)])
+        reader.word(node, &[("http1", Self::Http1), ("http2", Self::Http2)])
     }
 }
 
@@ -154,6 +212,7 @@ impl Read for Limits {
             headers: map.count("headers", default.headers, 1..=1000, reader),
             header_size: map.size("header_size", default.header_size, (1 << 10)..=(1 << 20), reader),
             line_size: map.size("line_size", default.line_size, 256..=(1 << 20), reader),
+            streams: map.count("streams", default.streams, 1..=10_000, reader),
         };
         map.finish(reader);
         Some(limits)
@@ -162,8 +221,8 @@ impl Read for Limits {
 
 pub(super) static LISTENER: Keys = Keys {
     of: "a listener",
-    known: &["address", "redirect", "protocols", "trust_forwarded", "limits"],
-    later: &["tls", "proxy_protocol"],
+    known: &["address", "redirect", "protocols", "tls", "trust_forwarded", "limits"],
+    later: &["proxy_protocol"],
     shared: None,
 };
 
@@ -180,8 +239,9 @@ pub(super) static LIMITS: Keys = Keys {
         "headers",
         "header_size",
         "line_size",
+        "streams",
     ],
-    later: &["connections_per_ip", "streams"],
+    later: &["connections_per_ip"],
     shared: None,
 };
 

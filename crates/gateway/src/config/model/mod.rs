@@ -9,6 +9,7 @@ mod log;
 mod policy;
 mod route;
 mod service;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,13 +20,14 @@ use schemars::JsonSchema;
 pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::device::Device;
-pub use self::listener::{Limits, Listener, Protocol, Redirect, TrustForwarded};
+pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Retry, RetryOn, Setting, Timeouts,
 };
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
+pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
 
 use super::fault::Faults;
 use super::node::{Node, Value};
@@ -68,7 +70,7 @@ pub struct Config {
     /// Text and name of the file, to show later faults in.
     #[schemars(skip)]
     pub(in crate::config) source: Arc<Source>,
-    /// The files that `${file:…}` asked for.
+    /// The files that it names: certificates, keys, and those of `${file:…}`.
     #[schemars(skip)]
     pub(in crate::config) files: BTreeSet<PathBuf>,
 }
@@ -190,6 +192,10 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Listener", &listener::LISTENER),
     ("Limits", &listener::LIMITS),
     ("TrustForwarded", &listener::TRUST_FORWARDED),
+    ("ListenerTls", &tls::LISTENER_TLS),
+    ("CertificateFiles", &tls::CERTIFICATE_FILES),
+    ("ClientCertificates", &tls::CLIENT_CERTIFICATES),
+    ("ServiceTls", &tls::SERVICE_TLS),
     ("Admin", &admin::ADMIN),
     ("Service", &service::SERVICE),
     ("Endpoint", &service::ENDPOINT),

@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 
+use super::listener::Protocols;
 use super::policy::{Retry, Setting, Timeouts};
+use super::tls::ServiceTls;
 use crate::config::fault::Fault;
 use crate::config::node::{Key, Node, Value};
 use crate::config::read::{Keys, Read, Reader};
@@ -30,9 +32,11 @@ pub struct Service {
     /// Further attempts after one that failed. A route's or API's own `retry` comes before it, `defaults` after it.
     /// Default: one, when no connection could be made; `off` for none.
     pub retry: Option<Setting<Retry>>,
-    /// The protocol that the endpoints speak. Default: `http1`.
-    #[schemars(default)]
-    pub protocol: ServiceProtocol,
+    /// The protocol that the endpoints speak. Default: `http1`; at `https://` endpoints what the handshake agrees on
+    /// (ALPN), `http2` or `http1`.
+    pub protocol: Option<ServiceProtocol>,
+    /// TLS to its `https://` endpoints. Default: their certificates are checked by the authorities of the system.
+    pub tls: Option<Box<ServiceTls>>,
 }
 
 impl Service {
@@ -45,7 +49,8 @@ impl Service {
             timeout: None,
             pool: Pool::default(),
             retry: None,
-            protocol: ServiceProtocol::Http1,
+            protocol: None,
+            tls: None,
         }
     }
 
@@ -66,7 +71,8 @@ impl Service {
         service.timeout = map.optional("timeout", reader);
         service.pool = map.or("pool", Pool::default(), reader);
         service.retry = map.optional("retry", reader);
-        service.protocol = map.or("protocol", ServiceProtocol::Http1, reader);
+        service.protocol = map.optional("protocol", reader);
+        service.tls = map.optional("tls", reader);
         map.finish(reader);
         Some(service)
     }
@@ -76,7 +82,7 @@ impl Service {
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[schemars(transform = or_text)]
 pub struct Endpoint {
-    /// `http://host:port`; a path in it goes before the path of each request.
+    /// `http://host:port` or `https://host:port`; a path in it goes before the path of each request.
     #[schemars(with = "EndpointUrl")]
     pub url: Located<EndpointUrl>,
     /// Its share of requests beside the others', from 0 (none) to 1000. Default: `1`.
@@ -131,12 +137,34 @@ impl Default for Pool {
 }
 
 /// The protocol that a service speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum ServiceProtocol {
     /// HTTP/1.1.
-    #[default]
     Http1,
+    /// HTTP/2; at `http://` endpoints without asking first (prior knowledge).
+    Http2,
+    /// gRPC, which is HTTP/2 with rules of its own.
+    Grpc,
+}
+
+impl ServiceProtocol {
+    /// The protocols that connections to such a service may speak.
+    pub fn protocols(self) -> Protocols {
+        match self {
+            Self::Http1 => Protocols::HTTP1,
+            Self::Http2 | Self::Grpc => Protocols::HTTP2,
+        }
+    }
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+        }
+    }
 }
 
 fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
@@ -161,24 +189,14 @@ fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
 impl Read for Endpoint {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if matches!(node.value, Value::Text(_)) {
-            return Some(Self { url: read_url(node, reader)?, weight: default_weight() });
+            return Some(Self { url: Located::read(node, reader)?, weight: default_weight() });
         }
         let mut map = reader.map(node, &ENDPOINT)?;
-        let url = map.demand("url", reader).and_then(|node| read_url(node, reader));
+        let url = map.required("url", reader);
         let weight = map.count("weight", default_weight(), 0..=1000, reader);
         map.finish(reader);
         Some(Self { url: url?, weight })
     }
-}
-
-fn read_url(node: &Node, reader: &mut Reader) -> Option<Located<EndpointUrl>> {
-    if let Value::Text(text) = &node.value
-        && text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
-    {
-        reader.not_yet(node.span, "an https:// endpoint");
-        return None;
-    }
-    Located::read(node, reader)
 }
 
 impl Read for Balance {
@@ -242,18 +260,14 @@ impl Read for Pool {
 
 impl Read for ServiceProtocol {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        if let Some(later) = ["http2", "grpc"].into_iter().find(|word| node.is(word)) {
-            reader.not_yet(node.span, &format!("the protocol `{later}`"));
-            return None;
-        }
-        reader.word(node, &[("http1", Self::Http1)])
+        reader.word(node, &[("http1", Self::Http1), ("http2", Self::Http2), ("grpc", Self::Grpc)])
     }
 }
 
 pub(super) static SERVICE: Keys = Keys {
     of: "a service",
-    known: &["endpoints", "balance", "timeout", "pool", "retry", "protocol"],
-    later: &["health", "eject", "breaker", "adaptive", "tls", "proto", "discover"],
+    known: &["endpoints", "balance", "timeout", "pool", "retry", "protocol", "tls"],
+    later: &["health", "eject", "breaker", "adaptive", "proto", "discover"],
     shared: None,
 };
 

@@ -122,32 +122,33 @@ impl fmt::Display for Host {
     }
 }
 
-/// Where an endpoint is: `http://host:port`, with a base path to put before each request's path if needed.
+/// Where an endpoint is: `http://host:port` or `https://host:port`, with a base path to put before each request's path
+/// if needed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointUrl {
+    /// Whether the scheme is `https`.
+    pub is_tls: bool,
     /// Where to connect.
     pub host: Host,
-    /// The port; 80 when the URL has none.
+    /// The port; that of the scheme when the URL has none.
     pub port: u16,
     /// What goes before each request's path: empty, or `/…` without a slash at its end.
     pub base: String,
 }
 
 impl EndpointUrl {
-    /// Reads a URL of scheme `http` (RFC 9110, section 4.2.1) without user, query and fragment.
+    /// Reads a URL of scheme `http` or `https` (RFC 9110, section 4.2) without user, query and fragment.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WHAT: &str = "expected a URL such as http://127.0.0.1:9001";
+        const SCHEMES: &str = "an endpoint's URL begins with http:// or https://";
         let Some((scheme, rest)) = text.split_once("://") else {
             let is_only_the_scheme_missing = Self::parse(&format!("http://{text}")).is_ok();
-            let complaint =
-                if is_only_the_scheme_missing { "an endpoint's URL begins with http://" } else { WHAT };
+            let complaint = if is_only_the_scheme_missing { SCHEMES } else { WHAT };
             return Err(complaint.to_owned());
         };
-        if scheme.eq_ignore_ascii_case("https") {
-            return Err("an https:// endpoint is not supported yet".to_owned());
-        }
-        if !scheme.eq_ignore_ascii_case("http") {
-            return Err("an endpoint's URL begins with http://".to_owned());
+        let is_tls = scheme.eq_ignore_ascii_case("https");
+        if !is_tls && !scheme.eq_ignore_ascii_case("http") {
+            return Err(SCHEMES.to_owned());
         }
         if rest.contains(['?', '#', '@']) {
             return Err("an endpoint's URL has no user, no query and no fragment".to_owned());
@@ -158,20 +159,36 @@ impl EndpointUrl {
         }
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, parse_port(port).ok_or(WHAT)?),
-            _ => (authority, 80),
+            _ => (authority, default_port(is_tls)),
         };
         if port == 0 {
             return Err("an endpoint's port is not 0".to_owned());
         }
-        let host = parse_host(host).ok_or(WHAT)?;
-        Ok(Self { host, port, base: path.trim_end_matches('/').to_owned() })
+        let host = Host::parse(host).ok_or(WHAT)?;
+        Ok(Self { is_tls, host, port, base: path.trim_end_matches('/').to_owned() })
     }
 }
 
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.base)
+        let scheme = if self.is_tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.base)
     }
+}
+
+impl EndpointUrl {
+    /// Host and port as a `Host` field says them: without the port where it is the scheme's own.
+    pub fn authority(&self) -> String {
+        if self.port == default_port(self.is_tls) {
+            return self.host.to_string();
+        }
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The port of a URL that has none (RFC 9110, section 4.2).
+fn default_port(is_tls: bool) -> u16 {
+    if is_tls { 443 } else { 80 }
 }
 
 fn parse_port(text: &str) -> Option<u16> {
@@ -181,26 +198,28 @@ fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok()
 }
 
-/// An address or a host name (RFC 1123, section 2.1; underscores as container networks use them).
-fn parse_host(text: &str) -> Option<Host> {
-    if let Some(v6) = text.strip_prefix('[') {
-        return v6.strip_suffix(']')?.parse().ok().map(|ip| Host::Ip(IpAddr::V6(ip)));
+impl Host {
+    /// An address or a host name (RFC 1123, section 2.1; underscores as container networks use them).
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(v6) = text.strip_prefix('[') {
+            return v6.strip_suffix(']')?.parse().ok().map(|ip| Host::Ip(IpAddr::V6(ip)));
+        }
+        if let Ok(ip) = text.parse::<Ipv4Addr>() {
+            return Some(Host::Ip(IpAddr::V4(ip)));
+        }
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        let labels = text.strip_suffix('.').unwrap_or(text);
+        // A name whose last label is a number would be taken for a mistyped address.
+        let numeric =
+            labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+        (text.len() <= 253 && !numeric && labels.split('.').all(label))
+            .then(|| Host::Name(text.to_ascii_lowercase()))
     }
-    if let Ok(ip) = text.parse::<Ipv4Addr>() {
-        return Some(Host::Ip(IpAddr::V4(ip)));
-    }
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-    let labels = text.strip_suffix('.').unwrap_or(text);
-    // A name whose last label is a number would be taken for a mistyped address.
-    let numeric =
-        labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    (text.len() <= 253 && !numeric && labels.split('.').all(label))
-        .then(|| Host::Name(text.to_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -251,20 +270,22 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_plain_http_urls() {
+    fn endpoints_are_plain_urls() {
         for (text, expected) in [
             ("http://127.0.0.1:9001", "http://127.0.0.1:9001"),
             ("http://Users.Internal", "http://users.internal:80"),
             ("HTTP://a_b:81/base/", "http://a_b:81/base"),
             ("http://[2001:db8::1]:8/x", "http://[2001:db8::1]:8/x"),
             ("http://[::1]", "http://[::1]:80"),
+            ("HTTPS://a/b", "https://a:443/b"),
+            ("https://10.0.0.7:50051", "https://10.0.0.7:50051"),
         ] {
             assert_eq!(EndpointUrl::parse(text).unwrap().to_string(), expected, "{text}");
         }
         for text in [
             "",
             "127.0.0.1:9001",
-            "https://a",
+            "https://",
             "ftp://a",
             "http://",
             "http://a:0",

@@ -1,0 +1,189 @@
+//! TLS towards one service, compiled: whom to believe, and what to show.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+
+use super::fault::Flaw;
+use super::server::alpn;
+use super::{Builder, digest, pem};
+use crate::config::values::Host;
+use crate::config::{Located, Protocols, Service, ServiceTls};
+
+/// TLS towards one service.
+#[derive(Debug)]
+pub struct ClientTls {
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    both: Arc<ClientConfig>,
+    server_name: Option<ServerName<'static>>,
+    /// Of everything that it was made from: when nothing changed, a reload keeps it with its sessions.
+    inputs: [u8; 32],
+}
+
+impl ClientTls {
+    /// What a handshake needs that offers these protocols (ALPN). Sessions are resumed over all connections of a service.
+    pub fn config(&self, protocols: Protocols) -> Arc<ClientConfig> {
+        Arc::clone(match (protocols.http1, protocols.http2) {
+            (true, true) => &self.both,
+            (false, true) => &self.http2,
+            (_, false) => &self.http1,
+        })
+    }
+
+    /// The name to ask for and to find in the certificate, for an endpoint at this host.
+    pub fn server_name(&self, host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> {
+        match &self.server_name {
+            Some(name) => Ok(name.clone()),
+            None => name_of(host),
+        }
+    }
+}
+
+fn name_of(host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    match host {
+        Host::Ip(ip) => Ok(ServerName::from(*ip)),
+        // The dot that marks a name as whole is not part of it (RFC 6066, section 3).
+        Host::Name(name) => {
+            ServerName::try_from(name.strip_suffix('.').unwrap_or(name)).map(|name| name.to_owned())
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// Compiles the TLS of a service, if any of its endpoints speaks it. What did not change since `before` is kept.
+    pub fn service(&mut self, service: &Service, before: Option<&Arc<ClientTls>>) -> Option<Arc<ClientTls>> {
+        let first = service.endpoints.iter().find(|endpoint| endpoint.url.value.is_tls)?;
+        let usual = ServiceTls::default();
+        let tls = service.tls.as_deref().unwrap_or(&usual);
+        let files = [&tls.ca, &tls.cert, &tls.key].map(Option::as_ref);
+        let read = files.map(|place| self.bytes(place));
+        let own = match (&tls.cert, &tls.key) {
+            (Some(cert), Some(key)) => Some(self.pair(cert, key)),
+            _ => None,
+        };
+        let name = tls.server_name.as_ref();
+        let name = match name.map(|name| (name, name_of(&name.value))) {
+            Some((place, name)) => {
+                let name = name.map_err(|_| Flaw::new("bad_value", "this name cannot be asked for in TLS"));
+                Some(self.told(place, name)?)
+            }
+            None => None,
+        };
+        let [ca, cert, key] = read;
+        let (ca, cert, key) = (ca?, cert?, key?);
+        let own = match own {
+            Some(own) => Some(own?),
+            None => None,
+        };
+        let words = format!("{files:?} {name:?} {}", tls.is_insecure());
+        let inputs = digest(&[words.as_bytes(), &ca, &cert, &key]);
+        if let Some(before) = before.filter(|before| before.inputs == inputs) {
+            return Some(Arc::clone(before));
+        }
+        let verifier: Arc<dyn ServerCertVerifier> = if tls.is_insecure() {
+            Arc::new(Anybody { provider: Arc::clone(&self.provider) })
+        } else {
+            self.verifier(&first.url, tls.ca.as_ref().map(|place| (place, ca.as_slice())))?
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Flaw::new("no_tls", error.to_string()));
+        let builder = self.told(&first.url, builder)?.dangerous().with_custom_certificate_verifier(verifier);
+        let mut config = match own {
+            Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.key))),
+            None => builder.with_no_client_auth(),
+        };
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let offering = |protocols| {
+            let mut config = config.clone();
+            config.alpn_protocols = alpn(protocols);
+            Arc::new(config)
+        };
+        Some(Arc::new(ClientTls {
+            http1: offering(Protocols::HTTP1),
+            http2: offering(Protocols::HTTP2),
+            both: offering(Protocols::BOTH),
+            server_name: name,
+            inputs,
+        }))
+    }
+
+    /// The bytes of a file, none where no file is named; without a value when it cannot be read.
+    fn bytes(&mut self, place: Option<&Located<PathBuf>>) -> Option<Vec<u8>> {
+        let Some(place) = place else { return Some(Vec::new()) };
+        let read = pem::read(&place.value);
+        self.told(place, read)
+    }
+
+    fn verifier<V>(
+        &mut self,
+        endpoint: &Located<V>,
+        ca: Option<(&Located<PathBuf>, &[u8])>,
+    ) -> Option<Arc<dyn ServerCertVerifier>> {
+        let roots = match ca {
+            Some((place, bytes)) => self.roots(place, bytes)?,
+            None => self.registry.system_roots(),
+        };
+        if roots.is_empty() {
+            let message = "this system has no authorities that could vouch for the certificate";
+            let help = "install `ca-certificates`, or name the authority: `tls: { ca: FILE }`";
+            return self.told(endpoint, Err(Flaw::new("no_roots", message).help(help)));
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider)).build();
+        let verifier = verifier.map_err(|error| Flaw::new("no_roots", error.to_string()));
+        self.told(endpoint, verifier).map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
+    }
+}
+
+/// Believes every certificate (`insecure: true`). That the peer has the key of what it shows is checked all the same.
+#[derive(Debug)]
+struct Anybody {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Server names of one service whose sessions are kept, each with a few tickets.
+const SESSIONS: usize = 256;
