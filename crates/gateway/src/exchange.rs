@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, StatusCode, Version};
 use http1::{Known, RequestHead, ResponseHead};
 
 use crate::accept::Client;
@@ -266,6 +268,17 @@ fn shape_request(client: &Client, exchange: &mut Exchange) {
         &request.authority,
     );
     request.fields.set(Known::XRequestId, exchange.id.as_bytes());
+    if request.version == Version::HTTP_2 && !request.upgrade.is_empty() {
+        // The client spoke of WebSocket in HTTP/2, which has no such key; HTTP/1.1 demands one (RFC 8441, section 5).
+        request.fields.set_named(b"Sec-WebSocket-Key", &web_socket_key());
+    }
+}
+
+/// 16 random bytes in base64 (RFC 6455, section 4.1). They prove nothing, so a dry source of randomness does no harm.
+fn web_socket_key() -> Vec<u8> {
+    let mut nonce = [0; 16];
+    let _ = getrandom::fill(&mut nonce);
+    STANDARD.encode(nonce).into_bytes()
 }
 
 /// Stage `shape`, on the way back.

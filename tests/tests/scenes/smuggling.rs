@@ -6,13 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use corpus::Case;
-use tollgate_tests::{Gateway, backend, front, hello};
+use tollgate_tests::{Backend, Gateway, backend, front, front_with, hello};
 
 #[path = "../../../crates/http1/tests/corpus/mod.rs"]
 mod corpus;
 
 fn requests() -> Vec<Case> {
     corpus::read(include_str!("../../../crates/http1/tests/corpus/malformed-requests.txt"))
+}
+
+/// A gateway that speaks HTTP/1.1 alone: the preface of HTTP/2 is among what it refuses.
+fn front_http1(users: &Backend) -> Gateway {
+    front_with(users, "listeners: [{ address: 127.0.0.1:0, protocols: [http1] }]")
 }
 
 /// What the gateway says to these bytes, and whether that is all: status and code, or what is wrong.
@@ -36,7 +41,7 @@ fn refusal(gate: &Gateway, bytes: &[u8]) -> String {
 #[test]
 fn every_malformed_request_gets_its_refusal_and_reaches_no_service() {
     let users = hello();
-    let gate = front(&users);
+    let gate = front_http1(&users);
     let cases = requests();
     assert!(cases.len() >= 150, "{} cases", cases.len());
     let mut wrong = Vec::new();

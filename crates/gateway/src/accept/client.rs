@@ -16,6 +16,7 @@ use super::listener::{Listener, ListenerSpec, Settings};
 use super::stream::Stream;
 use crate::clock::{self, Deadline};
 use crate::exchange::{After, Exchange};
+use crate::tls::PeerCertificate;
 use crate::worker::Worker;
 
 /// A client's end of an exchange.
@@ -42,8 +43,37 @@ pub struct Origin {
     pub peer_text: PeerText,
     /// The listener that it came by.
     pub listener: Rc<Listener>,
-    /// Whether it is encrypted.
-    pub is_tls: bool,
+    /// How it is secured.
+    pub security: Security,
+}
+
+/// How a connection is secured.
+#[derive(Debug)]
+pub enum Security {
+    /// Not at all, as its listener has it.
+    Clear,
+    /// Not at all, against what its listener asks for: every request is refused.
+    Missing,
+    /// By TLS.
+    Tls {
+        /// What the client has shown and the listener has verified.
+        certificate: Option<PeerCertificate>,
+    },
+}
+
+impl Origin {
+    /// Whether the connection is encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.security, Security::Tls { .. })
+    }
+
+    /// The verified certificate of the client.
+    pub fn certificate(&self) -> Option<&PeerCertificate> {
+        match &self.security {
+            Security::Tls { certificate } => certificate.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Why waiting ended without what was waited for.
@@ -80,7 +110,7 @@ impl Client {
 
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
-        self.origin.is_tls
+        self.origin.is_tls()
     }
 
     /// The listener's settings as of the current exchange.

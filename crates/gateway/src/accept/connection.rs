@@ -1,14 +1,26 @@
 //! A connection's way from the listener's socket to its protocol: TLS, then whichever protocol the client chose.
 
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::client::{Client, Origin};
+use rustls::HandshakeKind;
+use tokio_rustls::TlsAcceptor;
+
+use super::client::{Client, Origin, Security};
 use super::forwarded::PeerText;
 use super::listener::Listener;
 use super::stream::{Socket, Stream};
 use super::{h1, h2};
+use crate::clock::{self, Deadline};
+use crate::tls::{PeerCertificate, ServerTls};
 use crate::worker::{OpenConnection, Worker};
+
+/// The first byte of a TLS record that holds a handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 0x16;
+/// What ALPN calls HTTP/2 (RFC 9113, section 3.2).
+const HTTP2: &[u8] = b"h2";
 
 /// Serves one connection until it ends.
 pub async fn serve(
@@ -18,13 +30,101 @@ pub async fn serve(
     socket: Socket,
     peer: SocketAddr,
 ) {
-    let origin =
-        Rc::new(Origin { peer, peer_text: PeerText::new(peer.ip().to_canonical()), listener, is_tls: false });
-    let client = Client::new(Stream::new(socket), origin);
-    let protocols = client.listener().protocols;
-    if protocols.http1 {
-        h1::serve(worker, open, client).await;
-    } else {
+    let settings = listener.settings();
+    let mut security = Security::Clear;
+    let mut is_http2 = !settings.protocols.http1;
+    let stream = match &settings.tls {
+        None => Stream::new(socket),
+        // On the heap, and gone when the handshake is done.
+        Some(tls) => match Box::pin(secure(&worker, tls, socket)).await {
+            None => return,
+            Some(Secured::Clear(socket)) => {
+                security = Security::Missing;
+                Stream::new(socket)
+            }
+            Some(Secured::Tls { stream, certificate, chose_http2 }) => {
+                security = Security::Tls { certificate };
+                is_http2 |= chose_http2;
+                stream
+            }
+        },
+    };
+    drop(settings);
+    let peer_text = PeerText::new(peer.ip().to_canonical());
+    let client = Client::new(stream, Rc::new(Origin { peer, peer_text, listener, security }));
+    if is_http2 {
         h2::serve(worker, open, client).await;
+    } else {
+        h1::serve(worker, open, client).await;
+    }
+}
+
+/// What came of a handshake.
+enum Secured {
+    Tls {
+        stream: Stream,
+        certificate: Option<PeerCertificate>,
+        chose_http2: bool,
+    },
+    /// The client did not begin one.
+    Clear(Socket),
+}
+
+/// Leads the handshake, within its time and among those that may be under way.
+async fn secure(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secured> {
+    let Some(_handshaking) = tls.begin() else {
+        worker.shard.tls_handshake("refused");
+        return None;
+    };
+    let deadline = Deadline::default();
+    deadline.set(clock::now() + tls.handshake_timeout);
+    let Some(secured) = deadline.bound(shake_hands(worker, tls, socket)).await else {
+        worker.shard.tls_handshake("timeout");
+        return None;
+    };
+    secured
+}
+
+async fn shake_hands(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secured> {
+    // Looked at first: rustls would answer a request in clear with an alert, which its sender cannot read.
+    let mut is_clear = false;
+    if let Socket::Tcp(socket) = &socket {
+        let mut first = [0];
+        if socket.peek(&mut first).await.ok()? == 0 {
+            return None;
+        }
+        is_clear = first[0] != HANDSHAKE;
+    }
+    if is_clear {
+        worker.shard.tls_handshake("clear");
+        return Some(Secured::Clear(socket));
+    }
+    let acceptor = TlsAcceptor::from(Arc::clone(tls.config()));
+    let stream = match acceptor.accept(socket).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            worker.shard.tls_handshake(reason(&error));
+            return None;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let is_resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    worker.shard.tls_handshake(if is_resumed { "resumed" } else { "full" });
+    let certificate = session.peer_certificates().and_then(|chain| PeerCertificate::parse(chain.first()?));
+    let chose_http2 = session.alpn_protocol() == Some(HTTP2);
+    Some(Secured::Tls { stream: Stream::tls(stream), certificate, chose_http2 })
+}
+
+/// Why a handshake failed, as the metrics tell it.
+fn reason(error: &io::Error) -> &'static str {
+    let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) else {
+        return "gone";
+    };
+    match error {
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => "client_certificate",
+        rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => "incompatible",
+        // The client did not like what it was shown: as a rule, a certificate that it does not trust.
+        rustls::Error::AlertReceived(_) => "alert",
+        _ => "malformed",
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use h2::Reason;
 use http::HeaderMap;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -141,12 +142,13 @@ impl Stream {
         }
     }
 
-    /// Makes closing send a reset, so that the other side cannot take what it got for a whole message.
-    pub fn reset_on_close(&self) {
+    /// Makes closing send a reset, so that the other side cannot take what it got for a whole message. Of the reason only
+    /// HTTP/2 has a word.
+    pub fn reset_on_close(&self, reason: Reason) {
         match &mut *self.carrier.borrow_mut() {
             Carrier::Socket(socket) => socket.reset_on_close(),
             Carrier::Tls(tls) => tls.get_ref().0.reset_on_close(),
-            Carrier::Message(message) => message.reset(h2::Reason::INTERNAL_ERROR),
+            Carrier::Message(message) => message.reset(reason),
         }
     }
 }

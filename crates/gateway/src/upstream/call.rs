@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use http1::{Framing, Known, RequestHead};
 
+use super::connect::Wish;
 use super::send::{exchange_heads, start};
 use super::{Affinity, Connection, Endpoint, Picked, QueueFull, Service, Slot, Timeouts, balance};
 use crate::accept::client::Interrupted;
@@ -88,7 +89,7 @@ pub async fn call(
     let held = held_body(client, &exchange.request);
     let hash = affinity(exchange, service);
     let mut tried: Vec<usize> = Vec::new();
-    let mut fresh = false;
+    let mut wish = Wish { fresh: false, http1: !exchange.request.upgrade.is_empty() };
     exchange.outcome.service = Some(Rc::clone(service));
     loop {
         let Some(picked) = service.pick(hash, sticky(exchange, service), &tried, clock::now()) else {
@@ -98,7 +99,7 @@ pub async fn call(
         exchange.outcome.attempts += 1;
         let index = picked.index;
         let (mut connection, slot) =
-            match connect(worker, client, &picked.endpoint, timeouts, due, fresh).await {
+            match connect(worker, client, &picked.endpoint, timeouts, due, wish).await {
                 Ok(ready) => ready,
                 Err(Failure::Queue(status, code, cause)) => {
                     return Err(refusal(service, &picked.endpoint, status, code, cause.to_owned()).into());
@@ -152,9 +153,11 @@ pub async fn call(
                 });
             }
             Err(Failure::Service { heard, .. })
-                if !fresh && body.moved() == 0 && may_repeat(heard, &connection, &exchange.request, held) =>
+                if !wish.fresh
+                    && body.moved() == 0
+                    && may_repeat(heard, &connection, &exchange.request, held) =>
             {
-                fresh = true;
+                wish.fresh = true;
             }
             Err(Failure::Service { status, code, cause, .. }) => {
                 picked.in_flight.failed(exchange.outcome.since_sent(), clock::now());
@@ -245,7 +248,7 @@ async fn connect(
     endpoint: &Rc<Endpoint>,
     timeouts: Timeouts,
     due: Instant,
-    fresh: bool,
+    wish: Wish,
 ) -> Result<(Connection, Slot), Failure> {
     let started = clock::now();
     client.deadline.set(due.min(started + QUEUE_FOR));
@@ -261,15 +264,15 @@ async fn connect(
         }
         Err(Interrupted::Gone) => return Err(Failure::Gone),
     };
-    if let Some(connection) = endpoint.take(fresh) {
+    if let Some(connection) = endpoint.take(wish) {
         return Ok((connection, slot));
     }
     client.deadline.set(due.min(clock::now() + timeouts.connect));
-    match client.unless_gone(worker, endpoint.connect(fresh)).await {
+    match client.unless_gone(worker, endpoint.connect(wish)).await {
         Ok(Ok(connection)) => Ok((connection, slot)),
         Ok(Err(error)) => Err(Failure::Service {
             status: StatusCode::BAD_GATEWAY,
-            code: "upstream_connect_failed",
+            code: error.code(),
             cause: error.to_string(),
             heard: Heard::Nothing,
         }),
@@ -316,7 +319,7 @@ fn refusal(
 ) -> Refusal {
     let what = match code {
         "upstream_busy" => "takes no more requests at the moment",
-        "upstream_connect_failed" | "upstream_connect_timeout" => "cannot be reached",
+        "upstream_connect_failed" | "upstream_connect_timeout" | "upstream_tls_failed" => "cannot be reached",
         "upstream_timeout" => "did not answer in time",
         "upstream_malformed" => "gave an answer that is not safe to pass on",
         _ => "broke the connection before it answered",

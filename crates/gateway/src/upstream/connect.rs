@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio_rustls::TlsConnector;
 
 use super::{Connection, Endpoint};
-use crate::accept::Stream;
+use crate::accept::{Socket, Stream};
 use crate::clock;
+use crate::config::Protocols;
 use crate::config::values::Host;
 use crate::server::UNSENT;
 
@@ -32,9 +34,38 @@ pub enum ConnectError {
     /// Every address refused or failed; this is the last one's error.
     #[error("{0}")]
     Connect(io::Error),
+    /// The TLS handshake failed.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    /// Its host is no name to ask for in TLS.
+    #[error("its host is no name that can be asked for in TLS; `tls.server_name` names one")]
+    ServerName,
+    /// It speaks TLS, and did not choose HTTP/2.
+    #[error("it did not choose HTTP/2 in the TLS handshake (ALPN); `protocol: http1` would be spoken")]
+    Alpn,
     /// The endpoint does not speak HTTP/2.
     #[error("it does not speak HTTP/2: {0}")]
     Http2(h2::Error),
+}
+
+/// What a request asks of its connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    /// That it has served none before.
+    pub fresh: bool,
+    /// That it speaks HTTP/1.1 if the endpoint does: what is to become another protocol can only begin there.
+    pub http1: bool,
+}
+
+impl ConnectError {
+    /// The stable code of the refusal.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) | Self::Connect(_) => "upstream_connect_failed",
+            Self::Tls(_) | Self::ServerName | Self::Alpn => "upstream_tls_failed",
+            Self::Http2(_) => "upstream_malformed",
+        }
+    }
 }
 
 /// What a worker knows of an endpoint's addresses.
@@ -52,43 +83,81 @@ pub(super) struct Resolved {
 }
 
 impl Endpoint {
-    /// A connection that is there: an idle one, or a place on one that requests share. A `fresh` one has served none yet.
-    pub fn take(&self, fresh: bool) -> Option<Connection> {
-        let connection = if self.protocols.get().http2 {
-            self.sessions.lease(fresh)
-        } else if fresh {
-            None
-        } else {
-            self.pool.take_idle()
-        }?;
+    /// A connection that is there: an idle one, or a place on one that requests share.
+    pub fn take(&self, wish: Wish) -> Option<Connection> {
+        let protocols = self.protocols_for(wish);
+        let shared = if protocols.http2 { self.sessions.lease(wish.fresh) } else { None };
+        let connection = match shared {
+            Some(connection) => connection,
+            None if protocols.http1 && !wish.fresh => self.pool.take_idle()?,
+            None => return None,
+        };
         self.metrics.pool_reused.add(1);
         Some(connection)
     }
 
     /// Opens a connection, or waits for one that requests share and that is being opened. The caller bounds its time.
-    pub async fn connect(self: &Rc<Self>, fresh: bool) -> Result<Connection, ConnectError> {
-        if !self.protocols.get().http2 {
-            let stream = self.open().await?;
-            self.metrics.pool_opened.add(1);
-            return Ok(Connection::new(stream));
+    pub async fn connect(self: &Rc<Self>, wish: Wish) -> Result<Connection, ConnectError> {
+        let protocols = self.protocols_for(wish);
+        if !protocols.http2 {
+            return Ok(self.open(protocols).await?.0);
         }
         loop {
             let Some(_opening) = self.sessions.opening() else {
                 self.sessions.opened().await;
-                if let Some(connection) = self.take(fresh) {
+                if let Some(connection) = self.take(wish) {
                     return Ok(connection);
+                }
+                // It speaks HTTP/1.1, and then everybody opens a connection of their own.
+                if !self.protocols_for(wish).http2 {
+                    return Box::pin(self.connect(wish)).await;
                 }
                 continue;
             };
-            let stream = self.open().await?;
-            let connection = self.sessions.open(stream).await.map_err(ConnectError::Http2)?;
-            self.metrics.pool_opened.add(1);
-            return Ok(connection);
+            let (connection, is_http2) = self.open(protocols).await?;
+            self.chose_http1.set(!is_http2);
+            if !is_http2 {
+                return Ok(connection);
+            }
+            return self.sessions.open(connection.stream).await.map_err(ConnectError::Http2);
         }
     }
 
-    /// Opens a stream to it.
-    async fn open(self: &Rc<Self>) -> Result<Stream, ConnectError> {
+    /// What a connection for this request may speak.
+    fn protocols_for(&self, wish: Wish) -> Protocols {
+        let protocols = self.protocols.get();
+        let is_http1 = protocols.http1 && (wish.http1 || self.chose_http1.get());
+        Protocols { http1: protocols.http1, http2: protocols.http2 && !is_http1 }
+    }
+
+    /// Opens a connection to it, and whether that speaks HTTP/2: where the endpoint may choose, the handshake tells.
+    async fn open(self: &Rc<Self>, protocols: Protocols) -> Result<(Connection, bool), ConnectError> {
+        let generation = self.pool.generation();
+        let (stream, is_http2) = self.open_stream(protocols).await?;
+        self.metrics.pool_opened.add(1);
+        let mut connection = Connection::new(stream);
+        connection.generation = generation;
+        Ok((connection, is_http2))
+    }
+
+    async fn open_stream(self: &Rc<Self>, protocols: Protocols) -> Result<(Stream, bool), ConnectError> {
+        let socket = self.open_socket().await?;
+        let tls = self.tls.borrow().clone();
+        let Some(tls) = tls.filter(|_| self.spec.is_tls) else {
+            return Ok((Stream::new(socket), !protocols.http1));
+        };
+        let name = tls.server_name(&self.spec.host).map_err(|_| ConnectError::ServerName)?;
+        let connector = TlsConnector::from(tls.config(protocols));
+        let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        if !is_http2 && !protocols.http1 {
+            return Err(ConnectError::Alpn);
+        }
+        Ok((Stream::tls(stream), is_http2))
+    }
+
+    /// Opens a socket to it.
+    async fn open_socket(self: &Rc<Self>) -> Result<Socket, ConnectError> {
         let addresses = match &self.spec.host {
             Host::Ip(ip) => {
                 let address = SocketAddr::new(*ip, self.spec.port);
@@ -102,9 +171,9 @@ impl Endpoint {
         for turn in 0..addresses.len() {
             let index = (first + turn) % addresses.len();
             match connect_to(addresses[index]).await {
-                Ok(stream) => {
+                Ok(socket) => {
                     self.resolved.next.set(index);
-                    return Ok(stream);
+                    return Ok(socket);
                 }
                 Err(error) => last = error,
             }
@@ -158,9 +227,9 @@ impl Endpoint {
     }
 }
 
-async fn connect_to(address: SocketAddr) -> io::Result<Stream> {
+async fn connect_to(address: SocketAddr) -> io::Result<Socket> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
-    Ok(Stream::new(socket))
+    Ok(socket.into())
 }

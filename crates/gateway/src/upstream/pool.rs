@@ -31,6 +31,8 @@ pub struct Connection {
     pub reused: bool,
     /// Its place on an HTTP/2 connection that it shares with others.
     pub lease: Option<Lease>,
+    /// What the pool's generation was when it was opened.
+    pub generation: u64,
     idle_since: Option<Instant>,
 }
 
@@ -43,6 +45,7 @@ impl Connection {
             outbox: Outbox::default(),
             reused: false,
             lease: None,
+            generation: 0,
             idle_since: None,
         }
     }
@@ -77,6 +80,7 @@ pub struct PoolLimits {
 #[derive(Debug)]
 pub struct Pool {
     limits: Cell<PoolLimits>,
+    generation: Cell<u64>,
     /// The one used last stands last, so they stand in the order of their age.
     idle: RefCell<Vec<Connection>>,
     in_use: Cell<usize>,
@@ -98,6 +102,7 @@ impl Pool {
     pub fn new(limits: PoolLimits) -> Self {
         Self {
             limits: Cell::new(limits),
+            generation: Cell::new(0),
             idle: RefCell::default(),
             in_use: Cell::new(0),
             queue: RefCell::default(),
@@ -162,7 +167,7 @@ impl Pool {
         let is_wanted = limits.idle > 0 && !limits.idle_for.is_zero();
         // Nobody opens one while one idles, so these and those in use are `in_use` at most. Slots say nothing here: one may
         // have been granted to a request that is about to take an idle connection.
-        if is_wanted && idle.len() < limits.in_use {
+        if is_wanted && connection.generation == self.generation.get() && idle.len() < limits.in_use {
             connection.idle_since = Some(crate::clock::now());
             idle.push(connection);
         }
@@ -181,6 +186,17 @@ impl Pool {
             let bound = if place <= surplus { GRACE.min(limits.idle_for) } else { limits.idle_for };
             connection.idle_since.is_none_or(|since| now.saturating_duration_since(since) < bound)
         });
+    }
+
+    /// Closes all that idle, and those in use when they come back.
+    pub fn clear(&self) {
+        self.generation.set(self.generation.get() + 1);
+        self.idle.borrow_mut().clear();
+    }
+
+    /// Which connections are kept: those opened since the pool was cleared.
+    pub fn generation(&self) -> u64 {
+        self.generation.get()
     }
 
     /// Connections that wait for a request.

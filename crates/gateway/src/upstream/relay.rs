@@ -1,8 +1,10 @@
 //! Brings a service's answer back to the client: head, body and trailers, or a tunnel ([`super::tunnel`]).
 
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll};
 
+use h2::Reason;
 use http::{Method, StatusCode, Version};
 use http1::Framing;
 
@@ -82,14 +84,18 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         Err(broken) => {
             exchange.outcome.broken(match broken {
                 Broken::Gone => "client_gone",
-                Broken::Service => "upstream_truncated",
+                Broken::Service(_) => "upstream_truncated",
                 Broken::TimedOut if clock::now() >= due => "total_timeout",
                 Broken::TimedOut if body.waits_for() == Side::Sink => "client_slow",
                 Broken::TimedOut => "upstream_idle_timeout",
             });
-            // Only a reset tells a client whose answer ends with the connection that it did not end well.
-            if outgoing == Framing::UntilClose {
-                client.stream.reset_on_close();
+            // Only a reset tells a client whose answer ends with the connection, or its stream, that it did not end well.
+            match broken {
+                Broken::Service(reason) if outgoing == Framing::UntilClose => {
+                    client.stream.reset_on_close(reason);
+                }
+                _ if outgoing == Framing::UntilClose => client.stream.reset_on_close(Reason::CANCEL),
+                _ => {}
             }
             After::Abort
         }
@@ -99,7 +105,8 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
 /// What ends an answer before its time.
 enum Broken {
     Gone,
-    Service,
+    /// What an HTTP/2 client is told of it.
+    Service(Reason),
     TimedOut,
 }
 
@@ -120,7 +127,8 @@ fn poll_answer(
     match body.poll(context, &mut ends) {
         Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
         Poll::Ready(Err(Trouble::Write(_))) => return Poll::Ready(Err(Broken::Gone)),
-        Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Service)),
+        Poll::Ready(Err(Trouble::Read(error))) => return Poll::Ready(Err(Broken::Service(reason(&error)))),
+        Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Service(Reason::INTERNAL_ERROR))),
         Poll::Pending => {}
     }
     if called.is_sent {
@@ -142,6 +150,16 @@ fn poll_answer(
             Poll::Pending
         }
         Poll::Pending => Poll::Pending,
+    }
+}
+
+/// What a service that speaks HTTP/2 gave as its reason, for a client that does. Its answer had begun, so it did not do
+/// nothing (RFC 9113, section 7).
+fn reason(error: &io::Error) -> Reason {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<h2::Error>());
+    match error.and_then(h2::Error::reason) {
+        None | Some(Reason::NO_ERROR | Reason::REFUSED_STREAM) => Reason::INTERNAL_ERROR,
+        Some(reason) => reason,
     }
 }
 

@@ -68,7 +68,9 @@ fn encode(
         let head = head::write_request(&outgoing, &request.fields, endpoint.spec.is_tls)
             .map_err(|fault| malformed(format!("the request cannot be said in HTTP/2: {fault}")))?;
         let is_whole = request.framing == Framing::None;
-        message.send_request(head, is_whole).map_err(|error| broken(&error, &connection.lease, true))?;
+        message
+            .send_request(head, is_whole)
+            .map_err(|error| broken(&error, connection.lease.as_ref(), true))?;
     } else {
         encode_request(out, &outgoing, &request.fields);
     }
@@ -245,7 +247,7 @@ impl Progress {
     ) -> Poll<Result<(), Failure>> {
         if let Some(mut message) = connection.stream.as_message() {
             let parts = ready!(message.poll_answer(context))
-                .map_err(|error| broken(&error, &connection.lease, !self.had_interim))?;
+                .map_err(|error| broken(&error, connection.lease.as_ref(), !self.had_interim))?;
             head::read_response(&parts, !message.is_read(), &mut exchange.response);
             return Poll::Ready(Ok(()));
         }
@@ -304,7 +306,7 @@ fn reset(heard: Heard, cause: &str) -> Failure {
 }
 
 /// What it means that an HTTP/2 stream ended before the head of its answer.
-fn broken(error: &h2::Error, lease: &Option<Lease>, is_silent: bool) -> Failure {
+fn broken(error: &h2::Error, lease: Option<&Lease>, is_silent: bool) -> Failure {
     // A stream above the last one that the service says it takes, or one that it refused, was not processed (RFC 9113,
     // section 8.7). It takes no more on a connection that it ends.
     let is_refused = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);

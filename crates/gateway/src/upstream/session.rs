@@ -124,6 +124,11 @@ impl Sessions {
         });
     }
 
+    /// Has no further request sent over any of them; those under way go on.
+    pub(super) fn clear(&self) {
+        self.open.borrow_mut().clear();
+    }
+
     /// Connections without a request under way.
     pub(super) fn idle_count(&self) -> usize {
         self.open.borrow().iter().filter(|session| session.streams.get() == 0).count()

@@ -134,14 +134,13 @@ impl MessageStream {
     pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Receiver::Body { stream, chunk } = &mut self.receiver else { return Poll::Ready(Ok(())) };
         while chunk.is_empty() {
-            match ready!(stream.poll_data(context)) {
-                Some(data) => *chunk = data.map_err(io::Error::other)?,
-                None => {
-                    let trailers = ready!(stream.poll_trailers(context)).map_err(io::Error::other)?;
-                    self.receiver = Receiver::Ended(trailers);
-                    break;
-                }
+            if let Some(data) = ready!(stream.poll_data(context)) {
+                *chunk = data.map_err(io::Error::other)?;
+                continue;
             }
+            let trailers = ready!(stream.poll_trailers(context)).map_err(io::Error::other)?;
+            self.receiver = Receiver::Ended(trailers);
+            break;
         }
         Poll::Ready(Ok(()))
     }

@@ -62,6 +62,7 @@ struct Shard {
     parse_refusals: Mutex<Series<&'static str, Counter>>,
     connections_refused: Mutex<Series<&'static str, Counter>>,
     http2_attacks: Mutex<Series<&'static str, Counter>>,
+    tls_handshakes: Mutex<Series<&'static str, Counter>>,
     accepted: Counter,
     closed: Counter,
     accept_errors: Counter,
@@ -77,6 +78,7 @@ pub struct WorkerShard {
     parse_refusals: RefCell<Codes>,
     connections_refused: RefCell<Codes>,
     http2_attacks: RefCell<Codes>,
+    tls_handshakes: RefCell<Codes>,
     may_forget_routes: Cell<bool>,
     may_forget_endpoints: Cell<bool>,
 }
@@ -124,6 +126,7 @@ impl Metrics {
             parse_refusals: RefCell::default(),
             connections_refused: RefCell::default(),
             http2_attacks: RefCell::default(),
+            tls_handshakes: RefCell::default(),
             may_forget_routes: Cell::default(),
             may_forget_endpoints: Cell::default(),
         }
@@ -199,6 +202,11 @@ impl WorkerShard {
     /// Counts a connection that was not let in.
     pub fn connection_refused(&self, reason: &'static str) {
         self.connections_refused.borrow_mut().count(reason, &self.shard.connections_refused);
+    }
+
+    /// Counts a TLS handshake with a client, by what came of it.
+    pub fn tls_handshake(&self, result: &'static str) {
+        self.tls_handshakes.borrow_mut().count(result, &self.shard.tls_handshakes);
     }
 
     /// Counts an HTTP/2 connection that was ended because it was abused.

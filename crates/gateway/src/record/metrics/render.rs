@@ -119,6 +119,7 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     let mut parse: BTreeMap<&str, u64> = BTreeMap::new();
     let mut connections: BTreeMap<&str, u64> = BTreeMap::new();
     let mut attacks: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut handshakes: BTreeMap<&str, u64> = BTreeMap::new();
     for shard in shards {
         for ((route, code), count) in &*lock(&shard.refusals) {
             *refusals.entry((route.clone(), code)).or_default() += count.value();
@@ -131,6 +132,9 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
         }
         for (attack, count) in &*lock(&shard.http2_attacks) {
             *attacks.entry(attack).or_default() += count.value();
+        }
+        for (result, count) in &*lock(&shard.tls_handshakes) {
+            *handshakes.entry(result).or_default() += count.value();
         }
     }
     text.begin("refusals_total", "counter", "Refusals and broken answers by route and code.");
@@ -148,6 +152,10 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     text.begin("http2_attacks_total", "counter", "HTTP/2 connections ended because they were abused.");
     for (attack, count) in attacks {
         text.sample("http2_attacks_total", &labels(&[("attack", attack)]), count);
+    }
+    text.begin("tls_handshakes_total", "counter", "TLS handshakes with clients, by result.");
+    for (result, count) in handshakes {
+        text.sample("tls_handshakes_total", &labels(&[("result", result)]), count);
     }
 }
 
