@@ -215,3 +215,176 @@ fn name_of(known: Option<Known>, name: &[u8]) -> Result<HeaderName, header::Inva
 
 /// The only protocol that extended CONNECT may ask for (RFC 8441, section 5).
 const WEB_SOCKET: &str = "websocket";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use http1::{normalise_path, normalise_query};
+
+    /// A request as `h2` gives it.
+    fn parts(method: &str, uri: http::uri::Parts, fields: &[(&str, &str)]) -> request::Parts {
+        let mut request = Request::builder().method(method).uri(Uri::from_parts(uri).unwrap());
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn uri(scheme: Option<&str>, authority: Option<&str>, path: Option<&str>) -> http::uri::Parts {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = scheme.map(|scheme| scheme.parse().unwrap());
+        parts.authority = authority.map(|authority| authority.parse().unwrap());
+        parts.path_and_query = path.map(|path| path.parse().unwrap());
+        parts
+    }
+
+    fn read(parts: &request::Parts, has_body: bool) -> (Result<Opening, &'static str>, RequestHead) {
+        let mut head = RequestHead::default();
+        let opening = read_request(parts, has_body, &Limits::default(), &mut head);
+        (opening.map_err(RequestFault::code), head)
+    }
+
+    fn fields(list: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::new();
+        for (name, value) in list {
+            fields.append_named(name.as_bytes(), value.as_bytes());
+        }
+        fields
+    }
+
+    fn listed(map: &HeaderMap) -> String {
+        let lines = map.iter().map(|(name, value)| format!("{name}={}\n", value.as_bytes().escape_ascii()));
+        lines.collect()
+    }
+
+    #[test]
+    fn requests_tunnels_and_web_sockets_are_told_apart() {
+        let (opening, head) =
+            read(&parts("POST", uri(Some("https"), Some("A"), Some("/x/../a?b=1")), &[("host", "a")]), true);
+        assert_eq!(opening, Ok(Opening::Exchange));
+        assert_eq!((head.path.as_str(), head.query(), head.authority.as_str()), ("/a", Some("b=1"), "a"));
+        assert_eq!(head.framing, Framing::Chunked);
+        let (opening, head) = read(&parts("GET", uri(None, None, Some("/")), &[("host", "a:80")]), false);
+        assert_eq!((opening, head.authority.as_str()), (Ok(Opening::Exchange), "a:80"));
+        let (opening, head) = read(&parts("CONNECT", uri(None, Some("a:443"), None), &[]), true);
+        assert_eq!(
+            (opening, head.authority.as_str(), head.path.as_str()),
+            (Ok(Opening::Tunnel), "a:443", "")
+        );
+        let key = [("sec-websocket-key", "x"), ("sec-websocket-version", "13"), ("origin", "https://a")];
+        let mut web_socket = parts("CONNECT", uri(Some("https"), Some("a"), Some("/chat")), &key);
+        web_socket.extensions.insert(Protocol::from_static("websocket"));
+        let (opening, head) = read(&web_socket, true);
+        assert_eq!(opening, Ok(Opening::WebSocket));
+        assert_eq!(
+            (head.method.as_str(), head.upgrade.as_str(), head.path.as_str()),
+            ("GET", "websocket", "/chat")
+        );
+        assert_eq!(head.framing, Framing::None);
+        assert!(head.fields.get_named(b"sec-websocket-key").is_none());
+        assert_eq!(head.fields.get_named(b"sec-websocket-version"), Some(&b"13"[..]));
+    }
+
+    #[test]
+    fn what_is_refused_can_be_logged() {
+        let connect = |protocol, fields: &[(&str, &str)]| {
+            let mut parts = parts("CONNECT", uri(Some("https"), Some("a"), Some("/.well-known/x?y")), fields);
+            parts.extensions.insert(Protocol::from_static(protocol));
+            parts
+        };
+        let cases = [
+            (connect("connect-udp", &[]), "connect_protocol_unknown"),
+            (connect("connect-ip", &[]), "connect_protocol_unknown"),
+            (connect("websocket, h2c", &[]), "connect_protocol_unknown"),
+            (connect("websocket", &[("content-length", "5")]), "connect_with_body"),
+            (parts("GET", uri(Some("ftp"), Some("a"), Some("/.well-known/x?y")), &[]), "target_scheme"),
+            (parts("GET", uri(Some("http"), Some("u@a"), Some("/.well-known/x?y")), &[]), "target_authority"),
+            (
+                parts("GET", uri(Some("http"), Some("a"), Some("/.well-known/x?y")), &[("x", " y")]),
+                "header_value_malformed",
+            ),
+        ];
+        for (parts, code) in cases {
+            let (opening, head) = read(&parts, true);
+            assert_eq!(opening, Err(code));
+            assert_eq!((&head.method, head.version), (&parts.method, Version::HTTP_2));
+            assert_eq!((head.path.as_str(), head.query()), ("/.well-known/x", Some("y")));
+            assert!(!head.authority.is_empty());
+            assert_eq!(head.framing, Framing::None);
+        }
+    }
+
+    #[test]
+    fn nothing_of_http1_connections_is_written() {
+        let all = fields(&[
+            ("Content-Type", "text/plain"),
+            ("X-Upper", "1"),
+            ("Connection", "x"),
+            ("Keep-Alive", "timeout=5"),
+            ("Proxy-Connection", "close"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "h2c"),
+            ("TE", "gzip"),
+            ("Host", "evil"),
+            ("Content-Length", "5"),
+            ("X-Control", "a\u{1}b"),
+            ("Set-Cookie", "a=1"),
+            ("Set-Cookie", "b=2"),
+        ]);
+        let kept = "content-type=text/plain\nx-upper=1\nset-cookie=a=1\nset-cookie=b=2\n";
+        let mut head = ResponseHead { fields: all.clone(), ..ResponseHead::default() };
+        assert_eq!(listed(write_interim(&head).headers()), kept);
+        assert_eq!(listed(write_response(&head, b"now").headers()), format!("{kept}date=now\n"));
+        head.content_length = Some(7);
+        let response = write_response(&head, b"now");
+        assert_eq!(listed(response.headers()), format!("{kept}content-length=7\ndate=now\n"));
+        head.status = StatusCode::NO_CONTENT;
+        assert_eq!(listed(write_response(&head, b"now").headers()), format!("{kept}date=now\n"));
+        assert_eq!(listed(&write_trailers(&all).unwrap()), kept);
+        assert!(write_trailers(&fields(&[("TE", "trailers")])).is_none());
+        let mut outgoing = Outgoing {
+            method: &Method::POST,
+            target: &["/a", "?", "b=c"],
+            authority: "a:8080",
+            framing: Framing::Length(7),
+            upgrade: "",
+            accepts_trailers: true,
+        };
+        let request = write_request(&outgoing, &all, false).unwrap();
+        assert_eq!(request.uri().to_string(), "http://a:8080/a?b=c");
+        assert_eq!(listed(request.headers()), format!("{kept}content-length=7\nte=trailers\n"));
+        outgoing.framing = Framing::Chunked;
+        outgoing.accepts_trailers = false;
+        let request = write_request(&outgoing, &fields(&[("Authorization", "Basic x")]), true).unwrap();
+        assert_eq!(request.uri().scheme(), Some(&Scheme::HTTPS));
+        assert!(request.headers()[header::AUTHORIZATION].is_sensitive());
+        outgoing.method = &Method::CONNECT;
+        assert_eq!(write_request(&outgoing, &Fields::new(), true).unwrap().uri().to_string(), "a:8080");
+        outgoing.method = &Method::GET;
+        outgoing.target = &["/a\r\nb"];
+        assert!(write_request(&outgoing, &Fields::new(), true).is_err());
+    }
+
+    #[test]
+    fn every_character_of_a_normal_target_can_be_written() {
+        for byte in 0..=255u8 {
+            let (mut path, mut query) = (String::new(), String::new());
+            if normalise_path(&[b'/', byte], &mut path).is_err()
+                || normalise_query(&[byte], &mut query).is_err()
+            {
+                continue;
+            }
+            let outgoing = Outgoing {
+                method: &Method::GET,
+                target: &[&path, "?", &query],
+                authority: "a",
+                framing: Framing::None,
+                upgrade: "",
+                accepts_trailers: false,
+            };
+            assert!(write_request(&outgoing, &Fields::new(), false).is_ok(), "{byte:#x}");
+        }
+    }
+}
