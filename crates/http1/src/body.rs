@@ -282,7 +282,7 @@ fn read_trailer(line: &[u8], trailers: &mut Fields) -> Result<bool, BodyFault> {
 /// Whether a field may come after the body (RFC 9110, section 6.5.1). What the gateway acts on was decided
 /// before the body came, so a late one would pass unseen by policies; so would what frames, routes or
 /// conditions a message.
-fn may_trail(name: &[u8]) -> bool {
+pub(crate) fn may_trail(name: &[u8]) -> bool {
     const FORBIDDEN: [&[u8]; 8] = [
         b"content-range",
         b"http2-settings",

@@ -156,20 +156,10 @@ fn encode_status_line(out: &mut Vec<u8>, status: StatusCode) {
 fn encode_fields(out: &mut Vec<u8>, fields: &Fields) -> bool {
     let mut has_date = false;
     for field in fields.iter() {
-        match field.known {
-            Some(
-                Known::Connection
-                | Known::ContentLength
-                | Known::Host
-                | Known::KeepAlive
-                | Known::ProxyConnection
-                | Known::Te
-                | Known::TransferEncoding
-                | Known::Upgrade,
-            ) => continue,
-            Some(Known::Date) => has_date = true,
-            _ => {}
+        if field.is_owned() {
+            continue;
         }
+        has_date |= field.known == Some(Known::Date);
         out.extend_from_slice(field.name);
         out.extend_from_slice(b": ");
         out.extend_from_slice(field.value);

@@ -62,6 +62,13 @@ pub enum RequestFault {
     /// A TRACE request must not have content (RFC 9110, section 9.3.8).
     #[error("a TRACE request with a body")]
     TraceWithBody,
+    /// A field that manages connections of HTTP/1.1 came over a transport that has no use for it (RFC 9113,
+    /// section 8.2.2).
+    #[error("a field of HTTP/1.1 connections stands in a request of HTTP/2")]
+    ConnectionField,
+    /// An extended CONNECT (RFC 8441) to something other than a WebSocket.
+    #[error("CONNECT asks for a protocol other than websocket")]
+    ConnectProtocol,
 }
 
 impl RequestFault {
@@ -69,9 +76,9 @@ impl RequestFault {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Http2Preface | Self::VersionUnsupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::MethodTooLong | Self::Framing(FramingFault::TransferEncodingUnknown) => {
-                StatusCode::NOT_IMPLEMENTED
-            }
+            Self::MethodTooLong
+            | Self::ConnectProtocol
+            | Self::Framing(FramingFault::TransferEncodingUnknown) => StatusCode::NOT_IMPLEMENTED,
             Self::Syntax(SyntaxFault::LineTooLong) => StatusCode::URI_TOO_LONG,
             Self::Syntax(SyntaxFault::HeadTooLarge | SyntaxFault::TooManyFields) => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -104,6 +111,8 @@ impl RequestFault {
             Self::ExpectationUnknown => "expectation_unknown",
             Self::ConnectWithBody => "connect_with_body",
             Self::TraceWithBody => "trace_with_body",
+            Self::ConnectionField => "connection_field",
+            Self::ConnectProtocol => "connect_protocol_unknown",
         }
     }
 }
@@ -285,6 +294,10 @@ pub enum ResponseFault {
     /// A 101 that does not say to what it switches (RFC 9110, section 7.8).
     #[error("the answer switches protocols without naming one")]
     UpgradeMissing,
+    /// A field that manages connections of HTTP/1.1 came over a transport that has no use for it (RFC 9113,
+    /// section 8.2.2).
+    #[error("a field of HTTP/1.1 connections stands in an answer of HTTP/2")]
+    ConnectionField,
 }
 
 impl ResponseFault {
@@ -298,6 +311,7 @@ impl ResponseFault {
             Self::Framing(fault) => fault.code(),
             Self::InterimWithBody => "interim_with_body",
             Self::UpgradeMissing => "upgrade_missing",
+            Self::ConnectionField => "connection_field",
         }
     }
 }

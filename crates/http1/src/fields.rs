@@ -104,6 +104,31 @@ impl Fields {
         }
     }
 
+    /// Extends the first field of the name by `more`, which holds neither CR nor LF nor NUL, after `between`; appends
+    /// the field if there is none.
+    pub(crate) fn extend(&mut self, known: Known, more: &[u8], between: &[u8]) {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.known == Some(known)) else {
+            return self.append(known, more);
+        };
+        if more.is_empty() {
+            return;
+        }
+        let (start, end) = (entry.value.start as usize, (entry.value.start + entry.value.length) as usize);
+        // Mostly it stands last, and grows in its place.
+        let start = if end == self.text.len() {
+            start
+        } else {
+            let moved = self.text.len();
+            self.text.extend_from_within(start..end);
+            moved
+        };
+        if self.text.len() > start {
+            self.text.extend_from_slice(between);
+        }
+        self.text.extend_from_slice(more);
+        entry.value = Span::of(start..self.text.len());
+    }
+
     /// Replaces every value of the name by this one.
     pub fn set(&mut self, known: Known, value: &[u8]) {
         self.remove(known);
@@ -149,7 +174,7 @@ impl Fields {
         self.entries.push(entry);
     }
 
-    fn push(&mut self, known: Option<Known>, name: &[u8], value: &[u8]) {
+    pub(crate) fn push(&mut self, known: Option<Known>, name: &[u8], value: &[u8]) {
         let start = self.text.len();
         // Spans count in 32 bits; nobody appends 4 GiB, and if somebody does, it is left out.
         if u32::try_from(start + name.len() + value.len()).is_err() {
@@ -168,6 +193,26 @@ impl Fields {
         }
         let end = self.text.len();
         self.push_loaded(known, start..middle, middle..end);
+    }
+}
+
+impl Field<'_> {
+    /// Whether the ends of a connection write this field from what they know, and never from a list: it frames
+    /// the message, manages the connection or names the host.
+    pub fn is_owned(&self) -> bool {
+        matches!(
+            self.known,
+            Some(
+                Known::Connection
+                    | Known::ContentLength
+                    | Known::Host
+                    | Known::KeepAlive
+                    | Known::ProxyConnection
+                    | Known::Te
+                    | Known::TransferEncoding
+                    | Known::Upgrade,
+            )
+        )
     }
 }
 

@@ -66,7 +66,7 @@ pub enum TargetForm {
 pub struct RequestHead {
     /// The method as sent.
     pub method: Method,
-    /// HTTP/1.0 or HTTP/1.1 from this engine.
+    /// HTTP/1.0 or HTTP/1.1 from the parser, HTTP/2 from its assembly.
     pub version: Version,
     /// How the target was written.
     pub form: TargetForm,
@@ -88,7 +88,7 @@ pub struct RequestHead {
     pub framing: Framing,
     /// Whether the client lets the connection live after this exchange.
     pub persistent: bool,
-    /// `Expect: 100-continue` was sent (HTTP/1.1 only). The field itself stays in `fields`.
+    /// `Expect: 100-continue` was sent (not in HTTP/1.0). The field itself stays in `fields`.
     pub expects_continue: bool,
     /// `TE: trailers` was sent.
     pub accepts_trailers: bool,
@@ -135,7 +135,7 @@ impl RequestHead {
 pub struct ResponseHead {
     /// The status.
     pub status: StatusCode,
-    /// HTTP/1.0 or HTTP/1.1 from this engine.
+    /// HTTP/1.0 or HTTP/1.1 from the parser, HTTP/2 from its assembly.
     pub version: Version,
     /// The end-to-end fields in order, as in [`RequestHead::fields`].
     pub fields: Fields,

@@ -5,6 +5,7 @@
 //! types (`RequestHead`, `ResponseHead`, `Fields`) know nothing of the transport, so HTTP/2 fills the same
 //! ones.
 
+mod assemble;
 mod authority;
 mod body;
 mod control;
@@ -18,6 +19,7 @@ mod request;
 mod response;
 mod target;
 
+pub use assemble::{Incoming, assemble_request, assemble_response, assemble_trailers};
 pub use body::{BodyDecoder, LARGEST_EXTENSIONS, LARGEST_TRAILERS, MOST_TRAILERS, Piece};
 pub use encode::{
     Outgoing, encode_chunk_head, encode_interim, encode_last_chunk, encode_request, encode_response,

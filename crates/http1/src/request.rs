@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The longest method: those in the registry have up to 17 letters.
-const LONGEST_METHOD: usize = 32;
+pub(crate) const LONGEST_METHOD: usize = 32;
 
 /// Bytes of a refused request that are looked at for its log line.
 const SALVAGED: usize = 2048;
@@ -170,10 +170,6 @@ fn read_fields<'a>(
                 }
                 false
             }
-            Some(Known::ContentLength) => {
-                control.read_content_length(value)?;
-                false
-            }
             Some(Known::TransferEncoding) => {
                 control.read_transfer_encoding(value);
                 false
@@ -183,35 +179,52 @@ fn read_fields<'a>(
                 append_upgrade(&mut head.upgrade, value);
                 false
             }
-            Some(Known::Te) => {
-                head.accepts_trailers |= list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-                false
-            }
-            // Credentials for this hop (RFC 9110, section 11.7.2), and what HTTP/1.0 proxies left behind.
-            Some(Known::KeepAlive | Known::ProxyConnection | Known::ProxyAuthorization) => false,
-            Some(Known::Expect) => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(RequestFault::ExpectationUnknown);
-                }
-                // RFC 9110, section 10.1.1: ignored in HTTP/1.0.
-                head.expects_continue = head.version == Version::HTTP_11;
-                head.expects_continue
-            }
-            Some(_) => true,
-            None => match Known::resembling(name) {
-                None => true,
-                Some(Known::ContentLength | Known::TransferEncoding) => {
-                    return Err(FramingFault::Lookalike.into());
-                }
-                // `X_Forwarded_For` and its like would pass unseen what the gateway replaces or checks.
-                Some(_) => false,
-            },
+            // What HTTP/1.0 proxies left behind.
+            Some(Known::KeepAlive | Known::ProxyConnection) => false,
+            _ => read_message_field(known, name, value, &mut control, head)?,
         };
         if is_kept {
             head.fields.push_loaded(known, range(text, name), range(text, value));
         }
     }
     Ok((control, host))
+}
+
+/// Reads a field that means the same on every transport; says whether it is kept.
+pub(crate) fn read_message_field(
+    known: Option<Known>,
+    name: &[u8],
+    value: &[u8],
+    control: &mut Control,
+    head: &mut RequestHead,
+) -> Result<bool, RequestFault> {
+    match known {
+        Some(Known::ContentLength) => {
+            control.read_content_length(value)?;
+            Ok(false)
+        }
+        Some(Known::Te) => {
+            head.accepts_trailers |= list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+            Ok(false)
+        }
+        // Credentials for this hop (RFC 9110, section 11.7.2).
+        Some(Known::ProxyAuthorization) => Ok(false),
+        Some(Known::Expect) => {
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                return Err(RequestFault::ExpectationUnknown);
+            }
+            // RFC 9110, section 10.1.1: ignored in HTTP/1.0.
+            head.expects_continue = head.version != Version::HTTP_10;
+            Ok(head.expects_continue)
+        }
+        Some(_) => Ok(true),
+        None => match Known::resembling(name) {
+            None => Ok(true),
+            Some(Known::ContentLength | Known::TransferEncoding) => Err(FramingFault::Lookalike.into()),
+            // `X_Forwarded_For` and its like would pass unseen what the gateway replaces or checks.
+            Some(_) => Ok(false),
+        },
+    }
 }
 
 /// Takes from the control what it says of the whole message.
@@ -229,32 +242,31 @@ fn apply(control: &Control, head: &mut RequestHead) -> Result<(), RequestFault> 
     };
     head.persistent = control.is_persistent(head.version);
     control.confirm_upgrade(head.version, &mut head.upgrade);
-    if head.framing != Framing::None {
-        match head.method {
-            Method::CONNECT => return Err(RequestFault::ConnectWithBody),
-            Method::TRACE => return Err(RequestFault::TraceWithBody),
-            // Content of these has no meaning (RFC 9110, sections 9.3.1 and 9.3.2) and programs disagree
-            // whether to read it: nothing may follow it on the connection.
-            Method::GET | Method::HEAD => head.persistent = false,
-            _ => {}
-        }
+    // Content of these has no meaning (RFC 9110, sections 9.3.1 and 9.3.2) and programs disagree whether to read
+    // it: nothing may follow it on the connection.
+    if head.framing != Framing::None && matches!(head.method, Method::GET | Method::HEAD) {
+        head.persistent = false;
     }
-    Ok(())
+    check_body(head)
+}
+
+/// Refuses a body where there can be none.
+pub(crate) fn check_body(head: &RequestHead) -> Result<(), RequestFault> {
+    match head.method {
+        _ if head.framing == Framing::None => Ok(()),
+        Method::CONNECT => Err(RequestFault::ConnectWithBody),
+        Method::TRACE => Err(RequestFault::TraceWithBody),
+        _ => Ok(()),
+    }
 }
 
 /// Reads the target in one of its four forms (RFC 9112, section 3.2).
 fn read_target(target: &[u8], head: &mut RequestHead) -> Result<(), TargetFault> {
     if head.method == Method::CONNECT {
-        head.form = TargetForm::Authority;
-        append_authority(target, &mut head.authority).ok_or(TargetFault::Authority)?;
-        // RFC 9110, section 9.3.6: there is no default port.
-        return if has_port(&head.authority) { Ok(()) } else { Err(TargetFault::Authority) };
+        return read_tunnel_end(target, head);
     }
-    if target == b"*" {
-        return read_asterisk(head);
-    }
-    if target.first() == Some(&b'/') {
-        return read_path_and_query(target, head);
+    if matches!(target, b"*" | [b'/', ..]) {
+        return read_path(target, head);
     }
     let scheme = target.windows(3).position(|part| part == b"://").ok_or(TargetFault::Form)?;
     if ![&b"http"[..], b"https"].iter().any(|known| known.eq_ignore_ascii_case(&target[..scheme])) {
@@ -281,6 +293,23 @@ fn read_target(target: &[u8], head: &mut RequestHead) -> Result<(), TargetFault>
     }
 }
 
+/// Reads where a CONNECT leads.
+pub(crate) fn read_tunnel_end(target: &[u8], head: &mut RequestHead) -> Result<(), TargetFault> {
+    head.form = TargetForm::Authority;
+    append_authority(target, &mut head.authority).ok_or(TargetFault::Authority)?;
+    // RFC 9110, section 9.3.6: there is no default port.
+    if has_port(&head.authority) { Ok(()) } else { Err(TargetFault::Authority) }
+}
+
+/// Reads a target that names no authority: a path with or without a query, or `*`.
+pub(crate) fn read_path(target: &[u8], head: &mut RequestHead) -> Result<(), TargetFault> {
+    match target {
+        b"*" => read_asterisk(head),
+        [b'/', ..] => read_path_and_query(target, head),
+        _ => Err(TargetFault::Form),
+    }
+}
+
 fn read_asterisk(head: &mut RequestHead) -> Result<(), TargetFault> {
     if head.method != Method::OPTIONS {
         return Err(TargetFault::Form);
@@ -301,9 +330,15 @@ fn read_path_and_query(target: &[u8], head: &mut RequestHead) -> Result<(), Targ
 
 /// Reads `Host`, or compares it with the authority that the target named: that one counts (RFC 9112, section
 /// 3.2.2), but a client that says two things is refused.
-fn read_host(host: Option<&[u8]>, head: &mut RequestHead) -> Result<(), RequestFault> {
+pub(crate) fn read_host(host: Option<&[u8]>, head: &mut RequestHead) -> Result<(), RequestFault> {
     let Some(host) = host else {
-        return if head.version == Version::HTTP_10 { Ok(()) } else { Err(RequestFault::HostMissing) };
+        // HTTP/2 has a field of its own for it, and needs no other (RFC 9113, section 8.3.1).
+        let is_missing = match head.version {
+            Version::HTTP_10 => false,
+            Version::HTTP_11 => true,
+            _ => head.authority.is_empty(),
+        };
+        return if is_missing { Err(RequestFault::HostMissing) } else { Ok(()) };
     };
     let named = head.authority.len();
     append_authority(host, &mut head.authority).ok_or(RequestFault::HostMalformed)?;

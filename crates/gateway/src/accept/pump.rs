@@ -190,9 +190,6 @@ impl Pump {
 
     fn end(&mut self, ends: &mut Ends<'_>) {
         self.ended = true;
-        if let Some(trailers) = ends.source.take_trailers() {
-            head::read_trailers(&trailers, &mut self.trailers);
-        }
         if self.chunked {
             encode_last_chunk(ends.outbox.bytes(ends.buffers), &self.trailers);
         }
@@ -277,6 +274,9 @@ impl Pump {
             ends.input.fill(count);
         } else {
             self.decoder.finish().map_err(|_| Trouble::Truncated)?;
+            if let Some(trailers) = ends.source.take_trailers() {
+                head::read_trailers(&trailers, &mut self.trailers).map_err(Trouble::Malformed)?;
+            }
             self.end(ends);
         }
         Poll::Ready(Ok(()))

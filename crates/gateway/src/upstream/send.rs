@@ -248,8 +248,15 @@ impl Progress {
         if let Some(mut message) = connection.stream.as_message() {
             let parts = ready!(message.poll_answer(context))
                 .map_err(|error| broken(&error, connection.lease.as_ref(), !self.had_interim))?;
-            head::read_response(&parts, !message.is_read(), &mut exchange.response);
-            return Poll::Ready(Ok(()));
+            let method = &exchange.request.method;
+            let read = head::read_response(
+                &parts,
+                !message.is_read(),
+                method,
+                &ANSWER_LIMITS,
+                &mut exchange.response,
+            );
+            return Poll::Ready(read.map_err(|fault| malformed(fault.to_string())));
         }
         loop {
             let input = &mut connection.input;

@@ -173,9 +173,10 @@ async fn serve_stream(
     let has_body = !body.is_end_stream();
     let mut client = Client::new(Stream::message(MessageStream::serving(body, answer)), origin);
     let mut exchange = worker.begin_exchange(client.peer());
-    let head = head::read_request(parts, has_body, &client.listener().head, &mut exchange.request);
-    let head =
-        head.map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
+    let head = head::read_request(&parts, has_body, &client.listener().head, &mut exchange.request);
+    let head = head
+        .map(drop)
+        .map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
     let after = exchange::run(&worker, &mut client, &mut exchange, head).await;
     place.guard.borrow_mut().served();
     if after == After::Abort
