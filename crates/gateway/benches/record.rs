@@ -85,6 +85,7 @@ fn answered() -> Line<'static> {
         attempts: 1,
         user_agent: BROWSER,
         referer: b"https://www.example.com/users",
+        client_certificate: "",
     }
 }
 

@@ -16,6 +16,7 @@ use http::{Method, StatusCode, Version};
 use http1::{Known, RequestHead, ResponseHead};
 
 use crate::accept::Client;
+use crate::accept::client::Origin;
 use crate::accept::forwarded;
 use crate::clock;
 use crate::expression::{Context, Expression};
@@ -24,6 +25,7 @@ use crate::policies::Step;
 use crate::refusal::{Refusal, Stage};
 use crate::route::{Found, Params, RequestView};
 use crate::snapshot::{Live, Route, StaticAnswer, Target};
+use crate::tls::PeerCertificate;
 use crate::upstream::call;
 use crate::upstream::relay;
 use crate::worker::Worker;
@@ -39,6 +41,8 @@ pub struct Exchange {
     pub params: Params,
     /// The caller.
     pub caller: Caller,
+    /// The connection that it came by.
+    pub origin: Option<Rc<Origin>>,
     /// The request's id, sent to the service and back.
     pub id: String,
     /// The configuration that this exchange began with.
@@ -206,6 +210,7 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
         peer.ip().to_canonical()
     };
     exchange.caller = Caller { peer, ip, trusted };
+    exchange.origin = Some(Rc::clone(client.origin()));
     exchange.id.clear();
     match exchange.request.fields.get(Known::XRequestId) {
         Some(id) if trusted && crate::record::is_acceptable(id) => {
@@ -218,10 +223,10 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
 /// Stages `route` to `cache`: which route, and whether its policies let the request through.
 fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>> {
     let view = RequestView {
-        head: &exchange.request,
-        method: &exchange.request.method,
-        client: exchange.caller.ip,
         devices: &live.snapshot.devices,
+        is_tls: exchange.origin.as_ref().is_some_and(|origin| origin.is_tls()),
+        certificate: exchange.origin.as_ref().and_then(|origin| origin.certificate()),
+        ..RequestView::new(&exchange.request, exchange.caller.ip)
     };
     let index = match live.snapshot.router.find(&view, &mut exchange.params) {
         Found::Route(index) => index,
@@ -341,6 +346,7 @@ impl Exchange {
             response: ResponseHead::default(),
             params: Params::new(),
             caller: Caller { peer, ip: peer.ip(), trusted: false },
+            origin: None,
             id: String::new(),
             live,
             route: None,
@@ -366,6 +372,7 @@ impl Exchange {
     /// Lets go of what outlives no exchange.
     pub fn end(&mut self) {
         self.outcome.clear();
+        self.origin = None;
         self.request.clear();
         self.response.clear();
     }
@@ -376,11 +383,23 @@ impl Exchange {
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Stage::Admit, detail)
     }
 
+    /// Whether the request came encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.is_tls())
+    }
+
+    /// What the client has shown of itself in the handshake, verified.
+    pub fn certificate(&self) -> Option<&PeerCertificate> {
+        self.origin.as_ref()?.certificate()
+    }
+
     /// What expressions see of this exchange.
     pub fn context(&self) -> Context<'_> {
         let snapshot = &self.live.snapshot;
         let mut context = Context::new(&self.request, self.caller.ip);
         context.devices = &snapshot.devices;
+        context.is_tls = self.is_tls();
+        context.certificate = self.certificate();
         if let Some(index) = self.route {
             let route = &snapshot.routes[index];
             context.params = Some(self.params.bind(snapshot.router.params_of(index), &self.request.path));

@@ -381,6 +381,7 @@ impl Worker {
             first_byte_us: first_byte.map(|at| at.as_micros() as u64),
             upstream_us: first_byte.map(|_| waited.as_micros() as u64),
             attempts: outcome.attempts,
+            client_certificate: exchange.certificate().map_or("", |certificate| &certificate.subject),
             user_agent: request.fields.get(Known::UserAgent).unwrap_or_default(),
             referer: request.fields.get(Known::Referer).unwrap_or_default(),
         });

@@ -21,6 +21,7 @@ use serde_json::Value as Json;
 use super::bind::{Bound, STEP, Slot};
 use super::members::Fact;
 use crate::route::{BoundParams, Device, decode, decode_query, detect, query_pairs};
+use crate::tls::PeerCertificate;
 
 /// What an expression is evaluated over; all of it is borrowed, and what is not known yet is left out.
 #[derive(Clone, Copy)]
@@ -29,6 +30,10 @@ pub struct Context<'a> {
     pub head: &'a RequestHead,
     /// `request.client_ip`
     pub client: IpAddr,
+    /// Whether `request.scheme` is `https`.
+    pub is_tls: bool,
+    /// `certificate`: what the client has shown, verified; absent when it has shown none.
+    pub certificate: Option<&'a PeerCertificate>,
     /// `request.body`, when it was read and is JSON.
     pub body: Option<&'a Json>,
     /// `params`
@@ -77,6 +82,8 @@ impl<'a> Context<'a> {
         Self {
             head,
             client,
+            is_tls: false,
+            certificate: None,
             body: None,
             params: None,
             devices: &[],
@@ -126,6 +133,13 @@ impl<'a> Facts<'a> {
             Fact::Method => text(context.head.method.as_str()),
             Fact::Path => text(context.head.path.as_str()),
             Fact::Host => text(context.head.host()),
+            Fact::Scheme => text(if context.is_tls { "https" } else { "http" }),
+            Fact::Subject => return present(&context.certificate?.subject),
+            Fact::Sans => {
+                let sans: Vec<_> = context.certificate?.sans.iter().map(|san| text(&**san)).collect();
+                Box::new(CelList::from(sans))
+            }
+            Fact::Fingerprint => text(context.certificate?.fingerprint.as_str()),
             Fact::ClientIp => text(context.client.to_string()),
             Fact::Size => number(match context.head.framing {
                 Framing::None => 0,

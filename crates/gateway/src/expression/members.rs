@@ -16,11 +16,12 @@ pub enum Root {
     Response,
     /// `request.body`, which is known later than the rest of the request.
     Body,
+    Certificate,
 }
 
 /// A set of roots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roots(u8);
+pub struct Roots(u16);
 
 /// One thing that is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +29,15 @@ pub(super) enum Fact {
     Method,
     Path,
     Host,
+    Scheme,
     Query,
     Headers,
     ClientIp,
     Size,
     Body,
+    Subject,
+    Sans,
+    Fingerprint,
     Params,
     App,
     User,
@@ -63,11 +68,15 @@ const MEMBERS: &[(&str, Root, &str, Fact)] = &[
     ("request", Root::Request, "method", Fact::Method),
     ("request", Root::Request, "path", Fact::Path),
     ("request", Root::Request, "host", Fact::Host),
+    ("request", Root::Request, "scheme", Fact::Scheme),
     ("request", Root::Request, "query", Fact::Query),
     ("request", Root::Request, "headers", Fact::Headers),
     ("request", Root::Request, "client_ip", Fact::ClientIp),
     ("request", Root::Request, "size", Fact::Size),
     ("request", Root::Body, "body", Fact::Body),
+    ("certificate", Root::Certificate, "subject", Fact::Subject),
+    ("certificate", Root::Certificate, "sans", Fact::Sans),
+    ("certificate", Root::Certificate, "fingerprint", Fact::Fingerprint),
     ("params", Root::Params, "", Fact::Params),
     ("identity", Root::Identity, "app", Fact::App),
     ("identity", Root::Identity, "user", Fact::User),
@@ -86,9 +95,10 @@ impl Roots {
     /// None.
     pub const NONE: Self = Self(0);
     /// Every root.
-    pub const ALL: Self = Self(0xff);
+    pub const ALL: Self = Self(0x1ff);
     /// What stage `route` knows: the request's head, its path's parameters and its device.
-    pub const AT_ROUTE: Self = Self::NONE.with(Root::Request).with(Root::Params).with(Root::Device);
+    pub const AT_ROUTE: Self =
+        Self::NONE.with(Root::Request).with(Root::Params).with(Root::Device).with(Root::Certificate);
     /// What is known once the caller is: everything but the response.
     pub const BEFORE_RESPONSE: Self = Self::ALL.without(Root::Response);
 

@@ -15,6 +15,7 @@ pub struct Line<'a> {
     pub unix_ms: u64,
     pub id: &'a str,
     pub client_ip: IpAddr,
+    pub client_certificate: &'a str,
     pub method: &'a str,
     pub host: &'a str,
     pub path: &'a str,
@@ -89,6 +90,7 @@ impl Formatter {
         out.extend_from_slice(b"\",\"client_ip\":\"");
         push_ip(line.client_ip, out);
         out.push(b'"');
+        text(b",\"client_certificate\":\"", line.client_certificate.as_bytes(), out);
         text(b",\"method\":\"", line.method.as_bytes(), out);
         text(b",\"host\":\"", line.host.as_bytes(), out);
         text(b",\"path\":\"", line.path.as_bytes(), out);
@@ -300,6 +302,7 @@ mod tests {
             attempts: 1,
             user_agent: b"curl/8",
             referer: b"",
+            client_certificate: "",
         }
     }
 

@@ -249,6 +249,7 @@ mod tests {
             attempts: 0,
             user_agent: b"",
             referer: b"",
+            client_certificate: "",
         }
     }
 

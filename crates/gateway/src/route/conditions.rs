@@ -114,6 +114,8 @@ impl Conditions {
         let context = Context {
             params: Some(params.bind(pattern, &head.path)),
             devices: view.devices,
+            is_tls: view.is_tls,
+            certificate: view.certificate,
             ..Context::new(head, view.client)
         };
         match when.matches(&context) {

@@ -24,6 +24,8 @@ use std::sync::Arc;
 use http::Method;
 use http1::RequestHead;
 
+use crate::tls::PeerCertificate;
+
 pub use explain::{Candidate, MAX_CANDIDATES, Verdict};
 pub use host::{HostFault, HostPattern, MAX_HOST};
 pub use methods::{AllowList, MAX_EXTENSION_METHODS};
@@ -87,12 +89,16 @@ pub struct RequestView<'a> {
     pub client: IpAddr,
     /// The configuration's devices, for expressions that say `device`.
     pub devices: &'a [Arc<Device>],
+    /// Whether it came encrypted.
+    pub is_tls: bool,
+    /// What the client has shown in the handshake.
+    pub certificate: Option<&'a PeerCertificate>,
 }
 
 impl<'a> RequestView<'a> {
-    /// A request with its own method and no devices.
+    /// A request with its own method, in clear, and no devices.
     pub fn new(head: &'a RequestHead, client: IpAddr) -> Self {
-        Self { head, method: &head.method, client, devices: &[] }
+        Self { head, method: &head.method, client, devices: &[], is_tls: false, certificate: None }
     }
 }
 

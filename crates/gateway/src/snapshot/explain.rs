@@ -37,7 +37,7 @@ impl Snapshot {
         let host = if head.host().is_empty() { "none" } else { head.host() };
         line(text, Stage::Parse, &format!("{} {}{query}, host {host}", head.method, target(head)));
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let view = RequestView { head, method: &head.method, client, devices: &self.devices };
+        let view = RequestView { devices: &self.devices, ..RequestView::new(head, client) };
         let mut params = Params::new();
         let found = self.router.find(&view, &mut params);
         let candidates = self.router.explain(&view);
