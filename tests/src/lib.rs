@@ -12,6 +12,7 @@
 mod backend;
 mod client;
 mod gateway;
+pub mod http2;
 mod load;
 mod message;
 mod metrics;

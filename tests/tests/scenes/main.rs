@@ -6,6 +6,7 @@ mod cli;
 mod connections;
 mod framing;
 mod headers;
+mod http2_attacks;
 mod interim;
 mod limits;
 mod peers;

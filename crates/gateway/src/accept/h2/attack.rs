@@ -10,8 +10,6 @@ use h2::Reason;
 pub enum Attack {
     /// Requests that are cancelled faster than they are answered (CVE-2023-44487).
     RapidReset,
-    /// Streams that come to nothing: opened, and then refused, malformed or cancelled.
-    HeaderFlood,
     /// Streams that the client makes the gateway reset (CVE-2025-8671).
     StreamErrorFlood,
     /// A head that does not end (CVE-2024-27316).
@@ -38,9 +36,8 @@ pub enum Attack {
 
 impl Attack {
     /// All of them, each at the place that [`Attack::index`] says.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::RapidReset,
-        Self::HeaderFlood,
         Self::StreamErrorFlood,
         Self::ContinuationFlood,
         Self::HpackBomb,
@@ -58,7 +55,6 @@ impl Attack {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RapidReset => "rapid_reset",
-            Self::HeaderFlood => "header_flood",
             Self::StreamErrorFlood => "stream_error_flood",
             Self::ContinuationFlood => "continuation_flood",
             Self::HpackBomb => "hpack_bomb",

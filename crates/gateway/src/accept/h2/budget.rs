@@ -53,10 +53,6 @@ impl Budget {
 /// a second on one connection is what a slow trickle of real requests would cost; the attack needs thousands.
 pub(super) const RESETS: Terms = Terms { burst: 500, refill: 10, attack: Attack::RapidReset };
 
-/// Streams that were opened and not answered: 2000 at once, 200 a second. Streams under way count here until they are
-/// answered, and a client may have sent more than `streams` before it reads our SETTINGS. Cancelled ones stay counted.
-pub(super) const UNSERVED: Terms = Terms { burst: 2000, refill: 20, attack: Attack::HeaderFlood };
-
 /// `SETTINGS`, its acknowledgements, and each [`SETTINGS_ENTRIES`] bytes of one: 128 at once, 10 a second. Clients send one or two, and
 /// gRPC another whenever its estimate of the path grows.
 pub(super) const SETTINGS: Terms = Terms { burst: 128, refill: 1, attack: Attack::SettingsFlood };

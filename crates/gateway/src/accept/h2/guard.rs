@@ -9,8 +9,8 @@ use std::time::Instant;
 use super::attack::{Attack, LONGEST_DEBUG_DATA};
 use super::budget::{
     Budget, CRUMB, EMPTY_DATA, LARGEST_BLOCK, MOST_CONTINUATIONS, PING, PINGS, PRIORITIES,
-    PRIORITIES_A_STREAM, RESETS, SETTINGS, SETTINGS_ENTRIES, STRAYS, TICK, TINY, TINY_DATA, UNSERVED,
-    WINDOW_CRUMB, WINDOW_UPDATE, WINDOW_UPDATES,
+    PRIORITIES_A_STREAM, RESETS, SETTINGS, SETTINGS_ENTRIES, STRAYS, TICK, TINY, TINY_DATA, WINDOW_CRUMB,
+    WINDOW_UPDATE, WINDOW_UPDATES,
 };
 
 /// Watches one connection. One instance sees all bytes from the client preface on.
@@ -37,7 +37,6 @@ pub struct Guard {
     refilled: Instant,
     attack: Option<Attack>,
     resets: Budget,
-    unserved: Budget,
     settings: Budget,
     pings: Budget,
     priorities: Budget,
@@ -79,7 +78,6 @@ impl Guard {
             refilled: now,
             attack: None,
             resets: Budget::default(),
-            unserved: Budget::default(),
             settings: Budget::default(),
             pings: Budget::default(),
             priorities: Budget::default(),
@@ -100,9 +98,8 @@ impl Guard {
         self.read(bytes).inspect_err(|attack| self.attack = Some(*attack))
     }
 
-    /// A stream has been answered, with whatever status: what the client opened was work.
+    /// A stream has been answered, with whatever status, and the client took the answer: it may change its mind on another.
     pub fn served(&mut self) {
-        self.unserved.refund(1);
         self.resets.refund(1);
     }
 
@@ -137,7 +134,6 @@ impl Guard {
         self.refilled = if ticks == 36_000 { now } else { self.refilled + TICK * ticks };
         for (budget, terms) in [
             (&mut self.resets, &RESETS),
-            (&mut self.unserved, &UNSERVED),
             (&mut self.settings, &SETTINGS),
             (&mut self.pings, &PINGS),
             (&mut self.priorities, &PRIORITIES),
@@ -257,7 +253,6 @@ impl Guard {
         // Not those of an open stream, which are trailers and end it. Numbers only grow (RFC 9113, section 5.1.1).
         if frame.stream > self.last_stream {
             self.last_stream = frame.stream;
-            self.unserved.spend(1, &UNSERVED)?;
             self.priorities.refund(PRIORITIES_A_STREAM);
             self.strays.refund(1);
         }

@@ -57,6 +57,7 @@ pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: 
         streams: Rc::default(),
         deadline,
         is_ending: false,
+        is_cut: false,
     };
     serving.run().await;
 }
@@ -72,6 +73,8 @@ struct Serving {
     deadline: Deadline,
     /// Whether the client has been told to send no more requests.
     is_ending: bool,
+    /// Whether it has been cut off for an attack.
+    is_cut: bool,
 }
 
 /// The streams under way on a connection.
@@ -114,18 +117,22 @@ impl Serving {
             let patience = self.origin.listener.settings().idle_timeout;
             self.deadline.set(clock::now() + if self.is_ending { GOODBYE } else { patience });
         }
-        let is_over = self.guard.borrow().attack().is_some();
-        if is_over || *is_idle && self.deadline.poll_passed(context).is_ready() {
-            if self.is_ending && !is_over {
+        if self.is_cut {
+            // The client may not be reading what it is told.
+            return self.deadline.poll_passed(context);
+        }
+        self.is_cut = self.guard.borrow().attack().is_some();
+        if self.is_cut {
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            self.deadline.set(clock::now() + GOODBYE);
+            context.waker().wake_by_ref();
+        } else if *is_idle && self.deadline.poll_passed(context).is_ready() {
+            if self.is_ending {
                 return Poll::Ready(());
             }
             self.is_ending = true;
             self.deadline.set(clock::now() + GOODBYE);
-            if is_over {
-                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-            } else {
-                self.connection.graceful_shutdown();
-            }
+            self.connection.graceful_shutdown();
             context.waker().wake_by_ref();
         } else if self.worker.is_draining() && !self.is_ending {
             self.is_ending = true;
@@ -178,11 +185,16 @@ async fn serve_stream(
         .map(drop)
         .map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
     let after = exchange::run(&worker, &mut client, &mut exchange, head).await;
-    place.guard.borrow_mut().served();
-    if after == After::Abort
-        && let Some(mut message) = client.stream.as_message()
-    {
-        message.reset(Reason::CANCEL);
+    if after == After::Abort {
+        let is_stalled = exchange.outcome.code == Some("client_slow");
+        if is_stalled {
+            worker.shard.http2_attack(Attack::WindowStall.as_str());
+        }
+        if let Some(mut message) = client.stream.as_message() {
+            message.reset(if is_stalled { Reason::ENHANCE_YOUR_CALM } else { Reason::CANCEL });
+        }
+    } else {
+        place.guard.borrow_mut().served();
     }
     client.input.consume(client.input.filled().len());
     client.outbox.clear();
