@@ -4,7 +4,7 @@
 //! one is configured. It never stands on the request path, and it keeps answering while the gateway drains.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -88,10 +88,13 @@ async fn healthz() -> Response {
     page(StatusCode::OK, "application/json", json!({ "status": "ok" }).to_string())
 }
 
-/// 200 while new traffic should come, 503 before the first configuration and while draining.
+/// 200 while new traffic should come, 503 before the first configuration, while draining, and when no certificate is
+/// valid any more.
 async fn readyz(State(state): State<AdminState>, headers: HeaderMap) -> Response {
-    let status = if state.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    page(status, "application/json", state.readiness.body(is_allowed(&state, &headers)).to_string())
+    let now = SystemTime::now();
+    let is_ready = state.readiness.is_ready(now);
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    page(status, "application/json", state.readiness.body(now, is_allowed(&state, &headers)).to_string())
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {
@@ -152,7 +155,6 @@ fn page(status: StatusCode, content_type: &'static str, body: String) -> Respons
 mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
-    use std::time::SystemTime;
 
     use super::*;
     use crate::Control;

@@ -4,6 +4,7 @@
 //! a signal. Nothing here decides what a configuration means.
 
 mod admin;
+mod certificates;
 mod readiness;
 mod reload;
 mod signals;
@@ -11,11 +12,13 @@ mod token;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
 
 pub use admin::AdminState;
+pub use certificates::Expiry;
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
 pub use signals::Signal;
@@ -23,6 +26,9 @@ pub use token::Token;
 
 /// The control plane has little to do; one thread may scrape while another answers a probe.
 const THREADS: usize = 2;
+
+/// How often certificates are looked at.
+const REMINDED_EVERY: Duration = Duration::from_hours(1);
 
 /// The control plane's runtime. Dropping it ends the admin listener and the watch for signals.
 pub struct Control {
@@ -58,6 +64,21 @@ impl Control {
         let signals = signals::Signals::install()?;
         self.runtime.spawn(signals.forward(on_signal));
         Ok(())
+    }
+
+    /// Says when certificates are about to expire, as long as the control plane lives. `clock` tells the time.
+    pub fn remind(
+        &self,
+        readiness: Arc<Readiness>,
+        clock: impl Fn() -> SystemTime + Send + 'static,
+        say: impl Fn(&str) + Send + 'static,
+    ) {
+        self.runtime.spawn(async move {
+            loop {
+                readiness.reminders(clock()).iter().for_each(|line| say(line));
+                tokio::time::sleep(REMINDED_EVERY).await;
+            }
+        });
     }
 
     /// The signals as a channel, for a thread that has nothing else to do than to wait for them.

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::certificates::{Certificates, Expiry};
+
 /// The longest error text that is kept; a file full of faults repeats itself.
 const ERROR_LIMIT: usize = 16 * 1024;
 
@@ -19,6 +21,7 @@ struct State {
     generation: u64,
     loaded_at: Option<SystemTime>,
     refused: Option<Refused>,
+    certificates: Certificates,
 }
 
 struct Refused {
@@ -52,10 +55,20 @@ impl Readiness {
         self.state().is_draining = true;
     }
 
+    /// These certificates are in force. `has_clear`: some listener needs none.
+    pub fn serves(&self, certificates: Vec<Expiry>, has_clear: bool) {
+        self.state().certificates.replace(certificates, has_clear);
+    }
+
+    /// What is to be said of certificates that expire soon: 30 and 14 days ahead once, from 3 days on once a day.
+    pub fn reminders(&self, now: SystemTime) -> Vec<String> {
+        self.state().certificates.remind(unix(now))
+    }
+
     /// Whether new traffic should come.
-    pub fn is_ready(&self) -> bool {
+    pub fn is_ready(&self, now: SystemTime) -> bool {
         let state = self.state();
-        !state.is_draining && state.generation > 0
+        !state.is_draining && state.generation > 0 && !state.certificates.are_all_expired(unix(now))
     }
 
     /// The generation of the configuration in force; zero before the first.
@@ -65,11 +78,14 @@ impl Readiness {
 
     /// The body of `/readyz`. The error quotes lines of the configuration, so it is `shown` only to those who may
     /// read them.
-    pub(crate) fn body(&self, is_error_shown: bool) -> Value {
+    pub(crate) fn body(&self, now: SystemTime, is_error_shown: bool) -> Value {
         let state = self.state();
+        let now = unix(now);
         let status = match (state.is_draining, state.generation) {
             (true, _) => "draining",
             (false, 0) => "starting",
+            (false, _) if state.certificates.are_all_expired(now) => "expired",
+            (false, _) if state.certificates.is_any_expired(now) => "degraded",
             (false, _) => "ready",
         };
         let reload = match &state.refused {
@@ -88,6 +104,7 @@ impl Readiness {
                 "loaded_at": state.loaded_at.map(unix),
                 "reload": reload,
             },
+            "certificates": state.certificates.body(now, is_error_shown),
         })
     }
 
@@ -115,14 +132,14 @@ mod tests {
     #[test]
     fn it_is_ready_from_the_first_configuration_until_the_drain() {
         let readiness = Readiness::new();
-        assert!(!readiness.is_ready());
-        assert_eq!(readiness.body(true)["status"], "starting");
+        assert!(!readiness.is_ready(at(1)));
+        assert_eq!(readiness.body(at(1), true)["status"], "starting");
         readiness.loaded(at(1));
-        assert!(readiness.is_ready());
-        assert_eq!(readiness.body(true)["config"]["reload"], Value::Null);
+        assert!(readiness.is_ready(at(1)));
+        assert_eq!(readiness.body(at(1), true)["config"]["reload"], Value::Null);
         readiness.draining();
-        assert!(!readiness.is_ready());
-        assert_eq!(readiness.body(true)["status"], "draining");
+        assert!(!readiness.is_ready(at(1)));
+        assert_eq!(readiness.body(at(1), true)["status"], "draining");
     }
 
     #[test]
@@ -130,23 +147,43 @@ mod tests {
         let readiness = Readiness::new();
         readiness.loaded(at(10));
         readiness.refused("tollgate.yaml:3:5: unknown key", at(20));
-        assert!(readiness.is_ready());
-        let body = readiness.body(true);
+        assert!(readiness.is_ready(at(1)));
+        let body = readiness.body(at(1), true);
         assert_eq!(body["config"]["generation"], 1);
         assert_eq!(body["config"]["loaded_at"], 10);
         assert_eq!(body["config"]["reload"]["at"], 20);
         assert_eq!(body["config"]["reload"]["error"], "tollgate.yaml:3:5: unknown key");
-        assert!(!readiness.body(false).to_string().contains("unknown key"));
+        assert!(!readiness.body(at(1), false).to_string().contains("unknown key"));
 
         assert_eq!(readiness.loaded(at(30)), 2);
-        assert_eq!(readiness.body(true)["config"]["reload"], json!({ "result": "ok", "at": 30 }));
+        assert_eq!(readiness.body(at(1), true)["config"]["reload"], json!({ "result": "ok", "at": 30 }));
+    }
+
+    #[test]
+    fn an_expired_certificate_degrades_and_only_the_last_one_makes_unready() {
+        let expiry = |name: &str, not_after| Expiry {
+            name: name.to_owned(),
+            file: String::new(),
+            fingerprint: name.to_owned(),
+            not_after,
+            faces_clients: true,
+        };
+        let readiness = Readiness::new();
+        readiness.loaded(at(1));
+        readiness.serves(vec![expiry("a", 10), expiry("b", 20)], false);
+        for (now, status, is_ready) in [(5, "ready", true), (15, "degraded", true), (25, "expired", false)] {
+            assert_eq!(readiness.body(at(now), true)["status"], status);
+            assert_eq!(readiness.is_ready(at(now)), is_ready);
+        }
+        assert_eq!(readiness.reminders(at(25)).len(), 2);
+        assert!(readiness.reminders(at(26)).is_empty());
     }
 
     #[test]
     fn an_endless_error_is_cut_between_characters() {
         let readiness = Readiness::new();
         readiness.refused(&"ü".repeat(ERROR_LIMIT), at(1));
-        let body = readiness.body(true);
+        let body = readiness.body(at(1), true);
         assert_eq!(body["config"]["reload"]["error"].as_str().map(str::len), Some(ERROR_LIMIT));
     }
 }

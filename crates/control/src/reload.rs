@@ -303,8 +303,11 @@ mod tests {
         scene.write("tollgate.yaml", "bad");
         scene.expect_load("bad");
         scene.expect_quiet();
-        assert!(scene.readiness.is_ready());
-        assert_eq!(scene.readiness.body(true)["config"]["reload"]["error"], "refused: bad");
+        assert!(scene.readiness.is_ready(SystemTime::now()));
+        assert_eq!(
+            scene.readiness.body(SystemTime::now(), true)["config"]["reload"]["error"],
+            "refused: bad"
+        );
         scene.write("tollgate.yaml", "good");
         scene.expect_load("good");
         scene.expect_generation(2);

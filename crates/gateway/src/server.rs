@@ -93,6 +93,7 @@ impl Server {
         }
         let mut server = Self { workers, metrics, sink, snapshot, bound };
         server.metrics.watch_log(&server.sink);
+        server.watch_certificates();
         server.send_all(sockets, false)?;
         Ok(server)
     }
@@ -119,6 +120,7 @@ impl Server {
         let _before = std::mem::replace(&mut self.snapshot, snapshot);
         let has_new_log = sink.is_some();
         let old = sink.map(|sink| std::mem::replace(&mut self.sink, sink));
+        self.watch_certificates();
         self.send_all(sockets, has_new_log)?;
         if let Some(old) = old {
             self.metrics.watch_log(&self.sink);
@@ -160,6 +162,11 @@ impl Server {
             }
         }
         self.sink.shutdown();
+    }
+
+    fn watch_certificates(&self) {
+        let all = [self.snapshot.server_certificates(), self.snapshot.client_certificates()].concat();
+        self.metrics.watch_certificates(all.into_iter().cloned().collect());
     }
 
     fn send_all(&mut self, sockets: Sockets, new_log: bool) -> Result<(), ServeError> {

@@ -21,6 +21,17 @@ pub(crate) struct Engine {
     metrics: Arc<Metrics>,
 }
 
+/// A listener, as the operator is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What is spoken there: `tls; http1, http2`.
+    pub(crate) spoken: String,
+    /// The fingerprint of its certificate, when that is one for development.
+    pub(crate) development: Option<String>,
+}
+
 /// Why a configuration was not put in force.
 pub(crate) struct Refused {
     /// As the operator should read it.
@@ -41,8 +52,21 @@ impl Engine {
     }
 
     /// Where it listens, in the order of the configuration.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.server().as_ref().map(Server::addresses).unwrap_or_default()
+    pub(crate) fn listening(&self) -> Vec<Listening> {
+        let server = self.server();
+        let Some(server) = server.as_ref() else { return Vec::new() };
+        let listeners = server.addresses().into_iter().zip(&server.snapshot().listeners);
+        let told = listeners.map(|(address, listener)| Listening {
+            address,
+            spoken: format!("{}{}", if listener.tls.is_some() { "tls; " } else { "" }, listener.protocols),
+            development: listener.tls.as_ref().and_then(|tls| Some(tls.development()?.fingerprint.clone())),
+        });
+        told.collect()
+    }
+
+    /// Looks at the snapshot that is served; nothing once the drain has begun.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.server().as_ref().map(|server| at(server.snapshot()))
     }
 
     /// Compiles what the origin says now and puts it in force: all of it, or none and the reason.

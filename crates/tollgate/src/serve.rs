@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,12 +11,13 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use control::{AdminState, Control, Readiness, Reload, Reloader, Signal, Token, Watch};
+use control::{AdminState, Control, Expiry, Readiness, Reload, Reloader, Signal, Token, Watch};
 use gateway::config::values::ListenAddress;
 use gateway::config::{Config, Outline};
+use gateway::tls::Certificate;
 
 use crate::commands::Failure;
-use crate::engine::{Engine, Refused};
+use crate::engine::{Engine, Listening, Refused};
 use crate::origin::{Compiled, Origin};
 use crate::terminal::note;
 
@@ -48,7 +49,7 @@ pub(crate) fn serve(
     control.on_signal(passed_on).map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
 
     let engine = Arc::new(Engine::start(snapshot, count(&config, workers))?);
-    note_listeners(&[], &engine.addresses());
+    note_listeners(&[], &engine.listening());
     if let Origin::Target { url, .. } = &origin {
         note(&format!("everything goes to {url}"));
     }
@@ -59,6 +60,8 @@ pub(crate) fn serve(
     };
     running.serve_admin(&control, &config)?;
     running.readiness.loaded(SystemTime::now());
+    watch_certificates(&running.engine, &running.readiness);
+    control.remind(Arc::clone(&running.readiness), SystemTime::now, note);
     let reloader = running.watch(watch, origin, config)?;
     note("ready");
     once_ready();
@@ -113,13 +116,15 @@ impl Running {
         let mut current = InForce::of(&config);
         drop(config);
         let mut reload = move || match load_again(&origin, &engine, &current) {
-            Ok((config, listened)) => {
-                note_listeners(&listened, &engine.addresses());
+            Ok((config, before)) => {
+                note_listeners(&before.listening, &engine.listening());
+                note_certificates(&before.certificates, &engine);
                 token.replace(admin_token(&config));
                 let next = InForce::of(&config);
                 // The reloader counts it when this has returned.
                 let generation = readiness.generation() + 1;
                 note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &next)));
+                watch_certificates(&engine, &readiness);
                 let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
                 current = next;
                 Reload { files, result: Ok(()) }
@@ -204,22 +209,66 @@ fn admin_address(config: &Config) -> Option<ListenAddress> {
 }
 
 /// Says which listeners came and which went, a line each.
-fn note_listeners(before: &[SocketAddr], after: &[SocketAddr]) {
-    for address in before.iter().filter(|address| !after.contains(address)) {
-        note(&format!("no longer listening on {address}"));
+fn note_listeners(before: &[Listening], after: &[Listening]) {
+    let is_among =
+        |one: &Listening, others: &[Listening]| others.iter().any(|other| other.address == one.address);
+    for listener in before.iter().filter(|one| !is_among(one, after)) {
+        note(&format!("no longer listening on {}", listener.address));
     }
-    for address in after.iter().filter(|address| !before.contains(address)) {
-        note(&format!("listening on {address} (http1)"));
+    for Listening { address, spoken, .. } in after.iter().filter(|one| !is_among(one, before)) {
+        note(&format!("listening on {address} ({spoken})"));
+    }
+    for Listening { address, development, .. } in after.iter().filter(|one| !before.contains(one)) {
+        if let Some(fingerprint) = development {
+            note(&format!(
+                "{address} shows a certificate of its own making, for development only: `curl -k` takes it\n  \
+                 SHA-256 {fingerprint}"
+            ));
+        }
     }
 }
 
-/// Puts what the origin says now in force, with the addresses listened on before; or says why not.
-fn load_again(
-    origin: &Origin,
-    engine: &Engine,
-    current: &InForce,
-) -> Result<(Config, Vec<SocketAddr>), Refused> {
-    let listened = engine.addresses();
+/// What was told of the configuration before a reload.
+struct Before {
+    listening: Vec<Listening>,
+    certificates: Vec<Certificate>,
+}
+
+/// The certificates that listeners show now.
+fn certificates(engine: &Engine) -> Vec<Certificate> {
+    engine.look(|snapshot| snapshot.server_certificates().into_iter().cloned().collect()).unwrap_or_default()
+}
+
+/// Says which files hold another certificate than before, a line each.
+fn note_certificates(before: &[Certificate], engine: &Engine) {
+    for now in certificates(engine) {
+        let mut same_file = before.iter().filter(|known| known.file == now.file).peekable();
+        if same_file.peek().is_some() && same_file.all(|known| known.fingerprint != now.fingerprint) {
+            let (file, name, day) = (&now.file, now.name(), now.last_day());
+            note(&format!("{file} holds another certificate now: {name}, valid until {day}"));
+        }
+    }
+}
+
+/// Tells the control plane which certificates are in force.
+fn watch_certificates(engine: &Engine, readiness: &Readiness) {
+    let expiry = |certificate: &Certificate, faces_clients| Expiry {
+        name: certificate.name().to_owned(),
+        file: certificate.file.clone(),
+        fingerprint: certificate.fingerprint.clone(),
+        not_after: certificate.not_after,
+        faces_clients,
+    };
+    engine.look(|snapshot| {
+        let shown = snapshot.server_certificates().into_iter().map(|one| expiry(one, true));
+        let own = snapshot.client_certificates().into_iter().map(|one| expiry(one, false));
+        readiness.serves(shown.chain(own).collect(), snapshot.has_clear_listener());
+    });
+}
+
+/// Puts what the origin says now in force, with what was before it; or says why not.
+fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<(Config, Before), Refused> {
+    let before = Before { listening: engine.listening(), certificates: certificates(engine) };
     let (config, warnings) = engine.reload(origin)?;
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
@@ -230,7 +279,7 @@ fn load_again(
     if config.workers != current.workers {
         note("the new number of `workers` holds from the next start on");
     }
-    Ok((config, listened))
+    Ok((config, before))
 }
 
 /// What changes for a user, a line each.

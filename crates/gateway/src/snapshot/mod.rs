@@ -6,6 +6,7 @@ mod build;
 mod explain;
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::accept::listener::ListenerSpec;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
-use crate::tls;
+use crate::tls::{self, Certificate};
 use crate::upstream::{Service, ServiceSpec, Timeouts};
 use crate::worker::Worker;
 
@@ -44,6 +45,22 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The certificates that listeners show to clients, each once.
+    pub fn server_certificates(&self) -> Vec<&Certificate> {
+        let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        once_each(tls.flat_map(|tls| tls.certificates()))
+    }
+
+    /// The certificates that the gateway shows to services, each once.
+    pub fn client_certificates(&self) -> Vec<&Certificate> {
+        once_each(self.services.iter().filter_map(|service| service.tls.as_ref()?.certificate()))
+    }
+
+    /// Whether some listener takes requests in clear.
+    pub fn has_clear_listener(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.tls.is_none())
+    }
+
     /// The service of this name.
     fn service(&self, name: &str) -> Option<&ServiceSpec> {
         let place = self.services.binary_search_by(|known| (*known.name).cmp(name)).ok()?;
@@ -54,6 +71,11 @@ impl Snapshot {
     fn listener(&self, (address, nth): (SocketAddr, usize)) -> Option<&ListenerSpec> {
         self.listeners.iter().find(|known| known.is(address, nth)).map(Arc::as_ref)
     }
+}
+
+fn once_each<'c>(certificates: impl Iterator<Item = &'c Certificate>) -> Vec<&'c Certificate> {
+    let mut seen = HashSet::new();
+    certificates.filter(|one| seen.insert((&one.file, &one.fingerprint))).collect()
 }
 
 /// One compiled route: a line of the cache, as with many routes reading one costs a miss.

@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::fault::Flaw;
-use super::{Builder, hexadecimal, pem};
+use super::{Builder, hexadecimal, name, pem};
 use crate::clock::civil_from_days;
 use crate::config::{CertificateFiles, Located};
 
@@ -21,6 +21,8 @@ pub struct Certificate {
     pub file: String,
     /// The host names that it is for, in lower case, `*.` in front of some.
     pub names: Vec<String>,
+    /// Its subject as RFC 4514 writes it: `CN=api.example.com`.
+    pub subject: String,
     /// Its serial number in hexadecimal digits.
     pub serial: String,
     /// The SHA-256 digest of its DER in hexadecimal digits.
@@ -39,6 +41,16 @@ pub(super) struct Served {
 }
 
 impl Certificate {
+    /// What it is called: its first host name, else its subject.
+    pub fn name(&self) -> &str {
+        self.names.first().unwrap_or(&self.subject)
+    }
+
+    /// The last day on which it is valid: `2027-03-31`.
+    pub fn last_day(&self) -> String {
+        day(self.not_after)
+    }
+
     /// Reads what a certificate says.
     pub(super) fn parse(file: &str, der: &[u8]) -> Result<Self, Flaw> {
         let invalid = || Flaw::new("bad_certificate", format!("{file} holds no valid X.509 certificate"));
@@ -54,6 +66,7 @@ impl Certificate {
                     _ => None,
                 })
                 .collect(),
+            subject: name::text(parsed.subject()),
             serial: hexadecimal(parsed.raw_serial()),
             fingerprint: fingerprint(der),
             not_before: u64::try_from(validity.not_before.timestamp()).unwrap_or_default(),

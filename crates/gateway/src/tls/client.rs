@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTim
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
+use super::certificate::Certificate;
 use super::fault::Flaw;
 use super::server::alpn;
 use super::{Builder, digest, pem};
@@ -23,6 +24,7 @@ pub struct ClientTls {
     http2: Arc<ClientConfig>,
     both: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
+    certificate: Option<Certificate>,
     /// Of everything that it was made from: when nothing changed, a reload keeps it with its sessions.
     inputs: [u8; 32],
 }
@@ -35,6 +37,11 @@ impl ClientTls {
             (false, true) => &self.http2,
             (_, false) => &self.http1,
         })
+    }
+
+    /// The gateway's own certificate, where it shows one.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 
     /// The name to ask for and to find in the certificate, for an endpoint at this host.
@@ -96,6 +103,7 @@ impl Builder<'_> {
             .with_safe_default_protocol_versions()
             .map_err(|error| Flaw::new("no_tls", error.to_string()));
         let builder = self.told(&first.url, builder)?.dangerous().with_custom_certificate_verifier(verifier);
+        let certificate = own.as_ref().map(|own| own.certificate.clone());
         let mut config = match own {
             Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.key))),
             None => builder.with_no_client_auth(),
@@ -111,6 +119,7 @@ impl Builder<'_> {
             http2: offering(Protocols::HTTP2),
             both: offering(Protocols::BOTH),
             server_name: name,
+            certificate,
             inputs,
         }))
     }

@@ -17,6 +17,7 @@ pub use cell::{Counter, Gauge};
 
 use super::batch::Lost;
 use super::sink::LogSink;
+use crate::tls::Certificate;
 use cell::{Histogram, LONG, SHORT};
 use codes::{Codes, RouteCodes};
 
@@ -46,6 +47,8 @@ struct Process {
     logs: Vec<Lost>,
     /// Lost lines of the logs before them.
     lost_before: u64,
+    /// Those of the configuration in force.
+    certificates: Vec<Certificate>,
 }
 
 /// Two names that make a series.
@@ -141,6 +144,11 @@ impl Metrics {
         } else {
             process.reloads_refused += 1;
         }
+    }
+
+    /// Tells until when these certificates are valid, which are those of the configuration in force.
+    pub fn watch_certificates(&self, certificates: Vec<Certificate>) {
+        lock(&self.process).certificates = certificates;
     }
 
     /// Reads the lost lines of this log too from now on.
@@ -396,6 +404,28 @@ mod tests {
         assert!(text.contains("endpoint=\"new\""));
         assert!(text.contains("tollgate_refusals_total{route=\"new\",code=\"no_route\"} 1"));
         assert!(!text.contains("other"));
+    }
+
+    #[test]
+    fn the_last_days_of_certificates_are_told() {
+        let metrics = Metrics::new();
+        assert!(!metrics.render().contains("certificate"));
+        let certificate = |names: &[&str]| Certificate {
+            file: "a.pem".to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            subject: "CN=a".to_owned(),
+            serial: "0a".to_owned(),
+            fingerprint: String::new(),
+            not_before: 0,
+            not_after: 1_767_225_600,
+        };
+        for (names, name) in [(&["a.test", "b.test"][..], "a.test"), (&[], "CN=a")] {
+            metrics.watch_certificates(vec![certificate(names)]);
+            let line = format!(
+                "tollgate_certificate_expiry_timestamp_seconds{{name=\"{name}\",file=\"a.pem\",serial=\"0a\"}} 1767225600"
+            );
+            assert!(metrics.render().lines().any(|found| found == line), "{line}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
-use super::{CLASSES, Counter, Lost, Metrics, Names, Shard, lock};
+use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, lock};
 
 /// A route's counts on all workers.
 #[derive(Default)]
@@ -39,6 +39,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     write_codes(&shards, &mut text);
     write_endpoints(&merge_endpoints(&shards), &mut text);
     write_connections(&shards, &mut text);
+    write_certificates(metrics, &mut text);
     write_process(metrics, &mut text);
     text.0
 }
@@ -212,6 +213,19 @@ fn write_connections(shards: &[Arc<Shard>], text: &mut Text) {
     text.one("accept_errors_total", "counter", "Failures to accept a connection.", errors);
     text.one("panics_total", "counter", "Connections ended by a fault in the gateway itself.", panics);
     text.one("workers", "gauge", "Worker threads.", shards.len());
+}
+
+fn write_certificates(metrics: &Metrics, text: &mut Text) {
+    let process = lock(&metrics.process);
+    if process.certificates.is_empty() {
+        return;
+    }
+    let name = "certificate_expiry_timestamp_seconds";
+    text.begin(name, "gauge", "Until when a certificate is valid.");
+    for one in process.certificates.iter().take(MAX_SERIES) {
+        let labels = labels(&[("name", one.name()), ("file", &one.file), ("serial", &one.serial)]);
+        text.sample(name, &labels, one.not_after);
+    }
 }
 
 fn write_process(metrics: &Metrics, text: &mut Text) {
