@@ -1,11 +1,11 @@
 //! The data plane as the commands use it: compiled, started, changed and stopped.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use gateway::config::values::ListenAddress;
 use gateway::config::{Config, Faults};
 use gateway::record::Metrics;
 use gateway::server::{self, Server};
@@ -34,14 +34,14 @@ impl Engine {
     pub(crate) fn start(snapshot: Snapshot, workers: usize) -> Result<Self, Failure> {
         server::raise_file_limit();
         let metrics = Metrics::new();
-        let server = Server::start(snapshot, workers, Arc::clone(&metrics))
+        let server = Server::start(snapshot, workers, Arc::clone(&metrics), &mut Vec::new())
             .map_err(|error| Failure::new(error.to_string()))?;
         metrics.reloaded(true, SystemTime::now());
         Ok(Self { server: Mutex::new(Some(server)), metrics })
     }
 
     /// Where it listens, in the order of the configuration.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
         self.server().as_ref().map(Server::addresses).unwrap_or_default()
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use control::{AdminState, Control, Readiness, Reload, Reloader, Signal, Token, Watch};
-use gateway::config::values::ListenAddress;
+use gateway::config::values::{ListenAddress, TcpAddress};
 use gateway::config::{Config, Outline};
 
 use crate::commands::Failure;
@@ -189,7 +189,7 @@ fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// What is kept of the configuration in force, to compare the next one with.
 struct InForce {
     outline: Outline,
-    admin_address: Option<ListenAddress>,
+    admin_address: Option<TcpAddress>,
     workers: Option<u32>,
 }
 
@@ -199,12 +199,12 @@ impl InForce {
     }
 }
 
-fn admin_address(config: &Config) -> Option<ListenAddress> {
+fn admin_address(config: &Config) -> Option<TcpAddress> {
     config.admin.as_ref().map(|admin| admin.address.value)
 }
 
 /// Says which listeners came and which went, a line each.
-fn note_listeners(before: &[SocketAddr], after: &[SocketAddr]) {
+fn note_listeners(before: &[ListenAddress], after: &[ListenAddress]) {
     for address in before.iter().filter(|address| !after.contains(address)) {
         note(&format!("no longer listening on {address}"));
     }
@@ -218,7 +218,7 @@ fn load_again(
     origin: &Origin,
     engine: &Engine,
     current: &InForce,
-) -> Result<(Config, Vec<SocketAddr>), Refused> {
+) -> Result<(Config, Vec<ListenAddress>), Refused> {
     let listened = engine.addresses();
     let (config, warnings) = engine.reload(origin)?;
     if !warnings.is_empty() {
