@@ -114,7 +114,7 @@ impl UnixPath {
         // Of `unix:///run/app.sock`, as some programs write it, the path is the same.
         let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
         Some(match path {
-            _ if !path.starts_with('/') => {
+            _ if !path.starts_with('/') || path.starts_with("//") => {
                 Err("the path of a Unix socket begins with /, as in unix:/run/app.sock".to_owned())
             }
             _ if path.len() > MAX_UNIX_PATH => {
