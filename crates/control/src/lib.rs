@@ -4,9 +4,11 @@
 //! a signal. Nothing here decides what a configuration means.
 
 mod admin;
+mod handover;
 mod readiness;
 mod reload;
 mod signals;
+mod systemd;
 mod token;
 
 use std::io;
@@ -14,11 +16,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
 pub use admin::AdminState;
+pub use handover::{Binary, Bundle, Predecessor, Successor};
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
 pub use signals::Signal;
+pub use systemd::{Notifier, PassedSocket, passed_sockets};
 pub use token::Token;
 
 /// The control plane has little to do; one thread may scrape while another answers a probe.
@@ -27,6 +32,7 @@ const THREADS: usize = 2;
 /// The control plane's runtime. Dropping it ends the admin listener and the watch for signals.
 pub struct Control {
     runtime: Runtime,
+    is_admin_closing: watch::Sender<bool>,
 }
 
 impl Control {
@@ -37,18 +43,23 @@ impl Control {
             .thread_name("control")
             .enable_all()
             .build()?;
-        Ok(Self { runtime })
+        Ok(Self { runtime, is_admin_closing: watch::Sender::new(false) })
     }
 
-    /// Answers on the admin listener until the control plane is dropped, while the gateway drains too.
+    /// Answers on the admin listener until it is closed or the control plane is dropped, while the gateway drains too.
     /// Returns the address that it is bound to.
     pub fn serve_admin(&self, listener: TcpListener, state: AdminState) -> io::Result<SocketAddr> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let _guard = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        self.runtime.spawn(admin::serve(listener, state));
+        self.runtime.spawn(admin::serve(listener, state, self.is_admin_closing.subscribe()));
         Ok(address)
+    }
+
+    /// Stops answering on the admin listener: another process does from now on. What is asked already is answered.
+    pub fn close_admin(&self) {
+        self.is_admin_closing.send_replace(true);
     }
 
     /// Calls `on_signal` for every signal that concerns the gateway, from a thread of the control plane: it

@@ -163,8 +163,17 @@ impl OpenSockets {
 impl HandedSockets {
     /// A socket of systemd.
     pub fn of_systemd(descriptor: OwnedFd) -> io::Result<Self> {
-        let socket = ListeningSocket::adopt(descriptor)?;
-        Ok(Self { name: None, sockets: vec![socket], owns_file: false })
+        Self::new(None, vec![descriptor], false)
+    }
+
+    /// The sockets of a listener as another gateway had them.
+    pub fn of_gateway(name: ListenerName, descriptors: Vec<OwnedFd>, owns_file: bool) -> io::Result<Self> {
+        Self::new(Some(name), descriptors, owns_file)
+    }
+
+    fn new(name: Option<ListenerName>, descriptors: Vec<OwnedFd>, owns_file: bool) -> io::Result<Self> {
+        let sockets: io::Result<_> = descriptors.into_iter().map(ListeningSocket::adopt).collect();
+        Ok(Self { name, sockets: sockets?, owns_file })
     }
 
     /// Where they listen.
@@ -182,7 +191,7 @@ impl HandedSockets {
     }
 
     /// Takes out the sockets of this listener, if there are any.
-    fn take(handed: &mut Vec<Self>, name: &ListenerName) -> Option<Self> {
+    pub fn take(handed: &mut Vec<Self>, name: &ListenerName) -> Option<Self> {
         let mut found: Option<Self> = None;
         // The first of several listeners on port 0 must not get what systemd means for all of them.
         let is_for = |one: &mut Self| match &one.name {
