@@ -3,6 +3,7 @@
 //! Probes come without credentials, so the two health pages are open; everything else asks for the token where
 //! one is configured. It never stands on the request path, and it keeps answering while the gateway drains.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{Readiness, Token};
 
@@ -45,29 +46,46 @@ pub struct AdminState {
     pub token: Arc<Token>,
 }
 
-/// Accepts and serves until dropped.
-pub(crate) async fn serve(listener: TcpListener, state: AdminState) {
+/// Accepts and serves until it is closed.
+pub(crate) async fn serve(listener: TcpListener, state: AdminState, mut is_closing: watch::Receiver<bool>) {
     let service = TowerToHyperService::new(router(state));
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closed(&mut is_closing) => return,
+        };
+        let Ok((stream, _)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let service = service.clone();
+        let mut is_closing = is_closing.clone();
         tokio::spawn(async move {
             let _slot = slot;
-            // How one connection ended concerns nobody but its peer.
-            let _ = hyper::server::conn::http1::Builder::new()
+            let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
                 .max_buf_size(HEAD_LIMIT)
                 .max_headers(FIELD_LIMIT)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+                .serve_connection(TokioIo::new(stream), service);
+            let mut connection = pin!(connection);
+            // How one connection ended concerns nobody but its peer.
+            tokio::select! {
+                _ = &mut connection => {}
+                () = closed(&mut is_closing) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
         });
     }
+}
+
+async fn closed(is_closing: &mut watch::Receiver<bool>) {
+    // An error means that the control plane is dropped, which closes it too.
+    let _ = is_closing.wait_for(|is_closing| *is_closing).await;
 }
 
 fn router(state: AdminState) -> Router {
@@ -162,7 +180,7 @@ mod tests {
     struct Scene {
         address: SocketAddr,
         readiness: Arc<Readiness>,
-        _control: Control,
+        control: Control,
     }
 
     fn admin(token: Option<&str>) -> Scene {
@@ -175,7 +193,7 @@ mod tests {
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = control.serve_admin(listener, state).unwrap();
-        Scene { address, readiness, _control: control }
+        Scene { address, readiness, control }
     }
 
     impl Scene {
@@ -236,6 +254,25 @@ mod tests {
         let draining = scene.get("/readyz", "");
         assert!(draining.starts_with("HTTP/1.1 503") && draining.contains("\"draining\""), "{draining}");
         assert!(scene.get("/healthz", "").starts_with("HTTP/1.1 200"));
+    }
+
+    #[test]
+    fn a_closed_admin_listener_lets_its_connections_go() {
+        let scene = admin(None);
+        let mut idle = TcpStream::connect(scene.address).unwrap();
+        idle.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: admin\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        idle.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        scene.control.close_admin();
+        idle.read_to_end(&mut Vec::new()).unwrap();
+        let refused = || TcpStream::connect(scene.address).is_err();
+        let until = SystemTime::now() + Duration::from_secs(10);
+        while !refused() {
+            assert!(SystemTime::now() < until, "the admin listener is still open");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@
 
 mod admin;
 mod certificates;
+mod handover;
 mod readiness;
 mod reload;
 mod signals;
+mod systemd;
 mod token;
 
 use std::io;
@@ -16,12 +18,15 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
 
 pub use admin::AdminState;
 pub use certificates::Expiry;
+pub use handover::{Binary, Bundle, Predecessor, Successor};
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
 pub use signals::Signal;
+pub use systemd::{Notifier, PassedSocket, passed_sockets};
 pub use token::Token;
 
 /// The control plane has little to do; one thread may scrape while another answers a probe.
@@ -33,6 +38,7 @@ const REMINDED_EVERY: Duration = Duration::from_hours(1);
 /// The control plane's runtime. Dropping it ends the admin listener and the watch for signals.
 pub struct Control {
     runtime: Runtime,
+    is_admin_closing: watch::Sender<bool>,
 }
 
 impl Control {
@@ -43,18 +49,23 @@ impl Control {
             .thread_name("control")
             .enable_all()
             .build()?;
-        Ok(Self { runtime })
+        Ok(Self { runtime, is_admin_closing: watch::Sender::new(false) })
     }
 
-    /// Answers on the admin listener until the control plane is dropped, while the gateway drains too.
+    /// Answers on the admin listener until it is closed or the control plane is dropped, while the gateway drains too.
     /// Returns the address that it is bound to.
     pub fn serve_admin(&self, listener: TcpListener, state: AdminState) -> io::Result<SocketAddr> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let _guard = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        self.runtime.spawn(admin::serve(listener, state));
+        self.runtime.spawn(admin::serve(listener, state, self.is_admin_closing.subscribe()));
         Ok(address)
+    }
+
+    /// Stops answering on the admin listener: another process does from now on. What is asked already is answered.
+    pub fn close_admin(&self) {
+        self.is_admin_closing.send_replace(true);
     }
 
     /// Calls `on_signal` for every signal that concerns the gateway, from a thread of the control plane: it

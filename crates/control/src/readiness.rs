@@ -17,6 +17,8 @@ pub struct Readiness(Mutex<State>);
 #[derive(Default)]
 struct State {
     is_draining: bool,
+    /// How many processes have served since the first was started: one, and one for each upgrade.
+    process: u64,
     /// Zero before the first configuration.
     generation: u64,
     loaded_at: Option<SystemTime>,
@@ -33,6 +35,11 @@ impl Readiness {
     /// Not ready: no configuration has been loaded yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Which process this is since the first was started, from 1: an upgrade of the binary counts.
+    pub fn set_process(&self, generation: u64) {
+        self.state().process = generation;
     }
 
     /// A configuration is in force; what was refused before it is forgotten. Returns its generation, from 1.
@@ -99,6 +106,7 @@ impl Readiness {
         };
         json!({
             "status": status,
+            "process": { "pid": std::process::id(), "generation": state.process },
             "config": {
                 "generation": state.generation,
                 "loaded_at": state.loaded_at.map(unix),

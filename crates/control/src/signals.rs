@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 pub enum Signal {
     /// SIGHUP: load the configuration again and reopen the log files.
     Reload,
+    /// SIGUSR2: start the binary anew and hand the listeners over to it.
+    Upgrade,
     /// The first SIGTERM or SIGINT: take no more connections, finish what runs, then end.
     Drain,
     /// Another SIGTERM or SIGINT: end at once.
@@ -20,6 +22,7 @@ pub(crate) struct Signals {
     hangup: Stream,
     interrupt: Stream,
     terminate: Stream,
+    user2: Stream,
 }
 
 impl Signals {
@@ -29,6 +32,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -40,6 +44,7 @@ impl Signals {
                 Some(()) = self.hangup.recv() => Signal::Reload,
                 Some(()) = self.interrupt.recv() => end(&mut is_draining),
                 Some(()) = self.terminate.recv() => end(&mut is_draining),
+                Some(()) = self.user2.recv() => Signal::Upgrade,
                 else => return,
             };
             on_signal(signal);
@@ -66,6 +71,7 @@ mod tests {
         let signals = control.signals().unwrap();
         let cases = [
             ("HUP", Signal::Reload),
+            ("USR2", Signal::Upgrade),
             ("TERM", Signal::Drain),
             ("HUP", Signal::Reload),
             ("INT", Signal::Stop),

@@ -12,12 +12,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use http1::Known;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::accept::Buffers;
 use crate::accept::connection;
 use crate::accept::listener::{Admission, Listener};
+use crate::accept::socket::{Acceptor, ListenerName, ListeningSocket};
+use crate::accept::{Buffers, Socket};
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
@@ -43,7 +43,7 @@ pub enum Command {
         /// The snapshot.
         snapshot: Arc<Snapshot>,
         /// New sockets by the listener's place in the snapshot.
-        sockets: Vec<(usize, std::net::TcpListener)>,
+        sockets: Vec<(usize, ListeningSocket)>,
         /// Where log lines go from now on, when that has changed.
         log: Option<LogWriter>,
         /// Told when done.
@@ -86,7 +86,7 @@ pub struct Worker {
     // Boxed, as they pass from here to a connection and back: moving a pointer, not a kilobyte.
     #[allow(clippy::vec_box)]
     exchanges: RefCell<Vec<Box<Exchange>>>,
-    listeners: RefCell<HashMap<(SocketAddr, usize), OpenListener>>,
+    listeners: RefCell<HashMap<ListenerName, OpenListener>>,
     connections: RefCell<slab::Slab<Option<Waker>>>,
     /// Tasks that accept connections.
     accepting: Cell<usize>,
@@ -97,10 +97,19 @@ pub struct Worker {
 #[derive(Debug)]
 struct OpenListener {
     listener: Rc<Listener>,
-    closing: Rc<Closing>,
+    /// One for each of its sockets.
+    closing: Vec<Rc<Closing>>,
 }
 
-/// The word to a listener's task that it is to end.
+impl OpenListener {
+    fn close(&self) {
+        for closing in &self.closing {
+            closing.want();
+        }
+    }
+}
+
+/// The word to the task of a listening socket that it is to end.
 #[derive(Debug, Default)]
 struct Closing {
     is_wanted: Cell<bool>,
@@ -176,7 +185,7 @@ impl Worker {
     fn apply(
         self: &Rc<Self>,
         snapshot: &Arc<Snapshot>,
-        sockets: Vec<(usize, std::net::TcpListener)>,
+        sockets: Vec<(usize, ListeningSocket)>,
         log: Option<LogWriter>,
     ) {
         if let Some(log) = log {
@@ -192,32 +201,35 @@ impl Worker {
         // Spare exchanges hold on to the old view.
         self.exchanges.borrow_mut().clear();
         let mut open = self.listeners.borrow_mut();
-        open.retain(|(address, nth), open| {
-            let spec = snapshot.listeners.iter().find(|spec| spec.is(*address, *nth));
+        open.retain(|name, open| {
+            let spec = snapshot.listener(name);
             match spec {
                 Some(spec) => open.listener.set(Arc::clone(spec)),
-                None => open.closing.want(),
+                None => open.close(),
             }
             spec.is_some()
         });
         for (index, socket) in sockets {
             let spec = &snapshot.listeners[index];
-            let listener = Listener::new(Arc::clone(spec));
-            match TcpListener::from_std(socket) {
+            let listener = open.entry(spec.name.clone()).or_insert_with(|| OpenListener {
+                listener: Listener::new(Arc::clone(spec)),
+                closing: Vec::new(),
+            });
+            match socket.into_acceptor() {
                 Ok(socket) => {
                     let closing = Rc::new(Closing::default());
-                    let accepting = Rc::clone(self).accept(socket, Rc::clone(&listener), Rc::clone(&closing));
+                    listener.closing.push(Rc::clone(&closing));
                     self.accepting.set(self.accepting.get() + 1);
-                    tokio::task::spawn_local(accepting);
-                    open.insert((spec.address, spec.nth), OpenListener { listener, closing });
+                    let listener = Rc::clone(&listener.listener);
+                    tokio::task::spawn_local(Rc::clone(self).accept(socket, listener, closing));
                 }
-                Err(error) => eprintln!("tollgate: cannot listen on {}: {error}", spec.address),
+                Err(error) => eprintln!("tollgate: cannot listen on {}: {error}", spec.name),
             }
         }
         self.upstreams.retain_used();
     }
 
-    async fn accept(self: Rc<Self>, socket: TcpListener, listener: Rc<Listener>, closing: Rc<Closing>) {
+    async fn accept(self: Rc<Self>, socket: Acceptor, listener: Rc<Listener>, closing: Rc<Closing>) {
         loop {
             let accepted = poll_fn(|context| match socket.poll_accept(context) {
                 Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -241,20 +253,14 @@ impl Worker {
         self.tell_if_drained();
     }
 
-    fn admit(self: &Rc<Self>, socket: tokio::net::TcpStream, peer: SocketAddr, listener: &Rc<Listener>) {
+    fn admit(self: &Rc<Self>, socket: Socket, peer: SocketAddr, listener: &Rc<Listener>) {
         let Some(admission) = Admission::of(&listener.settings()) else {
             self.shard.connection_refused("limit");
             return;
         };
         // Counted before its task runs, or a drain could end in between.
         let open = self.open_connection(admission);
-        tokio::task::spawn_local(connection::serve(
-            Rc::clone(self),
-            Rc::clone(listener),
-            open,
-            socket.into(),
-            peer,
-        ));
+        tokio::task::spawn_local(connection::serve(Rc::clone(self), Rc::clone(listener), open, socket, peer));
     }
 
     fn open_connection(self: &Rc<Self>, admission: Admission) -> OpenConnection {
@@ -271,7 +277,7 @@ impl Worker {
     fn drain(&self, done: oneshot::Sender<()>) {
         self.draining.set(true);
         for (_, listener) in self.listeners.borrow_mut().drain() {
-            listener.closing.want();
+            listener.close();
         }
         for (_, waker) in &mut *self.connections.borrow_mut() {
             if let Some(waker) = waker.take() {

@@ -51,7 +51,7 @@ const CLOCKS: &[&str] = &[
     "crates/gateway/src/clock.rs",
     "crates/gateway/src/record/appender.rs",
     "crates/gateway/src/record/metrics/mod.rs",
-    "crates/gateway/src/server.rs",
+    "crates/gateway/src/server/mod.rs",
 ];
 
 /// Where refusals and other ends of an exchange get their codes: texts of several words joined by `_`.

@@ -30,7 +30,7 @@ fn route<'c>(routes: &'c [EffectiveRoute<'c>], label: &str) -> &'c EffectiveRout
 #[test]
 fn every_served_key_is_read() {
     let config = read(WHOLE);
-    let [plain, full, redirect] = config.listeners.as_slice() else { panic!("three listeners") };
+    let [plain, full, redirect, local] = config.listeners.as_slice() else { panic!("four listeners") };
     assert_eq!(plain.address.value.to_string(), "127.0.0.1:8081");
     assert_eq!(plain.limits, config::Limits::default());
     assert_eq!(full.address.value.to_string(), "0.0.0.0:8080");
@@ -43,6 +43,8 @@ fn every_served_key_is_read() {
         (5, 20, 30)
     );
     assert_eq!((redirect.redirect, redirect.trust_forwarded.is_some()), (Some(Redirect::Https), true));
+    assert_eq!(local.address.value.to_string(), "unix:/run/tollgate.sock");
+    assert_eq!(local.mode.map(|mode| mode.bits()), Some(0o666));
     assert_eq!((config.workers, config.drain.as_secs()), (Some(2), 10));
     let admin = config.admin.as_ref().unwrap();
     assert_eq!(
@@ -60,6 +62,7 @@ fn every_served_key_is_read() {
     assert!(matches!(&config.services["bills"].balance, Balance::Sticky(name) if name.value == "tg_session"));
     assert_eq!(config.services["search"].endpoints.len(), 2);
     assert_eq!(config.services["orders"].endpoints[0].url.port, 80);
+    assert_eq!(config.services["bills"].endpoints[1].url.to_string(), "unix:/run/app.sock");
     assert_eq!(config.logs.access, AccessLog::File("/etc/tollgate/access.log".into()));
     assert_eq!(config.logs.sample[0].1.millionths(), 100_000);
 }

@@ -1,14 +1,16 @@
 //! The data plane as the commands use it: compiled, started, changed and stopped.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use gateway::config::values::ListenAddress;
 use gateway::config::{Config, Faults};
 use gateway::record::Metrics;
-use gateway::server::{self, Server};
+use gateway::server::{self, HandedSockets, Server};
 use gateway::snapshot::Snapshot;
 
 use crate::commands::Failure;
@@ -19,13 +21,15 @@ pub(crate) struct Engine {
     /// Gone from the drain on, so that nothing waits for its end but who asked for it.
     server: Mutex<Option<Server>>,
     metrics: Arc<Metrics>,
+    /// Another process has the listeners: what changes from here on is for that one.
+    is_handed_over: AtomicBool,
 }
 
 /// A listener, as the operator is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listening {
     /// Where it listens.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     /// What is spoken there: `tls; http1, http2`.
     pub(crate) spoken: String,
     /// The fingerprint of its certificate, when that is one for development.
@@ -41,14 +45,19 @@ pub(crate) struct Refused {
 }
 
 impl Engine {
-    /// Binds the listeners and starts the workers.
-    pub(crate) fn start(snapshot: Snapshot, workers: usize) -> Result<Self, Failure> {
+    /// Takes the listeners over that were `handed` to this process, binds the others, and starts the workers. Sockets
+    /// that no listener needs are left there.
+    pub(crate) fn start(
+        snapshot: Snapshot,
+        workers: usize,
+        handed: &mut Vec<HandedSockets>,
+    ) -> Result<Self, Failure> {
         server::raise_file_limit();
         let metrics = Metrics::new();
-        let server = Server::start(snapshot, workers, Arc::clone(&metrics))
+        let server = Server::start(snapshot, workers, Arc::clone(&metrics), handed)
             .map_err(|error| Failure::new(error.to_string()))?;
         metrics.reloaded(true, SystemTime::now());
-        Ok(Self { server: Mutex::new(Some(server)), metrics })
+        Ok(Self { server: Mutex::new(Some(server)), metrics, is_handed_over: AtomicBool::new(false) })
     }
 
     /// Where it listens, in the order of the configuration.
@@ -78,7 +87,8 @@ impl Engine {
 
     fn load_and_apply(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
         let mut server = self.server();
-        let Some(server) = server.as_mut() else {
+        let is_handed_over = self.is_handed_over.load(Ordering::Acquire);
+        let Some(server) = server.as_mut().filter(|_| !is_handed_over) else {
             return Err(Refused { error: "the gateway is draining".to_owned(), files: BTreeSet::new() });
         };
         let compiled = origin
@@ -100,6 +110,26 @@ impl Engine {
     pub(crate) fn reopen_logs(&self) {
         if let Some(server) = self.server().as_ref() {
             server.reopen_logs();
+        }
+    }
+
+    /// Descriptors of all listening sockets, for the process that is to take over.
+    pub(crate) fn hand_over(&self) -> io::Result<Vec<HandedSockets>> {
+        self.server().as_ref().map_or_else(|| Ok(Vec::new()), Server::hand_over)
+    }
+
+    /// Another process has taken over.
+    pub(crate) fn handed_over(&self) {
+        self.is_handed_over.store(true, Ordering::Release);
+        if let Some(server) = self.server().as_mut() {
+            server.handed_over();
+        }
+    }
+
+    /// Removes the files of Unix sockets, before the process ends without a drain.
+    pub(crate) fn release_sockets(&self) {
+        if let Some(server) = self.server().as_mut() {
+            server.release_sockets();
         }
     }
 

@@ -6,6 +6,7 @@ mod origin;
 mod samples;
 mod serve;
 mod terminal;
+mod upgrade;
 
 use std::process::ExitCode;
 

@@ -50,7 +50,7 @@ impl Origin {
         let (config, mut warnings) = match self {
             Self::File(path) => config::load(path)?,
             Self::Target { url, listen } => {
-                let config = Config::for_target(url, *listen)?;
+                let config = Config::for_target(url, listen.clone())?;
                 let warnings = config.faults();
                 (config, warnings)
             }

@@ -2,17 +2,20 @@
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use control::{AdminState, Control, Expiry, Readiness, Reload, Reloader, Signal, Token, Watch};
-use gateway::config::values::ListenAddress;
+use control::{
+    AdminState, Binary, Control, Expiry, Notifier, Readiness, Reload, Reloader, Signal, Token, Watch,
+};
+use gateway::config::values::TcpAddress;
 use gateway::config::{Config, Outline};
 use gateway::tls::Certificate;
 
@@ -20,6 +23,7 @@ use crate::commands::Failure;
 use crate::engine::{Engine, Listening, Refused};
 use crate::origin::{Compiled, Origin};
 use crate::terminal::note;
+use crate::upgrade::{Inheritance, Upgrade};
 
 /// Changes that a reload tells at most; `tollgate diff` tells all.
 const CHANGES_SHOWN: usize = 20;
@@ -34,6 +38,9 @@ pub(crate) fn serve(
     workers: Option<u32>,
     once_ready: impl FnOnce(),
 ) -> Result<ExitCode, Failure> {
+    let binary = Binary::of_this_process();
+    let mut inheritance = Inheritance::take()?;
+    let notifier = Arc::new(Notifier::of_process());
     let mut watch = Watch::default();
     watch.extend(origin.path().map(PathBuf::from));
     let Compiled { config, snapshot, warnings: _ } = aside(|| origin.compile_and_show())?;
@@ -48,29 +55,76 @@ pub(crate) fn serve(
     };
     control.on_signal(passed_on).map_err(|error| Failure::new(format!("cannot catch signals: {error}")))?;
 
-    let engine = Arc::new(Engine::start(snapshot, count(&config, workers))?);
+    // What can fail comes before the workers accept: a process that ends after that cuts off whom it has accepted.
+    let admin = match &config.admin {
+        Some(admin) => Some(bind_admin(admin.address.value.socket(), &mut inheritance)?),
+        None => None,
+    };
+    let engine = Arc::new(Engine::start(snapshot, count(&config, workers), &mut inheritance.listeners)?);
     note_listeners(&[], &engine.listening());
     if let Origin::Target { url, .. } = &origin {
         note(&format!("everything goes to {url}"));
     }
+    let readiness = Arc::new(Readiness::new());
+    readiness.set_process(inheritance.generation());
     let running = Running {
-        engine,
-        readiness: Arc::new(Readiness::new()),
+        engine: Arc::clone(&engine),
+        readiness,
         token: Arc::new(Token::new(admin_token(&config))),
+        notifier,
+        upgrade: Arc::new(Upgrade {
+            binary,
+            engine,
+            admin,
+            generation: inheritance.generation(),
+            changes: Arc::default(),
+            is_cancelled: AtomicBool::new(false),
+        }),
+        control,
     };
-    running.serve_admin(&control, &config)?;
+    running.serve_admin()?;
     running.readiness.loaded(SystemTime::now());
     watch_certificates(&running.engine, &running.readiness);
-    control.remind(Arc::clone(&running.readiness), SystemTime::now, note);
+    running.control.remind(Arc::clone(&running.readiness), SystemTime::now, note);
     let reloader = running.watch(watch, origin, config)?;
     note("ready");
+    if inheritance.is_successor() {
+        // systemd hears of it from the process that it knows.
+        note(&format!("took over, as process {}", std::process::id()));
+    } else {
+        running.notifier.ready();
+    }
+    inheritance.ready();
     once_ready();
     Ok(running.until_stopped(&inbox, &events, reloader))
+}
+
+fn bind_admin(
+    address: SocketAddr,
+    inheritance: &mut Inheritance,
+) -> Result<(SocketAddr, TcpListener), Failure> {
+    if let Some(listener) = inheritance.take_admin(address) {
+        return Ok((address, listener));
+    }
+    let listener = TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
+    Ok((address, listener))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::AddrInUse => Failure::new(format!(
+            "the admin address {address} is taken by another program, perhaps another tollgate\n\
+             \n  Choose another with `admin: 127.0.0.1:9901`, or do without: `admin: off`."
+        )),
+        _ => Failure::new(format!("cannot listen on the admin address {address}: {error}")),
+    }
 }
 
 /// What the main thread waits for.
 enum Event {
     Signal(Signal),
+    /// The next process serves, or this is why it does not.
+    Upgraded(Result<u32, String>),
     /// The last exchange has ended, or what still ran was cut off.
     Drained {
         is_complete: bool,
@@ -82,28 +136,31 @@ struct Running {
     engine: Arc<Engine>,
     readiness: Arc<Readiness>,
     token: Arc<Token>,
+    notifier: Arc<Notifier>,
+    upgrade: Arc<Upgrade>,
+    control: Control,
+}
+
+/// How far a gateway has come on the way to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Upgrading,
+    Draining,
 }
 
 impl Running {
-    fn serve_admin(&self, control: &Control, config: &Config) -> Result<(), Failure> {
-        let Some(admin) = &config.admin else { return Ok(()) };
-        let address = admin.address.value.socket();
-        let cannot = |error: std::io::Error| match error.kind() {
-            ErrorKind::AddrInUse => Failure::new(format!(
-                "the admin address {address} is taken by another program, perhaps another tollgate\n\
-                 \n  Choose another with `admin: 127.0.0.1:9901`, or do without: `admin: off`."
-            )),
-            _ => Failure::new(format!("cannot listen on the admin address {address}: {error}")),
-        };
-        let listener = TcpListener::bind(address).map_err(cannot)?;
+    fn serve_admin(&self) -> Result<(), Failure> {
+        let Some((address, listener)) = &self.upgrade.admin else { return Ok(()) };
         let engine = Arc::clone(&self.engine);
         let state = AdminState {
             metrics: Arc::new(move || engine.metrics()),
             readiness: Arc::clone(&self.readiness),
             token: Arc::clone(&self.token),
         };
-        let address = control.serve_admin(listener, state).map_err(cannot)?;
-        note(&format!("admin on {address}"));
+        let served = listener.try_clone().and_then(|listener| self.control.serve_admin(listener, state));
+        let bound = served.map_err(|error| cannot_listen(*address, &error))?;
+        note(&format!("admin on {bound}"));
         Ok(())
     }
 
@@ -113,9 +170,10 @@ impl Running {
         let engine = Arc::clone(&self.engine);
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
+        let changes = Arc::clone(&self.upgrade.changes);
         let mut current = InForce::of(&config);
         drop(config);
-        let mut reload = move || match load_again(&origin, &engine, &current) {
+        let mut load = move || match load_again(&origin, &engine, &current) {
             Ok((config, before)) => {
                 note_listeners(&before.listening, &engine.listening());
                 note_certificates(&before.certificates, &engine);
@@ -135,7 +193,16 @@ impl Running {
                 Reload { files, result: Err(error) }
             }
         };
-        Reloader::start(watch, Arc::clone(&self.readiness), move || aside(&mut reload))
+        let notifier = Arc::clone(&self.notifier);
+        let reload = move || {
+            // Not while another process is starting with the listeners that this one has.
+            let _held = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            notifier.reloading();
+            let reload = aside(&mut load);
+            notifier.ready();
+            reload
+        };
+        Reloader::start(watch, Arc::clone(&self.readiness), reload)
             .map(Some)
             .map_err(|error| Failure::new(format!("cannot start threads: {error}")))
     }
@@ -147,6 +214,7 @@ impl Running {
         events: &Sender<Event>,
         mut reloader: Option<Reloader>,
     ) -> ExitCode {
+        let mut phase = Phase::Serving;
         loop {
             // Never disconnected: `events` lives as long as this call.
             match inbox.recv() {
@@ -156,27 +224,68 @@ impl Running {
                         reloader.now();
                     }
                 }
-                Ok(Event::Signal(Signal::Drain)) => {
-                    self.readiness.draining();
-                    let limit = self.engine.drain_limit();
-                    note(&format!("draining, for {limit:?} at most; another signal ends it at once"));
+                Ok(Event::Signal(Signal::Upgrade)) => match phase {
+                    Phase::Serving => {
+                        phase = Phase::Upgrading;
+                        let (upgrade, events) = (Arc::clone(&self.upgrade), events.clone());
+                        thread::spawn(move || {
+                            let _ = events.send(Event::Upgraded(upgrade.run()));
+                        });
+                    }
+                    Phase::Upgrading => note("an upgrade is under way already"),
+                    Phase::Draining => note("no upgrade: the gateway is draining"),
+                },
+                Ok(Event::Upgraded(Ok(pid))) if phase == Phase::Draining => {
+                    note(&format!(
+                        "process {pid} took over as the gateway was told to stop: stop that one too"
+                    ));
+                }
+                Ok(Event::Upgraded(Ok(pid))) => {
+                    phase = Phase::Draining;
+                    self.notifier.handed_over(pid);
+                    self.control.close_admin();
                     reloader = None;
-                    let engine = Arc::clone(&self.engine);
-                    let events = events.clone();
-                    thread::spawn(move || {
-                        let _ = events.send(Event::Drained { is_complete: engine.drain() });
-                    });
+                    self.drain(events, &format!("process {pid} has taken over; draining"));
+                }
+                Ok(Event::Upgraded(Err(why))) => {
+                    note(&format!("no upgrade, this process goes on serving: {why}"));
+                    if phase == Phase::Upgrading {
+                        phase = Phase::Serving;
+                    }
+                }
+                // After an upgrade it is on its way already; only the next one hurries it.
+                Ok(Event::Signal(Signal::Drain)) if phase == Phase::Draining => {}
+                Ok(Event::Signal(Signal::Drain)) => {
+                    phase = Phase::Draining;
+                    self.upgrade.is_cancelled.store(true, Ordering::Release);
+                    self.notifier.stopping();
+                    reloader = None;
+                    self.drain(events, "draining");
                 }
                 Ok(Event::Drained { is_complete }) => {
                     note(if is_complete { "stopped" } else { "stopped; what still ran was cut off" });
                     return ExitCode::SUCCESS;
                 }
                 Ok(Event::Signal(Signal::Stop)) | Err(_) => {
+                    self.upgrade.is_cancelled.store(true, Ordering::Release);
+                    self.engine.release_sockets();
                     note("stopped at once");
                     return ExitCode::FAILURE;
                 }
             }
         }
+    }
+
+    /// Begins to drain, on a thread of its own.
+    fn drain(&self, events: &Sender<Event>, why: &str) {
+        self.readiness.draining();
+        let limit = self.engine.drain_limit();
+        note(&format!("{why}, for {limit:?} at most; another signal ends it at once"));
+        let engine = Arc::clone(&self.engine);
+        let events = events.clone();
+        thread::spawn(move || {
+            let _ = events.send(Event::Drained { is_complete: engine.drain() });
+        });
     }
 }
 
@@ -194,7 +303,7 @@ fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// What is kept of the configuration in force, to compare the next one with.
 struct InForce {
     outline: Outline,
-    admin_address: Option<ListenAddress>,
+    admin_address: Option<TcpAddress>,
     workers: Option<u32>,
 }
 
@@ -204,7 +313,7 @@ impl InForce {
     }
 }
 
-fn admin_address(config: &Config) -> Option<ListenAddress> {
+fn admin_address(config: &Config) -> Option<TcpAddress> {
     config.admin.as_ref().map(|admin| admin.address.value)
 }
 

@@ -1,7 +1,6 @@
 //! A listener as one worker sees it. Its settings may change under its open connections.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,17 +8,18 @@ use std::time::Duration;
 
 use http1::Limits;
 
+use super::socket::ListenerName;
 use crate::config::Protocols;
-use crate::config::values::Cidr;
+use crate::config::values::{Cidr, FileMode};
 use crate::tls::ServerTls;
 
 /// A listener as the configuration describes it.
 #[derive(Debug)]
 pub struct ListenerSpec {
-    /// The address as configured; with `nth` its stable name.
-    pub address: SocketAddr,
-    /// How many listeners with the same address (port 0) stand before it.
-    pub nth: usize,
+    /// Its stable name, the configured address in it.
+    pub name: ListenerName,
+    /// Who may connect, where it is a Unix socket.
+    pub mode: FileMode,
     /// Whether every request is sent to https with a 308.
     pub redirect_https: bool,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
@@ -51,13 +51,6 @@ pub type Settings = Rc<Arc<ListenerSpec>>;
 #[derive(Debug)]
 pub struct Listener {
     settings: RefCell<Settings>,
-}
-
-impl ListenerSpec {
-    /// Whether it has this stable name.
-    pub fn is(&self, address: SocketAddr, nth: usize) -> bool {
-        self.address == address && self.nth == nth
-    }
 }
 
 impl Listener {

@@ -8,6 +8,7 @@ mod h1;
 pub mod h2;
 pub mod listener;
 mod pump;
+pub mod socket;
 mod stream;
 
 pub use buffer::{Buffer, Buffers, Outbox};

@@ -2,13 +2,13 @@
 //! that are open by accident, addresses that collide.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::SocketAddr;
 
 use super::fault::{Fault, Faults};
 use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, VersionState};
 use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
+use super::values::ListenAddress;
 
 /// Reports everything that is wrong with the parts taken together.
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
@@ -35,18 +35,17 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
 }
 
 fn check_addresses(config: &Config, faults: &mut Faults) {
-    let mut taken: Vec<(SocketAddr, String)> = Vec::new();
+    let mut taken: Vec<(ListenAddress, String)> = Vec::new();
     if let Some(admin) = &config.admin {
-        taken.push((admin.address.value.socket(), "the admin address".to_owned()));
+        taken.push((ListenAddress::Tcp(admin.address.value.socket()), "the admin address".to_owned()));
     }
     for address in config.listeners.iter().map(|listener| &listener.address) {
-        let socket = address.value.socket();
         let (line, _) = config.source().position(address.span.start());
-        if let Some((_, by)) = taken.iter().find(|(earlier, _)| collide(*earlier, socket)) {
+        if let Some((_, by)) = taken.iter().find(|(earlier, _)| collide(earlier, &address.value)) {
             let message = format!("this address is taken already, by {by}");
             faults.push(Fault::error("duplicate_address", address.span, message));
         }
-        taken.push((socket, format!("the listener on line {line}")));
+        taken.push((address.value.clone(), format!("the listener on line {line}")));
     }
     if let Some(admin) = &config.admin
         && admin.token.is_none()
@@ -61,7 +60,10 @@ fn check_addresses(config: &Config, faults: &mut Faults) {
 }
 
 /// Whether two addresses cannot both be bound. Port 0 asks for any free port.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+fn collide(one: &ListenAddress, other: &ListenAddress) -> bool {
+    let (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) = (one, other) else {
+        return one == other;
+    };
     let overlap = one.ip() == other.ip()
         || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified()));
     one.port() == other.port() && one.port() != 0 && overlap

@@ -78,10 +78,12 @@ impl Config {
     /// one, from loopback only.
     pub fn for_target(url: &str, listen: Option<values::ListenAddress>) -> Result<Self, Faults> {
         // Written out as a file would be, so that it takes the same way and shows the same faults.
-        let quoted = serde_json::Value::from(url).to_string().replace("${", "$${");
-        let listeners = listen.map(|address| format!("listeners: [ \"{address}\" ]\n")).unwrap_or_default();
+        let quoted = |text: &str| serde_json::Value::from(text).to_string().replace("${", "$${");
+        let listeners = listen.map(|address| format!("listeners: [ {} ]\n", quoted(&address.to_string())));
         let text = format!(
-            "{listeners}services: {{ target: {quoted} }}\nroutes: [ {{ match: \"/{{rest...}}\", to: target, access: public }} ]\n"
+            "{}services: {{ target: {} }}\nroutes: [ {{ match: \"/{{rest...}}\", to: target, access: public }} ]\n",
+            listeners.unwrap_or_default(),
+            quoted(url)
         );
         load_source(Source::new("--to", text), Surroundings::of_process("")).map(|(config, _)| config)
     }

@@ -226,6 +226,7 @@ fn named<T>(things: &BTreeMap<String, T>, facets: impl Fn(&T) -> Facets) -> Thin
 
 fn listener_facets(listener: &Listener) -> Facets {
     let mut facets = Facets::default();
+    facets.may_say("permissions", listener.mode);
     facets.may_say("redirect", listener.redirect.map(|_| "to https"));
     facets.says("protocols", listener.protocols);
     facets.may_say("TLS", listener.tls.as_deref().map(listener_tls));

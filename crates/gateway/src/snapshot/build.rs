@@ -1,13 +1,14 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
 use crate::accept::listener::ListenerSpec;
+use crate::accept::socket::ListenerName;
 use crate::clock;
+use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
     LogFormat, Respond, VersionBy as ConfiguredVersionBy, VersionState,
@@ -372,17 +373,17 @@ fn compile_tls(
     });
     let services = services.collect();
     let listeners = (0..config.listeners.len()).map(|index| {
-        let known = before.and_then(|before| before.listener(stable_name(&config.listeners, index)));
+        let known = before.and_then(|before| before.listener(&stable_name(&config.listeners, index)));
         builder.listener(&config.listeners[index], known.and_then(|known| known.tls.as_deref()))
     });
     Security { listeners: listeners.collect(), services }
 }
 
 /// The stable name of a listener: port 0 may stand there more than once, each time for a port of its own.
-fn stable_name(listeners: &[config::Listener], index: usize) -> (SocketAddr, usize) {
-    let address = listeners[index].address.value.socket();
-    let nth = listeners[..index].iter().filter(|earlier| earlier.address.value.socket() == address).count();
-    (address, nth)
+fn stable_name(listeners: &[config::Listener], index: usize) -> ListenerName {
+    let address = listeners[index].address.value.clone();
+    let nth = listeners[..index].iter().filter(|earlier| earlier.address.value == address).count();
+    ListenerName { address, nth }
 }
 
 fn compile_listeners(
@@ -393,11 +394,11 @@ fn compile_listeners(
     let mut compiled: Vec<Arc<ListenerSpec>> = Vec::with_capacity(listeners.len());
     for (index, (listener, tls)) in listeners.iter().zip(security).enumerate() {
         let limits = &listener.limits;
-        let (address, nth) = stable_name(listeners, index);
-        let known = before.and_then(|before| before.listener((address, nth)));
+        let name = stable_name(listeners, index);
+        let known = before.and_then(|before| before.listener(&name));
         compiled.push(Arc::new(ListenerSpec {
-            address,
-            nth,
+            name,
+            mode: listener.mode.unwrap_or(FileMode::USUAL),
             redirect_https: listener.redirect.is_some(),
             trusted: listener.trust_forwarded.as_ref().map(|trust| trust.from.clone()).unwrap_or_default(),
             connections: limits.connections as usize,

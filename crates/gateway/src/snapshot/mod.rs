@@ -7,7 +7,6 @@ mod explain;
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use http::StatusCode;
 use http1::Known;
 
 use crate::accept::listener::ListenerSpec;
+use crate::accept::socket::ListenerName;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
@@ -67,9 +67,9 @@ impl Snapshot {
         Some(&self.services[place])
     }
 
-    /// The listener of this stable name.
-    fn listener(&self, (address, nth): (SocketAddr, usize)) -> Option<&ListenerSpec> {
-        self.listeners.iter().find(|known| known.is(address, nth)).map(Arc::as_ref)
+    /// The listener of this name.
+    pub fn listener(&self, name: &ListenerName) -> Option<&Arc<ListenerSpec>> {
+        self.listeners.iter().find(|spec| spec.name == *name)
     }
 }
 

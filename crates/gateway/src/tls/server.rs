@@ -1,5 +1,6 @@
 //! TLS of one listener, compiled: which certificate to show, and what to ask of clients.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -119,7 +120,9 @@ impl Builder<'_> {
 
     fn served(&mut self, listener: &Listener, tls: &ListenerTls) -> Option<Vec<Served>> {
         if tls.is_dev {
-            let made = self.registry.development(listener.address.value.socket().ip(), self.now);
+            // Who comes by a Unix socket asks for a name of this machine.
+            let address = listener.address.value.tcp().map_or(Ipv4Addr::LOCALHOST.into(), |tcp| tcp.ip());
+            let made = self.registry.development(address, self.now);
             return self.told(&listener.address, made).map(|served| vec![served]);
         }
         let read: Vec<Option<Served>> =

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
@@ -22,6 +23,8 @@ use crate::server::UNSENT;
 const RESOLVED_FOR: Duration = Duration::from_secs(10);
 /// How long nothing is asked after a lookup failed, while older addresses are there.
 const FAILED_FOR: Duration = Duration::from_secs(1);
+/// Between two attempts to get into the full queue of a Unix socket.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 16;
 
@@ -163,6 +166,9 @@ impl Endpoint {
                 let address = SocketAddr::new(*ip, self.spec.port);
                 return connect_to(address).await.map_err(ConnectError::Connect);
             }
+            Host::Unix(path) => {
+                return connect_to_path(path.as_path()).await.map_err(ConnectError::Connect);
+            }
             Host::Name(_) => self.addresses().await?,
         };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -224,6 +230,16 @@ impl Endpoint {
         }
         resolved.is_asking.set(false);
         resolved.answered.notify_waiters();
+    }
+}
+
+/// A TCP connection waits in the client's kernel where the service's queue is full; on a Unix socket it is up to us.
+async fn connect_to_path(path: &Path) -> io::Result<Socket> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(QUEUE_PAUSE).await,
+            connected => return connected.map(Socket::from),
+        }
     }
 }
 

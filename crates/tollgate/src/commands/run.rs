@@ -42,22 +42,32 @@ impl Run {
 
 /// The URL that everything goes to. Who leaves out the scheme most often means a server of their own, in clear.
 fn target(text: &str) -> Result<EndpointUrl, String> {
-    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = if text.contains("://") || text.starts_with("unix:") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
     EndpointUrl::parse(&url)
 }
 
 /// Refuses a target that is the gateway itself: the first request would go in circles until every connection is in use.
 fn target_of(url: &EndpointUrl, listen: Option<ListenAddress>) -> Result<Origin, Failure> {
-    let own = listen.unwrap_or(ListenAddress::USUAL).socket();
-    let is_own_host = match &url.host {
-        Host::Ip(ip) => *ip == own.ip() || own.ip().is_unspecified() && ip.is_loopback(),
-        Host::Name(name) => name == "localhost" && (own.ip().is_unspecified() || own.ip().is_loopback()),
+    let own = listen.clone().unwrap_or(ListenAddress::USUAL);
+    let is_itself = match (&own, &url.host) {
+        (ListenAddress::Unix(own), Host::Unix(path)) => own == path,
+        (ListenAddress::Tcp(own), host) if own.port() == url.port => match host {
+            Host::Ip(ip) => *ip == own.ip() || own.ip().is_unspecified() && ip.is_loopback(),
+            Host::Name(name) => name == "localhost" && (own.ip().is_unspecified() || own.ip().is_loopback()),
+            Host::Unix(_) => false,
+        },
+        _ => false,
     };
-    if is_own_host && url.port == own.port() {
+    if is_itself {
+        let is_taken = own.tcp().is_some_and(|own| own.port() == 8081);
         return Err(Failure::misuse(format!(
             "{own} is where Tollgate itself listens; choose another address for it, \
              as in `tollgate run --to {url} --listen 127.0.0.1:{}`",
-            if own.port() == 8081 { 8080 } else { 8081 }
+            if is_taken { 8080 } else { 8081 }
         )));
     }
     Ok(Origin::Target { url: url.to_string(), listen })
@@ -80,6 +90,8 @@ mod tests {
             (":3000", None),
             ("https://localhost", Some("https://localhost:443")),
             ("ftp://localhost", None),
+            ("unix:/run/app.sock", Some("unix:/run/app.sock")),
+            ("unix:app.sock", None),
             ("localhost:3000?x", None),
             ("", None),
         ] {
@@ -97,9 +109,13 @@ mod tests {
             ("10.0.0.7:8080", Some("0.0.0.0:8080"), false),
             ("users:8080", None, false),
             ("localhost:3000", None, false),
+            ("unix:/run/app.sock", None, false),
+            ("unix:/run/app.sock", Some("unix:/run/app.sock"), true),
+            ("localhost:8080", Some("unix:/run/app.sock"), false),
         ] {
             let listen = listen.map(|text| ListenAddress::parse(text).unwrap());
-            let refused = target_of(&target(url).unwrap(), listen).err().map(|failure| failure.to_string());
+            let refused =
+                target_of(&target(url).unwrap(), listen.clone()).err().map(|failure| failure.to_string());
             assert_eq!(refused.is_some(), is_refused, "{url} {listen:?}: {refused:?}");
             assert!(refused.is_none_or(|text| text.contains("--listen 127.0.0.1:80")));
         }

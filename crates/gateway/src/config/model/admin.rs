@@ -8,15 +8,15 @@ use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
 use crate::config::schema::or_text;
 use crate::config::source::{Located, Span};
-use crate::config::values::{ListenAddress, Secret};
+use crate::config::values::{Secret, TcpAddress};
 
 /// The address for operators. An address alone is enough.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[schemars(default, transform = or_text)]
 pub struct Admin {
     /// Where to listen. Anything but a loopback address needs a `token`. Default: `127.0.0.1:9900`.
-    #[schemars(with = "ListenAddress")]
-    pub address: Located<ListenAddress>,
+    #[schemars(with = "TcpAddress")]
+    pub address: Located<TcpAddress>,
     /// What callers send as `Authorization: Bearer …`. Default: none, which only a loopback address may have.
     pub token: Option<Secret>,
 }
@@ -66,5 +66,4 @@ impl JsonSchema for AdminSetting {
 pub(super) static ADMIN: Keys =
     Keys { of: "`admin`", known: &["address", "token"], later: &[], shared: None };
 
-const DEFAULT_ADDRESS: ListenAddress =
-    ListenAddress::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900));
+const DEFAULT_ADDRESS: TcpAddress = TcpAddress::new(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900));

@@ -7,15 +7,18 @@ use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
 use crate::config::schema::{or_text, or_text_or_list};
 use crate::config::source::{Located, Span};
-use crate::config::values::{Cidr, Duration, ListenAddress, Size};
+use crate::config::values::{Cidr, Duration, FileMode, ListenAddress, Size};
 
 /// A socket that requests come in by. An address alone is enough: `- 0.0.0.0:8080`.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[schemars(transform = or_text)]
 pub struct Listener {
-    /// Where to listen: `0.0.0.0:8080`, `[::1]:8080`, or `:8080` for all IPv4 addresses.
+    /// Where to listen: `0.0.0.0:8080`, `[::1]:8080`, `:8080` for all IPv4 addresses, or `unix:/run/tollgate.sock`.
     #[schemars(with = "ListenAddress")]
     pub address: Located<ListenAddress>,
+    /// Who may connect to a Unix socket: the permissions of its file, in octal digits. Default: `"0660"`, its owner and
+    /// group.
+    pub mode: Option<FileMode>,
     /// `https` answers every request with 308 to the same URL under `https://`. Default: requests are served.
     pub redirect: Option<Redirect>,
     /// The protocols spoken here. With TLS the handshake agrees on one (ALPN), in clear the client's first bytes tell.
@@ -36,6 +39,7 @@ impl Listener {
     pub(super) fn at(address: ListenAddress, span: Span) -> Self {
         Self {
             address: Located::new(address, span),
+            mode: None,
             redirect: None,
             protocols: Protocols::BOTH,
             tls: None,
@@ -144,7 +148,12 @@ impl Read for Listener {
             return ListenAddress::read(node, reader).map(|address| Self::at(address, node.span));
         }
         let mut map = reader.map(node, &LISTENER)?;
-        let address = map.required("address", reader);
+        let address: Option<Located<ListenAddress>> = map.required("address", reader);
+        let mode_key = map.key_span("mode");
+        let mode = map.optional("mode", reader);
+        if mode.is_some() && address.as_ref().is_some_and(|address| address.value.tcp().is_some()) {
+            reader.wrong(mode_key, "`mode` is for Unix sockets: `address: unix:/run/tollgate.sock`");
+        }
         let redirect = map.take("redirect").and_then(|node| reader.word(node, &[("https", Redirect::Https)]));
         let protocols = match map.take("protocols") {
             Some(node) => read_protocols(node, map.key_span("protocols"), reader),
@@ -158,7 +167,7 @@ impl Read for Listener {
         let trust_forwarded = map.optional("trust_forwarded", reader);
         let limits = map.or("limits", Limits::default(), reader);
         map.finish(reader);
-        Some(Self { address: address?, redirect, protocols, tls, trust_forwarded, limits })
+        Some(Self { address: address?, mode, redirect, protocols, tls, trust_forwarded, limits })
     }
 }
 
@@ -221,7 +230,7 @@ impl Read for Limits {
 
 pub(super) static LISTENER: Keys = Keys {
     of: "a listener",
-    known: &["address", "redirect", "protocols", "tls", "trust_forwarded", "limits"],
+    known: &["address", "mode", "redirect", "protocols", "tls", "trust_forwarded", "limits"],
     later: &["proxy_protocol"],
     shared: None,
 };

@@ -82,7 +82,8 @@ impl Service {
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[schemars(transform = or_text)]
 pub struct Endpoint {
-    /// `http://host:port` or `https://host:port`; a path in it goes before the path of each request.
+    /// `http://host:port` or `https://host:port`, where a path goes before the path of each request; or
+    /// `unix:/run/app.sock`.
     #[schemars(with = "EndpointUrl")]
     pub url: Located<EndpointUrl>,
     /// Its share of requests beside the others', from 0 (none) to 1000. Default: `1`.

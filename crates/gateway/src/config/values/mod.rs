@@ -8,7 +8,7 @@ mod protocol;
 
 pub use amount::{Duration, Percent, Rate, Size};
 pub use date::Date;
-pub use network::{Cidr, EndpointUrl, Host, ListenAddress};
+pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};
 pub use protocol::{Pattern, Secret, StatusRange};
 pub(super) use protocol::{header_name, header_value, method, status};
 
@@ -46,11 +46,32 @@ textual! {
     Percent: "a percentage: 5%, 0.1%", Some("[0-9]+(\\.[0-9]+)?%");
     Rate: "a rate: 10/s, 600/m, 1000/h, 50000/d", Some("[0-9]+/(s|m|h|d)");
     Cidr: "a network: 10.0.0.0/8, 2001:db8::/32, or one address", None;
-    ListenAddress: "an address to listen on: 0.0.0.0:8080, [::1]:8080, :8080 (all addresses)", None;
+    ListenAddress: "an address to listen on: 0.0.0.0:8080, [::1]:8080, :8080 (all addresses), unix:/run/tollgate.sock", None;
+    TcpAddress: "an address to listen on: 127.0.0.1:9900, [::1]:9900, :9900 (all addresses)", None;
     Date: "a day: 2027-03-31", Some("[0-9]{4}-[0-9]{2}-[0-9]{2}");
-    EndpointUrl: "the URL of an endpoint: http://127.0.0.1:9001", None;
+    EndpointUrl: "the URL of an endpoint: http://127.0.0.1:9001, or unix:/run/app.sock", None;
     Pattern: "a regular expression, matched anywhere in the value", None;
     Secret: "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}", None;
+}
+
+impl Read for FileMode {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.parsed(node, "permissions in octal digits: 0660", Self::parse)
+    }
+}
+
+impl schemars::JsonSchema for FileMode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FileMode".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["string", "integer"],
+            "description": "permissions in octal digits: 0660",
+            "pattern": "^((0o)?[0-7]{3,4}|.*\\$\\{.*)$"
+        })
+    }
 }
 
 impl serde::Serialize for Duration {

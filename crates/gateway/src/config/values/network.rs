@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
 
 /// A network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +64,12 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
-/// An address to listen on: `0.0.0.0:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for all IPv4 addresses.
+/// An IP address and a port to listen on: `0.0.0.0:8080`, `[::1]:8080`, `localhost:8080`, or `:8080` for all IPv4
+/// addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ListenAddress(SocketAddr);
+pub struct TcpAddress(SocketAddr);
 
-impl ListenAddress {
-    /// Where a gateway listens when nobody says: on loopback, so that nothing is open to others by accident.
-    pub const USUAL: Self = Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
-
+impl TcpAddress {
     /// This address.
     pub const fn new(address: SocketAddr) -> Self {
         Self(address)
@@ -97,9 +97,115 @@ impl ListenAddress {
     }
 }
 
-impl fmt::Display for ListenAddress {
+impl fmt::Display for TcpAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Where a Unix socket stands: an absolute path that fits into a socket's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnixPath(Arc<str>);
+
+impl UnixPath {
+    /// Reads `unix:/run/app.sock`; nothing where the text does not begin with `unix:`.
+    fn parse(text: &str) -> Option<Result<Self, String>> {
+        let path = strip_scheme(text, "unix:")?;
+        // Of `unix:///run/app.sock`, as some programs write it, the path is the same.
+        let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
+        Some(match path {
+            _ if !path.starts_with('/') || path.starts_with("//") => {
+                Err("the path of a Unix socket begins with /, as in unix:/run/app.sock".to_owned())
+            }
+            _ if path.len() > MAX_UNIX_PATH => {
+                Err(format!("the path of a Unix socket has at most {MAX_UNIX_PATH} bytes"))
+            }
+            _ if path.ends_with('/') => Err("this path names a folder, not a Unix socket".to_owned()),
+            _ if path.chars().any(char::is_control) => {
+                Err("the path of a Unix socket has no control characters".to_owned())
+            }
+            _ => Ok(Self(path.into())),
+        })
+    }
+
+    /// The path.
+    pub fn as_path(&self) -> &Path {
+        Path::new(&*self.0)
+    }
+}
+
+impl fmt::Display for UnixPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unix:{}", self.0)
+    }
+}
+
+/// Where a listener listens: an IP address and a port, or `unix:/run/tollgate.sock`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(UnixPath),
+}
+
+impl ListenAddress {
+    /// Where a gateway listens when nobody says: on loopback, so that nothing is open to others by accident.
+    pub const USUAL: Self = Self::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
+
+    /// Reads an address of either kind.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match UnixPath::parse(text) {
+            Some(path) => path.map(Self::Unix),
+            None => TcpAddress::parse(text).map(|address| Self::Tcp(address.socket())),
+        }
+    }
+
+    /// The IP address and port, unless it is a Unix socket.
+    pub const fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.fmt(f),
+        }
+    }
+}
+
+/// Who may connect to a Unix socket: the permission bits of its file, `0660` or `"0660"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMode(u32);
+
+impl FileMode {
+    /// The owner and the group.
+    pub const USUAL: Self = Self(0o660);
+
+    /// Reads octal digits.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WHAT: &str = "expected permissions in octal digits, as in 0660";
+        let digits = text.strip_prefix("0o").unwrap_or(text);
+        let is_octal = (3..=4).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        let bits =
+            u32::from_str_radix(digits, 8).ok().filter(|bits| is_octal && *bits <= 0o777).ok_or(WHAT)?;
+        Ok(Self(bits))
+    }
+
+    /// The permission bits.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for FileMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
     }
 }
 
@@ -110,6 +216,8 @@ pub enum Host {
     Ip(IpAddr),
     /// A name, in lower case.
     Name(String),
+    /// A Unix socket on this machine.
+    Unix(UnixPath),
 }
 
 impl fmt::Display for Host {
@@ -118,29 +226,35 @@ impl fmt::Display for Host {
             Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
             Self::Ip(IpAddr::V4(ip)) => ip.fmt(f),
             Self::Name(name) => name.fmt(f),
+            Self::Unix(path) => path.fmt(f),
         }
     }
 }
 
 /// Where an endpoint is: `http://host:port` or `https://host:port`, with a base path to put before each request's path
-/// if needed.
+/// if needed; or the Unix socket `unix:/run/app.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointUrl {
     /// Whether the scheme is `https`.
     pub is_tls: bool,
     /// Where to connect.
     pub host: Host,
-    /// The port; that of the scheme when the URL has none.
+    /// The port; that of the scheme when the URL has none, 0 of a Unix socket.
     pub port: u16,
-    /// What goes before each request's path: empty, or `/…` without a slash at its end.
+    /// What goes before each request's path: empty, or `/…` without a slash at its end. A Unix socket has none.
     pub base: String,
 }
 
 impl EndpointUrl {
-    /// Reads a URL of scheme `http` or `https` (RFC 9110, section 4.2) without user, query and fragment.
+    /// Reads a URL of scheme `http` or `https` (RFC 9110, section 4.2) without user, query and fragment, or `unix:` and a
+    /// path.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WHAT: &str = "expected a URL such as http://127.0.0.1:9001";
         const SCHEMES: &str = "an endpoint's URL begins with http:// or https://";
+        if let Some(path) = UnixPath::parse(text) {
+            let host = Host::Unix(path?);
+            return Ok(Self { is_tls: false, host, port: 0, base: String::new() });
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
             let is_only_the_scheme_missing = Self::parse(&format!("http://{text}")).is_ok();
             let complaint = if is_only_the_scheme_missing { SCHEMES } else { WHAT };
@@ -172,23 +286,37 @@ impl EndpointUrl {
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.base)
+        match &self.host {
+            Host::Unix(path) => path.fmt(f),
+            host => write!(f, "{scheme}://{host}:{}{}", self.port, self.base),
+        }
     }
 }
 
 impl EndpointUrl {
-    /// Host and port as a `Host` field says them: without the port where it is the scheme's own.
+    /// Host and port as a `Host` field says them: without the port where it is the scheme's own. A Unix socket is on
+    /// this machine.
     pub fn authority(&self) -> String {
-        if self.port == default_port(self.is_tls) {
-            return self.host.to_string();
+        match &self.host {
+            Host::Unix(_) => "localhost".to_owned(),
+            host if self.port == default_port(self.is_tls) => host.to_string(),
+            host => format!("{host}:{}", self.port),
         }
-        format!("{}:{}", self.host, self.port)
     }
 }
 
 /// The port of a URL that has none (RFC 9110, section 4.2).
 fn default_port(is_tls: bool) -> u16 {
     if is_tls { 443 } else { 80 }
+}
+
+/// Bytes in the path of a Unix socket: `sun_path` without the zero at its end.
+const MAX_UNIX_PATH: usize = 107;
+
+/// What follows a scheme, which may stand in any case.
+fn strip_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
+    let (start, rest) = text.split_at_checked(scheme.len())?;
+    start.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 fn parse_port(text: &str) -> Option<u16> {
@@ -259,18 +387,48 @@ mod tests {
             (":8080", "0.0.0.0:8080"),
             ("localhost:1", "127.0.0.1:1"),
             ("[::1]:8080", "[::1]:8080"),
+            ("unix:/run/tollgate.sock", "unix:/run/tollgate.sock"),
+            ("UNIX:///run/t g.sock", "unix:/run/t g.sock"),
         ] {
             assert_eq!(ListenAddress::parse(text).unwrap().to_string(), expected);
         }
-        for text in
-            ["", "8080", "127.0.0.1", "example.com:80", ":99999", ":+80", "::1:80", "[::1:80", "1.2.3.4:"]
-        {
+        for text in [
+            "",
+            "8080",
+            "127.0.0.1",
+            "example.com:80",
+            ":99999",
+            ":+80",
+            "::1:80",
+            "[::1:80",
+            "1.2.3.4:",
+            "unix:",
+            "unix:tollgate.sock",
+            "unix:80",
+            "unix:/run/",
+            "unix:/a\0b",
+        ] {
             assert!(ListenAddress::parse(text).is_err(), "{text}");
         }
+        let path = |length: usize| format!("unix:/{}", "x".repeat(length - 1));
+        assert!(ListenAddress::parse(&path(MAX_UNIX_PATH)).is_ok());
+        assert!(ListenAddress::parse(&path(MAX_UNIX_PATH + 1)).is_err());
+        assert!(TcpAddress::parse("unix:/run/tollgate.sock").is_err());
     }
 
     #[test]
-    fn endpoints_are_plain_urls() {
+    fn permissions_are_octal_digits() {
+        for (text, bits) in [("0660", 0o660), ("600", 0o600), ("0o777", 0o777)] {
+            assert_eq!(FileMode::parse(text).unwrap().bits(), bits, "{text}");
+        }
+        for text in ["", "0", "66", "0680", "1777", "rw-rw----", "00660", "+660"] {
+            assert!(FileMode::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(FileMode::USUAL.to_string(), "0660");
+    }
+
+    #[test]
+    fn endpoints_are_plain_urls_or_unix_sockets() {
         for (text, expected) in [
             ("http://127.0.0.1:9001", "http://127.0.0.1:9001"),
             ("http://Users.Internal", "http://users.internal:80"),
@@ -279,6 +437,7 @@ mod tests {
             ("http://[::1]", "http://[::1]:80"),
             ("HTTPS://a/b", "https://a:443/b"),
             ("https://10.0.0.7:50051", "https://10.0.0.7:50051"),
+            ("unix:/run/app.sock", "unix:/run/app.sock"),
         ] {
             assert_eq!(EndpointUrl::parse(text).unwrap().to_string(), expected, "{text}");
         }
@@ -299,6 +458,8 @@ mod tests {
             "http://[::1",
             "http://a..b",
             "http://a/{x}",
+            "unix:app.sock",
+            "unix://app.sock",
         ] {
             assert!(EndpointUrl::parse(text).is_err(), "{text}");
         }

@@ -1,18 +1,22 @@
 //! The whole data plane of a process: its workers, the sockets they share out, and the snapshot they serve.
 
+mod sockets;
+
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, oneshot};
 
+pub use sockets::HandedSockets;
+
+use crate::config::values::ListenAddress;
 use crate::record::{LogSink, Metrics};
 use crate::snapshot::Snapshot;
 use crate::worker::{self, Command, Setup};
+use sockets::{OpenSockets, Sockets};
 
 /// Connections that the kernel keeps until they are accepted, per socket.
 const BACKLOG: i32 = 4096;
@@ -25,10 +29,10 @@ pub const UNSENT: u32 = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}{}", hint(cause))]
+    #[error("cannot listen on {address}: {cause}{}", hint(address, cause))]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why.
         cause: io::Error,
     },
@@ -48,13 +52,23 @@ pub enum ServeError {
     WorkerGone,
 }
 
-fn hint(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => {
+fn hint(address: &ListenAddress, cause: &io::Error) -> &'static str {
+    match (address, cause.kind()) {
+        (ListenAddress::Tcp(_), io::ErrorKind::AddrInUse) => {
             " (another program has this port, perhaps another tollgate; stop it, or listen elsewhere: \
              `listeners: [ 127.0.0.1:8081 ]`, with `--to`, `--listen 127.0.0.1:8081`)"
         }
-        io::ErrorKind::PermissionDenied => " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)",
+        (ListenAddress::Tcp(_), io::ErrorKind::PermissionDenied) => {
+            " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)"
+        }
+        (ListenAddress::Unix(_), io::ErrorKind::AddrInUse) => {
+            " (another program answers there, perhaps another tollgate)"
+        }
+        (ListenAddress::Unix(_), io::ErrorKind::AlreadyExists) => " (remove it, or listen on another path)",
+        (ListenAddress::Unix(_), io::ErrorKind::PermissionDenied) => {
+            " (the gateway must be allowed to write into that folder, and to a socket that is there already)"
+        }
+        (ListenAddress::Unix(_), io::ErrorKind::NotFound) => " (the folder must be there already)",
         _ => "",
     }
 }
@@ -66,8 +80,7 @@ pub struct Server {
     metrics: Arc<Metrics>,
     sink: LogSink,
     snapshot: Arc<Snapshot>,
-    /// Bound addresses by the listeners' stable names.
-    bound: Vec<((SocketAddr, usize), SocketAddr)>,
+    open: Vec<OpenSockets>,
 }
 
 #[derive(Debug)]
@@ -76,22 +89,25 @@ struct WorkerHandle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// New sockets for a snapshot: for each worker, by the listener's place.
-type Sockets = Vec<Vec<(usize, TcpListener)>>;
-
 impl Server {
-    /// Starts `count` workers that serve the snapshot.
-    pub fn start(snapshot: Snapshot, count: usize, metrics: Arc<Metrics>) -> Result<Self, ServeError> {
+    /// Starts `count` workers that serve the snapshot, on sockets that another process has `handed` where there are any.
+    /// Those that no listener needs stay there.
+    pub fn start(
+        snapshot: Snapshot,
+        count: usize,
+        metrics: Arc<Metrics>,
+        handed: &mut Vec<HandedSockets>,
+    ) -> Result<Self, ServeError> {
         let snapshot = Arc::new(snapshot);
         let sink = open_log(&snapshot)?;
-        let (sockets, bound) = bind(&snapshot, &[], count)?;
+        let (sockets, open) = OpenSockets::open_missing(&snapshot, &[], handed, count)?;
         let mut workers = Vec::with_capacity(count);
         for id in 0..count {
             let setup =
                 Setup { id, shard: metrics.shard(), log: sink.writer(), snapshot: Arc::clone(&snapshot) };
             workers.push(WorkerHandle::start(setup)?);
         }
-        let mut server = Self { workers, metrics, sink, snapshot, bound };
+        let mut server = Self { workers, metrics, sink, snapshot, open };
         server.metrics.watch_log(&server.sink);
         server.watch_certificates();
         server.send_all(sockets, false)?;
@@ -104,9 +120,10 @@ impl Server {
     }
 
     /// The addresses that are listened on, in the order of the listeners.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        let bound = |key| self.bound.iter().find(|(known, _)| *known == key).map(|(_, address)| *address);
-        self.snapshot.listeners.iter().filter_map(|spec| bound((spec.address, spec.nth))).collect()
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        let listeners = self.snapshot.listeners.iter();
+        let open = listeners.filter_map(|spec| self.open.iter().find(|open| open.name == spec.name));
+        open.map(|open| open.bound.clone()).collect()
     }
 
     /// Serves another snapshot from the next request on. No connection is closed; a listener that stays keeps its socket.
@@ -114,8 +131,18 @@ impl Server {
     pub fn apply(&mut self, snapshot: Snapshot) -> Result<(), ServeError> {
         let snapshot = Arc::new(snapshot);
         let sink = if snapshot.logs == self.snapshot.logs { None } else { Some(open_log(&snapshot)?) };
-        let (sockets, bound) = bind(&snapshot, &self.bound, self.workers.len())?;
-        self.bound = bound;
+        let workers = self.workers.len();
+        let (sockets, opened) = OpenSockets::open_missing(&snapshot, &self.open, &mut Vec::new(), workers)?;
+        self.open.retain(|open| snapshot.listener(&open.name).is_some());
+        for open in &self.open {
+            if let (Some(before), Some(now)) =
+                (self.snapshot.listener(&open.name), snapshot.listener(&open.name))
+                && before.mode != now.mode
+            {
+                open.set_mode(now.mode);
+            }
+        }
+        self.open.extend(opened);
         // Held until no worker has it any more: freeing 100,000 routes takes a while, and must not take a worker's.
         let _before = std::mem::replace(&mut self.snapshot, snapshot);
         let has_new_log = sink.is_some();
@@ -134,10 +161,27 @@ impl Server {
         self.sink.reopen();
     }
 
+    /// Descriptors of all listening sockets, for the process that is to take over. This one goes on serving.
+    pub fn hand_over(&self) -> io::Result<Vec<HandedSockets>> {
+        self.open.iter().map(OpenSockets::hand_over).collect()
+    }
+
+    /// Another process has taken the sockets over: the files of Unix sockets are its own now.
+    pub fn handed_over(&mut self) {
+        self.open.iter_mut().for_each(OpenSockets::leave_file);
+    }
+
+    /// Lets go of the listening sockets, and removes the files of Unix sockets. Workers go on accepting from their own
+    /// descriptors until they drain.
+    pub fn release_sockets(&mut self) {
+        self.open.clear();
+    }
+
     /// Stops accepting and waits until every connection has ended, but not longer than the snapshot's `drain`.
     /// Whether all had ended by then.
     pub fn drain(&mut self) -> bool {
         let due = Instant::now() + self.snapshot.drain;
+        self.release_sockets();
         let waiting: Vec<_> = self
             .workers
             .iter()
@@ -221,54 +265,4 @@ fn wait_until(mut drained: oneshot::Receiver<()>, due: Instant) -> bool {
 fn open_log(snapshot: &Snapshot) -> Result<LogSink, ServeError> {
     LogSink::open(&snapshot.logs)
         .map_err(|cause| ServeError::Log { target: format!("{:?}", snapshot.logs.target), cause })
-}
-
-type Bound = Vec<((SocketAddr, usize), SocketAddr)>;
-
-/// Opens the sockets that a snapshot needs beyond those that are open.
-fn bind(
-    snapshot: &Snapshot,
-    known: &[((SocketAddr, usize), SocketAddr)],
-    workers: usize,
-) -> Result<(Sockets, Bound), ServeError> {
-    let mut sockets: Sockets = (0..workers).map(|_| Vec::new()).collect();
-    let mut bound = Bound::new();
-    for (index, spec) in snapshot.listeners.iter().enumerate() {
-        let key = (spec.address, spec.nth);
-        if let Some(open) = known.iter().find(|(open, _)| *open == key) {
-            bound.push(*open);
-            continue;
-        }
-        let failed = |cause| ServeError::Listen { address: spec.address, cause };
-        // On a port that is ours already, as when a listener changes from one address to all, a probe would find us.
-        let is_ours = known.iter().any(|(_, bound)| bound.port() == spec.address.port());
-        let address = if is_ours { spec.address } else { probe(spec.address).map_err(failed)? };
-        for sockets in &mut sockets {
-            sockets.push((index, listen(address, true).map_err(failed)?));
-        }
-        bound.push((key, address));
-    }
-    Ok((sockets, bound))
-}
-
-/// Whether the address is free, and which port the kernel gives for port 0. `SO_REUSEPORT` would quietly share a port
-/// with another gateway.
-fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
-    listen(address, false)?.local_addr()
-}
-
-fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(address.ip() != std::net::Ipv6Addr::UNSPECIFIED)?;
-    }
-    // Accepted sockets inherit it: one system call here instead of one for each connection.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
