@@ -28,6 +28,9 @@ pub const END_HEADERS: u8 = 0x4;
 /// The code of errors by which a connection is told that it asks too much (RFC 9113, section 7).
 pub const ENHANCE_YOUR_CALM: u32 = 0xb;
 
+/// The code of a stream that is not wanted any more.
+pub const CANCEL: u32 = 0x8;
+
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of a frame's header.
 const HEADER: usize = 9;

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use tollgate_tests::http2::{END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Http2, frame, get, kind, pack};
+use tollgate_tests::http2::{
+    CANCEL, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Http2, frame, get, kind, pack,
+};
 use tollgate_tests::{Gateway, backend, curl, eventually, front, gateway_with};
 
 /// What the attacker sends, until it is cut: this many times the bytes that the function makes of a number.
@@ -197,7 +199,7 @@ fn a_client_that_grants_no_window_holds_little_and_not_for_long() {
     let mut other = Http2::connect(gate.address(), &[]);
     assert_eq!(other.ask(&get("/well")).status(), Some(200));
     let outcome = stalled.outcome(streams[0]);
-    assert_eq!((outcome.status(), outcome.reset), (Some(200), Some(ENHANCE_YOUR_CALM)));
+    assert_eq!((outcome.status(), outcome.reset), (Some(200), Some(CANCEL)));
     eventually("every stream to be cut", || count(&gate, "window_stall") >= STREAMS as f64);
     // 400 MB were on offer. What was held is a buffer for each stream.
     let held = gate.peak_memory().saturating_sub(before);

@@ -7,6 +7,7 @@ mod connections;
 mod framing;
 mod headers;
 mod http2_attacks;
+mod http2_smuggling;
 mod interim;
 mod limits;
 mod peers;

@@ -36,6 +36,11 @@ impl Budget {
         if self.spent > terms.burst { Err(terms.attack) } else { Ok(()) }
     }
 
+    /// Units spent and not given back.
+    pub(super) fn spent(self) -> u32 {
+        self.spent
+    }
+
     /// Gives units back.
     pub(super) fn refund(&mut self, units: u32) {
         self.spent = self.spent.saturating_sub(units);

@@ -121,7 +121,13 @@ impl Guard {
 
     /// The attack for which a connection ended with this error: one that was seen here, or by `h2` itself.
     pub fn blame(&self, error: &h2::Error) -> Option<Attack> {
-        self.attack.or_else(|| Attack::of_error(error, &self.written))
+        self.attack.or_else(|| match Attack::of_error(error, &self.written) {
+            // To `h2` these two are one.
+            Some(Attack::EmptyDataFlood) if self.tiny_data.spent() > self.empty_data.spent() => {
+                Some(Attack::TinyDataFlood)
+            }
+            attack => attack,
+        })
     }
 
     fn refill(&mut self, now: Instant) {

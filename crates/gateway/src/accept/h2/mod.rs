@@ -109,6 +109,10 @@ impl Serving {
 
     /// Ends a connection that has been idle too long, that goes down with the process, or that attacks.
     fn poll_end(&mut self, context: &mut Context<'_>, is_idle: &mut bool) -> Poll<()> {
+        if self.is_cut {
+            // The client may not be reading what it is told.
+            return self.deadline.poll_passed(context);
+        }
         let was_idle = std::mem::replace(is_idle, self.streams.count.get() == 0);
         if !*is_idle {
             self.streams.waker.replace(Some(context.waker().clone()));
@@ -116,10 +120,6 @@ impl Serving {
         } else if !was_idle {
             let patience = self.origin.listener.settings().idle_timeout;
             self.deadline.set(clock::now() + if self.is_ending { GOODBYE } else { patience });
-        }
-        if self.is_cut {
-            // The client may not be reading what it is told.
-            return self.deadline.poll_passed(context);
         }
         self.is_cut = self.guard.borrow().attack().is_some();
         if self.is_cut {
@@ -186,12 +186,11 @@ async fn serve_stream(
         .map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
     let after = exchange::run(&worker, &mut client, &mut exchange, head).await;
     if after == After::Abort {
-        let is_stalled = exchange.outcome.code == Some("client_slow");
-        if is_stalled {
+        if exchange.outcome.code == Some("client_slow") {
             worker.shard.http2_attack(Attack::WindowStall.as_str());
         }
         if let Some(mut message) = client.stream.as_message() {
-            message.reset(if is_stalled { Reason::ENHANCE_YOUR_CALM } else { Reason::CANCEL });
+            message.reset(Reason::CANCEL);
         }
     } else {
         place.guard.borrow_mut().served();
