@@ -72,6 +72,8 @@ const NAMES_OF_ATTACKS: &str = "accept/h2/attack.rs";
 const NOT_CODES: &[&str] = &[
     // a member of the problem document
     "request_id",
+    // a policy
+    "secure_headers",
     // what came of a TLS handshake, in the metrics
     "client_certificate",
     // the engine's words that the request's own replace: `request_smuggling`, `uri_too_long`, `client_gone`

@@ -137,6 +137,7 @@ impl<'s> Manual<'s> {
                 None => "map".to_owned(),
             },
             Some("integer") => "number".to_owned(),
+            Some("boolean") => "`true` or `false`".to_owned(),
             _ => "text".to_owned(),
         }
     }

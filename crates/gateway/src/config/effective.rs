@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Route, Service, Setting,
-    Timeouts, Version, VersionBy,
+    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Route, SecureHeaders,
+    Service, Setting, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -43,6 +43,8 @@ pub struct EffectiveRoute<'c> {
     pub timeouts: Timeouts,
     /// Further attempts after one that failed: how many, when connecting failed.
     pub retries: u32,
+    /// Headers that make browsers careful.
+    pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
     pub response: Option<&'c ResponsePolicy>,
     /// Where the route begins in the file.
@@ -172,6 +174,8 @@ impl Config {
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts: timeouts.cloned().unwrap_or_default(),
             retries,
+            secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
+                .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),
             span: route.span,
         })

@@ -9,8 +9,8 @@ use std::hash::{Hash, Hasher};
 
 use super::effective::{Action, EffectiveRoute};
 use super::model::{
-    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, ListenerTls, LogFormat, Service,
-    ServiceProtocol, ServiceTls, VersionBy, VersionState,
+    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, Service, ServiceProtocol,
+    VersionBy, VersionState,
 };
 use super::values::Secret;
 
@@ -169,8 +169,9 @@ impl OnTerms<'_> {
         };
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
-        let policies = (route.access, route.request, &route.timeouts, route.retries, route.response);
-        (route.methods, conditions, version, forward, respond, policies)
+        let policies = (route.access, route.request, &route.timeouts, route.retries);
+        let shaping = (route.secure_headers, route.response);
+        (route.methods, conditions, version, forward, respond, policies, shaping)
     }
 }
 
@@ -229,7 +230,7 @@ fn listener_facets(listener: &Listener) -> Facets {
     facets.may_say("permissions", listener.mode);
     facets.may_say("redirect", listener.redirect.map(|_| "to https"));
     facets.says("protocols", listener.protocols);
-    facets.may_say("TLS", listener.tls.as_deref().map(listener_tls));
+    facets.may_say("TLS", listener.tls.as_deref());
     facets.list("trusted peers", listener.trust_forwarded.iter().flat_map(|trust| &trust.from));
     let limits = &listener.limits;
     facets.says("connection limit", limits.connections);
@@ -241,33 +242,6 @@ fn listener_facets(listener: &Listener) -> Facets {
     facets.says("line size limit", limits.line_size);
     facets.says("stream limit", limits.streams);
     facets
-}
-
-/// Which files are named, in short: what changes inside of them is no change of the configuration.
-fn listener_tls(tls: &ListenerTls) -> String {
-    let mut text = String::new();
-    for files in &tls.certificates {
-        let _ = write!(text, "{} with {}, ", files.cert.display(), files.key.display());
-        if let Some(ocsp) = &files.ocsp {
-            let _ = write!(text, "stapled {}, ", ocsp.display());
-        }
-    }
-    if tls.is_dev {
-        text.push_str("a certificate for development, ");
-    }
-    let _ = write!(text, "from {}", tls.min_version.as_str());
-    if let Some(client) = &tls.client {
-        let need = if client.required { "required" } else { "optional" };
-        let _ = write!(text, ", client certificates of {} {need}", client.ca.display());
-        for list in &client.crl {
-            let _ = write!(text, ", unless revoked by {}", list.display());
-        }
-    }
-    if let Some(tickets) = &tls.tickets {
-        let _ = write!(text, ", tickets by {}", tickets.display());
-    }
-    let _ = write!(text, ", {} handshakes of {} at once", tls.handshakes, tls.handshake_timeout);
-    text
 }
 
 /// The parts of a configuration that there are one of.
@@ -327,23 +301,8 @@ fn service_facets(service: &Service) -> Facets {
     facets.says("idle connections per endpoint", service.pool.idle);
     facets.says("idle time of connections", service.pool.idle_for);
     facets.may_say("protocol", service.protocol.map(ServiceProtocol::as_str));
-    facets.may_say("TLS", service.tls.as_deref().map(service_tls));
+    facets.may_say("TLS", service.tls.as_deref());
     facets
-}
-
-fn service_tls(tls: &ServiceTls) -> String {
-    let mut text = match &tls.ca {
-        _ if tls.is_insecure() => "insecure, any certificate is believed".to_owned(),
-        Some(ca) => format!("certificates of {}", ca.display()),
-        None => "certificates of the system's authorities".to_owned(),
-    };
-    if let Some(name) = &tls.server_name {
-        let _ = write!(text, " for {}", name.value);
-    }
-    if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
-        let _ = write!(text, ", its own is {} with {}", cert.display(), key.display());
-    }
-    text
 }
 
 fn device_facets(device: &Device) -> Facets {
@@ -419,6 +378,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));
     }
+    facets.may_say("secure headers", route.secure_headers);
     if let Some(response) = route.response {
         facets.headers("response header set", &response.headers.set);
         facets.headers("response header added", &response.headers.add);

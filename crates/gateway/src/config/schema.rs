@@ -116,6 +116,11 @@ pub(super) fn or_dev(schema: &mut Schema) {
     or(schema, vec![json!({ "const": "dev" })]);
 }
 
+/// A map that the word `true` may stand for.
+pub(super) fn or_true(schema: &mut Schema) {
+    or(schema, vec![json!({ "const": true })]);
+}
+
 /// How a version is chosen: three words, two of them with a map for a name of one's own.
 pub(super) fn or_version_words(schema: &mut Schema) {
     or(schema, vec![json!({ "enum": ["path", "header", "media_type"] })]);

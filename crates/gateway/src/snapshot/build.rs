@@ -18,6 +18,7 @@ use crate::policies::Policy;
 use crate::policies::admit::request::Request;
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
+use crate::policies::shape::secure_headers::SecureHeaders;
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
@@ -318,6 +319,10 @@ fn policies(route: &EffectiveRoute<'_>) -> Vec<Arc<dyn Policy>> {
     }
     // shape: the version's word first, so that `response` can still change it
     if let Some(policy) = route.version.and_then(lifecycle) {
+        policies.push(Arc::new(policy));
+    }
+    // only what the service left out; `response` may still change or remove it
+    if let Some(policy) = route.secure_headers.and_then(SecureHeaders::build) {
         policies.push(Arc::new(policy));
     }
     if let Some(policy) = route.response.and_then(Response::build) {

@@ -8,6 +8,7 @@ mod listener;
 mod log;
 mod policy;
 mod route;
+mod secure_headers;
 mod service;
 mod tls;
 
@@ -26,6 +27,7 @@ pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Retry, RetryOn, Setting, Timeouts,
 };
 pub use self::route::{Headers, Match, Respond, Route, Target};
+pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
 
@@ -206,6 +208,8 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("RequestPolicy", &policy::REQUEST),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),
+    ("SecureHeaders", &secure_headers::SECURE_HEADERS),
+    ("Hsts", &secure_headers::HSTS),
     ("Timeouts", &policy::TIMEOUTS),
     ("Retry", &policy::RETRY),
     ("Api", &api::API),

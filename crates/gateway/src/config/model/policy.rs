@@ -4,6 +4,7 @@ use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::route::{Headers, read_headers};
+use super::secure_headers::SecureHeaders;
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
@@ -44,6 +45,8 @@ pub struct Policies {
     /// Further attempts after one that failed. A plain number is `attempts`. Default: one, when no connection could be
     /// made, as nothing was sent yet; `off` for none.
     pub retry: Option<Box<Setting<Retry>>>,
+    /// Headers that make browsers careful: `true`, or a map that says which.
+    pub secure_headers: Option<Box<Setting<SecureHeaders>>>,
     /// What is changed in the answer.
     pub response: Option<Box<Setting<ResponsePolicy>>>,
 }
@@ -174,6 +177,7 @@ impl Policies {
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
+            secure_headers: map.optional("secure_headers", reader),
             response: map.optional("response", reader),
         }
     }
@@ -322,13 +326,12 @@ impl Read for HeaderChanges {
 
 pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
-    known: &["access", "request", "timeout", "retry", "response"],
+    known: &["access", "request", "timeout", "retry", "secure_headers", "response"],
     later: &[
         "ip",
         "waf",
         "cors",
         "compress",
-        "secure_headers",
         "rate_limit",
         "quota",
         "concurrency",

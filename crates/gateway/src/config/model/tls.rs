@@ -1,6 +1,7 @@
 //! `tls` of listeners and of services: which files hold certificates and keys, and who must prove who they are.
 //! The files are read when the snapshot is built; here they are only named, so that the watcher knows them.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -37,6 +38,33 @@ pub struct ListenerTls {
     /// Handshakes under way at once, over all workers; further connections are closed. Default: `1000`.
     #[schemars(default = "default_handshakes")]
     pub handshakes: u32,
+}
+
+/// Which files are named, in short: what changes inside of them is no change of the configuration.
+impl fmt::Display for ListenerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for files in &self.certificates {
+            write!(f, "{} with {}, ", files.cert.display(), files.key.display())?;
+            if let Some(ocsp) = &files.ocsp {
+                write!(f, "stapled {}, ", ocsp.display())?;
+            }
+        }
+        if self.is_dev {
+            f.write_str("a certificate for development, ")?;
+        }
+        write!(f, "from {}", self.min_version.as_str())?;
+        if let Some(client) = &self.client {
+            let need = if client.required { "required" } else { "optional" };
+            write!(f, ", client certificates of {} {need}", client.ca.display())?;
+            for list in &client.crl {
+                write!(f, ", unless revoked by {}", list.display())?;
+            }
+        }
+        if let Some(tickets) = &self.tickets {
+            write!(f, ", tickets by {}", tickets.display())?;
+        }
+        write!(f, ", {} handshakes of {} at once", self.handshakes, self.handshake_timeout)
+    }
 }
 
 /// A certificate and its key.
@@ -97,6 +125,24 @@ impl ServiceTls {
     }
 }
 
+/// Which files are named, in short.
+impl fmt::Display for ServiceTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ca {
+            _ if self.is_insecure() => f.write_str("insecure, any certificate is believed")?,
+            Some(ca) => write!(f, "certificates of {}", ca.display())?,
+            None => f.write_str("certificates of the system's authorities")?,
+        }
+        if let Some(name) = &self.server_name {
+            write!(f, " for {}", name.value)?;
+        }
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            write!(f, ", its own is {} with {}", cert.display(), key.display())?;
+        }
+        Ok(())
+    }
+}
+
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsVersion {
@@ -129,7 +175,11 @@ impl JsonSchema for TlsVersion {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "enum": ["1.2", "1.3", 1.2, 1.3] })
+        schemars::json_schema!({
+            "type": ["string", "number"],
+            "description": "a version of TLS: 1.2 or 1.3",
+            "enum": ["1.2", "1.3", 1.2, 1.3]
+        })
     }
 }
 

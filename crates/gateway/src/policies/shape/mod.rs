@@ -2,3 +2,4 @@
 
 pub mod lifecycle;
 pub mod response;
+pub mod secure_headers;
