@@ -27,8 +27,8 @@ pub use load::{Load, Tally, load};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
 pub use peers::{
-    Curl, FileServer, Nginx, WebSocket, WebSocketServer, curl, file_server, free_port, nginx, web_socket,
-    web_socket_server,
+    Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, curl, file_server, free_port,
+    nginx, web_socket, web_socket_listener, web_socket_server,
 };
 pub use socket::{Broken, Ending, Socket};
 pub use wait::{PATIENCE, Signal, eventually, full_run};

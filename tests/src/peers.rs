@@ -218,6 +218,32 @@ impl WebSocket {
     }
 }
 
+/// An open WebSocket of a foreign client that waits for its end.
+pub struct WebSocketListener {
+    _peer: Peer,
+    output: BufReader<ChildStdout>,
+}
+
+/// Opens a WebSocket with Python's websockets and leaves it to the other side.
+#[track_caller]
+pub fn web_socket_listener(address: SocketAddr, path: &str) -> WebSocketListener {
+    let mut command = script("web_socket_listener.py");
+    command.arg(format!("ws://{address}{path}")).stdout(Stdio::piped());
+    let mut peer = Peer::start(&mut command);
+    let (line, output) = peer.first_line();
+    assert_eq!(line.trim(), "open", "the WebSocket did not open");
+    WebSocketListener { _peer: peer, output }
+}
+
+impl WebSocketListener {
+    /// Waits until it is closed; the code and the reason that it was given.
+    pub fn closing(mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
 fn script(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg("-u").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name));

@@ -18,3 +18,4 @@ mod smuggling;
 mod streaming;
 mod tunnels;
 mod versions;
+mod web_sockets;

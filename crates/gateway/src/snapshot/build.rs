@@ -425,6 +425,8 @@ fn compile_timeouts(timeouts: &config::Timeouts) -> Timeouts {
         first_byte: *timeouts.first_byte,
         idle: *timeouts.idle,
         total: timeouts.total.map_or(NO_BOUND, |total| *total),
+        tunnel_idle: *timeouts.tunnel.idle.unwrap_or(timeouts.idle),
+        tunnel_total: timeouts.tunnel.total.map_or(NO_BOUND, |total| *total),
     }
 }
 

@@ -12,7 +12,7 @@ const LONGEST_REASON: usize = 123;
 pub const GOING_AWAY: u16 = 1001;
 
 /// Follows one direction of a WebSocket and knows at every byte whether a frame has just ended.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct FrameTracker {
     header: [u8; LONGEST_HEADER],
     /// Bytes of a header that has begun; zero between frames and within a payload.

@@ -43,8 +43,8 @@ pub struct Called {
     pub timeouts: Timeouts,
     /// The endpoint that answers.
     pub picked: Picked,
-    // Lets the next request in when the call is over.
-    _slot: Slot,
+    /// Lets the next request in when it is dropped: when the call is over, or becomes a tunnel.
+    pub slot: Option<Slot>,
 }
 
 /// Why one try failed.
@@ -149,7 +149,7 @@ pub async fn call(
                     is_reusable: !progress.write_failed && !has_unexpected_body(&exchange.request),
                     timeouts,
                     picked,
-                    _slot: slot,
+                    slot: Some(slot),
                 });
             }
             Err(Failure::Service { heard, .. })

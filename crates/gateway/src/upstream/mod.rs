@@ -10,7 +10,7 @@ mod pool;
 pub mod relay;
 mod send;
 mod session;
-mod tunnel;
+pub mod tunnel;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -102,6 +102,10 @@ pub struct Timeouts {
     pub idle: Duration,
     /// From the request's arrival to the end of the answer.
     pub total: Duration,
+    /// Between two movements in a tunnel.
+    pub tunnel_idle: Duration,
+    /// From a tunnel's beginning to its end.
+    pub tunnel_total: Duration,
 }
 
 /// A service on one worker.

@@ -24,6 +24,7 @@ pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Retry, RetryOn, Setting, Timeouts,
+    TunnelTimeouts,
 };
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
@@ -207,6 +208,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),
     ("Timeouts", &policy::TIMEOUTS),
+    ("TunnelTimeouts", &policy::TUNNEL),
     ("Retry", &policy::RETRY),
     ("Api", &api::API),
     ("Versions", &api::VERSIONS),
