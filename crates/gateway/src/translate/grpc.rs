@@ -80,15 +80,15 @@ impl Dialect {
 impl Status {
     /// The status that tells of a refusal. The official table for answers that are not gRPC's (HTTP to gRPC status code
     /// mapping) is kept but where it can only guess and the gateway knows: too much of anything is `RESOURCE_EXHAUSTED`,
-    /// and a call whose time was over is `DEADLINE_EXCEEDED`, as its service may be at work on it still.
-    pub fn of(refusal: &Refusal, is_past_deadline: bool) -> Self {
+    /// and a call whose time was over is `DEADLINE_EXCEEDED` unless no connection came about.
+    pub fn of(refusal: &Refusal) -> Self {
         match refusal.status.as_u16() {
             401 | 407 => Self::Unauthenticated,
             403 | 451 => Self::PermissionDenied,
             404 | 405 | 410 | 501 | 505 => Self::Unimplemented,
             413 | 414 | 429 | 431 => Self::ResourceExhausted,
             499 => Self::Cancelled,
-            504 if !is_past_deadline && refusal.code == "upstream_connect_timeout" => Self::Unavailable,
+            504 if refusal.code == "upstream_connect_timeout" => Self::Unavailable,
             408 | 504 => Self::DeadlineExceeded,
             502 | 503 => Self::Unavailable,
             400 | 415 | 417 | 426 => Self::Internal,
@@ -114,22 +114,22 @@ impl Status {
 
 /// Appends the fields of an answer that is a refusal and has no body. Its HTTP status is [`StatusCode::OK`], whatever the
 /// refusal's.
-pub fn write_refusal(
-    refusal: &Refusal,
-    dialect: Dialect,
-    is_past_deadline: bool,
-    fields: &mut Fields,
-) -> StatusCode {
+pub fn write_refusal(refusal: &Refusal, dialect: Dialect, fields: &mut Fields) -> StatusCode {
     fields.append(Known::ContentType, dialect.media_type().as_bytes());
     for (name, value) in &refusal.fields {
         fields.append(*name, value.as_bytes());
     }
-    fields.append_named(STATUS, Status::of(refusal, is_past_deadline).as_str().as_bytes());
-    let mut message = Vec::with_capacity(refusal.detail.len());
-    percent_encode(&refusal.detail, &mut message);
-    fields.append_named(MESSAGE, &message);
-    fields.append_named(CODE, refusal.code.as_bytes());
+    write_status(Status::of(refusal), &refusal.detail, refusal.code, fields);
     StatusCode::OK
+}
+
+/// Appends a status, in words too, and the gateway's code of what happened: the trailers of a call that did not end well.
+pub fn write_status(status: Status, message: &str, code: &str, fields: &mut Fields) {
+    fields.append_named(STATUS, status.as_str().as_bytes());
+    let mut encoded = Vec::with_capacity(message.len());
+    percent_encode(message, &mut encoded);
+    fields.append_named(MESSAGE, &encoded);
+    fields.append_named(CODE, code.as_bytes());
 }
 
 /// Appends a message as `grpc-message` holds it: spaces and visible ASCII but `%` as they are, all other bytes of its UTF-8
@@ -223,12 +223,10 @@ mod tests {
             (511, "", 2),
         ];
         for (status, code, expected) in CASES {
-            let status = Status::of(&refusal(status, code), false);
+            let status = Status::of(&refusal(status, code));
             assert_eq!(status as u8, expected, "{code}: {status:?}");
             assert_eq!(status.as_str(), (status as u8).to_string());
         }
-        let late = refusal(504, "upstream_connect_timeout");
-        assert_eq!(Status::of(&late, true), Status::DeadlineExceeded);
     }
 
     #[test]
@@ -241,7 +239,7 @@ mod tests {
         )
         .with_field(Known::Allow, "GET");
         let mut fields = Fields::new();
-        assert_eq!(write_refusal(&refusal, Dialect::Grpc, false, &mut fields), StatusCode::OK);
+        assert_eq!(write_refusal(&refusal, Dialect::Grpc, &mut fields), StatusCode::OK);
         let written: Vec<_> = fields
             .iter()
             .map(|field| {
@@ -259,7 +257,7 @@ mod tests {
             ]
         );
         fields.clear();
-        write_refusal(&refusal, Dialect::WebText, false, &mut fields);
+        write_refusal(&refusal, Dialect::WebText, &mut fields);
         assert_eq!(fields.get(Known::ContentType), Some(&b"application/grpc-web-text"[..]));
     }
 }

@@ -25,24 +25,25 @@ pub enum Transform {
 /// A request of gRPC-Web on its way to a service of gRPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Web {
+    /// How the request is written.
+    request: Dialect,
     /// How the answer is to be written.
     answer: Dialect,
 }
 
 impl Web {
-    /// Turns the head of a request in gRPC-Web into one of gRPC. Also says what becomes of its body, if anything.
-    pub fn translate(request: &mut RequestHead, dialect: Dialect) -> (Self, Option<Transform>) {
+    /// Turns the head of a request in gRPC-Web into one of gRPC. Its framing stays that of the body that comes.
+    pub fn translate(request: &mut RequestHead, dialect: Dialect) -> Self {
         let answer = answer_dialect(request, dialect);
         rename(&mut request.fields, Dialect::Grpc);
         request.fields.remove_named(MARK);
         request.accepts_trailers = true;
-        if dialect != Dialect::WebText {
-            return (Self { answer }, None);
-        }
-        if request.framing != Framing::None {
-            request.framing = Framing::Chunked;
-        }
-        (Self { answer }, Some(Transform::FromText(Base64Decoder::default())))
+        Self { request: dialect, answer }
+    }
+
+    /// What becomes of the request's body, if anything; its length is then another.
+    pub fn request_transform(self) -> Option<Transform> {
+        (self.request == Dialect::WebText).then(|| Transform::FromText(Base64Decoder::default()))
     }
 
     /// Turns the head of the service's answer into one of gRPC-Web and says what becomes of its body. An answer that is not gRPC's
@@ -204,12 +205,11 @@ mod tests {
         for (written, accept, sent, answered) in CASES {
             let mut request = request(written, accept);
             let dialect = Dialect::of(&request).unwrap();
-            let (web, transform) = Web::translate(&mut request, dialect);
+            let web = Web::translate(&mut request, dialect);
             assert_eq!(content_type(&request.fields), sent, "{written}");
             assert!(request.accepts_trailers && request.fields.get_named(b"x-grpc-web").is_none());
-            let is_text = dialect == Dialect::WebText;
-            assert_eq!(transform.is_some(), is_text, "{written}");
-            assert_eq!(request.framing, if is_text { Framing::Chunked } else { Framing::Length(8) });
+            assert_eq!(web.request_transform().is_some(), dialect == Dialect::WebText, "{written}");
+            assert_eq!(request.framing, Framing::Length(8), "it is that of what comes");
             let mut response = answer("application/grpc+proto", Framing::Chunked);
             assert!(web.translate_answer(&mut response).is_some());
             assert_eq!(content_type(&response.fields), answered, "{written}");
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn answers_that_are_all_trailers_or_not_of_grpc_keep_their_bodies() {
-        let (web, _) = Web::translate(&mut request("application/grpc-web", None), Dialect::Web);
+        let web = Web::translate(&mut request("application/grpc-web", None), Dialect::Web);
         let mut all_trailers = answer("application/grpc", Framing::None);
         all_trailers.fields.append_named(b"grpc-status", b"5");
         assert!(web.translate_answer(&mut all_trailers).is_none());

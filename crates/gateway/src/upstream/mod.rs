@@ -6,6 +6,7 @@
 pub mod balance;
 pub mod call;
 mod connect;
+mod grpc;
 mod pool;
 pub mod relay;
 mod send;
@@ -90,6 +91,9 @@ pub struct EndpointSpec {
     /// Its share of the requests.
     pub weight: u32,
 }
+
+/// What a time limit comes to that is turned off.
+pub const NO_BOUND: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// How long a call may take, part by part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
