@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -18,14 +18,22 @@ pub fn free_port() -> u16 {
 }
 
 /// A program that ends with the scene.
-struct Peer(Child);
+pub(crate) struct Peer(Child);
 
 impl Peer {
     #[track_caller]
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().unwrap_or_else(|error| missing(&name, &error.to_string()));
         Self(child)
+    }
+
+    /// What it said on stderr, if it has ended.
+    pub(crate) fn last_words(&mut self) -> Option<String> {
+        self.0.try_wait().unwrap()?;
+        let mut said = String::new();
+        self.0.stderr.take()?.read_to_string(&mut said).unwrap();
+        Some(said)
     }
 
     /// The first line of what it prints, and the rest to be read.
@@ -45,7 +53,7 @@ impl Drop for Peer {
 }
 
 #[track_caller]
-fn missing(name: &str, why: &str) -> ! {
+pub(crate) fn missing(name: &str, why: &str) -> ! {
     panic!("{name} does not run ({why}): this scene needs it; tests/install.sh installs it")
 }
 
@@ -215,6 +223,32 @@ impl WebSocket {
         self.output.read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "the WebSocket client ended");
         line.trim_end_matches('\n').to_owned()
+    }
+}
+
+/// An open WebSocket of a foreign client that waits for its end.
+pub struct WebSocketListener {
+    _peer: Peer,
+    output: BufReader<ChildStdout>,
+}
+
+/// Opens a WebSocket with Python's websockets and leaves it to the other side.
+#[track_caller]
+pub fn web_socket_listener(address: SocketAddr, path: &str) -> WebSocketListener {
+    let mut command = script("web_socket_listener.py");
+    command.arg(format!("ws://{address}{path}")).stdout(Stdio::piped());
+    let mut peer = Peer::start(&mut command);
+    let (line, output) = peer.first_line();
+    assert_eq!(line.trim(), "open", "the WebSocket did not open");
+    WebSocketListener { _peer: peer, output }
+}
+
+impl WebSocketListener {
+    /// Waits until it is closed; the code and the reason that it was given.
+    pub fn closing(mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 }
 

@@ -26,6 +26,7 @@ use crate::refusal::{Refusal, Stage};
 use crate::route::{Found, Params, RequestView};
 use crate::snapshot::{Live, Route, StaticAnswer, Target};
 use crate::tls::PeerCertificate;
+use crate::translate::grpc::{self, Dialect};
 use crate::upstream::call;
 use crate::upstream::relay;
 use crate::worker::Worker;
@@ -53,6 +54,8 @@ pub struct Exchange {
     pub is_rewritten: bool,
     /// That other path.
     pub rewritten: String,
+    /// Which dialect of gRPC the request speaks, if any.
+    pub dialect: Option<Dialect>,
     /// Bytes that its body may have; `u64::MAX` for no limit.
     pub max_body: u64,
     /// The body of a refusal while it is written.
@@ -116,6 +119,7 @@ pub async fn run(
     head: Result<(), Refusal>,
 ) -> After {
     identify_caller(worker, client, exchange);
+    exchange.dialect = Dialect::of(&exchange.request);
     let mut worked = Duration::ZERO;
     let after = {
         let mut answered = pin!(answer(worker, client, exchange, head));
@@ -188,13 +192,19 @@ async fn refuse(worker: &Worker, client: &mut Client, exchange: &mut Exchange, r
         worker.shard.parse_refusal(refusal.code);
     }
     exchange.outcome.refused(refusal);
-    exchange.response.fields.clear();
-    refusal.write_fields(&mut exchange.response.fields);
-    shape_response(&Rc::clone(&exchange.live), exchange);
+    let fields = &mut exchange.response.fields;
+    fields.clear();
     let mut body = std::mem::take(&mut exchange.problem);
     body.clear();
-    refusal.write_body(&exchange.id, &mut body);
-    let after = client.answer(worker, exchange, refusal.status, &body).await;
+    let status = if let Some(dialect) = exchange.dialect {
+        grpc::write_refusal(refusal, dialect, fields)
+    } else {
+        refusal.write_fields(fields);
+        refusal.write_body(&exchange.id, &mut body);
+        refusal.status
+    };
+    shape_response(&Rc::clone(&exchange.live), exchange);
+    let after = client.answer(worker, exchange, status, &body).await;
     exchange.problem = body;
     after
 }
@@ -352,6 +362,7 @@ impl Exchange {
             route: None,
             is_rewritten: false,
             rewritten: String::new(),
+            dialect: None,
             max_body: u64::MAX,
             problem: Vec::new(),
             started: clock::now(),

@@ -15,5 +15,6 @@ pub mod route;
 pub mod server;
 pub mod snapshot;
 pub mod tls;
+pub mod translate;
 pub mod upstream;
 pub mod worker;

@@ -23,6 +23,7 @@ use crate::exchange::Exchange;
 use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Registry;
+use crate::upstream::tunnel::Tunnels;
 
 /// Spare exchanges that a worker keeps.
 const EXCHANGES_KEPT: usize = 256;
@@ -49,6 +50,8 @@ pub enum Command {
         /// Told when done.
         done: oneshot::Sender<()>,
     },
+    /// Close what does not end by itself: the process is about to go.
+    Farewell,
     /// Stop accepting, close idle connections, tell the others to close; told when none is left.
     Drain {
         /// Told when no connection is open any more.
@@ -80,6 +83,8 @@ pub struct Worker {
     pub shard: WorkerShard,
     /// What it knows of endpoints.
     pub upstreams: Registry,
+    /// Its WebSockets.
+    pub tunnels: Tunnels,
     log: RefCell<LogWriter>,
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
@@ -154,6 +159,7 @@ impl Worker {
             buffers: Buffers::default(),
             shard: setup.shard,
             upstreams: Registry::default(),
+            tunnels: Tunnels::default(),
             log: RefCell::new(setup.log),
             ids: RefCell::new(IdGenerator::new()),
             live: RefCell::new(live),
@@ -177,6 +183,7 @@ impl Worker {
                     let _ = done.send(());
                 }
                 Command::Drain { done } => self.drain(done),
+                Command::Farewell => self.tunnels.end(),
             }
         }
         self.log.borrow_mut().flush();

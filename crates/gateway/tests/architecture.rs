@@ -28,6 +28,10 @@ const STAGES: &[(&str, &[&str])] = &[
     ("route", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),
     ("policies", &["accept", "snapshot", "worker"]),
     ("tls", &["accept", "exchange", "policies", "record", "route", "snapshot", "upstream", "worker"]),
+    (
+        "translate",
+        &["accept", "config", "exchange", "policies", "record", "route", "snapshot", "upstream", "worker"],
+    ),
     ("upstream", &["policies", "route"]),
 ];
 

@@ -17,5 +17,7 @@ mod routing;
 mod services;
 mod smuggling;
 mod streaming;
+mod suites;
 mod tunnels;
 mod versions;
+mod web_sockets;

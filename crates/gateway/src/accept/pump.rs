@@ -11,6 +11,8 @@ use http1::{BodyDecoder, BodyFault, Fields, Framing, Piece, encode_chunk_head, e
 use super::buffer::{Buffer, Buffers, Outbox};
 use super::h2::{MessageStream, head};
 use super::stream::Stream;
+use crate::translate::base64_stream::Base64Fault;
+use crate::translate::grpc_web::Transform;
 
 /// Pieces up to this size are copied behind the head or the chunk's size and go out in one plain write; longer
 /// ones are written from where they were read.
@@ -41,6 +43,8 @@ pub enum Trouble {
     Malformed(BodyFault),
     /// The body is longer than allowed.
     TooLarge,
+    /// The body cannot be translated.
+    Untranslatable(Base64Fault),
     /// The sink's connection failed.
     Write(io::Error),
 }
@@ -51,6 +55,8 @@ pub struct Pump {
     decoder: BodyDecoder,
     chunked: bool,
     trailers: Fields,
+    /// What the body becomes on the way.
+    transform: Option<Box<Transform>>,
     /// Bytes at the front of the source's buffer that are data to be written in place.
     in_place: usize,
     /// Bytes of CRLF still to be written behind them.
@@ -87,6 +93,7 @@ impl Pump {
             decoder: BodyDecoder::new(incoming),
             chunked: outgoing == Framing::Chunked,
             trailers: Fields::new(),
+            transform: None,
             in_place: 0,
             crlf: 0,
             ended: incoming == Framing::None,
@@ -96,6 +103,18 @@ impl Pump {
             written: 0,
             waits_for: Side::Source,
         }
+    }
+
+    /// The same, for a body that becomes another on the way.
+    #[must_use]
+    pub fn with_transform(mut self, transform: Option<Transform>) -> Self {
+        self.transform = transform.map(Box::new);
+        self
+    }
+
+    /// Whether the body becomes another on the way.
+    pub fn is_translated(&self) -> bool {
+        self.transform.is_some()
     }
 
     /// Bytes of body that were taken from the source.
@@ -155,6 +174,14 @@ impl Pump {
                     if self.moved > self.limit {
                         return Err(Trouble::TooLarge);
                     }
+                    if self.transform.is_some() {
+                        self.translate(ends, length)?;
+                        if self.decoder.is_done() {
+                            self.end(ends);
+                            return Ok(false);
+                        }
+                        continue;
+                    }
                     let out = ends.outbox.bytes(ends.buffers);
                     if self.chunked {
                         encode_chunk_head(out, length);
@@ -188,7 +215,41 @@ impl Pump {
         Ok(false)
     }
 
+    /// Puts what these bytes at the front of the input become into the outbox, as a chunk of its own where there are chunks.
+    fn translate(&mut self, ends: &mut Ends<'_>, length: usize) -> Result<(), Trouble> {
+        let Some(transform) = &mut self.transform else { return Ok(()) };
+        let mut translated = Vec::new();
+        transform.push(&ends.input.filled()[..length], &mut translated).map_err(Trouble::Untranslatable)?;
+        ends.input.consume(length);
+        self.put(ends, &translated);
+        Ok(())
+    }
+
+    fn put(&mut self, ends: &mut Ends<'_>, bytes: &[u8]) {
+        // A chunk of nothing would be the last one.
+        if bytes.is_empty() {
+            return;
+        }
+        let out = ends.outbox.bytes(ends.buffers);
+        if self.chunked {
+            encode_chunk_head(out, bytes.len());
+        }
+        out.extend_from_slice(bytes);
+        if self.chunked {
+            out.extend_from_slice(CRLF);
+        }
+    }
+
     fn end(&mut self, ends: &mut Ends<'_>) {
+        if let Some(transform) = &mut self.transform {
+            let mut translated = Vec::new();
+            if let Err(fault) = transform.finish(&mut self.trailers, &mut translated) {
+                // Not ended: what has gone out must not look whole.
+                self.trouble = Some(Trouble::Untranslatable(fault));
+                return;
+            }
+            self.put(ends, &translated);
+        }
         self.ended = true;
         if self.chunked {
             encode_last_chunk(ends.outbox.bytes(ends.buffers), &self.trailers);
@@ -265,7 +326,8 @@ impl Pump {
     }
 
     fn poll_fill(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), Trouble>> {
-        if self.moved > LONG_BODY {
+        // What is translated is held twice for a moment.
+        if self.moved > LONG_BODY && self.transform.is_none() {
             ends.input.enlarge(ends.buffers);
         }
         let space = ends.input.space(ends.buffers);

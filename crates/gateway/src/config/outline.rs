@@ -365,6 +365,8 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
             facets.says("first-byte timeout", route.timeouts.first_byte);
             facets.says("idle timeout", route.timeouts.idle);
             facets.may_say("total timeout", route.timeouts.total);
+            facets.may_say("tunnel's idle timeout", route.timeouts.tunnel.idle);
+            facets.may_say("tunnel's total timeout", route.timeouts.tunnel.total);
             facets.may_say("retries", (route.retries > 0).then_some(route.retries));
         }
         Action::Respond(respond) => {

@@ -15,6 +15,7 @@ pub use sockets::HandedSockets;
 use crate::config::values::ListenAddress;
 use crate::record::{LogSink, Metrics};
 use crate::snapshot::Snapshot;
+use crate::upstream::tunnel::FAREWELL;
 use crate::worker::{self, Command, Setup};
 use sockets::{OpenSockets, Sockets};
 
@@ -178,11 +179,14 @@ impl Server {
     }
 
     /// Stops accepting and waits until every connection has ended, but not longer than the snapshot's `drain`.
-    /// Whether all had ended by then.
+    /// Whether all had ended by then. Shortly before, WebSockets are closed in order: they would not end by themselves.
     pub fn drain(&mut self) -> bool {
-        let due = Instant::now() + self.snapshot.drain;
+        let time = self.snapshot.drain;
+        let now = Instant::now();
+        let due = now + time;
+        let farewell = now + time.saturating_sub(FAREWELL.min(time / 4));
         self.release_sockets();
-        let waiting: Vec<_> = self
+        let mut waiting: Vec<_> = self
             .workers
             .iter()
             .filter_map(|worker| {
@@ -190,7 +194,12 @@ impl Server {
                 worker.commands.send(Command::Drain { done }).ok().map(|()| drained)
             })
             .collect();
-        waiting.into_iter().all(|drained| wait_until(drained, due))
+        waiting.retain_mut(|drained| !wait_until(drained, farewell));
+        for worker in &self.workers {
+            // One that has ended has closed everything.
+            let _ = worker.commands.send(Command::Farewell);
+        }
+        waiting.iter_mut().all(|drained| wait_until(drained, due))
     }
 
     /// Ends the workers at once and writes what is left of the log.
@@ -251,7 +260,7 @@ pub fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
-fn wait_until(mut drained: oneshot::Receiver<()>, due: Instant) -> bool {
+fn wait_until(drained: &mut oneshot::Receiver<()>, due: Instant) -> bool {
     const STEP: Duration = Duration::from_millis(5);
     loop {
         match drained.try_recv() {

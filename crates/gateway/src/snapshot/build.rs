@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
 use crate::accept::listener::ListenerSpec;
@@ -26,10 +25,7 @@ use crate::route::{
 };
 use crate::tls::{self, ClientTls, ServerTls};
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
-use crate::upstream::{Affinity, EndpointSpec, PoolLimits, ServiceSpec, Timeouts};
-
-/// What `total: off` comes to.
-const NO_BOUND: Duration = Duration::from_hours(10 * 365 * 24);
+use crate::upstream::{Affinity, EndpointSpec, NO_BOUND, PoolLimits, ServiceSpec, Timeouts};
 
 impl Snapshot {
     /// Compiles a configuration; all its faults at once, or the snapshot with warnings.
@@ -430,6 +426,8 @@ fn compile_timeouts(timeouts: &config::Timeouts) -> Timeouts {
         first_byte: *timeouts.first_byte,
         idle: *timeouts.idle,
         total: timeouts.total.map_or(NO_BOUND, |total| *total),
+        tunnel_idle: *timeouts.tunnel.idle.unwrap_or(timeouts.idle),
+        tunnel_total: timeouts.tunnel.total.map_or(NO_BOUND, |total| *total),
     }
 }
 

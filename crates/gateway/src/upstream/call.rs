@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use http1::{Framing, Known, RequestHead};
 
 use super::connect::Wish;
+use super::grpc::Rpc;
 use super::send::{exchange_heads, start};
 use super::{Affinity, Connection, Endpoint, Picked, QueueFull, Service, Slot, Timeouts, balance};
 use crate::accept::client::Interrupted;
@@ -18,6 +19,7 @@ use crate::clock;
 use crate::exchange::{Exchange, Failed};
 use crate::refusal::{Refusal, Stage, UpstreamCause};
 use crate::snapshot::CallLimits;
+use crate::translate::grpc_web::Transform;
 use crate::worker::Worker;
 
 /// Bodies up to this length that have already been read are held until the answer begins, so that the request
@@ -39,12 +41,14 @@ pub struct Called {
     pub is_sent: bool,
     /// Whether the connection may serve another request afterwards.
     pub is_reusable: bool,
+    /// What the answer's body becomes on its way, if anything.
+    pub answer_transform: Option<Transform>,
     /// The time limits of this call.
     pub timeouts: Timeouts,
     /// The endpoint that answers.
     pub picked: Picked,
-    // Lets the next request in when the call is over.
-    _slot: Slot,
+    /// Lets the next request in when it is dropped: when the call is over, or becomes a tunnel.
+    pub slot: Option<Slot>,
 }
 
 /// Why one try failed.
@@ -84,9 +88,10 @@ pub async fn call(
     let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
         unreachable!("only a route leads to a call")
     };
-    let CallLimits { timeouts, attempts } = *route.limits;
+    let CallLimits { mut timeouts, attempts } = *route.limits;
+    let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
     let due = exchange.started + timeouts.total;
-    let held = held_body(client, &exchange.request);
+    let held = if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request) };
     let hash = affinity(exchange, service);
     let mut tried: Vec<usize> = Vec::new();
     let mut wish = Wish { fresh: false, http1: !exchange.request.upgrade.is_empty() };
@@ -120,7 +125,9 @@ pub async fn call(
             };
         exchange.outcome.connected();
         exchange.outcome.is_body_touched = exchange.request.framing != Framing::None && held == 0;
-        let mut body = start(client, exchange, held);
+        rpc.tell_deadline(&mut exchange.request, due);
+        let transform = rpc.request_transform();
+        let mut body = start(client, exchange, &connection, held, transform);
         match exchange_heads(
             worker,
             client,
@@ -141,15 +148,17 @@ pub async fn call(
                     client.input.consume(held);
                 }
                 set_sticky(service, &picked, exchange);
+                let answer_transform = rpc.translate_answer(&mut exchange.response);
                 return Ok(Called {
                     connection,
                     request_body: body,
                     held: held as u64,
                     is_sent: progress.is_sent,
                     is_reusable: !progress.write_failed && !has_unexpected_body(&exchange.request),
+                    answer_transform,
                     timeouts,
                     picked,
-                    _slot: slot,
+                    slot: Some(slot),
                 });
             }
             Err(Failure::Service { heard, .. })
@@ -276,6 +285,10 @@ async fn connect(
             cause: error.to_string(),
             heard: Heard::Nothing,
         }),
+        Err(Interrupted::TimedOut) if clock::now() >= due => {
+            let cause = "the request's time was over while a connection was opened";
+            Err(Failure::Queue(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", cause))
+        }
         Err(Interrupted::TimedOut) => Err(Failure::Service {
             status: StatusCode::GATEWAY_TIMEOUT,
             code: "upstream_connect_timeout",

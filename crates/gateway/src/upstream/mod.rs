@@ -6,11 +6,12 @@
 pub mod balance;
 pub mod call;
 mod connect;
+mod grpc;
 mod pool;
 pub mod relay;
 mod send;
 mod session;
-mod tunnel;
+pub mod tunnel;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -91,6 +92,9 @@ pub struct EndpointSpec {
     pub weight: u32,
 }
 
+/// What a time limit comes to that is turned off.
+pub const NO_BOUND: Duration = Duration::from_hours(10 * 365 * 24);
+
 /// How long a call may take, part by part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timeouts {
@@ -102,6 +106,10 @@ pub struct Timeouts {
     pub idle: Duration,
     /// From the request's arrival to the end of the answer.
     pub total: Duration,
+    /// Between two movements in a tunnel.
+    pub tunnel_idle: Duration,
+    /// From a tunnel's beginning to its end.
+    pub tunnel_total: Duration,
 }
 
 /// A service on one worker.

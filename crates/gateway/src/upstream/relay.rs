@@ -9,6 +9,7 @@ use http::{Method, StatusCode, Version};
 use http1::Framing;
 
 use super::call::Called;
+use super::grpc;
 use super::tunnel::tunnel;
 use crate::accept::{Client, Ends, Pump, Side, Trouble};
 use crate::clock;
@@ -49,7 +50,8 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         exchange.outcome.broken("client_gone");
         return After::Abort;
     }
-    let mut body = Pump::new(incoming, outgoing, u64::MAX);
+    let transform = called.answer_transform.take();
+    let mut body = Pump::new(incoming, outgoing, u64::MAX).with_transform(transform);
     let due = exchange.started + called.timeouts.total;
     let mut seen = u64::MAX;
     let ended = poll_fn(|context| {
@@ -82,13 +84,17 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
             }
         }
         Err(broken) => {
-            exchange.outcome.broken(match broken {
+            let code = match broken {
                 Broken::Gone => "client_gone",
                 Broken::Service(_) => "upstream_truncated",
                 Broken::TimedOut if clock::now() >= due => "total_timeout",
                 Broken::TimedOut if body.waits_for() == Side::Sink => "client_slow",
                 Broken::TimedOut => "upstream_idle_timeout",
-            });
+            };
+            exchange.outcome.broken(code);
+            if matches!(broken, Broken::TimedOut) && grpc::end_late(client, exchange, code) {
+                return After::Close;
+            }
             // Only a reset tells a client whose answer ends with the connection, or its stream, that it did not end well.
             match broken {
                 Broken::Service(reason) if outgoing == Framing::UntilClose => {

@@ -19,6 +19,7 @@ use crate::accept::{Buffer, Client, Ends, Pump, Side, Trouble};
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::refusal::{Refusal, Stage};
+use crate::translate::grpc_web::Transform;
 use crate::worker::Worker;
 
 /// Interim answers (1xx) that one request may get.
@@ -27,12 +28,24 @@ const MAX_INTERIM: usize = 16;
 pub(super) const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
 
 /// Moves the request's body, unless it is held and goes with the head.
-pub(super) fn start(client: &Client, exchange: &Exchange, held: usize) -> Pump {
+pub(super) fn start(
+    client: &Client,
+    exchange: &Exchange,
+    connection: &Connection,
+    held: usize,
+    transform: Option<Transform>,
+) -> Pump {
     if held > 0 {
         return Pump::new(Framing::None, Framing::None, u64::MAX);
     }
-    let request = &exchange.request;
-    Pump::new(client.incoming(request), request.framing, exchange.max_body)
+    let outgoing = match exchange.request.framing {
+        Framing::None => Framing::None,
+        // A message of HTTP/2 has an end of its own.
+        _ if connection.stream.is_message() => Framing::UntilClose,
+        _ if transform.is_some() => Framing::Chunked,
+        framing => framing,
+    };
+    Pump::new(client.incoming(&exchange.request), outgoing, exchange.max_body).with_transform(transform)
 }
 
 /// Puts the request's head, and a held body with it, into the connection's outbox; to a service that speaks HTTP/2 the head
@@ -44,6 +57,7 @@ fn encode(
     endpoint: &Endpoint,
     connection: &mut Connection,
     held: usize,
+    is_translated: bool,
 ) -> Result<(), Failure> {
     let request = &exchange.request;
     let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
@@ -58,7 +72,10 @@ fn encode(
         method: &request.method,
         target,
         authority,
-        framing: request.framing,
+        framing: match request.framing {
+            Framing::Length(_) if is_translated => Framing::Chunked,
+            framing => framing,
+        },
         upgrade: &request.upgrade,
         accepts_trailers: request.accepts_trailers,
     };
@@ -91,7 +108,7 @@ pub(super) async fn exchange_heads(
     timeouts: Timeouts,
     due: Instant,
 ) -> Result<Progress, Failure> {
-    encode(worker, client, exchange, endpoint, connection, held)?;
+    encode(worker, client, exchange, endpoint, connection, held, body.is_translated())?;
     let mut progress = Progress::default();
     client.deadline.set(due.min(clock::now() + timeouts.first_byte));
     for _ in 0..=MAX_INTERIM {
@@ -215,6 +232,15 @@ impl Progress {
                     format!("the request's body is refused: {fault}"),
                 )));
             }
+            Poll::Ready(Err(Trouble::Untranslatable(fault))) => {
+                let detail = format!("the request's body is refused: {fault}");
+                return Err(Failure::Client(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "grpc_web_malformed",
+                    Stage::Call,
+                    detail,
+                )));
+            }
             Poll::Ready(Err(Trouble::TooLarge)) => return Err(Failure::Client(exchange.body_too_large())),
             Poll::Pending => {
                 // While the body moves the service need not answer; whoever stops moving it has this long.
@@ -222,6 +248,8 @@ impl Progress {
                 if exchange.request.framing != Framing::None && seen != self.seen {
                     let patience = match body.waits_for() {
                         Side::Source if self.waits_for_leave(exchange, body) => timeouts.first_byte,
+                        // Who calls by gRPC may have nothing to say for a while, in the middle of a call.
+                        Side::Source if exchange.dialect.is_some() => timeouts.idle,
                         Side::Source => client.listener().body_timeout,
                         Side::Sink => timeouts.idle,
                     };

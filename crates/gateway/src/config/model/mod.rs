@@ -25,6 +25,7 @@ pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Retry, RetryOn, Setting, Timeouts,
+    TunnelTimeouts,
 };
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
@@ -211,6 +212,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("SecureHeaders", &secure_headers::SECURE_HEADERS),
     ("Hsts", &secure_headers::HSTS),
     ("Timeouts", &policy::TIMEOUTS),
+    ("TunnelTimeouts", &policy::TUNNEL),
     ("Retry", &policy::RETRY),
     ("Api", &api::API),
     ("Versions", &api::VERSIONS),

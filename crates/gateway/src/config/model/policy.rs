@@ -87,6 +87,18 @@ pub struct Timeouts {
     /// For the whole call, all attempts included; `off` for no bound. It does not end a tunnel. Default: `60s`.
     #[schemars(with = "Setting<Duration>")]
     pub total: Option<Duration>,
+    /// For tunnels such as WebSockets, where that differs. A plain duration is `total`.
+    pub tunnel: TunnelTimeouts,
+}
+
+/// How long a tunnel, such as a WebSocket, may last. A plain duration is `total`.
+#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
+#[schemars(transform = or_text)]
+pub struct TunnelTimeouts {
+    /// Longest silence of both sides, pings included: they count as bytes. Default: the `idle` of `timeout`.
+    pub idle: Option<Duration>,
+    /// From its beginning to its end, busy or not. Default: no bound.
+    pub total: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -96,6 +108,7 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(15),
             idle: Duration::from_secs(60),
             total: Some(Duration::from_secs(60)),
+            tunnel: TunnelTimeouts::default(),
         }
     }
 }
@@ -267,9 +280,23 @@ impl Read for Timeouts {
                 Some(node) => reader.positive(node),
                 None => default.total,
             },
+            tunnel: map.or("tunnel", default.tunnel, reader),
         };
         map.finish(reader);
         Some(timeouts)
+    }
+}
+
+impl Read for TunnelTimeouts {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if matches!(node.value, Value::Text(_)) {
+            return Some(Self { total: Some(reader.positive(node)?), idle: None });
+        }
+        let mut map = reader.map(node, &TUNNEL)?;
+        let idle = map.take("idle").and_then(|node| reader.positive(node));
+        let total = map.take("total").and_then(|node| reader.positive(node));
+        map.finish(reader);
+        Some(Self { idle, total })
     }
 }
 
@@ -347,8 +374,14 @@ pub(super) static POLICIES: Keys = Keys {
 pub(super) static REQUEST: Keys =
     Keys { of: "`request`", known: &["max_body", "content_types"], later: &[], shared: None };
 
-pub(super) static TIMEOUTS: Keys =
-    Keys { of: "`timeout`", known: &["connect", "first_byte", "idle", "total"], later: &[], shared: None };
+pub(super) static TIMEOUTS: Keys = Keys {
+    of: "`timeout`",
+    known: &["connect", "first_byte", "idle", "total", "tunnel"],
+    later: &[],
+    shared: None,
+};
+
+pub(super) static TUNNEL: Keys = Keys { of: "`tunnel`", known: &["idle", "total"], later: &[], shared: None };
 
 pub(super) static RETRY: Keys = Keys {
     of: "`retry`",

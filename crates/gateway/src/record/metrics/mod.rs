@@ -96,7 +96,13 @@ pub struct RouteMetrics {
     bytes_out: Counter,
     duration: Histogram,
     gateway: Histogram,
+    web_sockets_opened: Counter,
+    web_sockets_closed: Counter,
 }
+
+/// An open WebSocket, counted as one until it is dropped.
+#[derive(Debug)]
+pub struct OpenWebSocket<'m>(&'m RouteMetrics);
 
 /// Counts of one endpoint of a service on one worker.
 #[derive(Debug, Default)]
@@ -243,6 +249,18 @@ impl RouteMetrics {
         self.bytes_in.add(bytes_in);
         self.bytes_out.add(bytes_out);
     }
+
+    /// Counts a WebSocket that has opened.
+    pub fn open_web_socket(&self) -> OpenWebSocket<'_> {
+        self.web_sockets_opened.add(1);
+        OpenWebSocket(self)
+    }
+}
+
+impl Drop for OpenWebSocket<'_> {
+    fn drop(&mut self) {
+        self.0.web_sockets_closed.add(1);
+    }
 }
 
 impl EndpointMetrics {
@@ -292,6 +310,9 @@ mod tests {
         first.route("users", "shop").record(200, micros(1_200), micros(30), 10, 300);
         second.route("users", "shop").record(204, micros(700), micros(20), 5, 0);
         first.route("users", "shop").record(503, micros(10), micros(10), 0, 9);
+        drop(first.route("users", "shop").open_web_socket());
+        let other = second.route("users", "shop");
+        let _open = other.open_web_socket();
         first.refusal("users", "upstream_busy");
         second.refusal("users", "upstream_busy");
         let text = metrics.render();
@@ -299,6 +320,8 @@ mod tests {
             "tollgate_requests_total{route=\"users\",api=\"shop\",status=\"2xx\"} 2",
             "tollgate_requests_total{route=\"users\",api=\"shop\",status=\"5xx\"} 1",
             "tollgate_request_body_bytes_total{route=\"users\",api=\"shop\"} 15",
+            "tollgate_web_sockets_total{route=\"users\",api=\"shop\"} 2",
+            "tollgate_web_sockets_open{route=\"users\",api=\"shop\"} 1",
             "tollgate_refusals_total{route=\"users\",code=\"upstream_busy\"} 2",
             "tollgate_request_duration_seconds_bucket{route=\"users\",api=\"shop\",le=\"0.001\"} 2",
             "tollgate_request_duration_seconds_count{route=\"users\",api=\"shop\"} 3",

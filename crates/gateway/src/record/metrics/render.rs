@@ -15,6 +15,8 @@ struct Route {
     gateway: MergedHistogram,
     bytes_in: u64,
     bytes_out: u64,
+    web_sockets_opened: u64,
+    web_sockets_closed: u64,
 }
 
 /// An endpoint's counts on all workers.
@@ -54,6 +56,9 @@ fn merge_routes(shards: &[Arc<Shard>]) -> BTreeMap<Names, Route> {
             part.gateway.merge_into(&mut route.gateway);
             route.bytes_in += part.bytes_in.value();
             route.bytes_out += part.bytes_out.value();
+            // Read first: what closes meanwhile must not seem never to have opened.
+            route.web_sockets_closed += part.web_sockets_closed.value();
+            route.web_sockets_opened += part.web_sockets_opened.value();
         }
     }
     routes
@@ -112,6 +117,17 @@ fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
     text.begin("response_body_bytes_total", "counter", "Bytes of answers' bodies.");
     for (labels, counts) in routes() {
         text.sample("response_body_bytes_total", &labels, counts.bytes_out);
+    }
+    // Routes that never had one are left out.
+    let with_web_sockets = || routes().filter(|(_, counts)| counts.web_sockets_opened > 0);
+    text.begin("web_sockets_total", "counter", "WebSockets opened.");
+    for (labels, counts) in with_web_sockets() {
+        text.sample("web_sockets_total", &labels, counts.web_sockets_opened);
+    }
+    text.begin("web_sockets_open", "gauge", "WebSockets that are open.");
+    for (labels, counts) in with_web_sockets() {
+        let open = counts.web_sockets_opened.saturating_sub(counts.web_sockets_closed);
+        text.sample("web_sockets_open", &labels, open);
     }
 }
 

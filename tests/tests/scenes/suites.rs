@@ -1,0 +1,74 @@
+//! Conformance suites of others, run through the gateway. What of them fails is listed here, with the reason.
+
+use std::net::SocketAddr;
+
+use tollgate_tests::{
+    Authority, Backend, Gateway, backend, expect_intermediate_tls, front, gateway_with, http2_relay, httpwg,
+    tls_relay, web_socket_cases, web_socket_server,
+};
+
+/// The cases of httpwg that fail, of 107.
+const NOT_HELD: &[&str] = &[];
+
+/// A gateway with a listener in TLS before everything else that `lines` say.
+fn with_tls(authority: &Authority, lines: &str, values: &[(&str, &dyn std::fmt::Display)]) -> Gateway {
+    let pair = authority.sign(&["gate.test", "127.0.0.1"]);
+    let (certificate, key) = (pair.certificate.display(), pair.key.display());
+    let listener = "
+        listeners: [{ address: '127.0.0.1:0', tls: { certificates: [{ cert: <certificate>, key: <key> }] } }]";
+    let values = [values, &[("certificate", &certificate), ("key", &key)]].concat();
+    gateway_with(&format!("{listener}{lines}"), &values)
+}
+
+const ONE_SERVICE: &str = "
+        services: { service: <service> }
+        routes: [{ match: '/{rest...}', to: service, access: public }]
+        ";
+
+/// A service that answers once it has read the body, as most do: then what is wrong with a body comes before the answer.
+fn patient() -> Backend {
+    backend(|call| match call.try_body() {
+        Ok(_) => call.reply(200, "hello"),
+        Err(_) => call.close(),
+    })
+}
+
+fn expect_rfc_9113(address: SocketAddr) {
+    let verdicts = httpwg(address);
+    println!("httpwg: {} of {} pass", verdicts.passed.len(), verdicts.passed.len() + verdicts.failed.len());
+    verdicts.expect_failures(NOT_HELD);
+    assert!(verdicts.passed.len() >= 103, "{verdicts:#?}");
+}
+
+#[test]
+fn rfc_9113_holds_in_clear() {
+    let users = patient();
+    let gate = front(&users);
+    expect_rfc_9113(gate.address());
+}
+
+#[test]
+fn rfc_9113_holds_under_tls() {
+    let users = patient();
+    let gate = with_tls(&Authority::new(), ONE_SERVICE, &[("service", &users)]);
+    expect_rfc_9113(tls_relay(gate.address(), "h2").address());
+}
+
+#[test]
+fn web_sockets_through_the_gateway_are_as_without_it() {
+    let server = web_socket_server();
+    let gate = front(&server);
+    let direct = web_socket_cases(&server.to_string().replace("http:", "ws:"));
+    let over_http1 = web_socket_cases(&format!("ws://{}", gate.address()));
+    assert_eq!(over_http1, direct);
+    let over_http2 = web_socket_cases(&format!("ws://{}", http2_relay(gate.address()).address()));
+    assert_eq!(over_http2, direct);
+}
+
+#[test]
+fn tls_is_as_mozilla_s_intermediate_recommendation() {
+    let users = backend(|call| call.reply(200, "hello"));
+    let authority = Authority::new();
+    let gate = with_tls(&authority, ONE_SERVICE, &[("service", &users)]);
+    expect_intermediate_tls(gate.address(), &authority.certificate());
+}
