@@ -21,13 +21,14 @@ mod wait;
 
 pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};
 pub use client::{Ask, Wire};
-pub use gateway::{Gateway, fill, front, front_with, gateway, gateway_with, tollgate};
+pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_with, tollgate};
 pub use load::{Load, Tally, load};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
 pub use peers::{
-    Curl, FileServer, Nginx, WebSocket, WebSocketServer, curl, file_server, free_port, nginx, web_socket,
-    web_socket_server,
+    Curl, FileServer, Nginx, WebSocket, WebSocketServer, curl, file_server, free_port, nginx, python,
+    web_socket, web_socket_server,
 };
+pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};
 pub use wait::{PATIENCE, Signal, eventually, full_run};

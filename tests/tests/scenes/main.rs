@@ -15,5 +15,8 @@ mod routing;
 mod services;
 mod smuggling;
 mod streaming;
+mod systemd;
 mod tunnels;
+mod unix;
+mod upgrade;
 mod versions;
