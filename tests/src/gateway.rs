@@ -81,10 +81,20 @@ impl Gateway {
     /// Starts it on a configuration in a folder of its own and waits until it is ready.
     #[track_caller]
     pub fn start(config: &str, arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_by(binary(), config, arguments)
+    }
+
+    /// The same, by another path of the binary, or by a program that ends up as it.
+    #[track_caller]
+    pub fn start_by(program: impl AsRef<std::ffi::OsStr>, config: &str, arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), Command::new(program), config, arguments)
+    }
+
+    /// The same, as a command that lacks nothing but the arguments of the binary, in that folder.
+    #[track_caller]
+    pub fn start_in(folder: TempDir, mut command: Command, config: &str, arguments: &[&str]) -> Self {
         let file = folder.path().join("tollgate.yaml");
         fs::write(&file, complete(config, folder.path())).unwrap();
-        let mut command = Command::new(binary());
         command.arg("run").arg("-c").arg(&file).args(arguments);
         Self::launch(command, folder)
     }
@@ -274,6 +284,27 @@ impl Gateway {
         self.signal(Sent::TERM);
     }
 
+    /// Sends it SIGUSR2: start the binary anew and hand over to it.
+    pub fn upgrade(&self) {
+        self.signal(Sent::USR2);
+    }
+
+    /// Waits until that many processes have taken over, one after the other; the last one's id.
+    #[track_caller]
+    pub fn expect_successor(&self, upgrades: usize) -> u32 {
+        let prefix = "tollgate: took over, as process ";
+        let found = self.said.wait(|lines| {
+            let mut successors = lines.iter().filter_map(|line| line.strip_prefix(prefix));
+            successors.nth(upgrades - 1)?.parse().ok()
+        });
+        found.unwrap_or_else(|| panic!("nobody took over"))
+    }
+
+    /// Sends a signal to a process that took over.
+    pub fn signal_successor(&self, pid: u32, signal: Sent) {
+        kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
     /// Stops it in the middle of whatever it does, as a busy machine might.
     pub fn pause(&self) {
         self.signal(Sent::STOP);
@@ -314,10 +345,25 @@ impl Gateway {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Ends every process that was started to take over, whether it did or not.
+    fn end_successors(&self) {
+        let said = self.said();
+        let started = said.lines().filter(|line| line.starts_with("tollgate: upgrading: started "));
+        for pid in started.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).filter_map(Pid::from_raw)
+        {
+            // Most have ended by themselves. The binary is looked at, as the number may be another's by now.
+            let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
+            if name.starts_with("tollgate") {
+                kill_process(pid, Sent::KILL).ok();
+            }
+        }
+    }
+
     #[track_caller]
     fn announced(&self, prefix: &str, number: usize) -> SocketAddr {
         let found = self.said.wait(|lines| {
             let mut addresses = lines.iter().filter_map(|line| line.strip_prefix(prefix));
+            let mut addresses = addresses.by_ref().filter(|address| !address.starts_with("unix:"));
             let address = addresses.nth(number)?.split(' ').next()?;
             Some(address.parse().unwrap_or_else(|_| panic!("not an address: {address:?}")))
         });
@@ -329,6 +375,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
+        self.end_successors();
         if std::thread::panicking() {
             eprintln!("--- the gateway said\n{}", self.said());
             let log = fs::read_to_string(self.log_file()).unwrap_or_default();
@@ -368,7 +415,7 @@ impl Said {
 }
 
 /// The binary under test: `TOLLGATE_BIN`, or the one that stands beside the tests.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("TOLLGATE_BIN") {
         return PathBuf::from(path);
     }

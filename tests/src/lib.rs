@@ -26,15 +26,16 @@ mod wait;
 pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};
 pub use certificates::{Authority, Pair};
 pub use client::{Ask, Wire};
-pub use gateway::{Gateway, fill, front, front_with, gateway, gateway_with, tollgate};
+pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_with, tollgate};
 pub use haproxy::{Haproxy, haproxy, http2_relay, tls_relay};
 pub use load::{Load, Tally, load};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
 pub use peers::{
     Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, curl, file_server, free_port,
-    nginx, web_socket, web_socket_listener, web_socket_server,
+    nginx, python, web_socket, web_socket_listener, web_socket_server,
 };
+pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};
 pub use suites::{Verdicts, expect_intermediate_tls, httpwg, installed, varnishtest, web_socket_cases};
 pub use wait::{PATIENCE, Signal, eventually, full_run};

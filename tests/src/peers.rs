@@ -259,7 +259,7 @@ fn script(name: &str) -> Command {
 }
 
 /// Debian's own Python, which has Debian's packages; another may stand earlier on the path.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     let debian = PathBuf::from("/usr/bin/python3");
     if debian.exists() { debian } else { PathBuf::from("python3") }
 }

@@ -5,7 +5,7 @@ use std::process::Output;
 use std::sync::Mutex;
 
 use serde_json::Value;
-use tollgate_tests::{Gateway, eventually, gateway, hello, tollgate};
+use tollgate_tests::{Gateway, curl, eventually, gateway, hello, tollgate};
 
 struct Files(tempfile::TempDir);
 
@@ -202,6 +202,20 @@ fn a_gateway_without_a_file_listens_where_it_is_told_and_never_before_itself() {
     let gate = Gateway::run(&arguments, tempfile::tempdir().unwrap());
     assert_ne!(gate.address().port(), 8080);
     gate.get("/").expect(200);
+}
+
+#[test]
+fn a_gateway_without_a_file_takes_unix_sockets_too() {
+    let _ports = DEFAULT_PORTS.lock();
+    let users = hello();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tollgate.sock");
+    let listen = format!("unix:{}", path.display());
+    let arguments = ["run", "--to", &users.to_string(), "--listen", &listen];
+    let _gate = Gateway::run(&arguments, tempfile::tempdir().unwrap());
+    assert_eq!(curl(&["--unix-socket", path.to_str().unwrap(), "http://a/"]).text(), "hello");
+    let itself = tollgate(&["run", "--to", &listen, "--listen", &listen]);
+    expect(&itself, 2);
 }
 
 #[test]
