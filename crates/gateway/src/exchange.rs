@@ -111,6 +111,9 @@ enum Decision {
     Answer(Arc<StaticAnswer>),
 }
 
+/// The port that `https://` means (RFC 9110, section 4.2.2).
+pub const HTTPS: u16 = 443;
+
 /// Leads one exchange from its parsed head, or from why there is none, to its record.
 pub async fn run(
     worker: &Worker,
@@ -164,8 +167,8 @@ async fn proceed(
     head: Result<(), Refusal>,
 ) -> Result<After, Failed> {
     head?;
-    if client.listener().redirect_https {
-        let answer = redirect_to_https(exchange)?;
+    if let Some(port) = client.listener().redirect_https {
+        let answer = redirect_to_https(exchange, port)?;
         answer.write_fields(&mut exchange.response.fields);
         return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
@@ -305,7 +308,7 @@ fn shape_response(live: &Live, exchange: &mut Exchange) {
     }
 }
 
-fn redirect_to_https(exchange: &Exchange) -> Result<StaticAnswer, Failed> {
+fn redirect_to_https(exchange: &Exchange, port: u16) -> Result<StaticAnswer, Failed> {
     let request = &exchange.request;
     if request.authority.is_empty() || request.method == Method::CONNECT {
         return Err(Refusal::new(
@@ -316,7 +319,10 @@ fn redirect_to_https(exchange: &Exchange) -> Result<StaticAnswer, Failed> {
         )
         .into());
     }
-    let mut location = format!("https://{}{}", request.host(), request.path);
+    let host = request.host();
+    let mut location =
+        if port == HTTPS { format!("https://{host}") } else { format!("https://{host}:{port}") };
+    location.push_str(&request.path);
     if let Some(query) = request.query() {
         location.push('?');
         location.push_str(query);

@@ -254,6 +254,22 @@ fn a_redirecting_listener_sends_everybody_to_https() {
 }
 
 #[test]
+fn a_redirect_leads_to_the_listener_with_tls() {
+    let port = tollgate_tests::free_port();
+    let gate = gateway_with(
+        "
+        listeners:
+          - { address: '127.0.0.1:0', redirect: https }
+          - { address: '127.0.0.1:<port>', tls: dev }
+        routes: [{ match: /x, respond: { body: ok }, access: public }]
+        ",
+        &[("port", &port)],
+    );
+    let answer = gate.ask("GET", "/a").host("shop.test:8080").send().expect(308);
+    assert_eq!(answer.header("Location").unwrap(), format!("https://shop.test:{port}/a"));
+}
+
+#[test]
 fn no_route_is_a_problem_that_can_be_worked_with() {
     let gate = routes(&[("x", "/x")]);
     let answer = gate.get("/nowhere").expect(404);

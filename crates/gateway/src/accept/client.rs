@@ -131,6 +131,37 @@ impl Client {
         request.framing
     }
 
+    /// Takes from an HTTP/2 message a short body that is there already, as one often comes with its head: the request can then
+    /// be sent again over another connection.
+    pub(super) async fn read_ahead(&mut self, worker: &Worker, request: &RequestHead) {
+        if matches!(request.framing, Framing::None | Framing::UntilClose) || !request.upgrade.is_empty() {
+            return;
+        }
+        poll_fn(|context| {
+            loop {
+                let space = self.input.space(&worker.buffers);
+                if space.is_empty() {
+                    return Poll::Ready(());
+                }
+                match self.stream.poll_read(context, space) {
+                    Poll::Ready(Ok(count)) if count > 0 => self.input.fill(count),
+                    // A fault is met again by whoever reads on.
+                    Poll::Ready(_) | Poll::Pending => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Whether the whole body of the request has been read, so that what is in the buffer is all of it.
+    pub fn has_whole_body(&self, request: &RequestHead) -> bool {
+        match (request.framing, self.stream.as_message()) {
+            (_, Some(message)) => message.is_read() && !message.has_trailers(),
+            (Framing::Length(length), None) => self.input.filled().len() as u64 >= length,
+            _ => false,
+        }
+    }
+
     /// Writes all that is in the outbox before the deadline passes.
     async fn flush_in_time(&mut self) -> io::Result<()> {
         poll_fn(|context| {

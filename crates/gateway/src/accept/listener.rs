@@ -20,8 +20,8 @@ pub struct ListenerSpec {
     pub name: ListenerName,
     /// Who may connect, where it is a Unix socket.
     pub mode: FileMode,
-    /// Whether every request is sent to https with a 308.
-    pub redirect_https: bool,
+    /// The port of `https://` to which every request is sent with a 308, if it is.
+    pub redirect_https: Option<u16>,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted: Vec<Cidr>,
     /// Connections open at once, over all workers.

@@ -12,6 +12,7 @@ use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
     LogFormat, Respond, VersionBy as ConfiguredVersionBy, VersionState,
 };
+use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
 use crate::policies::Policy;
 use crate::policies::admit::request::Request;
@@ -400,7 +401,7 @@ fn compile_listeners(
         compiled.push(Arc::new(ListenerSpec {
             name,
             mode: listener.mode.unwrap_or(FileMode::USUAL),
-            redirect_https: listener.redirect.is_some(),
+            redirect_https: listener.redirect.map(|_| https_port(listeners)),
             trusted: listener.trust_forwarded.as_ref().map(|trust| trust.from.clone()).unwrap_or_default(),
             connections: limits.connections as usize,
             header_timeout: *limits.header_timeout,
@@ -418,6 +419,15 @@ fn compile_listeners(
         }));
     }
     compiled
+}
+
+/// The port of the first listener with TLS; the usual one where another machine has it, or the kernel chooses.
+fn https_port(listeners: &[config::Listener]) -> u16 {
+    let ports = listeners.iter().filter(|listener| listener.tls.is_some()).filter_map(|listener| {
+        let config::values::ListenAddress::Tcp(address) = listener.address.value else { return None };
+        (address.port() != 0).then_some(address.port())
+    });
+    ports.into_iter().next().unwrap_or(HTTPS)
 }
 
 fn compile_timeouts(timeouts: &config::Timeouts) -> Timeouts {

@@ -186,12 +186,14 @@ fn given_up(failure: Failure) -> Failed {
 
 /// The length of the request's body when all of it has been read and it is short enough to hold.
 fn held_body(client: &Client, request: &RequestHead) -> usize {
-    match request.framing {
-        Framing::Length(length) if length <= HELD_BODY && client.input.filled().len() as u64 >= length => {
-            length as usize
-        }
-        _ => 0,
+    if request.framing == Framing::None || !client.has_whole_body(request) {
+        return 0;
     }
+    let length = match request.framing {
+        Framing::Length(length) => length,
+        _ => client.input.filled().len() as u64,
+    };
+    if length <= HELD_BODY { length as usize } else { 0 }
 }
 
 /// Whether the request can be sent again: the service did nothing with it, or the connection had gone stale and twice does

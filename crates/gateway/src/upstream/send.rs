@@ -89,7 +89,9 @@ fn encode(
             .send_request(head, is_whole)
             .map_err(|error| broken(&error, connection.lease.as_ref(), true))?;
     } else {
-        encode_request(out, &outgoing, &request.fields);
+        // Of a body that is held the length is known, whatever protocol it came by.
+        let framing = if held > 0 { Framing::Length(held as u64) } else { outgoing.framing };
+        encode_request(out, &Outgoing { framing, ..outgoing }, &request.fields);
     }
     out.extend_from_slice(&client.input.filled()[..held]);
     Ok(())

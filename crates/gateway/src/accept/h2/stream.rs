@@ -145,6 +145,11 @@ impl MessageStream {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether there are trailers behind the body, which has been read.
+    pub fn has_trailers(&self) -> bool {
+        matches!(self.receiver, Receiver::Ended(Some(_)))
+    }
+
     /// The trailers, once the body has been read.
     pub fn take_trailers(&mut self) -> Option<HeaderMap> {
         match &mut self.receiver {

@@ -19,7 +19,8 @@ pub struct Listener {
     /// Who may connect to a Unix socket: the permissions of its file, in octal digits. Default: `"0660"`, its owner and
     /// group.
     pub mode: Option<FileMode>,
-    /// `https` answers every request with 308 to the same URL under `https://`. Default: requests are served.
+    /// `https` answers every request with 308 to the same URL under `https://`, at the port of the first listener that has
+    /// `tls`. Default: requests are served.
     pub redirect: Option<Redirect>,
     /// The protocols spoken here. With TLS the handshake agrees on one (ALPN), in clear the client's first bytes tell.
     /// Default: both.
