@@ -87,6 +87,77 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+fn read_frame(socket: &mut Socket) -> Result<Frame, Ending> {
+    let header = socket.take(HEADER).map_err(|broken| broken.ending)?;
+    let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+    let stream = u32::from_be_bytes(header[5..9].try_into().unwrap()) & 0x7fff_ffff;
+    let payload = socket.take(length as usize).map_err(|broken| broken.ending)?;
+    Ok(Frame { kind: header[3], flags: header[4], stream, payload })
+}
+
+/// A service's end of an HTTP/2 connection, which answers what a scene tells it.
+pub struct Http2Service<'a> {
+    socket: &'a mut Socket,
+}
+
+impl<'a> Http2Service<'a> {
+    /// Takes the client's preface and begins with these settings: pairs of number and value.
+    pub fn accept(socket: &'a mut Socket, settings: &[(u16, u32)]) -> Self {
+        socket.take(PREFACE.len()).unwrap();
+        socket.send(frame(kind::SETTINGS, 0, 0, &pack_settings(settings)));
+        Self { socket }
+    }
+
+    /// Writes a frame.
+    pub fn send_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
+        self.socket.send(frame(kind, flags, stream, payload))
+    }
+
+    /// The next frame that is about a stream, or nothing when the connection ends. Settings and pings are answered.
+    pub fn next(&mut self) -> Option<Frame> {
+        loop {
+            let frame = read_frame(self.socket).ok()?;
+            match frame.kind {
+                kind::SETTINGS | kind::PING => {
+                    if frame.flags & END_STREAM == 0 {
+                        let echo = if frame.kind == kind::PING { &frame.payload[..] } else { &[] };
+                        self.send_frame(frame.kind, END_STREAM, 0, echo);
+                    }
+                }
+                kind::WINDOW_UPDATE => {}
+                _ => return Some(frame),
+            }
+        }
+    }
+
+    /// The stream of the next request, or nothing when the connection ends.
+    pub fn request(&mut self) -> Option<u32> {
+        loop {
+            let frame = self.next()?;
+            if frame.kind == kind::HEADERS {
+                return Some(frame.stream);
+            }
+        }
+    }
+
+    /// Answers with 200 and a body.
+    pub fn reply(&mut self, stream: u32, body: &str) {
+        self.send_frame(kind::HEADERS, END_HEADERS, stream, &pack(&[(":status", "200")]));
+        self.send_frame(kind::DATA, END_STREAM, stream, body.as_bytes());
+    }
+
+    /// Says that streams above the last one are not processed (RFC 9113, section 6.8).
+    pub fn go_away(&mut self, last_stream: u32) {
+        let payload = [last_stream.to_be_bytes(), [0; 4]].concat();
+        self.send_frame(kind::GOAWAY, 0, 0, &payload);
+    }
+}
+
+fn pack_settings(settings: &[(u16, u32)]) -> Vec<u8> {
+    let entry = |(number, value): &(u16, u32)| [&number.to_be_bytes()[..], &value.to_be_bytes()].concat();
+    settings.iter().flat_map(entry).collect()
+}
+
 /// What became of a stream.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -94,7 +165,7 @@ pub struct Outcome {
     pub heads: Vec<Vec<u8>>,
     /// The data that came.
     pub body: Vec<u8>,
-    /// The code of RST_STREAM, if it was reset.
+    /// The code of `RST_STREAM`, if it was reset.
     pub reset: Option<u32>,
     /// The code of GOAWAY, if the connection ended.
     pub goaway: Option<u32>,
@@ -124,11 +195,7 @@ impl Http2 {
     /// Connects and begins with these settings: pairs of number and value.
     pub fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let mut socket = Socket::connect(address);
-        let payload: Vec<u8> = settings
-            .iter()
-            .flat_map(|(number, value)| [&number.to_be_bytes()[..], &value.to_be_bytes()].concat())
-            .collect();
-        socket.send([PREFACE, &frame(kind::SETTINGS, 0, 0, &payload)].concat());
+        socket.send([PREFACE, &frame(kind::SETTINGS, 0, 0, &pack_settings(settings))].concat());
         Self { socket, last_stream: 0 }
     }
 
@@ -151,11 +218,7 @@ impl Http2 {
 
     /// The next frame, or how the connection ended.
     pub fn next(&mut self) -> Result<Frame, Ending> {
-        let header = self.socket.take(HEADER).map_err(|broken| broken.ending)?;
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        let stream = u32::from_be_bytes(header[5..9].try_into().unwrap()) & 0x7fff_ffff;
-        let payload = self.socket.take(length as usize).map_err(|broken| broken.ending)?;
-        Ok(Frame { kind: header[3], flags: header[4], stream, payload })
+        read_frame(&mut self.socket)
     }
 
     /// Reads until the stream or the connection has ended. Settings and pings are answered; window is granted for what

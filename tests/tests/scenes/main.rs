@@ -6,6 +6,7 @@ mod cli;
 mod connections;
 mod framing;
 mod headers;
+mod http2;
 mod http2_attacks;
 mod http2_smuggling;
 mod interim;
