@@ -94,7 +94,7 @@ pub struct Outcome {
     pub heads: Vec<Vec<u8>>,
     /// The data that came.
     pub body: Vec<u8>,
-    /// The code of RST_STREAM, if it was reset.
+    /// The code of `RST_STREAM`, if it was reset.
     pub reset: Option<u32>,
     /// The code of GOAWAY, if the connection ended.
     pub goaway: Option<u32>,
@@ -150,7 +150,7 @@ impl Http2 {
     }
 
     /// The next frame, or how the connection ended.
-    pub fn next(&mut self) -> Result<Frame, Ending> {
+    pub fn next_frame(&mut self) -> Result<Frame, Ending> {
         let header = self.socket.take(HEADER).map_err(|broken| broken.ending)?;
         let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
         let stream = u32::from_be_bytes(header[5..9].try_into().unwrap()) & 0x7fff_ffff;
@@ -162,7 +162,7 @@ impl Http2 {
     /// comes.
     pub fn outcome(&mut self, stream: u32) -> Outcome {
         let mut outcome = Outcome::default();
-        while let Ok(frame) = self.next() {
+        while let Ok(frame) = self.next_frame() {
             let code = |at: usize| Some(u32::from_be_bytes(frame.payload.get(at..at + 4)?.try_into().ok()?));
             match frame.kind {
                 kind::SETTINGS | kind::PING if frame.flags & END_STREAM == 0 => {
@@ -206,7 +206,7 @@ impl Http2 {
     pub fn expect_goaway(&mut self) -> Option<u32> {
         let mut code = None;
         loop {
-            match self.next() {
+            match self.next_frame() {
                 Ok(frame) if frame.kind == kind::GOAWAY => {
                     code = frame
                         .payload
