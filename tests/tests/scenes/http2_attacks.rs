@@ -6,7 +6,7 @@ use std::thread;
 use tollgate_tests::http2::{
     CANCEL, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Http2, frame, get, kind, pack,
 };
-use tollgate_tests::{Gateway, backend, curl, eventually, front, gateway_with};
+use tollgate_tests::{Gateway, backend, curl, eventually, front, front_with, gateway_with, hello};
 
 /// What the attacker sends, until it is cut: this many times the bytes that the function makes of a number.
 struct Attack {
@@ -234,6 +234,23 @@ fn a_client_that_grants_no_window_holds_little_and_not_for_long() {
     assert!(held < 20 * 1024, "{held} KiB");
     // The connection itself is good.
     assert_eq!(stalled.ask(&get("/none")).status(), Some(200));
+}
+
+#[test]
+fn heads_that_never_end_hold_no_connection() {
+    let users = hello();
+    let gate = front_with(
+        &users,
+        "listeners: [ { address: 127.0.0.1:0, limits: { idle_timeout: 1s, header_timeout: 1s } } ]",
+    );
+    let begun = frame(kind::HEADERS, END_STREAM, 1, &get("/"));
+    // A connection that says nothing, a frame of which a part comes, a head of which a part comes.
+    for bytes in [&b""[..], &begun[..20], &begun] {
+        let mut client = Http2::connect(gate.address(), &[]);
+        client.send(bytes);
+        assert_eq!(client.expect_goaway(), Some(0));
+    }
+    assert!(users.requests().is_empty());
 }
 
 #[test]
