@@ -114,7 +114,7 @@ impl<'a> Http2Service<'a> {
     }
 
     /// The next frame that is about a stream, or nothing when the connection ends. Settings and pings are answered.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<Frame> {
         loop {
             let frame = read_frame(self.socket).ok()?;
             match frame.kind {
@@ -133,7 +133,7 @@ impl<'a> Http2Service<'a> {
     /// The stream of the next request, or nothing when the connection ends.
     pub fn request(&mut self) -> Option<u32> {
         loop {
-            let frame = self.next()?;
+            let frame = self.next_frame()?;
             if frame.kind == kind::HEADERS {
                 return Some(frame.stream);
             }
@@ -217,7 +217,7 @@ impl Http2 {
     }
 
     /// The next frame, or how the connection ended.
-    pub fn next(&mut self) -> Result<Frame, Ending> {
+    pub fn next_frame(&mut self) -> Result<Frame, Ending> {
         read_frame(&mut self.socket)
     }
 
@@ -225,7 +225,7 @@ impl Http2 {
     /// comes.
     pub fn outcome(&mut self, stream: u32) -> Outcome {
         let mut outcome = Outcome::default();
-        while let Ok(frame) = self.next() {
+        while let Ok(frame) = self.next_frame() {
             let code = |at: usize| Some(u32::from_be_bytes(frame.payload.get(at..at + 4)?.try_into().ok()?));
             match frame.kind {
                 kind::SETTINGS | kind::PING if frame.flags & END_STREAM == 0 => {
@@ -269,7 +269,7 @@ impl Http2 {
     pub fn expect_goaway(&mut self) -> Option<u32> {
         let mut code = None;
         loop {
-            match self.next() {
+            match self.next_frame() {
                 Ok(frame) if frame.kind == kind::GOAWAY => {
                     code = frame
                         .payload

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 type List<'a> = &'a [(&'a str, &'a str)];
 
-fn pairs<'a>(list: List<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+fn pairs(list: List<'_>) -> impl Iterator<Item = (&[u8], &[u8])> {
     list.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
 }
 
@@ -317,8 +317,8 @@ proptest! {
         prop_assume!(list.iter().filter(|(name, _)| name == "cookie").count() < 2);
         prop_assume!(list.iter().all(|(name, value)| value.trim() == value && (name != "te" || value == "trailers")));
         prop_assume!(list.iter().all(|(name, value)| name != "cookie" || !value.is_empty()));
-        let lines: String = list.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let text = format!("POST {path} HTTP/1.1\r\n{lines}\r\n");
+        let lines: Vec<_> = list.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let text = format!("POST {path} HTTP/1.1\r\n{}\r\n", lines.concat());
         let mut parsed = RequestHead::default();
         let first = parse_request(text.as_bytes(), &mut 0, &Limits::default(), &mut parsed).map(drop);
         let list: Vec<_> = list.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -85,7 +85,7 @@ fn a_connection_that_says_goodbye_gets_no_further_request() {
         // What is under way is finished; one that came too late is not processed.
         service.go_away(stream);
         service.reply(stream, "hello");
-        while service.next().is_some() {}
+        while service.next_frame().is_some() {}
     });
     let gate = front_http2(&users);
     for _ in 0..10 {
@@ -132,7 +132,7 @@ fn further_connections_are_opened_when_the_streams_of_one_are_used_up() {
     let streams: Vec<u32> = (0..4).map(|_| client.open(&get("/x"), END_STREAM)).collect();
     let mut open = streams.len();
     while open > 0 {
-        let frame = client.next().unwrap();
+        let frame = client.next_frame().unwrap();
         assert!(frame.kind != kind::RST_STREAM, "{frame:?}");
         open -= usize::from(frame.kind == kind::DATA && frame.flags & END_STREAM != 0);
     }
@@ -155,7 +155,7 @@ fn a_reset_is_passed_on_with_its_reason() {
     let mut client = Http2::connect(gate.address(), &[]);
     let stream = client.open(&get("/x"), END_STREAM);
     // A reset throws away what has not gone out.
-    while client.next().unwrap().kind != kind::DATA {}
+    while client.next_frame().unwrap().kind != kind::DATA {}
     begun.raise();
     assert_eq!(client.outcome(stream).reset, Some(CANCEL));
     // Over HTTP/1.1 an answer that breaks off cannot be taken for a whole one.
@@ -170,7 +170,7 @@ fn a_client_that_cancels_cancels_at_the_service() {
     let (asking, seen) = (asked.clone(), Arc::clone(&reset));
     let users = raw_backend(move |socket| {
         let mut service = Http2Service::accept(socket, &[]);
-        while let Some(frame) = service.next() {
+        while let Some(frame) = service.next_frame() {
             match frame.kind {
                 kind::HEADERS => asking.raise(),
                 kind::RST_STREAM => *seen.lock().unwrap() = Some(frame.payload),

@@ -6,7 +6,7 @@ use std::thread;
 use tollgate_tests::http2::{
     CANCEL, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Http2, frame, get, kind, pack,
 };
-use tollgate_tests::{Gateway, backend, curl, eventually, front, gateway_with};
+use tollgate_tests::{Gateway, backend, curl, eventually, front, front_with, gateway_with, hello};
 
 /// What the attacker sends, until it is cut: this many times the bytes that the function makes of a number.
 struct Attack {
@@ -159,6 +159,34 @@ fn every_attack_is_cut_and_counted_while_others_are_served() {
 }
 
 #[test]
+fn requests_that_have_reached_a_service_are_not_cancelled_without_end() {
+    const AT_ONCE: usize = 100;
+    let users = holding();
+    let gate = front(&users);
+    let mut client = Http2::connect(gate.address(), &[]);
+    let mut rounds = 0;
+    while count(&gate, "rapid_reset") == 0.0 {
+        rounds += 1;
+        assert!(rounds < 50, "never cut");
+        let streams: Vec<u32> = (0..AT_ONCE).map(|_| client.open(&get("/hold"), END_STREAM)).collect();
+        eventually("the calls, or the end", || {
+            users.requests().len() >= rounds * AT_ONCE || count(&gate, "rapid_reset") > 0.0
+        });
+        for stream in streams {
+            client.send_frame(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        }
+        // What was cancelled is ended towards the service, too: its connections are free for others.
+        eventually("the ends", || {
+            gate.metrics().sum("tollgate_requests_total", &[]) >= (rounds * AT_ONCE) as f64
+                || count(&gate, "rapid_reset") > 0.0
+        });
+    }
+    assert!(rounds >= 5, "cut after {rounds} times {AT_ONCE}");
+    assert_eq!(client.expect_goaway(), Some(ENHANCE_YOUR_CALM));
+    gate.get("/well").expect(200);
+}
+
+#[test]
 fn an_attacker_who_does_not_read_is_cut_too() {
     let users = holding();
     let gate = front(&users);
@@ -206,6 +234,23 @@ fn a_client_that_grants_no_window_holds_little_and_not_for_long() {
     assert!(held < 20 * 1024, "{held} KiB");
     // The connection itself is good.
     assert_eq!(stalled.ask(&get("/none")).status(), Some(200));
+}
+
+#[test]
+fn heads_that_never_end_hold_no_connection() {
+    let users = hello();
+    let gate = front_with(
+        &users,
+        "listeners: [ { address: 127.0.0.1:0, limits: { idle_timeout: 1s, header_timeout: 1s } } ]",
+    );
+    let begun = frame(kind::HEADERS, END_STREAM, 1, &get("/"));
+    // A connection that says nothing, a frame of which a part comes, a head of which a part comes.
+    for bytes in [&b""[..], &begun[..20], &begun] {
+        let mut client = Http2::connect(gate.address(), &[]);
+        client.send(bytes);
+        assert_eq!(client.expect_goaway(), Some(0));
+    }
+    assert!(users.requests().is_empty());
 }
 
 #[test]

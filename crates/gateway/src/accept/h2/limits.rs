@@ -24,7 +24,7 @@ pub fn server_builder(head: &Limits, streams: u32) -> server::Builder {
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(CRUMBS)
         .max_pending_accept_reset_streams(streams as usize)
-        .max_concurrent_reset_streams(2 * streams as usize)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS * streams as usize)
         .reset_stream_duration(RESET_MEMORY)
         .max_local_error_reset_streams(Some(LOCAL_RESETS))
         .enable_connect_protocol();
@@ -48,7 +48,7 @@ pub fn client_builder(head: &Limits, streams: u32) -> client::Builder {
         .data_frame_budget(CRUMBS)
         // Until the service has said how many it takes; RFC 9113, section 6.5.2 asks it to take no fewer.
         .initial_max_send_streams(streams.min(100) as usize)
-        .max_concurrent_reset_streams(2 * streams as usize)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS * streams as usize)
         .reset_stream_duration(RESET_MEMORY)
         .max_local_error_reset_streams(Some(LOCAL_RESETS));
     builder
@@ -89,8 +89,12 @@ const SEND_BUFFER: usize = 64 * 1024;
 const CRUMBS: usize = 4 * 1024 * 1024;
 
 /// How long a stream that the gateway has reset is remembered, so that what was under way for it is passed over and not
-/// taken for a fault of the client: a few round trips of a bad line. Up to twice the allowed streams are remembered.
+/// taken for a fault of the client: a few round trips of a bad line.
 const RESET_MEMORY: Duration = Duration::from_secs(3);
+
+/// How many of them, for each that may be open at once: a proxy whose uploads are all refused goes on sending them, and what
+/// comes for a forgotten one counts as a fault. Each is about half a kilobyte.
+const REMEMBERED_RESETS: usize = 4;
 
 /// Streams of one connection, in all its life, that `h2` resets for faults of the client (malformed heads, bodies that
 /// belie `content-length`, streams beyond the allowed): an honest client makes next to none, and one that counts on each of

@@ -166,7 +166,11 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     for (reason, count) in connections {
         text.sample("connections_refused_total", &labels(&[("reason", reason)]), count);
     }
-    text.begin("http2_attacks_total", "counter", "HTTP/2 connections ended because they were abused.");
+    text.begin(
+        "http2_attacks_total",
+        "counter",
+        "HTTP/2 connections, or of window_stall streams, ended because they were abused.",
+    );
     for (attack, count) in attacks {
         text.sample("http2_attacks_total", &labels(&[("attack", attack)]), count);
     }
