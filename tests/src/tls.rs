@@ -39,9 +39,12 @@ impl Authority {
     #[track_caller]
     pub fn new() -> Self {
         let authority = Self { folder: tempfile::tempdir().unwrap() };
-        for (file, text) in
-            [("index.txt", ""), ("index.txt.attr", "unique_subject = no\n"), ("ca.cnf", CONFIG)]
-        {
+        for (file, text) in [
+            ("index.txt", ""),
+            ("index.txt.attr", "unique_subject = no\n"),
+            ("crlnumber", "01\n"),
+            ("ca.cnf", CONFIG),
+        ] {
             fs::write(authority.path(file), text).unwrap();
         }
         authority.openssl(&format!(
@@ -79,7 +82,7 @@ impl Authority {
             format!("-addext subjectAltName={}", hosts.join(","))
         };
         self.openssl(&format!(
-            "req -new {kind} -nodes -keyout new.key -out new.csr -subj /CN={name} -config ca.cnf \
+            "req -new {kind} -nodes -keyout fresh.key -out fresh.csr -subj /CN={name} -config ca.cnf \
              -addext basicConstraints=CA:FALSE {hosts}"
         ));
         let validity = match wish.days {
@@ -87,10 +90,10 @@ impl Authority {
             Some(0) => "-startdate 20200101000000Z -enddate 20210101000000Z".to_owned(),
             Some(days) => format!("-days {days}"),
         };
-        self.openssl(&format!("ca -config ca.cnf -batch -notext -in new.csr -out new.pem {validity}"));
-        fs::set_permissions(self.path("new.key"), fs::Permissions::from_mode(0o600)).unwrap();
-        fs::rename(self.path("new.key"), self.path(&format!("{name}.key"))).unwrap();
-        fs::rename(self.path("new.pem"), self.path(&format!("{name}.pem"))).unwrap();
+        self.openssl(&format!("ca -config ca.cnf -batch -notext -in fresh.csr -out fresh.pem {validity}"));
+        fs::set_permissions(self.path("fresh.key"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::rename(self.path("fresh.key"), self.path(&format!("{name}.key"))).unwrap();
+        fs::rename(self.path("fresh.pem"), self.path(&format!("{name}.pem"))).unwrap();
     }
 
     /// Revokes the certificate of this name.
@@ -102,8 +105,8 @@ impl Authority {
     /// Writes the list of all that are revoked.
     #[track_caller]
     pub fn list(&self) -> PathBuf {
-        self.openssl("ca -config ca.cnf -gencrl -crldays 30 -out new.crl");
-        fs::rename(self.path("new.crl"), self.path("ca.crl")).unwrap();
+        self.openssl("ca -config ca.cnf -gencrl -crldays 30 -out fresh.crl");
+        fs::rename(self.path("fresh.crl"), self.path("ca.crl")).unwrap();
         self.path("ca.crl")
     }
 
@@ -289,6 +292,8 @@ default_ca = this
 [this]
 database = index.txt
 rand_serial = yes
+crlnumber = crlnumber
+crl_extensions = list
 new_certs_dir = .
 default_md = sha256
 policy = any
@@ -307,4 +312,6 @@ prompt = no
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,keyCertSign,cRLSign,digitalSignature
 subjectKeyIdentifier = hash
+[list]
+authorityKeyIdentifier = keyid
 ";
