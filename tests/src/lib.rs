@@ -21,6 +21,7 @@ mod metrics;
 mod peers;
 mod socket;
 mod suites;
+pub mod tls;
 mod wait;
 
 pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};

@@ -167,7 +167,9 @@ impl Builder<'_> {
         let builder = if client.required { builder } else { builder.allow_unauthenticated() };
         let verifier = builder.build().map_err(|error| {
             let message = format!("clients' certificates cannot be checked: {error}");
-            Flaw::new("bad_crl", message).help("an authority gives out its list with `openssl ca -gencrl`")
+            let help = "lists are of version 2, with a number and the authority's key identifier (RFC 5280, section 5); \
+                        for openssl: `crlnumber` and `crl_extensions` in its configuration";
+            Flaw::new("bad_crl", message).help(help)
         });
         let verifier = self.told(client.crl.first().unwrap_or(&client.ca), verifier)?;
         // A session is resumed without its certificate being looked at again: it must not outlive a change of who may come.

@@ -1,0 +1,100 @@
+//! Clients that show certificates (mTLS): who gets in, who does not, and what is known of those who do.
+
+use tollgate_tests::tls::{Authority, Told, Wish, s_client};
+use tollgate_tests::{Gateway, gateway_with};
+
+/// A gateway whose only TLS listener asks clients for certificates in this way, and tells who they are.
+#[track_caller]
+fn asking(authority: &Authority, client: &str) -> Gateway {
+    let config = "
+        listeners:
+          - address: '127.0.0.1:0'
+            tls:
+              certificates: { cert: <dir>/a.pem, key: <dir>/a.key }
+              client: { ca: <dir>/ca.pem <client> }
+        routes:
+          - { match: { path: /x, when: \"has(certificate.subject) && certificate.subject == 'CN=vip'\" },
+              respond: { body: welcome }, access: public }
+          - { match: /x, respond: { body: pong }, access: public }
+        ";
+    gateway_with(config, &[("client", &client), ("dir", &authority.folder().display())])
+}
+
+fn authority() -> Authority {
+    let authority = Authority::new();
+    authority.issue("a", Wish { hosts: &["a.test"], ..Wish::default() });
+    for name in ["partner", "vip", "revoked"] {
+        authority.issue(name, Wish::default());
+    }
+    authority
+}
+
+/// A request by the holder of this certificate; both versions of TLS say no in ways of their own.
+#[track_caller]
+fn come(gate: &Gateway, authority: &Authority, name: Option<&str>, version: &str) -> Told {
+    let files = name.map(|name| {
+        ["pem", "key"].map(|kind| authority.path(&format!("{name}.{kind}")).display().to_string())
+    });
+    let mut arguments = vec![version];
+    if let Some([cert, key]) = &files {
+        arguments.extend(["-cert", cert, "-key", key]);
+    }
+    s_client(gate.address(), &arguments)
+}
+
+#[test]
+fn where_a_certificate_is_required_nobody_comes_without() {
+    let authority = authority();
+    let stranger = Authority::new();
+    stranger.issue("partner", Wish::default());
+    let gate = asking(&authority, "");
+    for version in ["-tls1_2", "-tls1_3"] {
+        come(&gate, &authority, Some("partner"), version).expect(&[
+            "HTTP/1.1 200",
+            "pong",
+            "Acceptable client certificate CA names",
+        ]);
+        come(&gate, &authority, Some("vip"), version).expect(&["HTTP/1.1 200", "welcome"]);
+        come(&gate, &authority, None, version).expect_no_answer("alert");
+        come(&gate, &stranger, Some("partner"), version).expect_no_answer("alert");
+    }
+    let log = gate.log(4);
+    assert_eq!(log[0]["client_certificate"], "CN=partner");
+    assert_eq!(gate.metrics().sum("tollgate_tls_handshakes_total", &[("result", "client_certificate")]), 4.0);
+}
+
+#[test]
+fn where_a_certificate_is_optional_only_a_bad_one_is_turned_away() {
+    let authority = authority();
+    let stranger = Authority::new();
+    stranger.issue("partner", Wish::default());
+    authority.issue("late", Wish { days: Some(0), ..Wish::default() });
+    let gate = asking(&authority, ", required: false");
+    for version in ["-tls1_2", "-tls1_3"] {
+        come(&gate, &authority, None, version).expect(&["HTTP/1.1 200", "pong"]);
+        come(&gate, &authority, Some("vip"), version).expect(&["HTTP/1.1 200", "welcome"]);
+        come(&gate, &authority, Some("late"), version).expect_no_answer("alert certificate expired");
+        come(&gate, &stranger, Some("partner"), version).expect_no_answer("alert");
+    }
+}
+
+#[test]
+fn a_revoked_certificate_is_turned_away_as_soon_as_the_list_says_so() {
+    let authority = authority();
+    let list = authority.list();
+    let gate = asking(&authority, &format!(", crl: {}", list.display()));
+    let session = authority.path("session").display().to_string();
+    let files = ["revoked.pem", "revoked.key"].map(|file| authority.path(file).display().to_string());
+    let own = ["-cert", files[0].as_str(), "-key", files[1].as_str()];
+    let come_again = [&own[..], &["-servername", "a.test", "-sess_in", &session]].concat();
+    s_client(gate.address(), &[&own[..], &["-servername", "a.test", "-sess_out", &session]].concat())
+        .expect(&["HTTP/1.1 200"]);
+    assert!(s_client(gate.address(), &come_again).expect(&["HTTP/1.1 200"]).is_resumed());
+    authority.revoke("revoked");
+    gate.expect_reload(|| {
+        authority.list();
+    });
+    s_client(gate.address(), &own).expect_no_answer("alert certificate revoked");
+    s_client(gate.address(), &come_again).expect_no_answer("alert certificate revoked");
+    come(&gate, &authority, Some("partner"), "-tls1_3").expect(&["HTTP/1.1 200"]);
+}
