@@ -5,6 +5,7 @@
 mod cli;
 mod connections;
 mod framing;
+mod grpc;
 mod headers;
 mod http2_attacks;
 mod http2_smuggling;
