@@ -43,6 +43,12 @@ def server_stream(message, context):
         yield b"%d" % number
 
 
+def repeat(message, context):
+    greet(context)
+    for _ in range(3):
+        yield message
+
+
 def bidirectional(messages, context):
     greet(context)
     for message in messages:
@@ -93,6 +99,7 @@ METHODS = {
     "Unary": grpc.unary_unary_rpc_method_handler(unary),
     "ClientStream": grpc.stream_unary_rpc_method_handler(client_stream),
     "ServerStream": grpc.unary_stream_rpc_method_handler(server_stream),
+    "Repeat": grpc.unary_stream_rpc_method_handler(repeat),
     "Bidirectional": grpc.stream_stream_rpc_method_handler(bidirectional),
     "Fail": grpc.unary_unary_rpc_method_handler(fail),
     "FailLate": grpc.unary_stream_rpc_method_handler(fail_late),

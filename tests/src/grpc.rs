@@ -149,6 +149,22 @@ impl GrpcOutcome {
     }
 }
 
+/// Calls a method of `scenes.Echo` with `buf curl`, by `grpc` or `grpcweb`, with this JSON; what it prints, and what it complains of.
+#[track_caller]
+pub fn buf_curl(address: SocketAddr, protocol: &str, method: &str, message: &str) -> (String, String) {
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = Command::new(installed("venv/bin/buf"));
+    command.args(["curl", "--protocol", protocol, "--data", message, "--schema"]);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/echo.proto"));
+    if protocol == "grpc" {
+        command.arg("--http2-prior-knowledge");
+    }
+    command.arg(format!("http://{address}/scenes.Echo/{method}")).env("BUF_CACHE_DIR", cache.path());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
 fn script(name: &str) -> Command {
     let mut command = Command::new(installed("venv/bin/python"));
     command.arg("-u").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name));

@@ -28,7 +28,7 @@ pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};
 pub use certificates::{Authority, Pair};
 pub use client::{Ask, Wire};
 pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_with, tollgate};
-pub use grpc::{GrpcCall, GrpcOutcome, GrpcServer, grpc_call, grpc_server, grpc_server_with};
+pub use grpc::{GrpcCall, GrpcOutcome, GrpcServer, buf_curl, grpc_call, grpc_server, grpc_server_with};
 pub use haproxy::{Haproxy, haproxy, http2_relay, tls_relay};
 pub use load::{Load, Tally, load};
 pub use message::{Answer, Fields, Interim};
