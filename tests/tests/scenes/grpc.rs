@@ -86,6 +86,9 @@ fn a_failure_arrives_as_the_service_told_it_at_once_late_or_in_detail() {
     assert_eq!((outcome.details(), outcome.trailing("x-why")), ("100 % größer", Some("because")));
     let outcome = grpc_call(gate.address(), "server", "FailLate").send(&["x"]).expect("DATA_LOSS");
     assert_eq!((outcome.messages(), outcome.details()), (vec!["one"], "gone"));
+    assert_eq!(gate.log(2)[1]["grpc_status"], "DATA_LOSS");
+    let count = gate.metrics().sum("tollgate_grpc_calls_total", &[("status", "NOT_FOUND")]);
+    assert!((count - 1.0).abs() < 0.1, "{count}");
     let outcome = grpc_call(gate.address(), "unary", "FailInDetail").send(&["x"]);
     let details = outcome.expect("RESOURCE_EXHAUSTED").error_details();
     assert!(details.contains("TOO_MANY") && details.contains("scenes"), "{details}");
@@ -139,17 +142,30 @@ fn a_call_that_its_caller_gives_up_ends_at_the_service_too() {
 #[test]
 fn what_takes_longer_than_the_route_allows_ends_with_a_status() {
     let server = grpc_server();
-    let gate = gate_to(&server, ", timeout: 600ms");
+    // The service hears of `total` and may be quicker than the gateway to say that it is over; of these it hears nothing.
+    let gate = gate_to(&server, ", timeout: { first_byte: 500ms, idle: 600ms, total: off }");
     let outcome = grpc_call(gate.address(), "unary", "Silent").send(&["x"]).expect("DEADLINE_EXCEEDED");
     assert_eq!(outcome.trailing("tollgate-code"), Some("upstream_timeout"));
     server.expect_word("waiting");
     server.expect_word("over");
     let outcome = grpc_call(gate.address(), "server", "Wait").send(&["x"]);
     let outcome = outcome.expect("DEADLINE_EXCEEDED").expect_messages(&["first"]);
-    assert_eq!(outcome.trailing("tollgate-code"), Some("total_timeout"));
+    assert_eq!(outcome.trailing("tollgate-code"), Some("upstream_idle_timeout"));
     server.expect_word("waiting");
     server.expect_word("over");
-    assert_eq!(gate.log(2)[1]["code"], "total_timeout");
+    let log = gate.log(2);
+    assert_eq!(log[1]["code"], "upstream_idle_timeout");
+    assert_eq!(log[1]["grpc_status"], "DEADLINE_EXCEEDED");
+}
+
+#[test]
+fn the_whole_time_of_a_route_ends_a_stream_that_goes_on() {
+    let server = grpc_server();
+    let gate = gate_to(&server, ", timeout: 700ms");
+    let outcome = grpc_call(gate.address(), "server", "Wait").send(&["x"]);
+    outcome.expect("DEADLINE_EXCEEDED").expect_messages(&["first"]);
+    server.expect_word("waiting");
+    server.expect_word("over");
 }
 
 #[test]
@@ -181,6 +197,7 @@ fn a_refusal_is_a_status_of_grpc_and_has_the_gateway_s_code() {
     }
     let log = gate.log(4);
     assert_eq!((&log[2]["code"], &log[2]["status"]), (&"no_route".into(), &200.into()));
+    assert_eq!(log[2]["grpc_status"], "UNIMPLEMENTED");
 }
 
 #[test]

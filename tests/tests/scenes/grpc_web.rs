@@ -77,6 +77,7 @@ fn a_message_and_trailers_come_as_frames_of_one_body() {
     for line in ["grpc-status:0", "x-me:you", "x-end-bin:AP8"] {
         assert!(trailers.split("\r\n").any(|found| found.trim_end_matches('=') == line), "{trailers:?}");
     }
+    assert_eq!(gate.log(1)[0]["grpc_status"], "OK");
 }
 
 #[test]
