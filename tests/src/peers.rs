@@ -37,7 +37,7 @@ impl Peer {
     }
 
     /// The first line of what it prints, and the rest to be read.
-    fn first_line(&mut self) -> (String, BufReader<ChildStdout>) {
+    pub(crate) fn first_line(&mut self) -> (String, BufReader<ChildStdout>) {
         let mut output = BufReader::new(self.0.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();

@@ -69,6 +69,7 @@ fn answered() -> Line<'static> {
         query: Some("page=2&sort=price"),
         protocol: "HTTP/1.1",
         status: 200,
+        grpc_status: "",
         route: "GET /v1/users/{id}/orders",
         api: "shop",
         service: "users",
@@ -93,6 +94,7 @@ fn answered() -> Line<'static> {
 fn refused() -> Line<'static> {
     Line {
         status: 504,
+        grpc_status: "",
         code: "upstream_timeout",
         stage: "call",
         cause: "no answer began in time",

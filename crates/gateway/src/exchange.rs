@@ -200,7 +200,9 @@ async fn refuse(worker: &Worker, client: &mut Client, exchange: &mut Exchange, r
     let mut body = std::mem::take(&mut exchange.problem);
     body.clear();
     let status = if let Some(dialect) = exchange.dialect {
-        grpc::write_refusal(refusal, dialect, fields)
+        let status = grpc::write_refusal(refusal, dialect, fields);
+        exchange.outcome.grpc_status = grpc::status_name(fields);
+        status
     } else {
         refusal.write_fields(fields);
         refusal.write_body(&exchange.id, &mut body);

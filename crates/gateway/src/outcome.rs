@@ -19,6 +19,8 @@ const CLIENT_GONE: u16 = 499;
 pub struct Outcome {
     /// The status that was sent, if any.
     pub status: Option<StatusCode>,
+    /// The status of a call of gRPC, by name.
+    pub grpc_status: Option<&'static str>,
     /// Why the gateway refused, or what broke.
     pub code: Option<&'static str>,
     /// The stage that refused.

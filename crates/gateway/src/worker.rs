@@ -365,6 +365,9 @@ impl Worker {
         if let Some(code) = outcome.code {
             self.shard.refusal(route_name, code);
         }
+        if let Some(status) = outcome.grpc_status {
+            self.shard.grpc_call(route_name, status);
+        }
         let request = &exchange.request;
         self.log.borrow_mut().write(&Line {
             unix_ms: clock::unix_ms(),
@@ -380,6 +383,7 @@ impl Worker {
                 _ => "HTTP/1.1",
             },
             status,
+            grpc_status: outcome.grpc_status.unwrap_or_default(),
             route: route_name,
             api: route.map_or("", |route| &route.api),
             service: outcome.service.as_ref().map_or("", |service| &service.spec.name),

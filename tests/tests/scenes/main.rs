@@ -5,6 +5,8 @@
 mod cli;
 mod connections;
 mod framing;
+mod grpc;
+mod grpc_web;
 mod headers;
 mod http2;
 mod http2_attacks;

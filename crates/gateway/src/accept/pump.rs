@@ -112,6 +112,11 @@ impl Pump {
         self
     }
 
+    /// The trailers, once the body has ended; also those that became a part of it.
+    pub fn trailers(&self) -> &Fields {
+        self.transform.as_ref().and_then(|transform| transform.trailers()).unwrap_or(&self.trailers)
+    }
+
     /// Whether the body becomes another on the way.
     pub fn is_translated(&self) -> bool {
         self.transform.is_some()

@@ -22,6 +22,7 @@ pub struct Line<'a> {
     pub query: Option<&'a str>,
     pub protocol: &'static str,
     pub status: u16,
+    pub grpc_status: &'a str,
     pub route: &'a str,
     pub api: &'a str,
     pub service: &'a str,
@@ -99,6 +100,7 @@ impl Formatter {
         out.extend_from_slice(line.protocol.as_bytes());
         out.extend_from_slice(b"\",\"status\":");
         push_decimal(u64::from(line.status), out);
+        text(b",\"grpc_status\":\"", line.grpc_status.as_bytes(), out);
         text(b",\"route\":\"", line.route.as_bytes(), out);
         text(b",\"api\":\"", line.api.as_bytes(), out);
         text(b",\"service\":\"", line.service.as_bytes(), out);
@@ -286,6 +288,7 @@ mod tests {
             query: Some("a=b"),
             protocol: "HTTP/1.1",
             status: 200,
+            grpc_status: "",
             route: "users",
             api: "",
             service: "users",

@@ -233,6 +233,7 @@ mod tests {
             query: None,
             protocol: "HTTP/1.1",
             status,
+            grpc_status: "",
             route: "",
             api: "",
             service: "",

@@ -112,6 +112,35 @@ impl Status {
     }
 }
 
+/// The name of a call's status among an answer's fields or trailers; `UNKNOWN` for one that is none.
+pub fn status_name(fields: &Fields) -> Option<&'static str> {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    let number = std::str::from_utf8(fields.get_named(STATUS)?).ok().and_then(|text| text.parse().ok());
+    Some(
+        number
+            .and_then(|number: usize| NAMES.get(number).copied())
+            .unwrap_or(NAMES[Status::Unknown as usize]),
+    )
+}
+
 /// Appends the fields of an answer that is a refusal and has no body. Its HTTP status is [`StatusCode::OK`], whatever the
 /// refusal's.
 pub fn write_refusal(refusal: &Refusal, dialect: Dialect, fields: &mut Fields) -> StatusCode {
@@ -227,6 +256,18 @@ mod tests {
             assert_eq!(status as u8, expected, "{code}: {status:?}");
             assert_eq!(status.as_str(), (status as u8).to_string());
         }
+    }
+
+    #[test]
+    fn a_status_has_a_name() {
+        for (text, name) in
+            [("0", "OK"), ("5", "NOT_FOUND"), ("16", "UNAUTHENTICATED"), ("17", "UNKNOWN"), ("x", "UNKNOWN")]
+        {
+            let mut fields = Fields::new();
+            fields.append_named(b"Grpc-Status", text.as_bytes());
+            assert_eq!(status_name(&fields), Some(name));
+        }
+        assert_eq!(status_name(&Fields::new()), None);
     }
 
     #[test]

@@ -16,10 +16,13 @@ const MARK: &[u8] = b"x-grpc-web";
 pub enum Transform {
     /// Out of base64: a request in gRPC-Web's text form.
     FromText(Base64Decoder),
-    /// An answer's trailers into its last frame.
-    TrailersToFrame,
-    /// The same, and all of it into base64.
-    TrailersToFrameInText,
+    /// An answer's trailers into its last frame, and all of it into base64 where that is wanted.
+    TrailersToFrame {
+        /// Whether it is.
+        in_text: bool,
+        /// The trailers, once they are there.
+        trailers: Fields,
+    },
 }
 
 /// A request of gRPC-Web on its way to a service of gRPC.
@@ -61,10 +64,7 @@ impl Web {
         }
         response.framing = Framing::Chunked;
         response.content_length = None;
-        Some(match self.answer {
-            Dialect::WebText => Transform::TrailersToFrameInText,
-            _ => Transform::TrailersToFrame,
-        })
+        Some(Transform::to_web(self.answer == Dialect::WebText))
     }
 }
 
@@ -86,28 +86,43 @@ fn rename(fields: &mut Fields, dialect: Dialect) {
 }
 
 impl Transform {
+    /// An answer of gRPC into one of gRPC-Web.
+    fn to_web(in_text: bool) -> Self {
+        Self::TrailersToFrame { in_text, trailers: Fields::new() }
+    }
+
+    /// The trailers that went into the body.
+    pub fn trailers(&self) -> Option<&Fields> {
+        match self {
+            Self::FromText(_) => None,
+            Self::TrailersToFrame { trailers, .. } => Some(trailers),
+        }
+    }
+
     /// Appends what these bytes of the body become. At most a third more than came, and four bytes.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Fault> {
         match self {
             Self::FromText(decoder) => return decoder.push(bytes, out),
-            Self::TrailersToFrame => out.extend_from_slice(bytes),
-            Self::TrailersToFrameInText => base64_stream::encode(bytes, out),
+            Self::TrailersToFrame { in_text: false, .. } => out.extend_from_slice(bytes),
+            Self::TrailersToFrame { in_text: true, .. } => base64_stream::encode(bytes, out),
         }
         Ok(())
     }
 
-    /// Appends what stands at the body's end. Trailers that went into it are no longer among `trailers`.
+    /// Appends what stands at the body's end. Trailers that go into it are taken from where they were.
     pub fn finish(&mut self, trailers: &mut Fields, out: &mut Vec<u8>) -> Result<(), Base64Fault> {
-        match self {
+        let (in_text, taken) = match self {
             Self::FromText(decoder) => return decoder.finish(),
-            Self::TrailersToFrame => write_frame(trailers, out),
-            Self::TrailersToFrameInText => {
-                let mut frame = Vec::new();
-                write_frame(trailers, &mut frame);
-                base64_stream::encode(&frame, out);
-            }
+            Self::TrailersToFrame { in_text, trailers } => (*in_text, trailers),
+        };
+        *taken = std::mem::take(trailers);
+        if in_text {
+            let mut frame = Vec::new();
+            write_frame(taken, &mut frame);
+            base64_stream::encode(&frame, out);
+        } else {
+            write_frame(taken, out);
         }
-        trailers.clear();
         Ok(())
     }
 }
@@ -235,12 +250,14 @@ mod tests {
         trailers.append_named(b"Grpc-Status", b"0");
         trailers.append_named(b"x-data-bin", b"AAEC");
         let mut out = Vec::new();
-        Transform::TrailersToFrame.push(b"\0\0\0\0\x01m", &mut out).unwrap();
-        Transform::TrailersToFrame.finish(&mut trailers, &mut out).unwrap();
+        let mut transform = Transform::to_web(false);
+        transform.push(b"\0\0\0\0\x01m", &mut out).unwrap();
+        transform.finish(&mut trailers, &mut out).unwrap();
         assert_eq!(out, b"\0\0\0\0\x01m\x80\0\0\0\x20grpc-status:0\r\nx-data-bin:AAEC\r\n");
         assert!(trailers.is_empty());
+        assert_eq!(transform.trailers().unwrap().get_named(STATUS), Some(&b"0"[..]));
         out.clear();
-        Transform::TrailersToFrame.finish(&mut Fields::new(), &mut out).unwrap();
+        Transform::to_web(true).finish(&mut Fields::new(), &mut out).unwrap();
         assert!(out.is_empty());
     }
 
@@ -263,12 +280,12 @@ mod tests {
                 transform.finish(&mut trailers, &mut out).unwrap();
                 Ok(out)
             };
-            let text = run(Transform::TrailersToFrameInText)?;
+            let text = run(Transform::to_web(true))?;
             let mut decoded = Vec::new();
             let mut back = Transform::FromText(Base64Decoder::default());
             back.push(&text, &mut decoded).unwrap();
             back.finish(&mut Fields::new(), &mut decoded).unwrap();
-            prop_assert_eq!(decoded, run(Transform::TrailersToFrame)?);
+            prop_assert_eq!(decoded, run(Transform::to_web(false))?);
         }
     }
 }

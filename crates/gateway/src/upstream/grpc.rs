@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::ServiceProtocol;
 use crate::exchange::Exchange;
 use crate::refusal::{Refusal, Stage};
-use crate::translate::grpc::{Dialect, Status, write_status};
+use crate::translate::grpc::{Dialect, Status, status_name, write_status};
 use crate::translate::grpc_timeout::{self, TimeoutText};
 use crate::translate::grpc_web::{Transform, Web};
 
@@ -72,14 +72,23 @@ impl Rpc {
 }
 
 /// Ends an answer that has begun because its time is over, in gRPC's own words: a status instead of a reset. Whether that was possible.
-pub(super) fn end_late(client: &Client, exchange: &Exchange, code: &'static str) -> bool {
+pub(super) fn end_late(client: &Client, exchange: &mut Exchange, code: &'static str) -> bool {
     if exchange.dialect != Some(Dialect::Grpc) {
         return false;
     }
     let Some(mut message) = client.stream.as_message() else { return false };
     let mut trailers = http1::Fields::new();
     write_status(Status::DeadlineExceeded, "the answer did not end in time", code, &mut trailers);
+    exchange.outcome.grpc_status = status_name(&trailers);
     message.end(head::write_trailers(&trailers)).is_ok()
+}
+
+/// Notes the status of a call whose answer has ended: it stands behind the answer, or in its head when nothing else came.
+pub(super) fn note_status(exchange: &mut Exchange, trailers: &http1::Fields) {
+    if exchange.dialect.is_some() {
+        let status = status_name(trailers).or_else(|| status_name(&exchange.response.fields));
+        exchange.outcome.grpc_status = status;
+    }
 }
 
 fn timeout_malformed() -> Refusal {

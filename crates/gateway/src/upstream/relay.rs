@@ -71,6 +71,7 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
     exchange.outcome.bytes_out = body.moved();
     match ended {
         Ok(()) => {
+            grpc::note_status(exchange, body.trailers());
             let is_read = called.request_body.has_read_all();
             let is_reusable = called.is_reusable && called.is_sent && exchange.response.persistent;
             // Bytes behind the answer belong to nobody: such a connection is not trusted again.

@@ -62,6 +62,7 @@ struct Shard {
     routes: Mutex<Series<Names, RouteMetrics>>,
     endpoints: Mutex<Series<Names, EndpointMetrics>>,
     refusals: Mutex<Series<(Box<str>, &'static str), Counter>>,
+    grpc_calls: Mutex<Series<(Box<str>, &'static str), Counter>>,
     parse_refusals: Mutex<Series<&'static str, Counter>>,
     connections_refused: Mutex<Series<&'static str, Counter>>,
     http2_attacks: Mutex<Series<&'static str, Counter>>,
@@ -78,6 +79,7 @@ struct Shard {
 pub struct WorkerShard {
     shard: Arc<Shard>,
     refusals: RefCell<RouteCodes>,
+    grpc_calls: RefCell<RouteCodes>,
     parse_refusals: RefCell<Codes>,
     connections_refused: RefCell<Codes>,
     http2_attacks: RefCell<Codes>,
@@ -132,6 +134,7 @@ impl Metrics {
         WorkerShard {
             shard,
             refusals: RefCell::default(),
+            grpc_calls: RefCell::default(),
             parse_refusals: RefCell::default(),
             connections_refused: RefCell::default(),
             http2_attacks: RefCell::default(),
@@ -181,6 +184,7 @@ impl WorkerShard {
         self.may_forget_routes.set(true);
         self.may_forget_endpoints.set(true);
         self.refusals.borrow_mut().forget_if_full(&self.shard.refusals);
+        self.grpc_calls.borrow_mut().forget_if_full(&self.shard.grpc_calls);
     }
 
     /// The counts of a route; both names empty for requests that found none.
@@ -196,6 +200,11 @@ impl WorkerShard {
     /// Counts a refusal, or an answer that broke.
     pub fn refusal(&self, route: &str, code: &'static str) {
         self.refusals.borrow_mut().count(route, code, &self.shard.refusals);
+    }
+
+    /// Counts a call of gRPC, by its status.
+    pub fn grpc_call(&self, route: &str, status: &'static str) {
+        self.grpc_calls.borrow_mut().count(route, status, &self.shard.grpc_calls);
     }
 
     /// Counts a request that was refused for its syntax, sizes or slowness.

@@ -133,6 +133,7 @@ fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
 
 fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     let mut refusals: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
+    let mut calls: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
     let mut parse: BTreeMap<&str, u64> = BTreeMap::new();
     let mut connections: BTreeMap<&str, u64> = BTreeMap::new();
     let mut attacks: BTreeMap<&str, u64> = BTreeMap::new();
@@ -140,6 +141,9 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     for shard in shards {
         for ((route, code), count) in &*lock(&shard.refusals) {
             *refusals.entry((route.clone(), code)).or_default() += count.value();
+        }
+        for ((route, status), count) in &*lock(&shard.grpc_calls) {
+            *calls.entry((route.clone(), status)).or_default() += count.value();
         }
         for (code, count) in &*lock(&shard.parse_refusals) {
             *parse.entry(code).or_default() += count.value();
@@ -157,6 +161,10 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     text.begin("refusals_total", "counter", "Refusals and broken answers by route and code.");
     for ((route, code), count) in refusals {
         text.sample("refusals_total", &labels(&[("route", &route), ("code", code)]), count);
+    }
+    text.begin("grpc_calls_total", "counter", "Calls of gRPC by route and status.");
+    for ((route, status), count) in calls {
+        text.sample("grpc_calls_total", &labels(&[("route", &route), ("status", status)]), count);
     }
     text.begin("parse_refusals_total", "counter", "Requests refused for their syntax, sizes or slowness.");
     for (code, count) in parse {
