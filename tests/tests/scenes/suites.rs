@@ -1,5 +1,6 @@
 //! Conformance suites of others, run through the gateway. What of them fails is listed here, with the reason.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use tollgate_tests::{
@@ -60,9 +61,19 @@ fn web_sockets_through_the_gateway_are_as_without_it() {
     let gate = front(&server);
     let direct = web_socket_cases(&server.to_string().replace("http:", "ws:"));
     let over_http1 = web_socket_cases(&format!("ws://{}", gate.address()));
-    assert_eq!(over_http1, direct);
+    expect_same(&direct, &over_http1);
     let over_http2 = web_socket_cases(&format!("ws://{}", http2_relay(gate.address()).address()));
-    assert_eq!(over_http2, direct);
+    expect_same(&direct, &over_http2);
+}
+
+/// Shows only what differs.
+#[track_caller]
+fn expect_same(direct: &BTreeMap<String, String>, through: &BTreeMap<String, String>) {
+    let differing = direct.iter().filter(|(case, verdict)| through.get(*case) != Some(verdict));
+    let differing: Vec<_> =
+        differing.map(|(case, verdict)| (case, verdict, through.get(case).map(String::as_str))).collect();
+    assert!(differing.is_empty(), "directly, and through the gateway: {differing:#?}");
+    assert_eq!(direct.len(), through.len());
 }
 
 #[test]

@@ -73,7 +73,7 @@ struct Serving {
     deadline: Deadline,
     /// Whether the client has been told to send no more requests.
     is_ending: bool,
-    /// Whether it has been cut off for an attack.
+    /// Whether it has been cut off, for an attack or for a breach of the protocol.
     is_cut: bool,
 }
 
@@ -121,9 +121,10 @@ impl Serving {
             let patience = self.origin.listener.settings().idle_timeout;
             self.deadline.set(clock::now() + if self.is_ending { GOODBYE } else { patience });
         }
-        self.is_cut = self.guard.borrow().attack().is_some();
-        if self.is_cut {
-            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        let reason = self.guard.borrow().cut();
+        self.is_cut = reason.is_some();
+        if let Some(reason) = reason {
+            self.connection.abrupt_shutdown(reason);
             self.deadline.set(clock::now() + GOODBYE);
             context.waker().wake_by_ref();
         } else if *is_idle && self.deadline.poll_passed(context).is_ready() {
