@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
+use http::{Request, StatusCode};
 
 use super::client::{Client, Origin};
 use super::stream::Stream;
@@ -182,6 +182,11 @@ async fn serve_stream(
     let mut client = Client::new(Stream::message(MessageStream::serving(body, answer)), origin);
     let mut exchange = worker.begin_exchange(client.peer());
     let head = head::read_request(&parts, has_body, &client.listener().head, &mut exchange.request);
+    // Malformed requests are answered, and are stream errors all the same (RFC 9113, section 8.1.1).
+    let is_malformed = head.as_ref().is_err_and(|fault| fault.status() == StatusCode::BAD_REQUEST);
+    if is_malformed && let Some(mut message) = client.stream.as_message() {
+        message.will_reset();
+    }
     let head = head
         .map(drop)
         .map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
@@ -196,6 +201,14 @@ async fn serve_stream(
         }
     } else {
         place.guard.borrow_mut().served();
+    }
+    if is_malformed {
+        // The connection's task, which has the answer, runs before this one goes on. What it could not write by then
+        // is lost with the reset.
+        tokio::task::yield_now().await;
+        if let Some(mut message) = client.stream.as_message() {
+            message.reset(Reason::PROTOCOL_ERROR);
+        }
     }
     client.input.consume(client.input.filled().len());
     client.outbox.clear();
