@@ -50,6 +50,7 @@ impl Authority {
         let now = std::time::SystemTime::now();
         let day = std::time::Duration::from_secs(24 * 60 * 60);
         (params.not_before, params.not_after) = ((now - day).into(), (now + 89 * day).into());
+        params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -13,6 +13,7 @@ mod http2_attacks;
 mod http2_smuggling;
 mod interim;
 mod limits;
+mod malformed;
 mod peers;
 mod record;
 mod reload;

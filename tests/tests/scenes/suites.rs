@@ -1,5 +1,6 @@
 //! Conformance suites of others, run through the gateway. What of them fails is listed here, with the reason.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use tollgate_tests::{
@@ -8,7 +9,15 @@ use tollgate_tests::{
 };
 
 /// The cases of httpwg that fail, of 107.
-const NOT_HELD: &[&str] = &[];
+const NOT_HELD: &[&str] = &[
+    // `h2` says PROTOCOL_ERROR of heads that do not unpack, where it should be COMPRESSION_ERROR.
+    "4. http frames :: invalid header block fragment",
+    // `h2` passes over such fields, and so does the gateway: they go nowhere.
+    "8. expressing http semantics in http2 :: sends headers frame with pseudo header in trailer",
+];
+/// A client says that it goes, and then pings. `h2` ends a connection that is told so when nothing is under way on it:
+/// whether the ping was read by then is chance.
+const CHANCE: &[&str] = &["7. error codes :: sends goaway frame with unknown error code"];
 
 /// A gateway with a listener in TLS before everything else that `lines` say.
 fn with_tls(authority: &Authority, lines: &str, values: &[(&str, &dyn std::fmt::Display)]) -> Gateway {
@@ -36,7 +45,7 @@ fn patient() -> Backend {
 fn expect_rfc_9113(address: SocketAddr) {
     let verdicts = httpwg(address);
     println!("httpwg: {} of {} pass", verdicts.passed.len(), verdicts.passed.len() + verdicts.failed.len());
-    verdicts.expect_failures(NOT_HELD);
+    verdicts.expect_failures(NOT_HELD, CHANCE);
     assert!(verdicts.passed.len() >= 103, "{verdicts:#?}");
 }
 
@@ -60,9 +69,19 @@ fn web_sockets_through_the_gateway_are_as_without_it() {
     let gate = front(&server);
     let direct = web_socket_cases(&server.to_string().replace("http:", "ws:"));
     let over_http1 = web_socket_cases(&format!("ws://{}", gate.address()));
-    assert_eq!(over_http1, direct);
+    expect_same(&direct, &over_http1);
     let over_http2 = web_socket_cases(&format!("ws://{}", http2_relay(gate.address()).address()));
-    assert_eq!(over_http2, direct);
+    expect_same(&direct, &over_http2);
+}
+
+/// Shows only what differs.
+#[track_caller]
+fn expect_same(direct: &BTreeMap<String, String>, through: &BTreeMap<String, String>) {
+    let differing = direct.iter().filter(|(case, verdict)| through.get(*case) != Some(verdict));
+    let differing: Vec<_> =
+        differing.map(|(case, verdict)| (case, verdict, through.get(case).map(String::as_str))).collect();
+    assert!(differing.is_empty(), "directly, and through the gateway: {differing:#?}");
+    assert_eq!(direct.len(), through.len());
 }
 
 #[test]

@@ -4,7 +4,11 @@
 //! byte before `h2` does and keeps budgets of frames that are no work. It reads frame headers (RFC 9113, section 4.1) and up
 //! to four bytes behind them, never a head or a body, holds at most 13 bytes and allocates nothing.
 
+mod rules;
+
 use std::time::Instant;
+
+use h2::Reason;
 
 use super::attack::{Attack, LONGEST_DEBUG_DATA};
 use super::budget::{
@@ -12,6 +16,7 @@ use super::budget::{
     PRIORITIES_A_STREAM, RESETS, SETTINGS, SETTINGS_ENTRIES, STRAYS, TICK, TINY, TINY_DATA, WINDOW_CRUMB,
     WINDOW_UPDATE, WINDOW_UPDATES,
 };
+use rules::Rules;
 
 /// Watches one connection. One instance sees all bytes from the client preface on.
 ///
@@ -36,6 +41,7 @@ pub struct Guard {
     written: [u8; LONGEST_DEBUG_DATA],
     refilled: Instant,
     attack: Option<Attack>,
+    rules: Rules,
     resets: Budget,
     settings: Budget,
     pings: Budget,
@@ -77,6 +83,7 @@ impl Guard {
             written: [0; LONGEST_DEBUG_DATA],
             refilled: now,
             attack: None,
+            rules: Rules::default(),
             resets: Budget::default(),
             settings: Budget::default(),
             pings: Budget::default(),
@@ -106,6 +113,16 @@ impl Guard {
     /// The attack that was seen.
     pub fn attack(&self) -> Option<Attack> {
         self.attack
+    }
+
+    /// The error code of what the client broke, for which `h2` would tell another: it ends the connection.
+    pub fn fault(&self) -> Option<Reason> {
+        self.rules.fault()
+    }
+
+    /// With which error code the connection is to end now, if it is.
+    pub fn cut(&self) -> Option<Reason> {
+        self.attack.map(|_| Reason::ENHANCE_YOUR_CALM).or_else(|| self.fault())
     }
 
     /// These bytes have been written to the client, which may have grants of window and pings to show for them.
@@ -156,6 +173,7 @@ impl Guard {
         let mut rest = self.read_preface(bytes);
         loop {
             let skipped = rest.len().min(self.skip as usize);
+            self.rules.pass(&rest[..skipped]);
             rest = &rest[skipped..];
             self.skip -= skipped as u32;
             if rest.is_empty() {
@@ -223,6 +241,10 @@ impl Guard {
 
     /// Charges a frame to its budget. `peeked` are the bytes that [`Frame::peek`] asked for.
     fn judge(&mut self, frame: Frame, peeked: &[u8]) -> Result<(), Attack> {
+        // Nothing may come between the parts of a head, and what does is for `h2` to name.
+        if self.block.is_none() {
+            self.rules.judge(frame);
+        }
         match frame.kind {
             DATA => self.judge_data(frame, peeked),
             HEADERS => self.judge_headers(frame),
@@ -320,6 +342,7 @@ const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS_FRAME: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
 const PING_FRAME: u8 = 6;
 const WINDOW_UPDATE_FRAME: u8 = 8;
 const CONTINUATION: u8 = 9;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
+use http::{Request, StatusCode};
 
 use super::client::{Client, Origin};
 use super::stream::Stream;
@@ -73,7 +73,7 @@ struct Serving {
     deadline: Deadline,
     /// Whether the client has been told to send no more requests.
     is_ending: bool,
-    /// Whether it has been cut off for an attack.
+    /// Whether it has been cut off, for an attack or for a breach of the protocol.
     is_cut: bool,
 }
 
@@ -121,9 +121,10 @@ impl Serving {
             let patience = self.origin.listener.settings().idle_timeout;
             self.deadline.set(clock::now() + if self.is_ending { GOODBYE } else { patience });
         }
-        self.is_cut = self.guard.borrow().attack().is_some();
-        if self.is_cut {
-            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        let reason = self.guard.borrow().cut();
+        self.is_cut = reason.is_some();
+        if let Some(reason) = reason {
+            self.connection.abrupt_shutdown(reason);
             self.deadline.set(clock::now() + GOODBYE);
             context.waker().wake_by_ref();
         } else if *is_idle && self.deadline.poll_passed(context).is_ready() {
@@ -181,6 +182,11 @@ async fn serve_stream(
     let mut client = Client::new(Stream::message(MessageStream::serving(body, answer)), origin);
     let mut exchange = worker.begin_exchange(client.peer());
     let head = head::read_request(&parts, has_body, &client.listener().head, &mut exchange.request);
+    // Malformed requests are answered, and are stream errors all the same (RFC 9113, section 8.1.1).
+    let is_malformed = head.as_ref().is_err_and(|fault| fault.status() == StatusCode::BAD_REQUEST);
+    if is_malformed && let Some(mut message) = client.stream.as_message() {
+        message.will_reset();
+    }
     let head = head
         .map(drop)
         .map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
@@ -195,6 +201,14 @@ async fn serve_stream(
         }
     } else {
         place.guard.borrow_mut().served();
+    }
+    if is_malformed {
+        // The connection's task, which has the answer, runs before this one goes on. What it could not write by then
+        // is lost with the reset.
+        tokio::task::yield_now().await;
+        if let Some(mut message) = client.stream.as_message() {
+            message.reset(Reason::PROTOCOL_ERROR);
+        }
     }
     client.input.consume(client.input.filled().len());
     client.outbox.clear();

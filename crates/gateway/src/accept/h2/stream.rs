@@ -20,6 +20,8 @@ use http::{HeaderMap, Request, Response, response};
 pub struct MessageStream {
     sender: Sender,
     receiver: Receiver,
+    /// Whether a reset is to follow the answer, in the place of its end.
+    ends_in_reset: bool,
 }
 
 /// The way out.
@@ -66,12 +68,13 @@ impl MessageStream {
         Self {
             sender: Sender::Answer(answer),
             receiver: Receiver::Body { stream: body, chunk: Bytes::new() },
+            ends_in_reset: false,
         }
     }
 
     /// A client's end, before its request.
     pub fn calling(request: SendRequest<Bytes>) -> Self {
-        Self { sender: Sender::Request(request), receiver: Receiver::Idle }
+        Self { sender: Sender::Request(request), receiver: Receiver::Idle, ends_in_reset: false }
     }
 
     /// Sends the head of a request.
@@ -94,6 +97,11 @@ impl MessageStream {
         Poll::Ready(Ok(head))
     }
 
+    /// From here on the end of the answer is not told: the stream is to be reset in its place.
+    pub fn will_reset(&mut self) {
+        self.ends_in_reset = true;
+    }
+
     /// Sends an interim answer.
     pub fn send_interim(&mut self, head: Response<()>) -> Result<(), h2::Error> {
         match &mut self.sender {
@@ -105,7 +113,7 @@ impl MessageStream {
     /// Sends the head of an answer.
     pub fn send_answer(&mut self, head: Response<()>, is_whole: bool) -> Result<(), h2::Error> {
         let Sender::Answer(answer) = &mut self.sender else { return Ok(()) };
-        let body = answer.send_response(head, is_whole)?;
+        let body = answer.send_response(head, is_whole && !self.ends_in_reset)?;
         self.sender = if is_whole { Sender::Ended(body) } else { Sender::Body(body) };
         Ok(())
     }
@@ -187,7 +195,8 @@ impl MessageStream {
         }
         let count = room.min(bytes.len());
         let is_last = is_last && count == bytes.len();
-        body.send_data(Bytes::copy_from_slice(&bytes[..count]), is_last).map_err(io::Error::other)?;
+        let tells_end = is_last && !self.ends_in_reset;
+        body.send_data(Bytes::copy_from_slice(&bytes[..count]), tells_end).map_err(io::Error::other)?;
         if is_last {
             self.close();
         }
@@ -198,6 +207,7 @@ impl MessageStream {
     pub fn end(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         let Sender::Body(body) = &mut self.sender else { return Ok(()) };
         match trailers {
+            _ if self.ends_in_reset => Ok(()),
             Some(trailers) => body.send_trailers(trailers),
             None => body.send_data(Bytes::new(), true),
         }

@@ -49,7 +49,8 @@ impl AsyncRead for Wire {
         } else {
             ready!(Pin::new(&mut wire.stream).poll_read(context, buffer))?;
         }
-        if wire.guard.borrow_mut().watch(&buffer.filled()[before..], clock::now()).is_err() {
+        let mut guard = wire.guard.borrow_mut();
+        if guard.watch(&buffer.filled()[before..], clock::now()).is_err() || guard.fault().is_some() {
             // Nothing more is read. The connection's task, which is being polled, looks at the guard next and ends it.
             buffer.set_filled(before);
             return Poll::Pending;
