@@ -115,6 +115,7 @@ fn an_open_web_socket_and_a_request_under_way_stay_with_the_old_process_to_their
     assert_eq!(socket.close(), "1000");
     assert_eq!(gate.expect_exit().code(), Some(0));
     assert_eq!(young.echo("still"), "still");
+    assert_eq!(young.close(), "1000");
 }
 
 #[test]
