@@ -325,7 +325,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         // More than one message takes.
-        let many = (0..DESCRIPTORS * 2 + 1).map(|_| listener.try_clone().unwrap().into()).collect();
+        let many = (0..=DESCRIPTORS * 2).map(|_| listener.try_clone().unwrap().into()).collect();
         let bundles = [
             Bundle { label: "many".to_owned(), descriptors: many },
             Bundle { label: "one".to_owned(), descriptors: vec![listener.into()] },

@@ -389,10 +389,10 @@ fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<(Co
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
     }
     if admin_address(&config) != current.admin_address {
-        note("the new `admin` address holds from the next start on");
+        note("the new `admin` address holds from the next start or upgrade on");
     }
     if config.workers != current.workers {
-        note("the new number of `workers` holds from the next start on");
+        note("the new number of `workers` holds from the next start or upgrade on");
     }
     Ok((config, before))
 }
