@@ -19,6 +19,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// Tells the new process that its standard input is the way to the old one.
@@ -163,7 +164,7 @@ impl Successor {
             match rustix::net::recv(&self.channel, &mut word[..], RecvFlags::empty()) {
                 Ok((_, count)) if &word[..count] == READY => {
                     self.is_ready = true;
-                    return Ok(self.pid());
+                    return if is_cancelled() { Err(self.unwanted()) } else { Ok(self.pid()) };
                 }
                 // The end: it is going, if it has not gone.
                 Ok(_) | Err(Errno::CONNRESET) => return Err(self.ending(due)),
@@ -177,6 +178,15 @@ impl Successor {
                 return Err(Unready::Silent(limit));
             }
         }
+    }
+
+    /// It serves already, and may have clients: it is asked to finish with them.
+    fn unwanted(&self) -> Unready {
+        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
+            // Gone already, otherwise.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        Unready::Cancelled
     }
 
     /// What became of a process that has closed its end.
@@ -315,7 +325,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         // More than one message takes.
-        let many = (0..DESCRIPTORS * 2 + 1).map(|_| listener.try_clone().unwrap().into()).collect();
+        let many = (0..=DESCRIPTORS * 2).map(|_| listener.try_clone().unwrap().into()).collect();
         let bundles = [
             Bundle { label: "many".to_owned(), descriptors: many },
             Bundle { label: "one".to_owned(), descriptors: vec![listener.into()] },
@@ -335,8 +345,7 @@ mod tests {
         heir.ready();
         let pid = successor.pid();
         assert_eq!(successor.wait_until_ready(PATIENCE, || false).unwrap(), pid);
-        let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
     }
 
     #[test]

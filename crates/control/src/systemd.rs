@@ -1,4 +1,4 @@
-//! What systemd passes to the gateway, and what it is told: sockets (sd_listen_fds(3)) and states (sd_notify(3)). All of
+//! What systemd passes to the gateway, and what it is told: sockets (`sd_listen_fds(3)`) and states (`sd_notify(3)`). All of
 //! it does nothing when the gateway was started otherwise.
 
 use std::env;

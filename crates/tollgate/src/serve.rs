@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use control::{
@@ -215,7 +215,8 @@ impl Running {
         mut reloader: Option<Reloader>,
     ) -> ExitCode {
         let mut phase = Phase::Serving;
-        loop {
+        let mut upgrading: Option<JoinHandle<()>> = None;
+        let code = loop {
             // Never disconnected: `events` lives as long as this call.
             match inbox.recv() {
                 Ok(Event::Signal(Signal::Reload)) => {
@@ -228,9 +229,9 @@ impl Running {
                     Phase::Serving => {
                         phase = Phase::Upgrading;
                         let (upgrade, events) = (Arc::clone(&self.upgrade), events.clone());
-                        thread::spawn(move || {
+                        upgrading = Some(thread::spawn(move || {
                             let _ = events.send(Event::Upgraded(upgrade.run()));
-                        });
+                        }));
                     }
                     Phase::Upgrading => note("an upgrade is under way already"),
                     Phase::Draining => note("no upgrade: the gateway is draining"),
@@ -264,16 +265,21 @@ impl Running {
                 }
                 Ok(Event::Drained { is_complete }) => {
                     note(if is_complete { "stopped" } else { "stopped; what still ran was cut off" });
-                    return ExitCode::SUCCESS;
+                    break ExitCode::SUCCESS;
                 }
                 Ok(Event::Signal(Signal::Stop)) | Err(_) => {
                     self.upgrade.is_cancelled.store(true, Ordering::Release);
                     self.engine.release_sockets();
                     note("stopped at once");
-                    return ExitCode::FAILURE;
+                    break ExitCode::FAILURE;
                 }
             }
+        };
+        // A process that was being started is not left behind: nobody waits for it any more.
+        if let Some(upgrading) = upgrading {
+            let _ = upgrading.join();
         }
+        code
     }
 
     /// Begins to drain, on a thread of its own.
@@ -383,10 +389,10 @@ fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<(Co
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
     }
     if admin_address(&config) != current.admin_address {
-        note("the new `admin` address holds from the next start on");
+        note("the new `admin` address holds from the next start or upgrade on");
     }
     if config.workers != current.workers {
-        note("the new number of `workers` holds from the next start on");
+        note("the new number of `workers` holds from the next start or upgrade on");
     }
     Ok((config, before))
 }

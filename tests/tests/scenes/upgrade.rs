@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use tollgate_tests::http2::{self, Http2};
 use tollgate_tests::{
     Ask, Gateway, Sent, Signal, Wire, backend, binary, curl, eventually, fill, front, gateway, hello, load,
     nginx, web_socket, web_socket_server,
@@ -53,18 +54,47 @@ fn nothing_fails_under_load_and_the_log_has_every_line_whole() {
 }
 
 #[test]
+fn lines_on_standard_output_are_whole_while_two_processes_write_there() {
+    let mut gate = gateway(format!("logs: stdout\n{ANSWER}"));
+    let clients = load(gate.address(), 8, "/x");
+    let mut last = gate.pid();
+    for upgrades in 1..=2 {
+        clients.expect_more(500);
+        gate.signal_successor(last, Sent::USR2);
+        last = gate.expect_successor(upgrades);
+    }
+    clients.expect_more(500);
+    let tally = clients.stop();
+    tally.expect_no_failure();
+    gate.signal_successor(last, Sent::TERM);
+    gate.expect_exit();
+    let log = || fs::read_to_string(gate.folder().join("stdout")).unwrap();
+    eventually("every answer has its line", || log().lines().count() as u64 >= tally.answered);
+    let log = log();
+    for line in log.lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    assert_eq!(log.lines().count() as u64, tally.answered);
+}
+
+#[test]
 fn wrk_with_new_connections_finds_no_error_in_two_upgrades() {
     let server = nginx("location / { return 200 ok; }");
-    let config =
-        "workers: 2\nservices: { users: <users> }\nroutes: [{ match: GET /x, to: users, access: public }]";
+    let config = "
+        workers: 2
+        listeners: ['127.0.0.1:0', { address: '127.0.0.1:0', tls: dev }]
+        services: { users: <users> }
+        routes: [{ match: GET /x, to: users, access: public }]";
     let gate = Gateway::start(&fill(config, &[("users", &server)]), &[]);
-    let url = format!("http://{}/x", gate.address());
-    let wrk = |fields: &[&str]| {
+    let clear = format!("http://{}/x", gate.address());
+    let secure = format!("https://{}/x", gate.listener(1));
+    let wrk = |url: &str, fields: &[&str]| {
         let mut command = Command::new("wrk");
-        command.args(["-t1", "-c16", "-d3s"]).args(fields).arg(&url).stdout(Stdio::piped());
+        command.args(["-t1", "-c16", "-d3s"]).args(fields).arg(url).stdout(Stdio::piped());
         command.spawn().expect("wrk does not run: this scene needs it; tests/install.sh installs it")
     };
-    let clients = [wrk(&[]), wrk(&["-H", "Connection: close"])];
+    let closing = ["-H", "Connection: close"];
+    let clients = [wrk(&clear, &[]), wrk(&clear, &closing), wrk(&secure, &[]), wrk(&secure, &closing)];
     eventually("wrk asks", || gate.metrics().sum("tollgate_requests_total", &[]) > 100.0);
     gate.upgrade();
     let first = gate.expect_successor(1);
@@ -115,6 +145,31 @@ fn an_open_web_socket_and_a_request_under_way_stay_with_the_old_process_to_their
     assert_eq!(socket.close(), "1000");
     assert_eq!(gate.expect_exit().code(), Some(0));
     assert_eq!(young.echo("still"), "still");
+    assert_eq!(young.close(), "1000");
+}
+
+#[test]
+fn a_connection_of_http2_is_told_to_go_and_its_streams_are_finished() {
+    let done = Signal::new();
+    let hold = done.clone();
+    let slow = backend(move |call| {
+        hold.wait();
+        call.reply(200, "late");
+    });
+    let mut gate = front(&slow);
+    let mut client = Http2::connect(gate.address(), &[]);
+    let stream = client.open(&http2::get("/slow"), http2::END_STREAM);
+    slow.request(0);
+    gate.upgrade();
+    gate.expect_successor(1);
+    gate.expect_line("has taken over; draining");
+    done.raise();
+    let outcome = client.outcome(stream);
+    assert_eq!(outcome.status(), Some(200));
+    assert_eq!(client.expect_goaway().or(outcome.goaway), Some(0));
+    assert_eq!(gate.expect_exit().code(), Some(0));
+    let mut next = Http2::connect(gate.address(), &[]);
+    assert_eq!(next.ask(&http2::get("/slow")).status(), Some(200));
 }
 
 #[test]

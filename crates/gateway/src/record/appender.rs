@@ -24,6 +24,10 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 /// costs a worker more than writing ten lines. All that may wait is written within a small part of a second still.
 const REST: Duration = Duration::from_millis(5);
 
+/// A pipe takes as many bytes at once or not at all (pipe(7), `PIPE_BUF`). Of what is longer, another process that writes
+/// into the same pipe can get a part of its own in between; a file takes all of it as one.
+const WHOLE: usize = 4096;
+
 /// What the thread is asked to do.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
@@ -37,6 +41,8 @@ pub(super) struct Wishes {
 #[derive(Debug)]
 pub(super) struct Output {
     file: File,
+    /// Whether it takes any number of lines as one: another process may write there, as during an upgrade.
+    is_whole: bool,
     /// Where to open it anew, unless it is standard output.
     path: Option<PathBuf>,
     /// Whether what was written last is half a line.
@@ -46,13 +52,17 @@ pub(super) struct Output {
 impl Output {
     /// Standard output.
     pub(super) fn stdout() -> io::Result<Self> {
-        let file = io::stdout().as_fd().try_clone_to_owned()?.into();
-        Ok(Self { file, path: None, is_torn: false })
+        Ok(Self::new(io::stdout().as_fd().try_clone_to_owned()?.into(), None))
     }
 
     /// The end of a file.
     pub(super) fn file(path: PathBuf) -> io::Result<Self> {
-        Ok(Self { file: open(&path)?, path: Some(path), is_torn: false })
+        Ok(Self::new(open(&path)?, Some(path)))
+    }
+
+    fn new(file: File, path: Option<PathBuf>) -> Self {
+        let is_whole = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        Self { file, is_whole, path, is_torn: false }
     }
 
     /// Writes whole lines; after a failure, says how many of them are lost.
@@ -62,7 +72,8 @@ impl Output {
         let mut result = if self.is_torn { self.file.write_all(b"\n") } else { Ok(()) };
         while result.is_ok() && !rest.is_empty() {
             self.is_torn = false;
-            result = match self.file.write(rest) {
+            let piece = if self.is_whole { rest } else { &rest[..whole_lines(rest)] };
+            result = match self.file.write(piece) {
                 Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     rest = &rest[written..];
@@ -81,11 +92,20 @@ impl Output {
 
     fn reopen(&mut self) -> io::Result<()> {
         if let Some(path) = &self.path {
-            self.file = open(path)?;
-            self.is_torn = false;
+            *self = Self::new(open(path)?, Some(path.clone()));
         }
         Ok(())
     }
+}
+
+/// Bytes of the lines at the front that go into a pipe as one; a line that is too long for it goes alone.
+fn whole_lines(lines: &[u8]) -> usize {
+    if lines.len() <= WHOLE {
+        return lines.len();
+    }
+    let fitting = memchr::memrchr(b'\n', &lines[..WHOLE]);
+    let end = fitting.or_else(|| memchr::memchr(b'\n', lines));
+    end.map_or(lines.len(), |end| end + 1)
 }
 
 /// The thread's state.
@@ -174,4 +194,54 @@ fn open(path: &Path) -> io::Result<File> {
     // may also come and go.
     let is_pipe = path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     OpenOptions::new().read(is_pipe).create(true).append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_two_processes_stay_whole_in_one_pipe() {
+        const LINES: usize = 4000;
+        let (mut reader, writer) = io::pipe().unwrap();
+        let writers: Vec<_> = [b'a', b'b']
+            .map(|letter| {
+                let mut output =
+                    Output::new(std::os::fd::OwnedFd::from(writer.try_clone().unwrap()).into(), None);
+                std::thread::spawn(move || {
+                    let line = [[letter; 299].as_slice(), b"\n"].concat();
+                    for _ in 0..LINES / 100 {
+                        assert!(output.write(&line.repeat(100)).is_ok());
+                    }
+                })
+            })
+            .into();
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!(text.lines().count(), 2 * LINES);
+        for line in text.lines() {
+            assert!(line.len() == 299 && line.bytes().all(|byte| byte == line.as_bytes()[0]), "{line}");
+        }
+    }
+
+    #[test]
+    fn pieces_end_with_lines() {
+        let short = b"short\n".as_slice();
+        let long = [b'x'; WHOLE * 2].as_slice();
+        for (lines, expected) in [
+            (short.repeat(2), 12),
+            (short.repeat(WHOLE), WHOLE / 6 * 6),
+            ([short, long, b"\n", short].concat(), 6),
+            ([long, b"\n", short].concat(), WHOLE * 2 + 1),
+            (long.to_vec(), WHOLE * 2),
+        ] {
+            assert_eq!(whole_lines(&lines), expected);
+        }
+    }
 }

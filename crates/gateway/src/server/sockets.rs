@@ -59,16 +59,15 @@ impl OpenSockets {
                 continue;
             }
             let failed = |cause| ServeError::Listen { address: spec.name.address.clone(), cause };
-            let open = match HandedSockets::take(handed, &spec.name) {
-                Some(taken) => Self::adopt(spec.name.clone(), taken, workers),
-                None => {
-                    let bound = known.iter().map(|open| &open.bound);
-                    let is_ours = |port| {
-                        bound.clone().filter_map(ListenAddress::tcp).any(|address| address.port() == port)
-                            || handed.iter().any(|handed| handed.has_port(port))
-                    };
-                    Self::bind(spec.name.clone(), spec.mode, workers, is_ours)
-                }
+            let open = if let Some(taken) = HandedSockets::take(handed, &spec.name) {
+                Self::adopt(spec.name.clone(), taken, workers)
+            } else {
+                let mut bound = known.iter().filter_map(|open| open.bound.tcp());
+                let is_ours = |port| {
+                    bound.any(|address| address.port() == port)
+                        || handed.iter().any(|handed| handed.has_port(port))
+                };
+                Self::bind(spec.name.clone(), spec.mode, workers, is_ours)
             };
             let open = open.map_err(failed)?;
             open.share(index, &mut shares).map_err(failed)?;
@@ -103,7 +102,7 @@ impl OpenSockets {
         name: ListenerName,
         mode: FileMode,
         workers: usize,
-        is_ours: impl Fn(u16) -> bool,
+        is_ours: impl FnOnce(u16) -> bool,
     ) -> io::Result<Self> {
         match &name.address {
             ListenAddress::Tcp(address) => {
