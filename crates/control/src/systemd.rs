@@ -2,17 +2,23 @@
 //! it does nothing when the gateway was started otherwise.
 
 use std::env;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, sendmsg_addr};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Sockets taken at most.
 const SOCKETS: usize = 1024;
+/// How long it is waited until systemd has heard the last word, and how often it is looked.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A socket that systemd has opened.
 #[derive(Debug)]
@@ -84,9 +90,14 @@ impl Notifier {
         self.say("STOPPING=1\nSTATUS=draining");
     }
 
-    /// Another process has taken over. This is the last word of this one: from here on systemd hears the other.
+    /// Another process has taken over. This is the last word of this one: from here on systemd hears the other. Waits
+    /// until it has been heard: who speaks and is gone is nobody to systemd, which would then end the unit with us.
     pub fn handed_over(&self, pid: u32) {
         self.say(&format!("MAINPID={pid}\nREADY=1\nSTATUS=serving"));
+        if let Some((socket, address)) = &self.0 {
+            // What fails here fails where nobody listens.
+            let _ = wait_until_heard(socket, address);
+        }
     }
 
     fn say(&self, text: &str) {
@@ -97,11 +108,34 @@ impl Notifier {
     }
 }
 
+/// Sends one end of a pipe and waits until the other side has closed it, as `sd_notify_barrier(3)` does.
+fn wait_until_heard(socket: &UnixDatagram, address: &SocketAddr) -> io::Result<()> {
+    let (mut heard, token) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&heard, true)?;
+    let address = match (address.as_pathname(), address.as_abstract_name()) {
+        (Some(path), _) => SocketAddrUnix::new(path)?,
+        (None, Some(name)) => SocketAddrUnix::new_abstract_name(name)?,
+        (None, None) => return Ok(()),
+    };
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let tokens = [token.as_fd()];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&tokens));
+    sendmsg_addr(socket, &address, &[IoSlice::new(b"BARRIER=1")], &mut control, SendFlags::NOSIGNAL)?;
+    drop(token);
+    let due = Instant::now() + PATIENCE;
+    while Instant::now() < due {
+        match heard.read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::park_timeout(LOOK),
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -127,8 +161,11 @@ mod tests {
             let reloading = heard();
             let since = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
             assert!(since.unwrap().parse::<u64>().unwrap() > 0, "{reloading}");
-            notifier.handed_over(42);
+            let last = std::thread::spawn(move || notifier.handed_over(42));
             assert!(heard().starts_with("MAINPID=42\nREADY=1\n"));
+            assert!(!last.is_finished(), "it leaves before it is heard");
+            assert_eq!(heard(), "BARRIER=1");
+            last.join().unwrap();
         }
     }
 }

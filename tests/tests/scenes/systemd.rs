@@ -65,6 +65,7 @@ fn the_sockets_of_systemd_are_used_and_it_hears_how_the_gateway_is() {
     gate.upgrade();
     let successor = gate.expect_successor(1);
     ear.expect(&format!("MAINPID={successor}\nREADY=1\n"));
+    ear.expect("BARRIER=1");
     ask(&gate);
     assert_eq!(gate.expect_exit().code(), Some(0));
     ask(&gate);

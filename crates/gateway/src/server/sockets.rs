@@ -192,7 +192,6 @@ impl HandedSockets {
     /// Takes out the sockets of this listener, if there are any.
     pub fn take(handed: &mut Vec<Self>, name: &ListenerName) -> Option<Self> {
         let mut found: Option<Self> = None;
-        // The first of several listeners on port 0 must not get what systemd means for all of them.
         let is_for = |one: &mut Self| match &one.name {
             Some(known) => known == name,
             None => one.address().is_some_and(|address| is_same(&address, &name.address)),
