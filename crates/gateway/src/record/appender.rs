@@ -223,7 +223,9 @@ mod tests {
         drop(writer);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         assert_eq!(text.lines().count(), 2 * LINES);
         for line in text.lines() {
             assert!(line.len() == 299 && line.bytes().all(|byte| byte == line.as_bytes()[0]), "{line}");
