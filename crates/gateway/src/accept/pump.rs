@@ -59,6 +59,8 @@ pub struct Pump {
     transform: Option<Box<Transform>>,
     /// Bytes at the front of the source's buffer that are data to be written in place.
     in_place: usize,
+    /// Whether the last read took all the space that there was.
+    is_fast: bool,
     /// Bytes of CRLF still to be written behind them.
     crlf: usize,
     ended: bool,
@@ -95,6 +97,7 @@ impl Pump {
             trailers: Fields::new(),
             transform: None,
             in_place: 0,
+            is_fast: false,
             crlf: 0,
             ended: incoming == Framing::None,
             trouble: None,
@@ -332,11 +335,13 @@ impl Pump {
 
     fn poll_fill(&mut self, context: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), Trouble>> {
         // What is translated is held twice for a moment.
-        if self.moved > LONG_BODY && self.transform.is_none() {
+        // A source that never fills a small buffer would only hold a large one.
+        if self.is_fast && self.moved > LONG_BODY && self.transform.is_none() {
             ends.input.enlarge(ends.buffers);
         }
         let space = ends.input.space(ends.buffers);
         let count = ready!(ends.source.poll_read(context, space)).map_err(Trouble::Read)?;
+        self.is_fast = count == space.len();
         if count > 0 {
             ends.input.fill(count);
         } else {
