@@ -2,11 +2,13 @@
 
 mod buffer;
 pub mod client;
+pub mod client_hello;
 pub mod connection;
 pub mod forwarded;
 mod h1;
 pub mod h2;
 pub mod listener;
+pub mod proxy_protocol;
 mod pump;
 pub mod socket;
 mod stream;
