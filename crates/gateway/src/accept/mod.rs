@@ -12,6 +12,7 @@ pub mod proxy_protocol;
 mod pump;
 pub mod socket;
 mod stream;
+pub mod tcp;
 
 pub use buffer::{Buffer, Buffers, Outbox};
 pub use client::Client;

@@ -1,16 +1,18 @@
 //! The PROXY protocol (HAProxy's specification of 2020/03/05, versions 1 and 2): who the client is, said before its
-//! first byte by whoever passes its connection on. Bytes in, addresses out, and back; no I/O.
+//! first byte by whoever passes its connection on. Bytes in, addresses out, and back; only `read` does I/O.
 //!
 //! Strict: a header that is not exactly one of the specification is a fault, and so is everything else at its place.
 
 mod crc32c;
 mod encode;
+mod read;
 mod v1;
 mod v2;
 
 use std::net::SocketAddr;
 
 pub use encode::{Version, encode};
+pub use read::{Refused, read};
 pub use v2::MAX_LENGTH;
 
 /// A header that was read.
