@@ -24,6 +24,7 @@ has wrk || need wrk
 has openssl || need openssl
 has h2load && has nghttp || need nghttp2-client
 has haproxy || [ -x /usr/sbin/haproxy ] || need haproxy
+has redis-server || need redis-server
 has varnishtest || need varnish
 # `kill` as a program: not every image has it.
 [ -x /bin/kill ] || [ -x /usr/bin/kill ] || need procps
@@ -61,7 +62,7 @@ install_packages() {
         apt_get install -y --no-install-recommends $missing
     }
     # Where they were started all the same, they would only hold ports.
-    for service in nginx haproxy varnish varnishncsa; do
+    for service in nginx haproxy redis-server varnish varnishncsa; do
         case "$missing" in
         *"$service"*) $as_root service "$service" stop >/dev/null 2>&1 || true ;;
         esac

@@ -54,6 +54,12 @@ pub fn tls_relay(to: SocketAddr, protocol: &str) -> Haproxy {
     haproxy("", &format!(" mode tcp\n server one {to} ssl verify none alpn {protocol} sni str(gate.test)"))
 }
 
+/// Passes the bytes of connections on to that address and says first whose they are; `options` say how: `send-proxy`.
+#[track_caller]
+pub fn proxy_relay(to: SocketAddr, options: &str) -> Haproxy {
+    haproxy("", &format!(" mode tcp\n server one {to} {options}"))
+}
+
 /// Speaks HTTP/1.1 with clients and HTTP/2 in clear with that address; a WebSocket goes there by extended CONNECT.
 #[track_caller]
 pub fn http2_relay(to: SocketAddr) -> Haproxy {

@@ -23,6 +23,7 @@ mod peers;
 mod socket;
 mod suites;
 pub mod tls;
+mod transport;
 mod wait;
 
 pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};
@@ -30,7 +31,7 @@ pub use certificates::{Authority, Pair};
 pub use client::{Ask, Wire};
 pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_with, tollgate};
 pub use grpc::{GrpcCall, GrpcOutcome, GrpcServer, buf_curl, grpc_call, grpc_server, grpc_server_with};
-pub use haproxy::{Haproxy, haproxy, http2_relay, tls_relay};
+pub use haproxy::{Haproxy, haproxy, http2_relay, proxy_relay, tls_relay};
 pub use load::{Load, Tally, load};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
@@ -41,4 +42,5 @@ pub use peers::{
 pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};
 pub use suites::{Verdicts, expect_intermediate_tls, httpwg, installed, varnishtest, web_socket_cases};
+pub use transport::{Redis, TlsServer, redis, redis_cli, tls_handshake, tls_server};
 pub use wait::{PATIENCE, Signal, eventually, full_run};

@@ -276,6 +276,11 @@ impl Worker {
         OpenConnection { worker: Rc::clone(self), key, _admission: admission }
     }
 
+    /// What it serves now.
+    pub fn live(&self) -> Rc<Live> {
+        Rc::clone(&self.live.borrow())
+    }
+
     /// Whether the worker is going down.
     pub fn is_draining(&self) -> bool {
         self.draining.get()

@@ -30,7 +30,9 @@ fn route<'c>(routes: &'c [EffectiveRoute<'c>], label: &str) -> &'c EffectiveRout
 #[test]
 fn every_served_key_is_read() {
     let config = read(WHOLE);
-    let [plain, full, redirect, local] = config.listeners.as_slice() else { panic!("four listeners") };
+    let [plain, full, to_one, by_name, redirect, local] = config.listeners.as_slice() else {
+        panic!("six listeners")
+    };
     assert_eq!(plain.address.value.to_string(), "127.0.0.1:8081");
     assert_eq!(plain.limits, config::Limits::default());
     assert_eq!(full.address.value.to_string(), "0.0.0.0:8080");
@@ -45,6 +47,15 @@ fn every_served_key_is_read() {
     assert_eq!((redirect.redirect, redirect.trust_forwarded.is_some()), (Some(Redirect::Https), true));
     assert_eq!(local.address.value.to_string(), "unix:/run/tollgate.sock");
     assert_eq!(local.mode.map(|mode| mode.bits()), Some(0o666));
+    let services = |tcp: &Option<config::Tcp>| tcp.as_ref().unwrap().services().count();
+    assert_eq!((services(&to_one.tcp), services(&by_name.tcp)), (1, 3));
+    assert_eq!(by_name.tcp.as_ref().unwrap().sni[1].0.value, "*.example.org");
+    for proxied in [to_one, by_name] {
+        let from = &proxied.proxy_protocol.as_ref().unwrap().from;
+        assert!(from[0].contains("10.1.2.3".parse().unwrap()));
+    }
+    assert_eq!(config.services["users"].proxy_protocol, Some(config::ProxyVersion::V2));
+    assert!(config.services["cache"].endpoints[0].url.value.is_tcp);
     assert_eq!((config.workers, config.drain.as_secs()), (Some(2), 10));
     let admin = config.admin.as_ref().unwrap();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +13,8 @@ use super::buffer::{Buffer, Buffers, Outbox};
 use super::forwarded::PeerText;
 use super::h2::head;
 use super::listener::{Listener, ListenerSpec, Settings};
+use super::proxy_protocol::Endpoints;
+use super::socket::UNIX_PEER;
 use super::stream::Stream;
 use crate::clock::{self, Deadline};
 use crate::exchange::{After, Exchange};
@@ -41,6 +43,8 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// Its address as fields write it.
     pub peer_text: PeerText,
+    /// The address that the client connected to, if it is known and some service may have to be told.
+    pub destination: Option<SocketAddr>,
     /// The listener that it came by.
     pub listener: Rc<Listener>,
     /// How it is secured.
@@ -106,6 +110,22 @@ impl Client {
     /// The other end of the connection.
     pub fn peer(&self) -> SocketAddr {
         self.origin.peer
+    }
+
+    /// The two ends of the client's connection as a service is told them; nothing of one on a Unix socket. `ip` is the
+    /// client's address as this exchange sees it.
+    pub fn endpoints(&self, ip: IpAddr) -> Option<Endpoints> {
+        let peer = self.origin.peer;
+        // An address that the peer passed on came without a port.
+        let source = if peer.ip().to_canonical() == ip { peer } else { SocketAddr::new(ip, 0) };
+        if source == UNIX_PEER {
+            return None;
+        }
+        let unknown = match ip {
+            IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        Some(Endpoints { source, destination: self.origin.destination.unwrap_or(unknown) })
     }
 
     /// Whether the connection is encrypted.
@@ -315,6 +335,13 @@ impl Client {
             encode_response(out, version, status, &response.fields, Framing::None, None, true, &date);
         }
         Ok(())
+    }
+
+    /// Writes the last bytes of a connection that speaks no HTTP, as long as the deadline that is set allows.
+    pub(super) async fn send_last(&mut self, worker: &Worker, bytes: &[u8]) {
+        self.outbox.bytes(&worker.buffers).extend_from_slice(bytes);
+        // Nobody is left to be told that it failed.
+        let _ = self.flush_in_time().await;
     }
 
     /// Passes an interim answer on (RFC 9110, section 15.2). Bounded by the deadline that is set: a client that does not read

@@ -1,4 +1,5 @@
-//! A connection's way from the listener's socket to its protocol: TLS, then whichever protocol the client chose.
+//! A connection's way from the listener's socket to its protocol: PROXY header, TLS, then whichever protocol the client
+//! chose, or none.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,10 +10,11 @@ use rustls::HandshakeKind;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{Client, Origin, Security};
-use super::forwarded::PeerText;
-use super::listener::Listener;
+use super::forwarded::{PeerText, is_in};
+use super::listener::{Listener, ListenerSpec};
+use super::proxy_protocol::{self, Refused};
 use super::stream::{Socket, Stream};
-use super::{h1, h2};
+use super::{h1, h2, tcp};
 use crate::clock::{self, Deadline};
 use crate::tls::{PeerCertificate, ServerTls};
 use crate::worker::{OpenConnection, Worker};
@@ -31,6 +33,7 @@ pub async fn serve(
     peer: SocketAddr,
 ) {
     let settings = listener.settings();
+    let Some((peer, destination)) = find_client(&worker, &settings, &socket, peer).await else { return };
     let mut security = Security::Clear;
     let mut is_http2 = !settings.protocols.http1;
     let stream = match &settings.tls {
@@ -38,6 +41,8 @@ pub async fn serve(
         // On the heap, and gone when the handshake is done.
         Some(tls) => match Box::pin(secure(&worker, tls, socket)).await {
             None => return,
+            // What is passed on has no way to be told that it came in clear.
+            Some(Secured::Clear(_)) if settings.tcp.is_some() => return,
             Some(Secured::Clear(socket)) => {
                 security = Security::Missing;
                 Stream::new(socket)
@@ -49,14 +54,50 @@ pub async fn serve(
             }
         },
     };
+    let is_passed_on = settings.tcp.is_some();
     drop(settings);
     let peer_text = PeerText::new(peer.ip().to_canonical());
-    let client = Client::new(stream, Rc::new(Origin { peer, peer_text, listener, security }));
-    if is_http2 {
+    let client = Client::new(stream, Rc::new(Origin { peer, peer_text, destination, listener, security }));
+    if is_passed_on {
+        // On the heap, so that a connection of HTTP does not carry the state of one that is passed on.
+        Box::pin(tcp::serve(worker, open, client)).await;
+    } else if is_http2 {
         h2::serve(worker, open, client).await;
     } else {
         h1::serve(worker, open, client).await;
     }
+}
+
+/// Whose connection it is and where it was to go: as the socket says, or the PROXY header of a peer that must send one.
+/// Nothing when it does not.
+async fn find_client(
+    worker: &Worker,
+    settings: &ListenerSpec,
+    socket: &Socket,
+    peer: SocketAddr,
+) -> Option<(SocketAddr, Option<SocketAddr>)> {
+    let header = if settings.proxied.is_empty() || !is_in(peer.ip(), &settings.proxied) {
+        None
+    } else {
+        let deadline = Deadline::default();
+        deadline.set(clock::now() + settings.header_timeout);
+        match Box::pin(deadline.bound(proxy_protocol::read(socket))).await {
+            Some(Ok(header)) => header,
+            Some(Err(Refused::Fault(fault))) => {
+                worker.shard.connection_refused(fault.code());
+                return None;
+            }
+            Some(Err(Refused::Gone)) => return None,
+            None => {
+                worker.shard.connection_refused("proxy_protocol_timeout");
+                return None;
+            }
+        }
+    };
+    Some(match header {
+        Some(client) => (client.source, Some(client.destination)),
+        None => (peer, settings.tells_destination.then(|| socket.local_address()).flatten()),
+    })
 }
 
 /// What came of a handshake.

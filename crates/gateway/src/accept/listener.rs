@@ -9,6 +9,7 @@ use std::time::Duration;
 use http1::Limits;
 
 use super::socket::ListenerName;
+use super::tcp::Targets;
 use crate::config::Protocols;
 use crate::config::values::{Cidr, FileMode};
 use crate::tls::ServerTls;
@@ -24,6 +25,12 @@ pub struct ListenerSpec {
     pub redirect_https: Option<u16>,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted: Vec<Cidr>,
+    /// Peers that begin each connection with a PROXY header.
+    pub proxied: Vec<Cidr>,
+    /// Where connections are passed on to unread, instead of any protocol.
+    pub tcp: Option<Targets>,
+    /// Whether some service wants to know which address clients connect to.
+    pub tells_destination: bool,
     /// Connections open at once, over all workers.
     pub connections: usize,
     /// For a request's head, from its first byte.

@@ -2,14 +2,17 @@
 
 mod buffer;
 pub mod client;
+pub mod client_hello;
 pub mod connection;
 pub mod forwarded;
 mod h1;
 pub mod h2;
 pub mod listener;
+pub mod proxy_protocol;
 mod pump;
 pub mod socket;
 mod stream;
+pub mod tcp;
 
 pub use buffer::{Buffer, Buffers, Outbox};
 pub use client::Client;

@@ -3,12 +3,14 @@
 
 use std::cell::{RefCell, RefMut};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use h2::Reason;
 use http::HeaderMap;
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
@@ -154,6 +156,37 @@ impl Stream {
 }
 
 impl Socket {
+    /// The address that the other side connected to; none on a Unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Makes a system call on the socket once it can be read. One that finds nothing after all is made again later.
+    pub(super) async fn receive_with(
+        &self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let received = match self {
+                Self::Tcp(socket) => {
+                    socket.readable().await?;
+                    socket.try_io(Interest::READABLE, || call(socket.as_fd()))
+                }
+                Self::Unix(socket) => {
+                    socket.readable().await?;
+                    socket.try_io(Interest::READABLE, || call(socket.as_fd()))
+                }
+            };
+            match received {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
+            }
+        }
+    }
+
     fn reset_on_close(&self) {
         // A Unix socket knows no reset; closing it early is an error to a reader that waits for more all the same.
         if let Self::Tcp(socket) = self {

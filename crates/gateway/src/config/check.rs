@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::check_tcp;
 use super::fault::{Fault, Faults};
-use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, VersionState};
+use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, Tcp, VersionState};
 use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
@@ -14,6 +15,8 @@ use super::values::ListenAddress;
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_addresses(config, faults);
     check_redirects(config, faults);
+    check_listeners_services(config, declared, faults);
+    check_tcp::check(config, faults);
     config.services.values().for_each(|service| check_service_tls(service, faults));
     let mut names: HashMap<&str, Span> = HashMap::new();
     for route in &config.routes {
@@ -70,8 +73,10 @@ fn collide(one: &ListenAddress, other: &ListenAddress) -> bool {
 }
 
 fn check_redirects(config: &Config, faults: &mut Faults) {
-    let all = config.listeners.iter().all(|listener| listener.redirect == Some(Redirect::Https));
-    if let Some(first) = config.listeners.first().filter(|_| all) {
+    let mut of_http = config.listeners.iter().filter(|listener| listener.tcp.is_none()).peekable();
+    let first = of_http.peek().copied();
+    let all = of_http.all(|listener| listener.redirect == Some(Redirect::Https));
+    if let Some(first) = first.filter(|_| all) {
         let message = "every listener redirects to https and none serves it: clients would go in circles";
         faults.push(
             Fault::warning("redirect_loop", first.address.span, message)
@@ -125,6 +130,11 @@ fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &
             "add `access: public` to let everybody in; an API and `defaults` can say it for many routes",
         ));
     }
+}
+
+fn check_listeners_services(config: &Config, declared: &Declared, faults: &mut Faults) {
+    let tcp = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
+    tcp.flat_map(Tcp::services).for_each(|service| check_service(declared, service, faults));
 }
 
 fn check_service(declared: &Declared, used: &Located<String>, faults: &mut Faults) {
@@ -218,12 +228,15 @@ fn check_name<'c>(names: &mut HashMap<&'c str, Span>, route: &'c Route, faults: 
 fn check_unused(config: &Config, faults: &mut Faults) {
     let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
     let used = all.filter_map(|route| Some(route.to.as_ref()?.service.value.as_str()));
-    let services: HashSet<&str> = used.collect();
+    let of_listeners = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
+    let of_listeners = of_listeners.flat_map(Tcp::services).map(|service| service.value.as_str());
+    let services: HashSet<&str> = used.chain(of_listeners).collect();
     for service in config.services.values().filter(|service| !services.contains(service.name.value.as_str()))
     {
         faults.push(Fault::warning("unused_service", service.name.span, "no route leads to this service"));
     }
-    if config.routes.is_empty() && config.apis.values().all(|api| api.routes.is_empty()) {
+    let is_any_http = config.listeners.iter().any(|listener| listener.tcp.is_none());
+    if is_any_http && config.routes.is_empty() && config.apis.values().all(|api| api.routes.is_empty()) {
         faults.push(Fault::warning(
             "no_route",
             Span::default(),

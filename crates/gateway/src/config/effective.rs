@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Route, SecureHeaders,
-    Service, Setting, Timeouts, Version, VersionBy,
+    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
+    SecureHeaders, Service, Setting, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -108,6 +108,13 @@ impl Config {
         self.routes.len() + of_apis.sum::<usize>()
     }
 
+    /// How long to wait for a service, and further attempts after one that failed, where no route has a say.
+    pub fn service_limits(&self, service: &Service) -> (Timeouts, u32) {
+        let timeouts = service.timeout.as_ref().or(self.defaults.timeout.as_deref()).and_then(Setting::value);
+        let retry = service.retry.as_ref().or(self.defaults.retry.as_deref());
+        (timeouts.cloned().unwrap_or_default(), retries(retry))
+    }
+
     fn resolve<'c>(
         &'c self,
         api: Option<&'c Api>,
@@ -145,10 +152,10 @@ impl Config {
             .or(services_timeout)
             .or_else(|| nearest(far, |policies| policies.timeout.as_deref()))
             .and_then(Setting::value);
-        let retries = nearest(near, |policies| policies.retry.as_deref())
+        let retry = nearest(near, |policies| policies.retry.as_deref())
             .or(services_retry)
-            .or_else(|| nearest(far, |policies| policies.retry.as_deref()))
-            .map_or(DEFAULT_RETRIES, |setting| setting.value().map_or(0, |retry| retry.attempts));
+            .or_else(|| nearest(far, |policies| policies.retry.as_deref()));
+        let retries = retries(retry);
         let all = [near[0], near[1], far[0]];
         let matches = &route.matches;
         let name = route.name.as_ref();
@@ -225,6 +232,10 @@ fn label(methods: &[Method], host: Option<&str>, path: &str) -> String {
     label.push_str(host);
     label.push_str(path);
     label
+}
+
+fn retries(retry: Option<&Setting<Retry>>) -> u32 {
+    retry.map_or(DEFAULT_RETRIES, |setting| setting.value().map_or(0, |retry| retry.attempts))
 }
 
 /// The nearest of some levels that sets a policy at all.

@@ -9,8 +9,8 @@ use std::hash::{Hash, Hasher};
 
 use super::effective::{Action, EffectiveRoute};
 use super::model::{
-    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, Service, ServiceProtocol,
-    VersionBy, VersionState,
+    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, ProxyVersion, Service,
+    ServiceProtocol, VersionBy, VersionState,
 };
 use super::values::Secret;
 
@@ -231,6 +231,14 @@ fn listener_facets(listener: &Listener) -> Facets {
     facets.may_say("redirect", listener.redirect.map(|_| "to https"));
     facets.says("protocols", listener.protocols);
     facets.may_say("TLS", listener.tls.as_deref());
+    facets.may_say(
+        "default TCP service",
+        listener.tcp.as_ref().and_then(|tcp| tcp.default.as_ref()).map(|it| &it.value),
+    );
+    for (name, service) in listener.tcp.iter().flat_map(|tcp| &tcp.sni) {
+        facets.says(format!("TCP service for {}", name.value), &service.value);
+    }
+    facets.list("PROXY peers", listener.proxy_protocol.iter().flat_map(|proxy| &proxy.from));
     facets.list("trusted peers", listener.trust_forwarded.iter().flat_map(|trust| &trust.from));
     let limits = &listener.limits;
     facets.says("connection limit", limits.connections);
@@ -297,6 +305,7 @@ fn service_facets(service: &Service) -> Facets {
             Balance::Sticky(cookie) => format!("sticky by cookie {}", cookie.value),
         },
     );
+    facets.may_say("PROXY header", service.proxy_protocol.map(ProxyVersion::as_str));
     facets.says("connections per endpoint", service.pool.max);
     facets.says("idle connections per endpoint", service.pool.idle);
     facets.says("idle time of connections", service.pool.idle_for);

@@ -126,15 +126,21 @@ impl Formatter {
         out.extend_from_slice(b"}\n");
     }
 
-    /// `client - - [time] "request line" status bytes`.
+    /// `client - - [time] "request line" status bytes`; of a connection that is passed on, `- NAME PROTOCOL` for the request
+    /// line.
     fn write_common(&self, line: &Line<'_>, out: &mut Vec<u8>) {
         push_ip(line.client_ip, out);
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(&self.stamp);
         out.extend_from_slice(b"] \"");
-        plain(line.method.as_bytes(), out);
+        let (method, path) = match (line.method, line.host) {
+            ("", "") => ("-", "-"),
+            ("", name) => ("-", name),
+            (method, _) => (method, line.path),
+        };
+        plain(method.as_bytes(), out);
         out.push(b' ');
-        plain(line.path.as_bytes(), out);
+        plain(path.as_bytes(), out);
         if let Some(query) = line.query {
             out.push(b'?');
             plain(query.as_bytes(), out);
@@ -336,6 +342,11 @@ mod tests {
             "\n"
         );
         assert_eq!(written(Format::Common, &line), expected);
+        line = Line { method: "", path: "", query: None, protocol: "TLS", ..line };
+        let passed_on = written(Format::Common, &line);
+        assert!(passed_on.contains(r#""- api.example.com TLS" 200"#), "{passed_on}");
+        line.host = "";
+        assert!(written(Format::Common, &line).contains(r#""- - TLS" 200"#));
     }
 
     #[test]

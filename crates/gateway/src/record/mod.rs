@@ -12,5 +12,5 @@ mod sink;
 
 pub use id::{IdGenerator, IdText, is_acceptable};
 pub use line::{Format, Line};
-pub use metrics::{Counter, EndpointMetrics, Gauge, Metrics, RouteMetrics, WorkerShard};
+pub use metrics::{Counter, EndpointMetrics, Gauge, Metrics, RouteMetrics, TcpMetrics, WorkerShard};
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

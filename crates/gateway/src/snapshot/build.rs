@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
 use crate::accept::listener::ListenerSpec;
+use crate::accept::proxy_protocol;
 use crate::accept::socket::ListenerName;
+use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
-    LogFormat, Respond, VersionBy as ConfiguredVersionBy, VersionState,
+    LogFormat, ProxyVersion, Respond, VersionBy as ConfiguredVersionBy, VersionState,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -55,7 +57,7 @@ impl Snapshot {
                 spans.push(route.span);
             }
         }
-        let listeners = compile_listeners(&config.listeners, security.listeners, before);
+        let listeners = compile_listeners(&compiler, security.listeners, before);
         let mut faults = compiler.faults;
         if faults.has_errors() {
             return Err(faults);
@@ -206,9 +208,14 @@ impl<'c> Compiler<'c> {
             endpoints,
             balance,
             affinity,
+            proxy_protocol: service.proxy_protocol.map(|version| match version {
+                ProxyVersion::V1 => proxy_protocol::Version::V1,
+                ProxyVersion::V2 => proxy_protocol::Version::V2,
+            }),
             pool: PoolLimits {
                 in_use: service.pool.max as usize,
-                idle: service.pool.idle as usize,
+                // A connection that begins with one client's address serves no other.
+                idle: if service.proxy_protocol.is_some() { 0 } else { service.pool.idle as usize },
                 idle_for: *service.pool.idle_for,
             },
             protocol: service.protocol,
@@ -258,6 +265,21 @@ impl<'c> Compiler<'c> {
             version: route.version.and_then(compile_version),
         };
         Some((matching, compiled))
+    }
+
+    /// The services of a listener that passes connections on. Names that are none have been refused before.
+    fn tcp(&self, tcp: &config::Tcp) -> Targets {
+        let target = |name: &Located<String>| {
+            let service = self.config.services.get(&name.value)?;
+            let (timeouts, retries) = self.config.service_limits(service);
+            let service = Arc::from(name.value.as_str());
+            let limits = CallLimits { timeouts: compile_timeouts(&timeouts), attempts: retries + 1 };
+            Some(TcpTarget { service, limits })
+        };
+        let names = tcp.sni.iter().filter_map(|(pattern, service)| {
+            Some((HostPattern::parse(&pattern.value).ok()?, target(service)?))
+        });
+        Targets::new(names.collect(), tcp.default.as_ref().and_then(target))
     }
 
     /// One copy for all routes with the same: they are read with every request.
@@ -389,10 +411,12 @@ fn stable_name(listeners: &[config::Listener], index: usize) -> ListenerName {
 }
 
 fn compile_listeners(
-    listeners: &[config::Listener],
+    compiler: &Compiler<'_>,
     security: Vec<Option<Arc<ServerTls>>>,
     before: Option<&Snapshot>,
 ) -> Vec<Arc<ListenerSpec>> {
+    let Config { listeners, services, .. } = compiler.config;
+    let tells_destination = services.values().any(|service| service.proxy_protocol.is_some());
     let mut compiled: Vec<Arc<ListenerSpec>> = Vec::with_capacity(listeners.len());
     for (index, (listener, tls)) in listeners.iter().zip(security).enumerate() {
         let limits = &listener.limits;
@@ -403,6 +427,9 @@ fn compile_listeners(
             mode: listener.mode.unwrap_or(FileMode::USUAL),
             redirect_https: listener.redirect.map(|_| https_port(listeners)),
             trusted: listener.trust_forwarded.as_ref().map(|trust| trust.from.clone()).unwrap_or_default(),
+            proxied: listener.proxy_protocol.as_ref().map(|proxy| proxy.from.clone()).unwrap_or_default(),
+            tcp: listener.tcp.as_ref().map(|tcp| compiler.tcp(tcp)),
+            tells_destination,
             connections: limits.connections as usize,
             header_timeout: *limits.header_timeout,
             body_timeout: *limits.body_timeout,

@@ -201,6 +201,12 @@ impl Live {
         }
     }
 
+    /// The service of this name, unless a reload has taken it away.
+    pub fn service_of(&self, worker: &Worker, name: &str) -> Option<Rc<Service>> {
+        let found = self.snapshot.services.binary_search_by(|known| (*known.name).cmp(name));
+        found.ok().map(|index| self.service(worker, index))
+    }
+
     /// The service at this place of the snapshot.
     pub fn service(&self, worker: &Worker, index: usize) -> Rc<Service> {
         let service = self.services[index].get_or_init(|| {

@@ -23,6 +23,7 @@ pub struct ClientTls {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     both: Arc<ClientConfig>,
+    none: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
     certificate: Option<Certificate>,
     /// Of everything that it was made from: when nothing changed, a reload keeps it with its sessions.
@@ -35,7 +36,8 @@ impl ClientTls {
         Arc::clone(match (protocols.http1, protocols.http2) {
             (true, true) => &self.both,
             (false, true) => &self.http2,
-            (_, false) => &self.http1,
+            (true, false) => &self.http1,
+            (false, false) => &self.none,
         })
     }
 
@@ -120,6 +122,7 @@ impl Builder<'_> {
             http1: offering(Protocols::HTTP1),
             http2: offering(Protocols::HTTP2),
             both: offering(Protocols::BOTH),
+            none: offering(Protocols::NONE),
             server_name: name,
             certificate,
             inputs,

@@ -94,7 +94,8 @@ pub async fn call(
     let held = if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request) };
     let hash = affinity(exchange, service);
     let mut tried: Vec<usize> = Vec::new();
-    let mut wish = Wish { fresh: false, http1: !exchange.request.upgrade.is_empty() };
+    let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip));
+    let mut wish = Wish { fresh: false, http1: !exchange.request.upgrade.is_empty(), client: told };
     exchange.outcome.service = Some(Rc::clone(service));
     loop {
         let Some(picked) = service.pick(hash, sticky(exchange, service), &tried, clock::now()) else {

@@ -8,11 +8,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
 use super::{Connection, Endpoint};
+use crate::accept::proxy_protocol::{Endpoints, encode};
 use crate::accept::{Socket, Stream};
 use crate::clock;
 use crate::config::Protocols;
@@ -58,6 +60,8 @@ pub struct Wish {
     pub fresh: bool,
     /// That it speaks HTTP/1.1 if the endpoint does: what is to become another protocol can only begin there.
     pub http1: bool,
+    /// Whom it tells the service of, where that wants a PROXY header.
+    pub client: Option<Endpoints>,
 }
 
 impl ConnectError {
@@ -103,7 +107,7 @@ impl Endpoint {
     pub async fn connect(self: &Rc<Self>, wish: Wish) -> Result<Connection, ConnectError> {
         let protocols = self.protocols_for(wish);
         if !protocols.http2 {
-            return Ok(self.open(protocols).await?.0);
+            return Ok(self.open(protocols, wish.client).await?.0);
         }
         loop {
             let Some(_opening) = self.sessions.opening() else {
@@ -117,7 +121,7 @@ impl Endpoint {
                 }
                 continue;
             };
-            let (connection, is_http2) = self.open(protocols).await?;
+            let (connection, is_http2) = self.open(protocols, wish.client).await?;
             self.chose_http1.set(!is_http2);
             if !is_http2 {
                 return Ok(connection);
@@ -134,26 +138,49 @@ impl Endpoint {
     }
 
     /// Opens a connection to it, and whether that speaks HTTP/2: where the endpoint may choose, the handshake tells.
-    async fn open(self: &Rc<Self>, protocols: Protocols) -> Result<(Connection, bool), ConnectError> {
+    async fn open(
+        self: &Rc<Self>,
+        protocols: Protocols,
+        client: Option<Endpoints>,
+    ) -> Result<(Connection, bool), ConnectError> {
         let generation = self.pool.generation();
-        let (stream, is_http2) = self.open_stream(protocols).await?;
+        let (stream, is_http2) = self.open_stream(protocols, client).await?;
         self.metrics.pool_opened.add(1);
         let mut connection = Connection::new(stream);
         connection.generation = generation;
         Ok((connection, is_http2))
     }
 
-    async fn open_stream(self: &Rc<Self>, protocols: Protocols) -> Result<(Stream, bool), ConnectError> {
-        let socket = self.open_socket().await?;
+    /// Opens a connection for bytes that are passed on: no protocol is agreed on. The caller bounds its time.
+    pub async fn open_unread(self: &Rc<Self>, client: Option<Endpoints>) -> Result<Connection, ConnectError> {
+        let (stream, _) = self.open_stream(Protocols::NONE, client).await?;
+        self.metrics.pool_opened.add(1);
+        Ok(Connection::new(stream))
+    }
+
+    async fn open_stream(
+        self: &Rc<Self>,
+        protocols: Protocols,
+        client: Option<Endpoints>,
+    ) -> Result<(Stream, bool), ConnectError> {
+        let mut header = Vec::new();
+        if let Some(version) = self.proxy_protocol.get() {
+            encode(version, client, &mut header);
+        }
+        let mut socket = self.open_socket().await?;
+        // Before TLS, and before anything of the client's.
+        if !header.is_empty() {
+            socket.write_all(&header).await.map_err(ConnectError::Connect)?;
+        }
         let tls = self.tls.borrow().clone();
         let Some(tls) = tls.filter(|_| self.spec.is_tls) else {
-            return Ok((Stream::new(socket), !protocols.http1));
+            return Ok((Stream::new(socket), protocols == Protocols::HTTP2));
         };
         let name = tls.server_name(&self.spec.host).map_err(|_| ConnectError::ServerName)?;
         let connector = TlsConnector::from(tls.config(protocols));
         let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        if !is_http2 && !protocols.http1 {
+        if !is_http2 && protocols == Protocols::HTTP2 {
             return Err(ConnectError::Alpn);
         }
         Ok((Stream::tls(stream), is_http2))

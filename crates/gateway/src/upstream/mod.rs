@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 pub use connect::ConnectError;
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
+use crate::accept::proxy_protocol;
 use crate::config::values::Host;
 use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
@@ -43,6 +44,8 @@ pub struct ServiceSpec {
     pub affinity: Affinity,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
+    /// The version of the PROXY header that its connections begin with.
+    pub proxy_protocol: Option<proxy_protocol::Version>,
     /// The protocol, where the configuration says it.
     pub protocol: Option<ServiceProtocol>,
     /// TLS, where any of the endpoints speaks it.
@@ -54,7 +57,8 @@ impl ServiceSpec {
     pub fn protocols(&self, endpoint: &EndpointSpec) -> Protocols {
         match self.protocol {
             Some(protocol) => protocol.protocols(),
-            None if endpoint.is_tls => Protocols::BOTH,
+            // One connection of HTTP/2 would carry many clients' requests, and its header names one of them.
+            None if endpoint.is_tls && self.proxy_protocol.is_none() => Protocols::BOTH,
             None => Protocols::HTTP1,
         }
     }
@@ -131,6 +135,8 @@ pub struct Endpoint {
     pub pool: Rc<Pool>,
     /// Connections to it that many requests share.
     sessions: Sessions,
+    /// What its connections begin with.
+    proxy_protocol: Cell<Option<proxy_protocol::Version>>,
     /// What it may be spoken to in.
     protocols: Cell<Protocols>,
     /// Whether it chose HTTP/1.1 when it had the choice.
@@ -146,15 +152,19 @@ pub struct Endpoint {
 impl Endpoint {
     /// Changes what connections to it are made of, as a reload does. Those that were made of something else serve no
     /// further request: the next one must not come by a certificate that is no longer believed.
-    fn set_transport(&self, protocols: Protocols, tls: Option<&Arc<ClientTls>>) {
+    fn set_transport(&self, service: &ServiceSpec) {
+        let protocols = service.protocols(&self.spec);
+        let tls = service.tls.as_ref();
         let is_same = match (&*self.tls.borrow(), tls) {
             (Some(known), Some(tls)) => Arc::ptr_eq(known, tls),
             (None, None) => true,
             _ => false,
         };
+        let is_same = is_same && self.proxy_protocol.get() == service.proxy_protocol;
         if is_same && self.protocols.get() == protocols {
             return;
         }
+        self.proxy_protocol.set(service.proxy_protocol);
         self.protocols.set(protocols);
         self.chose_http1.set(false);
         self.tls.replace(tls.cloned());
@@ -263,6 +273,7 @@ impl Registry {
                 spec: spec.clone(),
                 pool: Rc::new(Pool::new(service.pool)),
                 sessions: Sessions::default(),
+                proxy_protocol: Cell::new(service.proxy_protocol),
                 protocols: Cell::new(service.protocols(spec)),
                 chose_http1: Cell::new(false),
                 tls: RefCell::new(service.tls.clone()),
@@ -272,7 +283,7 @@ impl Registry {
             })
         });
         endpoint.pool.set_limits(service.pool);
-        endpoint.set_transport(service.protocols(spec), service.tls.as_ref());
+        endpoint.set_transport(service);
         Rc::clone(endpoint)
     }
 }

@@ -1,4 +1,4 @@
-//! A connection that has stopped being HTTP: bytes copied both ways, unread, until both sides have ended.
+//! A connection that is not, or no longer, HTTP: bytes copied both ways, unread, until both sides have ended.
 //!
 //! Of a WebSocket it is known where its frames end, so that the gateway can close it in order when its time is over. A tunnel holds
 //! no buffers while it is silent.
@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use super::Connection;
 use super::call::Called;
+use super::{Connection, Timeouts};
 use crate::accept::{Client, Ends};
 use crate::clock;
 use crate::exchange::{After, Exchange};
@@ -81,24 +81,17 @@ pub(super) async fn tunnel(
     }
     let live = Rc::clone(&exchange.live);
     let _open = is_web_socket.then(|| live.route_metrics(worker, exchange.route).open_web_socket());
-    let mut tunnel = Tunnel {
-        due: clock::now() + called.timeouts.tunnel_total,
-        called,
-        up: Direction::new(is_web_socket),
-        down: Direction::new(is_web_socket),
-        seen: u64::MAX,
-        ending: None,
-    };
+    let mut tunnel = Tunnel::new(&called.timeouts, is_web_socket);
     let mut place = Place { tunnels: &worker.tunnels, key: None };
     let ended = poll_fn(|context| {
         if is_web_socket && tunnel.ending.is_none() && place.is_ending(context) {
             tunnel.begin_to_end(client, "tunnel_drained");
         }
-        tunnel.poll(context, worker, client)
+        tunnel.poll(context, worker, client, &mut called.connection)
     })
     .await;
-    exchange.outcome.bytes_in = tunnel.up.moved;
-    exchange.outcome.bytes_out = tunnel.down.moved;
+    exchange.outcome.bytes_in = tunnel.bytes_in();
+    exchange.outcome.bytes_out = tunnel.bytes_out();
     match ended {
         Ok(()) => After::Close,
         Err(code) => {
@@ -110,8 +103,10 @@ pub(super) async fn tunnel(
 }
 
 /// Both directions of a tunnel.
-struct Tunnel {
-    called: Called,
+#[derive(Debug)]
+pub struct Tunnel {
+    /// How long nothing may move.
+    idle: Duration,
     /// When it must have ended.
     due: Instant,
     /// From the client to the service.
@@ -125,22 +120,45 @@ struct Tunnel {
 }
 
 impl Tunnel {
+    /// A tunnel that begins now.
+    pub fn new(timeouts: &Timeouts, is_web_socket: bool) -> Self {
+        Self {
+            idle: timeouts.tunnel_idle,
+            due: clock::now() + timeouts.tunnel_total,
+            up: Direction::new(is_web_socket),
+            down: Direction::new(is_web_socket),
+            seen: u64::MAX,
+            ending: None,
+        }
+    }
+
+    /// Bytes that went to the service.
+    pub fn bytes_in(&self) -> u64 {
+        self.up.moved
+    }
+
+    /// Bytes that went to the client.
+    pub fn bytes_out(&self) -> u64 {
+        self.down.moved
+    }
+
     /// Ready when both sides have ended, or with the code of why they were not waited for.
-    fn poll(
+    pub fn poll(
         &mut self,
         context: &mut Context<'_>,
         worker: &Worker,
         client: &mut Client,
+        connection: &mut Connection,
     ) -> Poll<Result<(), &'static str>> {
         loop {
-            self.poll_directions(context, worker, client)
+            self.poll_directions(context, worker, client, connection)
                 .map_err(|()| self.ending.unwrap_or("tunnel_broken"))?;
             if self.is_closed() {
                 return Poll::Ready(self.ending.map_or(Ok(()), Err));
             }
             if self.ending.is_none() && self.up.moved.wrapping_add(self.down.moved) != self.seen {
                 self.seen = self.up.moved.wrapping_add(self.down.moved);
-                client.deadline.set(self.due.min(clock::now() + self.called.timeouts.tunnel_idle));
+                client.deadline.set(self.due.min(clock::now() + self.idle));
             }
             ready!(client.deadline.poll_passed(context));
             let code = if clock::now() >= self.due { "tunnel_timeout" } else { "tunnel_idle" };
@@ -157,8 +175,9 @@ impl Tunnel {
         context: &mut Context<'_>,
         worker: &Worker,
         client: &mut Client,
+        connection: &mut Connection,
     ) -> Result<(), ()> {
-        let Connection { stream, input, outbox, .. } = &mut self.called.connection;
+        let Connection { stream, input, outbox, .. } = connection;
         let upward = Ends {
             source: &client.stream,
             input: &mut client.input,
@@ -195,6 +214,7 @@ impl Tunnel {
 }
 
 /// One direction of a tunnel.
+#[derive(Debug)]
 struct Direction {
     /// Bytes that were passed on.
     moved: u64,
@@ -211,6 +231,7 @@ struct Direction {
 }
 
 /// A Close frame that the gateway puts into a WebSocket.
+#[derive(Debug)]
 struct Farewell {
     code: &'static str,
     mask: Option<[u8; 4]>,

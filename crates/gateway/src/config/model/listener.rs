@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 
+use super::proxy_protocol::ProxyProtocol;
+use super::tcp::Tcp;
 use super::tls::ListenerTls;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
@@ -28,6 +30,11 @@ pub struct Listener {
     pub protocols: Protocols,
     /// TLS: certificates and who must show one. `dev` makes a certificate that signs itself. Default: in clear.
     pub tls: Option<Box<ListenerTls>>,
+    /// Passes connections on byte by byte, without a word of HTTP: to one service, or by the name that a TLS client asks
+    /// for. With `tls` it is ended here, and the service gets what is inside. Default: HTTP is spoken.
+    pub tcp: Option<Tcp>,
+    /// Peers that begin each connection with a PROXY header, which says whose it is. Default: nobody.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` are believed. Default: nobody's; they are replaced.
     pub trust_forwarded: Option<TrustForwarded>,
     /// Bounds of what a client may send, and how slowly.
@@ -44,6 +51,8 @@ impl Listener {
             redirect: None,
             protocols: Protocols::BOTH,
             tls: None,
+            tcp: None,
+            proxy_protocol: None,
             trust_forwarded: None,
             limits: Limits::default(),
         }
@@ -68,7 +77,7 @@ enum Protocol {
     Http2,
 }
 
-/// The protocols that one end of a connection speaks; at least one of them.
+/// The protocols that one end of a connection speaks; none of them where bytes are passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Protocols {
     /// HTTP/1.1 and HTTP/1.0.
@@ -78,6 +87,9 @@ pub struct Protocols {
 }
 
 impl Protocols {
+    /// Neither.
+    pub const NONE: Self = Self { http1: false, http2: false };
+
     /// HTTP/1.1 and nothing else.
     pub const HTTP1: Self = Self { http1: true, http2: false };
 
@@ -93,7 +105,8 @@ impl std::fmt::Display for Protocols {
         f.write_str(match (self.http1, self.http2) {
             (true, true) => "http1, http2",
             (false, true) => "http2",
-            (_, false) => "http1",
+            (true, false) => "http1",
+            (false, false) => "tcp",
         })
     }
 }
@@ -156,7 +169,13 @@ impl Read for Listener {
             reader.wrong(mode_key, "`mode` is for Unix sockets: `address: unix:/run/tollgate.sock`");
         }
         let redirect = map.take("redirect").and_then(|node| reader.word(node, &[("https", Redirect::Https)]));
+        let tcp: Option<Tcp> = map.optional("tcp", reader);
+        for key in OF_HTTP.iter().filter(|key| tcp.is_some() && map.has(key)) {
+            let message = format!("`{key}` is about HTTP, of which a listener with `tcp` speaks none");
+            reader.wrong(map.key_span(key), message);
+        }
         let protocols = match map.take("protocols") {
+            None if tcp.is_some() => Protocols::NONE,
             Some(node) => read_protocols(node, map.key_span("protocols"), reader),
             None => Protocols::BOTH,
         };
@@ -165,10 +184,26 @@ impl Read for Listener {
             let message = "a listener with `tls` serves https itself: it has nowhere to redirect to";
             reader.wrong(map.key_span("redirect"), message);
         }
+        if tls.is_some() && tcp.as_ref().is_some_and(|tcp| !tcp.sni.is_empty()) {
+            let message =
+                "`sni` passes TLS on unread, and `tls` ends it here: name one service, `tcp: SERVICE`";
+            reader.wrong(map.key_span("tcp"), message);
+        }
+        let proxy_protocol = map.optional("proxy_protocol", reader);
         let trust_forwarded = map.optional("trust_forwarded", reader);
         let limits = map.or("limits", Limits::default(), reader);
         map.finish(reader);
-        Some(Self { address: address?, mode, redirect, protocols, tls, trust_forwarded, limits })
+        Some(Self {
+            address: address?,
+            mode,
+            redirect,
+            protocols,
+            tls,
+            tcp,
+            proxy_protocol,
+            trust_forwarded,
+            limits,
+        })
     }
 }
 
@@ -231,10 +266,23 @@ impl Read for Limits {
 
 pub(super) static LISTENER: Keys = Keys {
     of: "a listener",
-    known: &["address", "mode", "redirect", "protocols", "tls", "trust_forwarded", "limits"],
-    later: &["proxy_protocol"],
+    known: &[
+        "address",
+        "mode",
+        "redirect",
+        "protocols",
+        "tls",
+        "tcp",
+        "proxy_protocol",
+        "trust_forwarded",
+        "limits",
+    ],
+    later: &[],
     shared: None,
 };
+
+/// Keys that mean nothing where no HTTP is spoken.
+static OF_HTTP: [&str; 3] = ["redirect", "protocols", "trust_forwarded"];
 
 pub(super) static TRUST_FORWARDED: Keys =
     Keys { of: "`trust_forwarded`", known: &["from"], later: &[], shared: None };

@@ -7,9 +7,11 @@ mod device;
 mod listener;
 mod log;
 mod policy;
+mod proxy_protocol;
 mod route;
 mod secure_headers;
 mod service;
+mod tcp;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,9 +29,11 @@ pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Retry, RetryOn, Setting, Timeouts,
     TunnelTimeouts,
 };
+pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
+pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
 
 use super::fault::Faults;
@@ -195,6 +199,8 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Listener", &listener::LISTENER),
     ("Limits", &listener::LIMITS),
     ("TrustForwarded", &listener::TRUST_FORWARDED),
+    ("ProxyProtocol", &proxy_protocol::PROXY_PROTOCOL),
+    ("Tcp", &tcp::TCP),
     ("ListenerTls", &tls::LISTENER_TLS),
     ("CertificateFiles", &tls::CERTIFICATE_FILES),
     ("ClientCertificates", &tls::CLIENT_CERTIFICATES),

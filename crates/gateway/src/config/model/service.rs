@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 
 use super::listener::Protocols;
 use super::policy::{Retry, Setting, Timeouts};
+use super::proxy_protocol::ProxyVersion;
 use super::tls::ServiceTls;
 use crate::config::fault::Fault;
 use crate::config::node::{Key, Node, Value};
@@ -37,6 +38,9 @@ pub struct Service {
     pub protocol: Option<ServiceProtocol>,
     /// TLS to its `https://` endpoints. Default: their certificates are checked by the authorities of the system.
     pub tls: Option<Box<ServiceTls>>,
+    /// Each connection to the service begins with a PROXY header of this version, which tells the client's address. It
+    /// then serves no other client: no connection is kept, and `http2` is not spoken. Default: none is sent.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 impl Service {
@@ -51,6 +55,7 @@ impl Service {
             retry: None,
             protocol: None,
             tls: None,
+            proxy_protocol: None,
         }
     }
 
@@ -73,6 +78,13 @@ impl Service {
         service.retry = map.optional("retry", reader);
         service.protocol = map.optional("protocol", reader);
         service.tls = map.optional("tls", reader);
+        service.proxy_protocol = map.optional("proxy_protocol", reader);
+        let is_shared = service.protocol.is_some_and(|protocol| protocol.protocols().http2);
+        if is_shared && service.proxy_protocol.is_some() {
+            let message =
+                "an HTTP/2 connection carries the requests of many clients, and its header names one";
+            reader.wrong(map.key_span("proxy_protocol"), message);
+        }
         map.finish(reader);
         Some(service)
     }
@@ -83,7 +95,7 @@ impl Service {
 #[schemars(transform = or_text)]
 pub struct Endpoint {
     /// `http://host:port` or `https://host:port`, where a path goes before the path of each request; or
-    /// `unix:/run/app.sock`.
+    /// `unix:/run/app.sock`. `tcp://host:port` for a service that speaks no HTTP, behind a listener with `tcp`.
     #[schemars(with = "EndpointUrl")]
     pub url: Located<EndpointUrl>,
     /// Its share of requests beside the others', from 0 (none) to 1000. Default: `1`.
@@ -267,7 +279,7 @@ impl Read for ServiceProtocol {
 
 pub(super) static SERVICE: Keys = Keys {
     of: "a service",
-    known: &["endpoints", "balance", "timeout", "pool", "retry", "protocol", "tls"],
+    known: &["endpoints", "balance", "timeout", "pool", "retry", "protocol", "tls", "proxy_protocol"],
     later: &["health", "eject", "breaker", "adaptive", "proto", "discover"],
     shared: None,
 };

@@ -241,6 +241,8 @@ pub struct EndpointUrl {
     pub host: Host,
     /// The port; that of the scheme when the URL has none, 0 of a Unix socket.
     pub port: u16,
+    /// Whether it speaks no HTTP: `tcp://`.
+    pub is_tcp: bool,
     /// What goes before each request's path: empty, or `/…` without a slash at its end. A Unix socket has none.
     pub base: String,
 }
@@ -253,7 +255,7 @@ impl EndpointUrl {
         const SCHEMES: &str = "an endpoint's URL begins with http:// or https://";
         if let Some(path) = UnixPath::parse(text) {
             let host = Host::Unix(path?);
-            return Ok(Self { is_tls: false, host, port: 0, base: String::new() });
+            return Ok(Self { is_tls: false, host, port: 0, is_tcp: false, base: String::new() });
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             let is_only_the_scheme_missing = Self::parse(&format!("http://{text}")).is_ok();
@@ -261,7 +263,8 @@ impl EndpointUrl {
             return Err(complaint.to_owned());
         };
         let is_tls = scheme.eq_ignore_ascii_case("https");
-        if !is_tls && !scheme.eq_ignore_ascii_case("http") {
+        let is_tcp = scheme.eq_ignore_ascii_case("tcp");
+        if !is_tls && !is_tcp && !scheme.eq_ignore_ascii_case("http") {
             return Err(SCHEMES.to_owned());
         }
         if rest.contains(['?', '#', '@']) {
@@ -273,19 +276,29 @@ impl EndpointUrl {
         }
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, parse_port(port).ok_or(WHAT)?),
+            _ if is_tcp => {
+                return Err("a tcp:// endpoint names its port, as in tcp://127.0.0.1:6379".to_owned());
+            }
             _ => (authority, default_port(is_tls)),
         };
+        if is_tcp && !path.is_empty() {
+            return Err("a tcp:// endpoint is a host and a port, without a path".to_owned());
+        }
         if port == 0 {
             return Err("an endpoint's port is not 0".to_owned());
         }
         let host = Host::parse(host).ok_or(WHAT)?;
-        Ok(Self { is_tls, host, port, base: path.trim_end_matches('/').to_owned() })
+        Ok(Self { is_tls, host, port, is_tcp, base: path.trim_end_matches('/').to_owned() })
     }
 }
 
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "https" } else { "http" };
+        let scheme = match (self.is_tcp, self.is_tls) {
+            (true, _) => "tcp",
+            (false, true) => "https",
+            (false, false) => "http",
+        };
         match &self.host {
             Host::Unix(path) => path.fmt(f),
             host => write!(f, "{scheme}://{host}:{}{}", self.port, self.base),
@@ -435,6 +448,8 @@ mod tests {
             ("HTTP://a_b:81/base/", "http://a_b:81/base"),
             ("http://[2001:db8::1]:8/x", "http://[2001:db8::1]:8/x"),
             ("http://[::1]", "http://[::1]:80"),
+            ("tcp://db.internal:5432", "tcp://db.internal:5432"),
+            ("TCP://[::1]:6379", "tcp://[::1]:6379"),
             ("HTTPS://a/b", "https://a:443/b"),
             ("https://10.0.0.7:50051", "https://10.0.0.7:50051"),
             ("unix:/run/app.sock", "unix:/run/app.sock"),
@@ -446,6 +461,9 @@ mod tests {
             "127.0.0.1:9001",
             "https://",
             "ftp://a",
+            "tcp://a",
+            "tcp://a:1/",
+            "tcp://a:0",
             "http://",
             "http://a:0",
             "http://a:x",

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
-use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, lock};
+use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, lock, tcp};
 
 /// A route's counts on all workers.
 #[derive(Default)]
@@ -40,6 +40,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     write_routes(&merge_routes(&shards), &mut text);
     write_codes(&shards, &mut text);
     write_endpoints(&merge_endpoints(&shards), &mut text);
+    tcp::write(&shards, &mut text);
     write_connections(&shards, &mut text);
     write_certificates(metrics, &mut text);
     write_process(metrics, &mut text);
@@ -304,14 +305,14 @@ impl Usage {
 }
 
 /// The text under construction. Writing to a string cannot fail.
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
-    fn begin(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn begin(&mut self, name: &str, kind: &str, help: &str) {
         let _ = write!(self.0, "# HELP tollgate_{name} {help}\n# TYPE tollgate_{name} {kind}\n");
     }
 
-    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+    pub(super) fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
         let _ = writeln!(self.0, "tollgate_{name}{{{labels}}} {value}");
     }
 
@@ -321,7 +322,7 @@ impl Text {
     }
 
     /// Classes that were never met are left out.
-    fn classes(&mut self, name: &str, labels: &str, counts: &[u64; CLASSES]) {
+    pub(super) fn classes(&mut self, name: &str, labels: &str, counts: &[u64; CLASSES]) {
         for (class, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let _ = writeln!(self.0, "tollgate_{name}{{{labels},status=\"{}xx\"}} {count}", class + 1);
         }
@@ -343,7 +344,7 @@ impl Text {
 }
 
 /// Labels as they stand between the braces; values are escaped.
-fn labels(pairs: &[(&str, &str)]) -> String {
+pub(super) fn labels(pairs: &[(&str, &str)]) -> String {
     let mut text = String::new();
     for (name, value) in pairs {
         if !text.is_empty() {

@@ -1,0 +1,92 @@
+//! Foreign programs below HTTP: Redis, and OpenSSL at both ends. Each ends with the scene.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::certificates::Authority;
+use crate::peers::{Peer, missing};
+use crate::{eventually, free_port};
+
+/// A running Redis that keeps nothing.
+pub struct Redis {
+    _peer: Peer,
+    _folder: TempDir,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A Redis.
+#[track_caller]
+pub fn redis() -> Redis {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()]);
+    command.arg("--dir").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let peer = Peer::start(&mut command);
+    await_port("redis-server", port);
+    Redis { _peer: peer, _folder: folder, port }
+}
+
+impl Redis {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+}
+
+/// What `redis-cli` prints when it sends this command there.
+#[track_caller]
+pub fn redis_cli(address: SocketAddr, command: &[&str]) -> String {
+    let mut client = Command::new("redis-cli");
+    client.args(["-h", &address.ip().to_string(), "-p", &address.port().to_string()]).args(command);
+    let output = client.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| missing("redis-cli", &error.to_string()));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// A running `openssl s_server`, which tells whoever asks by HTTP about the session.
+pub struct TlsServer {
+    _peer: Peer,
+    _authority: Authority,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A TLS server with a certificate for this name.
+#[track_caller]
+pub fn tls_server(name: &str) -> TlsServer {
+    let authority = Authority::new();
+    let pair = authority.sign(&[name]);
+    let port = free_port();
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}")]);
+    command.arg("-cert").arg(&pair.certificate).arg("-key").arg(&pair.key);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let peer = Peer::start(&mut command);
+    await_port("openssl s_server", port);
+    TlsServer { _peer: peer, _authority: authority, port }
+}
+
+/// What `openssl s_client` says of a handshake with that address, asking for a name or for none.
+#[track_caller]
+pub fn tls_handshake(address: SocketAddr, name: Option<&str>) -> String {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", &address.to_string()]);
+    match name {
+        Some(name) => command.args(["-servername", name]),
+        None => command.arg("-noservername"),
+    };
+    // At the end of its input it ends the connection.
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| missing("openssl", &error.to_string()));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[track_caller]
+fn await_port(name: &str, port: u16) {
+    eventually(&format!("{name} listens"), || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+}
