@@ -273,3 +273,33 @@ fn an_answer_of_http1_is_written_down_without_what_only_http1_has() {
     let mut client = Http2::connect(gate.address(), &[]);
     assert_eq!(client.ask(&get("/")).status(), Some(200));
 }
+
+#[test]
+fn a_web_socket_over_http2_is_one_over_http1_to_its_service() {
+    let users = backend(|call| {
+        call.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n");
+        let said = call.socket().take(8).unwrap();
+        call.send(said);
+        call.close();
+    });
+    let gate = front(&users);
+    let mut client = Http2::connect(gate.address(), &[]);
+    let list = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":path", "/chat"),
+        (":authority", "a"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "the-client-s"),
+    ];
+    let stream = client.open(&pack(&list), 0);
+    client.send_frame(kind::DATA, 0, stream, b"\x81\x82\0\0\0\0hi");
+    let outcome = client.outcome(stream);
+    assert_eq!((outcome.status(), &outcome.body[..]), (Some(200), &b"\x81\x82\0\0\0\0hi"[..]), "{outcome:?}");
+    let seen = users.only_request();
+    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("GET", "/chat"));
+    assert_eq!(seen.header("upgrade"), Some("websocket"));
+    assert_eq!(seen.header("sec-websocket-version"), Some("13"));
+    assert_eq!(seen.header("sec-websocket-key").map(str::len), Some(24));
+}

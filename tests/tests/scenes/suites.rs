@@ -70,7 +70,9 @@ fn web_sockets_through_the_gateway_are_as_without_it() {
     let direct = web_socket_cases(&server.to_string().replace("http:", "ws:"));
     let over_http1 = web_socket_cases(&format!("ws://{}", gate.address()));
     expect_same(&direct, &over_http1);
-    let over_http2 = web_socket_cases(&format!("ws://{}", http2_relay(gate.address()).address()));
+    // In a name, so that it lives until the cases have run.
+    let relay = http2_relay(gate.address());
+    let over_http2 = web_socket_cases(&format!("ws://{}", relay.address()));
     expect_same(&direct, &over_http2);
 }
 
