@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use tollgate_tests::tls::{Authority, Wish, s_client};
-use tollgate_tests::{Gateway, curl, eventually, gateway_with};
+use tollgate_tests::{Gateway, backend, curl, eventually, gateway_with};
 
 /// A gateway that answers by itself, with one TLS listener that has these settings.
 #[track_caller]
@@ -127,6 +127,34 @@ fn a_session_goes_on_after_a_reload_and_at_a_gateway_with_the_same_keys() {
         );
         s_client(second.address(), &keep);
         assert!(!s_client(first.address(), &go_on).expect(&["HTTP/1.1 200"]).is_resumed());
+    }
+}
+
+#[test]
+fn large_bodies_go_through_whole_both_ways() {
+    let authority = authority();
+    let echo = backend(|call| {
+        let body = call.body();
+        call.reply(200, body);
+    });
+    let config = "
+        listeners: [ { address: '127.0.0.1:0', tls: { certificates: { cert: <dir>/a.pem, key: <dir>/a.key } } } ]
+        services: { echo: <echo> }
+        routes: [ { match: '/{rest...}', to: echo, access: public } ]
+        ";
+    let gate = gateway_with(config, &[("dir", &authority.folder().display()), ("echo", &echo)]);
+    let body: Vec<u8> = (0..5_000_000u32).flat_map(|number| [(number % 251) as u8]).collect();
+    let file = authority.path("body");
+    fs::write(&file, &body).unwrap();
+    let (url, from) = (format!("https://{}/x", gate.address()), format!("@{}", file.display()));
+    for version in ["--http1.1", "--http2"] {
+        let answer = curl(&["-k", version, "-H", "Expect:", "--data-binary", &from, &url]);
+        assert!(
+            answer.code == 0 && answer.out == body,
+            "{version}: {} bytes, {}",
+            answer.out.len(),
+            answer.err
+        );
     }
 }
 

@@ -67,6 +67,7 @@ const MAX_NAME: usize = 1024;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::{any, proptest};
     use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 
     use super::*;
@@ -110,6 +111,40 @@ mod tests {
         assert!(told.sans.is_empty(), "{:?}", told.sans);
         let many = peer((0..200).map(|number| uri(&format!("urn:{number}"))).collect());
         assert_eq!(many.sans.len(), MAX_NAMES);
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_to_a_certificate_gets_past_the_bounds(
+            damage in proptest::collection::vec((0..2048_usize, any::<u8>()), 1..6),
+            cut in 0..4096_usize,
+        ) {
+            static DER: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let mut der = DER.get_or_init(whole).clone();
+            for (at, byte) in damage {
+                if let Some(place) = der.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            der.truncate(cut);
+            if let Some(peer) = PeerCertificate::parse(&CertificateDer::from(der)) {
+                assert!(peer.subject.len() <= name::MAX_NAME && !peer.subject.contains(char::is_control));
+                assert!(peer.sans.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_graphic())));
+            }
+        }
+    }
+
+    /// A certificate with names of every kind.
+    fn whole() -> Vec<u8> {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, "a, b");
+        parameters.distinguished_name.push(DnType::CustomDnType(vec![1, 3, 6]), "x");
+        parameters.subject_alt_names = vec![
+            SanType::DnsName("a.example".try_into().unwrap()),
+            SanType::IpAddress("192.0.2.7".parse().unwrap()),
+            SanType::URI("urn:a".try_into().unwrap()),
+        ];
+        parameters.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
     }
 
     #[test]
