@@ -1,8 +1,8 @@
 //! Open WebSockets: how long they last, how they are counted, and how they end when the gateway does.
 
 use tollgate_tests::{
-    Ending, Gateway, Socket, eventually, front, front_with, raw_backend, web_socket, web_socket_listener,
-    web_socket_server,
+    Ending, Gateway, Socket, eventually, front, front_with, http2_relay, raw_backend, web_socket,
+    web_socket_listener, web_socket_server,
 };
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -43,6 +43,19 @@ fn a_stopping_gateway_tells_a_real_client_that_it_is_going_away() {
     gate.terminate();
     assert_eq!(listener.closing(), "1001 tunnel_drained");
     assert_eq!(gate.expect_exit().code(), Some(0), "both sides agreed in time");
+}
+
+#[test]
+fn a_client_that_came_by_http2_is_told_too() {
+    let server = web_socket_server();
+    let mut gate = front_with(&server, "drain: 1200ms");
+    let relay = http2_relay(gate.address());
+    let listener = web_socket_listener(relay.address(), "/chat");
+    assert!((open(&gate) - 1.0).abs() < 0.1);
+    gate.terminate();
+    assert_eq!(listener.closing(), "1001 tunnel_drained");
+    assert_eq!(gate.expect_exit().code(), Some(0), "both sides agreed in time");
+    assert_eq!(gate.log(1)[0]["protocol"], "HTTP/2");
 }
 
 #[test]
