@@ -184,6 +184,8 @@ async fn proceed(
             shape_request(client, exchange);
             let called = call::call(worker, client, exchange, &service).await?;
             shape_response(&live, exchange);
+            // A tunnel outlasts reloads, and must not keep what they replaced.
+            drop(live);
             Ok(relay::relay(worker, client, exchange, called).await)
         }
     }

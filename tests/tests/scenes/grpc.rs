@@ -169,6 +169,18 @@ fn the_whole_time_of_a_route_ends_a_stream_that_goes_on() {
 }
 
 #[test]
+fn a_service_that_dies_in_the_middle_of_a_stream_was_unavailable() {
+    let server = grpc_server();
+    let gate = gate_to(&server, "");
+    let call = grpc_call(gate.address(), "server", "Wait");
+    let calling = std::thread::spawn(move || call.send(&["x"]));
+    server.expect_word("waiting");
+    drop(server);
+    calling.join().unwrap().expect("UNAVAILABLE");
+    assert_eq!(gate.log(1)[0]["grpc_status"], "UNAVAILABLE");
+}
+
+#[test]
 fn a_refusal_is_a_status_of_grpc_and_has_the_gateway_s_code() {
     let server = grpc_server();
     let gate = gateway_with(

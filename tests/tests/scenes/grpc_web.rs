@@ -1,14 +1,19 @@
 //! gRPC-Web, as browsers speak it: translated for a service that speaks gRPC only. The client is buf, or written byte by byte.
 
-use tollgate_tests::{Gateway, buf_curl, gateway_with, grpc_server, hello};
+use tollgate_tests::{Gateway, buf_curl, curl, gateway_with, grpc_server, hello};
 
 fn gate_to(echo: &dyn std::fmt::Display) -> Gateway {
+    gate_to_with(echo, "1KiB")
+}
+
+/// The same, where bodies may be so long.
+fn gate_to_with(echo: &dyn std::fmt::Display, max_body: &str) -> Gateway {
     gateway_with(
         "
         services: { echo: { endpoints: [<echo>], protocol: grpc } }
-        routes: [{ match: 'POST /scenes.Echo/{method}', to: echo, access: public, request: { max_body: 1KiB } }]
+        routes: [{ match: 'POST /scenes.Echo/{method}', to: echo, access: public, request: { max_body: <max_body> } }]
         ",
-        &[("echo", echo)],
+        &[("echo", echo), ("max_body", &max_body)],
     )
 }
 
@@ -26,6 +31,16 @@ fn frames(mut body: &[u8]) -> Vec<(u8, String)> {
         body = &body[5 + length..];
     }
     frames
+}
+
+/// Encodes bytes, a multiple of three, in base64.
+fn to_base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |group: &[u8]| {
+        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        [18, 12, 6, 0].map(|shift| char::from(LETTERS[(bits >> shift & 63) as usize]))
+    };
+    bytes.chunks(3).flat_map(group).collect()
 }
 
 /// Decodes base64, with padding wherever it stands.
@@ -93,6 +108,28 @@ fn the_text_form_is_base64_both_ways_with_padding_in_the_middle() {
     let message = (0, "one".to_owned());
     assert_eq!(frames[..3], [message.clone(), message.clone(), message]);
     assert!(frames[3].0 == 0x80 && frames[3].1.contains("grpc-status:0\r\n"), "{frames:?}");
+}
+
+#[test]
+fn the_text_form_passes_over_http2_too_short_and_long() {
+    let server = grpc_server();
+    let gate = gate_to_with(&server, "1MiB");
+    let url = format!("http://{}/scenes.Echo/Unary", gate.address());
+    let folder = tempfile::tempdir().unwrap();
+    // Groups of four letters, each three bytes of nothing, behind the head of the frame.
+    for groups in [1, 10_000, 100_000_u32] {
+        let head = [0, 0, (groups * 3 >> 16) as u8, (groups * 3 >> 8) as u8, (groups * 3) as u8, 0];
+        let message = groups as usize * 3;
+        let text = to_base64(&[&head[..5], &[0][..]].concat()) + &"AAAA".repeat(groups as usize - 1) + "AAA=";
+        let file = folder.path().join("body");
+        std::fs::write(&file, text).unwrap();
+        let body = format!("@{}", file.display());
+        let content_type = "Content-Type: application/grpc-web-text";
+        let answer = curl(&["--http2-prior-knowledge", "-H", content_type, "--data-binary", &body, &url]);
+        let frames = frames(&from_base64(&answer.out));
+        assert_eq!((frames[0].0, frames[0].1.len()), (0, message), "{groups}: {}", answer.err);
+        assert!(frames[1].0 == 0x80 && frames[1].1.contains("grpc-status:0\r\n"), "{:?}", frames[1]);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cli;
 mod connections;
 mod framing;
 mod grpc;
+mod grpc_tonic;
 mod grpc_web;
 mod headers;
 mod http2;

@@ -187,6 +187,37 @@ impl Live {
         }
     }
 
+    /// A view of a snapshot that has this one route and serves nothing: enough for the record of an exchange that may outlast many
+    /// reloads, and keeps none of what they replaced. Expressions over the exchange are at an end: the router knows no parameters.
+    #[must_use]
+    pub fn for_record(&self, worker: &Worker, route: usize) -> Self {
+        self.route_metrics(worker, Some(route));
+        let known = &self.snapshot.routes[route];
+        let Ok(router) = Router::build(Vec::new()) else { unreachable!("no routes are not too many") };
+        let snapshot = Snapshot {
+            listeners: Vec::new(),
+            router,
+            routes: vec![Route {
+                name: known.name.clone(),
+                api: Arc::clone(&known.api),
+                target: Target::Retired,
+                limits: Arc::clone(&known.limits),
+                extras: None,
+            }],
+            services: Vec::new(),
+            devices: Vec::new(),
+            logs: self.snapshot.logs.clone(),
+            drain: self.snapshot.drain,
+            tls: Arc::clone(&self.snapshot.tls),
+        };
+        Self {
+            services: Vec::new(),
+            routes: vec![self.routes[route].clone()],
+            no_route: OnceCell::new(),
+            snapshot: Arc::new(snapshot),
+        }
+    }
+
     /// Makes the services that the old view had in use, before the old view is dropped.
     pub fn adopt(&self, worker: &Worker, old: &Self) {
         for (index, spec) in self.snapshot.services.iter().enumerate() {

@@ -71,16 +71,24 @@ impl Rpc {
     }
 }
 
-/// Ends an answer that has begun because its time is over, in gRPC's own words: a status instead of a reset. Whether that was possible.
-pub(super) fn end_late(client: &Client, exchange: &mut Exchange, code: &'static str) -> bool {
+/// Ends an answer that has begun and will not come to its end, in gRPC's own words: a status instead of a reset. Whether that was
+/// possible.
+pub(super) fn end_early(client: &Client, exchange: &mut Exchange, code: &'static str) -> bool {
     if exchange.dialect != Some(Dialect::Grpc) {
         return false;
     }
-    let Some(mut message) = client.stream.as_message() else { return false };
+    let (status, message) = match code {
+        "total_timeout" | "upstream_idle_timeout" => {
+            (Status::DeadlineExceeded, "the answer did not end in time")
+        }
+        "upstream_truncated" => (Status::Unavailable, "the service broke its answer off"),
+        _ => return false,
+    };
+    let Some(mut message_stream) = client.stream.as_message() else { return false };
     let mut trailers = http1::Fields::new();
-    write_status(Status::DeadlineExceeded, "the answer did not end in time", code, &mut trailers);
+    write_status(status, message, code, &mut trailers);
     exchange.outcome.grpc_status = status_name(&trailers);
-    message.end(head::write_trailers(&trailers)).is_ok()
+    message_stream.end(head::write_trailers(&trailers)).is_ok()
 }
 
 /// Notes the status of a call whose answer has ended: it stands behind the answer, or in its head when nothing else came.

@@ -93,7 +93,10 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
                 Broken::TimedOut => "upstream_idle_timeout",
             };
             exchange.outcome.broken(code);
-            if matches!(broken, Broken::TimedOut) && grpc::end_late(client, exchange, code) {
+            // A client that does not read would not hear it, and a service's own reason is told as it is.
+            let has_reason = matches!(broken, Broken::Service(reason) if reason != Reason::INTERNAL_ERROR);
+            let is_heard = body.waits_for() == Side::Source;
+            if is_heard && !has_reason && grpc::end_early(client, exchange, code) {
                 return After::Close;
             }
             // Only a reset tells a client whose answer ends with the connection, or its stream, that it did not end well.

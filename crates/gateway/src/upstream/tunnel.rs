@@ -79,6 +79,10 @@ pub(super) async fn tunnel(
         exchange.outcome.broken("client_gone");
         return After::Abort;
     }
+    if let Some(route) = exchange.route {
+        exchange.live = Rc::new(exchange.live.for_record(worker, route));
+        exchange.route = Some(0);
+    }
     let live = Rc::clone(&exchange.live);
     let _open = is_web_socket.then(|| live.route_metrics(worker, exchange.route).open_web_socket());
     let mut tunnel = Tunnel::new(&called.timeouts, is_web_socket);
