@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 
-/// An authority with a folder of its own.
-pub struct Authority {
+/// An authority led by hand with OpenSSL's command line, in a folder of its own: it can also revoke, and be asked.
+pub struct OpenSsl {
     folder: TempDir,
 }
 
@@ -34,7 +34,7 @@ pub struct Wish<'w> {
     pub days: Option<u32>,
 }
 
-impl Authority {
+impl OpenSsl {
     /// An authority that nobody knows yet.
     #[track_caller]
     pub fn new() -> Self {
@@ -141,7 +141,7 @@ impl Authority {
     }
 }
 
-impl Default for Authority {
+impl Default for OpenSsl {
     fn default() -> Self {
         Self::new()
     }

@@ -3,12 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use tollgate_tests::tls::{Authority, Wish, s_client};
+use tollgate_tests::tls::{OpenSsl, Wish, s_client};
 use tollgate_tests::{Gateway, backend, curl, eventually, gateway_with};
 
 /// A gateway that answers by itself, with one TLS listener that has these settings.
 #[track_caller]
-fn secured(authority: &Authority, listener: &str) -> Gateway {
+fn secured(authority: &OpenSsl, listener: &str) -> Gateway {
     let config = "
         listeners: [ { address: '127.0.0.1:0', <listener> } ]
         routes: [ { match: '/{rest...}', respond: { body: pong }, access: public } ]
@@ -19,12 +19,12 @@ fn secured(authority: &Authority, listener: &str) -> Gateway {
 const PAIR: &str = "tls: { certificates: { cert: <dir>/a.pem, key: <dir>/a.key } <more> }";
 
 #[track_caller]
-fn one_pair(authority: &Authority, more: &str) -> Gateway {
+fn one_pair(authority: &OpenSsl, more: &str) -> Gateway {
     secured(authority, &PAIR.replace("<more>", more))
 }
 
-fn authority() -> Authority {
-    let authority = Authority::new();
+fn authority() -> OpenSsl {
+    let authority = OpenSsl::new();
     authority.issue("a", Wish { hosts: &["a.test"], ..Wish::default() });
     authority
 }
@@ -196,7 +196,7 @@ fn a_client_that_does_not_shake_hands_is_let_go() {
 
 #[test]
 fn a_certificate_for_development_is_announced_with_its_fingerprint() {
-    let authority = Authority::new();
+    let authority = OpenSsl::new();
     let gate = secured(&authority, "tls: dev");
     let port = gate.address().port();
     let said = gate.expect_line("  SHA-256 ");

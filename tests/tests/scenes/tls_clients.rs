@@ -1,11 +1,11 @@
 //! Clients that show certificates (mTLS): who gets in, who does not, and what is known of those who do.
 
-use tollgate_tests::tls::{Authority, Told, Wish, s_client};
+use tollgate_tests::tls::{OpenSsl, Told, Wish, s_client};
 use tollgate_tests::{Gateway, curl, gateway_with};
 
 /// A gateway whose only TLS listener asks clients for certificates in this way, and tells who they are.
 #[track_caller]
-fn asking(authority: &Authority, client: &str) -> Gateway {
+fn asking(authority: &OpenSsl, client: &str) -> Gateway {
     let config = "
         listeners:
           - address: '127.0.0.1:0'
@@ -20,8 +20,8 @@ fn asking(authority: &Authority, client: &str) -> Gateway {
     gateway_with(config, &[("client", &client), ("dir", &authority.folder().display())])
 }
 
-fn authority() -> Authority {
-    let authority = Authority::new();
+fn authority() -> OpenSsl {
+    let authority = OpenSsl::new();
     authority.issue("a", Wish { hosts: &["a.test"], ..Wish::default() });
     for name in ["partner", "vip", "revoked"] {
         authority.issue(name, Wish::default());
@@ -31,7 +31,7 @@ fn authority() -> Authority {
 
 /// A request by the holder of this certificate; both versions of TLS say no in ways of their own.
 #[track_caller]
-fn come(gate: &Gateway, authority: &Authority, name: Option<&str>, version: &str) -> Told {
+fn come(gate: &Gateway, authority: &OpenSsl, name: Option<&str>, version: &str) -> Told {
     let files = name.map(|name| {
         ["pem", "key"].map(|kind| authority.path(&format!("{name}.{kind}")).display().to_string())
     });
@@ -45,7 +45,7 @@ fn come(gate: &Gateway, authority: &Authority, name: Option<&str>, version: &str
 #[test]
 fn where_a_certificate_is_required_nobody_comes_without() {
     let authority = authority();
-    let stranger = Authority::new();
+    let stranger = OpenSsl::new();
     stranger.issue("partner", Wish::default());
     let gate = asking(&authority, "");
     for version in ["-tls1_2", "-tls1_3"] {
@@ -76,7 +76,7 @@ fn where_a_certificate_is_required_nobody_comes_without() {
 #[test]
 fn where_a_certificate_is_optional_only_a_bad_one_is_turned_away() {
     let authority = authority();
-    let stranger = Authority::new();
+    let stranger = OpenSsl::new();
     stranger.issue("partner", Wish::default());
     authority.issue("late", Wish { days: Some(0), ..Wish::default() });
     let gate = asking(&authority, ", required: false");

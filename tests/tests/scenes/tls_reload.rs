@@ -6,11 +6,11 @@ use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tollgate_tests::tls::{Authority, Secured, Wish, s_client};
+use tollgate_tests::tls::{OpenSsl, Secured, Wish, s_client};
 use tollgate_tests::{Gateway, eventually, gateway_with};
 
 #[track_caller]
-fn serving(authority: &Authority, names: &[&str], more: &str) -> Gateway {
+fn serving(authority: &OpenSsl, names: &[&str], more: &str) -> Gateway {
     let dir = authority.folder().display();
     let pairs: Vec<String> =
         names.iter().map(|name| format!("{{ cert: {dir}/{name}.pem, key: {dir}/{name}.key }}")).collect();
@@ -29,8 +29,8 @@ fn shown(gate: &Gateway) -> String {
     s_client(gate.address(), &[]).expect(&["HTTP/1.1 200"]).subject().to_owned()
 }
 
-fn authority() -> Authority {
-    let authority = Authority::new();
+fn authority() -> OpenSsl {
+    let authority = OpenSsl::new();
     for name in ["old", "new"] {
         authority.issue(name, Wish { hosts: &["a.test"], ..Wish::default() });
     }
@@ -109,7 +109,7 @@ fn no_handshake_fails_while_certificates_are_replaced() {
 
 #[test]
 fn the_last_days_of_a_certificate_are_told_everywhere() {
-    let authority = Authority::new();
+    let authority = OpenSsl::new();
     authority.issue("a", Wish { hosts: &["a.test"], days: Some(10), ..Wish::default() });
     let gate = serving(&authority, &["a"], "");
     assert!(gate.expect_line("the certificate of a.test (").contains("expires in "));

@@ -1,10 +1,10 @@
 //! TLS towards services, with nginx at the other end: whom the gateway believes, and what it shows.
 
-use tollgate_tests::tls::{Authority, Wish};
+use tollgate_tests::tls::{OpenSsl, Wish};
 use tollgate_tests::{Gateway, Nginx, free_port, gateway_with, nginx};
 
 /// An nginx that speaks TLS and answers with what it knows of the connection; and its port.
-fn service(authority: &Authority, more: &str) -> (Nginx, u16) {
+fn service(authority: &OpenSsl, more: &str) -> (Nginx, u16) {
     let (port, dir) = (free_port(), authority.folder().display());
     let server = nginx(&format!(
         "listen 127.0.0.1:{port} ssl {more};
@@ -15,8 +15,8 @@ fn service(authority: &Authority, more: &str) -> (Nginx, u16) {
     (server, port)
 }
 
-fn authority() -> Authority {
-    let authority = Authority::new();
+fn authority() -> OpenSsl {
+    let authority = OpenSsl::new();
     authority.issue("a", Wish { hosts: &["localhost", "a.test"], ..Wish::default() });
     authority.issue("gateway", Wish::default());
     authority
@@ -24,7 +24,7 @@ fn authority() -> Authority {
 
 /// A gateway in front of that port, with this `tls`.
 #[track_caller]
-fn before(authority: &Authority, port: u16, service: &str) -> Gateway {
+fn before(authority: &OpenSsl, port: u16, service: &str) -> Gateway {
     let config = "
         services:
           s: { endpoints: 'https://localhost:<port>', <service> }
@@ -36,7 +36,7 @@ fn before(authority: &Authority, port: u16, service: &str) -> Gateway {
 #[test]
 fn a_service_is_believed_by_the_authority_that_is_named() {
     let authority = authority();
-    let stranger = Authority::new();
+    let stranger = OpenSsl::new();
     let (_nginx, port) = service(&authority, "");
     let stranger = stranger.path("ca.pem").display().to_string();
     for (tls, expected) in [
