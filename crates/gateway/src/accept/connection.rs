@@ -57,12 +57,14 @@ pub async fn serve(
     let is_passed_on = settings.tcp.is_some();
     drop(settings);
     let peer_text = PeerText::new(peer.ip().to_canonical());
-    let client = Client::new(stream, Rc::new(Origin { peer, peer_text, destination, listener, security }));
+    // A pointer is handed on: each function on the way would keep room for a client of its own.
+    let client =
+        Box::new(Client::new(stream, Rc::new(Origin { peer, peer_text, destination, listener, security })));
+    // On the heap, so that a connection of HTTP/1.1, of which there are most, does not carry the others' state.
     if is_passed_on {
-        // On the heap, so that a connection of HTTP does not carry the state of one that is passed on.
-        Box::pin(tcp::serve(worker, open, client)).await;
+        Box::pin(tcp::serve(worker, open, *client)).await;
     } else if is_http2 {
-        h2::serve(worker, open, client).await;
+        Box::pin(h2::serve(worker, open, *client)).await;
     } else {
         h1::serve(worker, open, client).await;
     }

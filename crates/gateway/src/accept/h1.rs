@@ -35,11 +35,11 @@ enum Head {
 }
 
 /// Serves a connection until it ends, or hands it over to HTTP/2 when it begins with that protocol's preface.
-pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: Client) {
+pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: Box<Client>) {
     let mut is_first = true;
     while client.wait_for_request(&worker, &open, is_first).await {
         if is_first && client.listener().protocols.http2 && client.begins_http2(&worker).await {
-            return h2::serve(worker, open, client).await;
+            return Box::pin(h2::serve(worker, open, *client)).await;
         }
         is_first = false;
         // On the heap, so that an idle connection does not carry the state of a busy one.
