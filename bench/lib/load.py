@@ -1,4 +1,4 @@
-"""Load: wrk at saturation, h2load at a fixed rate, and idle connections. All say what went wrong."""
+"""Load: wrk and h2load at saturation, h2load at a fixed rate, and idle connections. All say what went wrong."""
 
 import math
 import os
@@ -7,6 +7,7 @@ import re
 import resource
 import select
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -18,6 +19,8 @@ SCRIPT = pathlib.Path(__file__).with_name("wrk.lua")
 WARM = 1.0
 # h2load wakes a client no oftener than every 10 ms; below a hundred requests a second each wake is one request.
 RATE_OF_A_CLIENT = 97
+# Connections of HTTP/2, and streams at a time on each.
+MULTIPLEXED, STREAMS = 10, 100
 
 
 class Result:
@@ -32,7 +35,7 @@ def saturate(proxy, seconds, path="/", connections=64, **options):
     """As many requests as one thread of wrk gets answered. Options are those of wrk.lua."""
     os.environ.update({f"BENCH_{key.upper()}": str(value) for key, value in options.items()})
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=5s", "--latency", "-s", str(SCRIPT),
-               f"http://127.0.0.1:{proxy.port}{path}"]
+               f"{proxy.url}{path}"]
     before = proxy.account()
     text = processes.run(command, LOAD_CORES, seconds + 30)
     span = proxy.since(before)
@@ -56,7 +59,20 @@ def at_rate(proxy, seconds, rate, path="/", connections=32, body=None):
     command = ["--rps", f"{each:.3f}", "-c", str(connections), "-r", "1", "--rate-period", "1ms", "-n", str(requests)]
     if body:
         command += ["-d", body]
-    return h2load(proxy, command, path, stagger, seconds, rate)
+    return h2load(proxy, ["--h1", *command], path, stagger, seconds, rate)
+
+
+def streams_at_rate(proxy, seconds, rate, path="/"):
+    """The same over HTTP/2. A client wakes every 10 ms, and then sends what is due at once: as many streams."""
+    requests = math.ceil(rate / MULTIPLEXED * (WARM + seconds + 0.5)) * MULTIPLEXED
+    command = ["--rps", f"{rate / MULTIPLEXED:.3f}", "-c", str(MULTIPLEXED), "-m", str(STREAMS), "-n", str(requests)]
+    return h2load(proxy, command, path, 0, seconds, rate)
+
+
+def streams(proxy, seconds, path="/"):
+    """As many requests as one thread of h2load gets answered over HTTP/2."""
+    command = ["-c", str(MULTIPLEXED), "-m", str(STREAMS), "-D", f"{math.ceil(WARM + seconds + 0.5)}"]
+    return h2load(proxy, command, path, 0, seconds)
 
 
 def connections_at_rate(proxy, seconds, rate, path="/"):
@@ -67,14 +83,14 @@ def connections_at_rate(proxy, seconds, rate, path="/"):
     count = math.ceil(rate * (WARM + seconds + 0.5))
     command = ["-c", str(count), "-n", str(count), "-r", str(batch), "--rate-period", f"{period}ms",
                "-H", "Connection: close"]
-    return h2load(proxy, command, path, 0, seconds, rate)
+    return h2load(proxy, ["--h1", *command], path, 0, seconds, rate)
 
 
-def h2load(proxy, options, path, stagger, seconds, rate):
+def h2load(proxy, options, path, stagger, seconds, rate=0):
     """Counts and times what ended within a window in the middle of the run, where processor time is read too."""
     with tempfile.TemporaryDirectory(dir=proxy.home) as scratch:
         log = os.path.join(scratch, "requests")
-        command = ["h2load", "--h1", "-t1", *options, "--log-file", log, f"http://127.0.0.1:{proxy.port}{path}"]
+        command = ["h2load", "-t1", *options, "--log-file", log, f"{proxy.url}{path}"]
         load = processes.spawn(command, LOAD_CORES, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
         time.sleep(stagger + WARM)
@@ -115,14 +131,23 @@ def quantile(ordered, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
 
-def get(port, path, fields=""):
+def get(port, path, fields="", tls=False):
     """One request on a connection of its own; the whole answer, or nothing when it failed."""
     try:
-        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        with connect(port, tls) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: bench.example\r\nConnection: close\r\n{fields}\r\n".encode())
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
     except OSError:
         return ""
+
+
+def connect(port, tls):
+    connection = socket.create_connection(("127.0.0.1", port), 5)
+    if not tls:
+        return connection
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(connection)
 
 
 def open_idle(port, count):

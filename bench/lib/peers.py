@@ -22,8 +22,9 @@ ONE_CORE = {"GOMAXPROCS": "1"}
 class Proxy:
     """A running proxy with a directory of its own."""
 
-    def __init__(self, name, process, port, home, core):
-        self.name, self.process, self.port, self.home, self.core = name, process, port, home, core
+    def __init__(self, name, process, url, home, core):
+        self.name, self.process, self.url, self.home, self.core = name, process, url, home, core
+        self.port = int(url.rsplit(":", 1)[1])
 
     def account(self):
         return accounting.Moment(self.process.pid, self.core)
@@ -57,18 +58,19 @@ class Peers:
         os.makedirs(f"{directory}/backend/files")
         with open(f"{directory}/backend/files/1m", "wb") as file:
             file.write(random.Random(1).randbytes(LARGE))
+        certify(directory)
         self.backend = self.start("backend", logs=False, core=None)
 
-    def start(self, name, logs, routes=None, label=None, core=processes.PROXY_CORE):
+    def start(self, name, logs, routes=None, label=None, core=processes.PROXY_CORE, tls=False):
         """`routes` are lines of the proxy's own language; without them one route takes everything."""
         kind = name.split()[0]
         port, admin = processes.free_port(), processes.free_port()
         home = f"{self.directory}/" + re.sub(r"\W+", "-", label or name)
         os.makedirs(home, exist_ok=True)
         values = {"PORT": port, "ADMIN": admin, "HOME": home, "SMALL": SMALL,
-                  "BACKEND": self.backend.port if self.backend else "", "ROUTES": routes or ONE_ROUTE.get(kind, "")}
+                  "CERTIFICATES": self.directory, "BACKEND": self.backend.port if self.backend else "", "ROUTES": routes or ONE_ROUTE.get(kind, "")}
         for file in FILES[kind]:
-            fill(file, f"{home}/{file}", logs, values)
+            fill(file, f"{home}/{file}", logs, tls, values)
         program = self.programs.get(kind, "nginx")
         command = [part.format(program=program, home=home) for part in COMMANDS[kind]]
         # HAProxy's access log is its standard output, which it inherits as a file.
@@ -76,8 +78,9 @@ class Peers:
                                   ONE_CORE)
         processes.wait_for_port(port, process, f"{home}/output")
         if routes is None:
-            wait_for_answer(port, name)
-        return Proxy(label or name, process, port, home, processes.PROXY_CORE)
+            wait_for_answer(port, name, tls)
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        return Proxy(label or name, process, url, home, processes.PROXY_CORE)
 
     def versions(self):
         return [version(self.programs[name], VERSIONS.get(name, "--version"))
@@ -94,10 +97,20 @@ class Peers:
         return {"to the backend": sorted(sent), "to the client": sorted(back)}
 
 
-def wait_for_answer(port, name, patience=20):
+def certify(directory):
+    """One certificate for all: ECDSA on P-256. HAProxy wants it and its key in one file."""
+    key, certificate = f"{directory}/key.pem", f"{directory}/certificate.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", "/CN=bench.example", "-addext", "subjectAltName=DNS:bench.example", "-days", "30",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    pathlib.Path(f"{directory}/both.pem").write_text("".join(pathlib.Path(file).read_text() for file in (certificate, key)))
+    os.chmod(key, 0o600)
+
+
+def wait_for_answer(port, name, tls, patience=20):
     """Traefik listens before it has routes."""
     deadline = time.monotonic() + patience
-    while not load.get(port, "/").startswith("HTTP/1.1 200"):
+    while not load.get(port, "/", tls=tls).startswith("HTTP/1.1 200"):
         if time.monotonic() > deadline:
             raise SystemExit(f"{name} does not answer 200 within {patience} s")
         time.sleep(0.02)
@@ -125,17 +138,19 @@ ONE_ROUTE = {
     "nginx": "location / { proxy_pass http://backend; }",
     "tollgate": '- { match: "/{rest...}", to: backend, access: public }',
 }
+# Those of the wheels that have a configuration for TLS here.
+SPEAK_TLS = {"envoy"}
 VERSIONS = {"nginx": "-v", "haproxy": "-v", "traefik": "version", "caddy": "version"}
 
 
-def fill(template, target, logs, values):
-    """Puts values for @NAMES@ and drops the lines of the other kind of run."""
-    unwanted = "# quiet" if logs else "# logs"
+def fill(template, target, logs, tls, values):
+    """Puts values for @NAMES@ and drops the lines of the other kinds of run."""
+    unwanted = ("# quiet" if logs else "# logs", "# clear" if tls else "# tls")
     lines = (TEMPLATES / template).read_text().splitlines()
     text = "\n".join(line for line in lines if not line.endswith(unwanted)) + "\n"
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
-    pathlib.Path(target).write_text(re.sub(r" # (logs|quiet)$", "", text, flags=re.MULTILINE))
+    pathlib.Path(target).write_text(re.sub(r" # (logs|quiet|tls|clear)$", "", text, flags=re.MULTILINE))
 
 
 def install(extra):

@@ -13,6 +13,10 @@ TITLES = {
     "connections": "A new connection for each request, access log on",
     "large": "Answers of 1 MB, access log on",
     "post": "POST of 16 KB, access log on",
+    "tls": "TLS 1.3, keep-alive, access log on",
+    "handshakes": "A full TLS 1.3 handshake for each request, access log on",
+    "resumed": "A resumed TLS 1.3 session for each request, access log on",
+    "http2": "HTTP/2 over TLS, 10 connections of 100 streams, to a backend of HTTP/1.1, access log on",
     "routes": "10, 10,000 and 100,000 routes, access log on",
     "reload": "Reload with one more route, while requests go on",
     "idle": "10,000 idle keep-alive connections",
@@ -46,10 +50,10 @@ def section(result):
     lines = []
     if "fixed rate" in result:
         told = max(result["rates"].values())
-        lines += [f"At a fixed rate of {told:,} requests/s (peers that cannot hold twice that: half of what they hold):\n",
-                  *table(result["fixed rate"]), "At saturation:\n"]
+        slower = " (peers that cannot hold twice that: half of what they hold)" if "saturation" in result else ""
+        lines += [f"At a fixed rate of {told:,} requests/s{slower}:\n", *table(result["fixed rate"])]
     if "saturation" in result:
-        lines += table(result["saturation"])
+        lines += ["At saturation:\n", *table(result["saturation"])]
     if "memory" in result:
         told = ", ".join(f"{name} {rss / 1024:.1f} / {pss / 1024:.1f}" for name, (rss, pss) in result["memory"].items())
         lines.append(f"Memory (Rss / Pss, MiB): {told}.\n")
@@ -139,8 +143,12 @@ def numbers(results):
         ("connections", "new connection for each request, CPU to nginx", 1.0, ("nginx",)),
         ("large", "answers of 1 MB, CPU to nginx", 1.0, ("nginx",)),
         ("post", "POST of 16 KB, CPU to nginx", 1.0, ("nginx",)),
+        ("tls", "TLS 1.3, keep-alive, CPU to nginx", 1.0, ("nginx",)),
+        ("handshakes", "full TLS 1.3 handshake, CPU to nginx", 1.0, ("nginx",)),
+        ("resumed", "resumed TLS 1.3 session, CPU to nginx", 1.0, ("nginx",)),
+        ("http2", "HTTP/2 multiplexed, CPU to nginx", 1.0, ("nginx",)),
     ):
-        rows = rows_of(name)
+        rows = rows_of(name) or rows_of(name, "saturation")
         if "tollgate" in rows:
             judge(what, bound, rows["tollgate"]["cpu"] / min(rows[rival]["cpu"] for rival in rivals), "{:.2f}", doubt(rows))
     rows = rows_of("logs")

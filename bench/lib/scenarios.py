@@ -7,6 +7,8 @@ from . import load, peers
 from .routes import reload, routes
 
 IDLE = 10_000
+# New connections in TLS a second: what one core of load can do beside what it does for the backend, twice over.
+HANDSHAKES = 500
 # A core with less than this to do was not what held the run up; one where others took more than that was not quiet.
 SATURATED, QUIET = 0.90, 0.05
 
@@ -17,9 +19,10 @@ class Bench:
     def __init__(self, field, directory, seconds, rounds):
         self.field, self.directory, self.seconds, self.rounds = field, directory, seconds, rounds
 
-    def start(self, logs):
+    def start(self, logs, tls=False):
         """All proxies; the waiting ones cost nothing that is counted."""
-        return [self.field.start(name, logs) for name in self.field.names]
+        names = [name for name in self.field.names if not tls or name not in peers.WHEELS or name in peers.SPEAK_TLS]
+        return [self.field.start(name, logs, tls=tls) for name in names]
 
     def rounds_of(self, proxies, measure):
         """Rounds in the order A B C, C B A, so that drift of the machine falls on all alike."""
@@ -59,35 +62,43 @@ def summary(name, rounds):
     return row
 
 
-def both(bench, logs, path="/", connections=64, body=None, close=False):
-    """At half of what the slowest of nginx, HAProxy and Tollgate holds, then at saturation. A slower peer gets half
-    of what it holds itself."""
+def both(bench, logs, path="/", connections=64, body=None, close=False, tls=False):
+    """By wrk at saturation, by h2load at a fixed rate."""
     options = {key: value for key, value in (("body", body), ("close", 1 if close else None)) if value}
-    proxies = bench.start(logs)
+
+    def saturate(proxy, seconds):
+        return load.saturate(proxy, seconds, path, connections, **options)
+
+    def at_rate(proxy, rate):
+        if close:
+            return load.connections_at_rate(proxy, bench.seconds, rate, path)
+        file = load.body(proxy.home, body) if body else None
+        return load.at_rate(proxy, bench.seconds, rate, path, body=file)
+
+    return measure(bench, bench.start(logs, tls), saturate, at_rate)
+
+
+def measure(bench, proxies, saturate=None, at_rate=None, rate=None):
+    """At a fixed rate, then at saturation. Unless it is given, the rate is half of what the slowest of nginx, HAProxy and
+    Tollgate holds; a slower peer gets half of what it holds itself."""
+    rates, result = {proxy.name: rate for proxy in proxies}, {}
     try:
-        def saturate(proxy, seconds=bench.seconds):
-            return load.saturate(proxy, seconds, path, connections, **options)
-
-        holds = {proxy.name: saturate(proxy, max(1, bench.seconds // 3)) for proxy in proxies}
-        holds = {name: result.requests / result.seconds for name, result in holds.items()}
-        half = round_down(min(rate for name, rate in holds.items() if name not in peers.WHEELS) / 2)
-        rates = {name: half if name not in peers.WHEELS else min(half, round_down(rate / 2)) for name, rate in holds.items()}
-        for proxy in proxies:
-            proxy.cut_logs()
-
-        def at_rate(proxy):
-            if close:
-                return load.connections_at_rate(proxy, bench.seconds, rates[proxy.name], path)
-            file = load.body(proxy.home, body) if body else None
-            return load.at_rate(proxy, bench.seconds, rates[proxy.name], path, body=file)
-
-        fixed = bench.rounds_of(proxies, at_rate)
-        full = bench.rounds_of(proxies, saturate)
-        memory = {proxy.name: proxy.memory() for proxy in proxies}
+        if at_rate and not rate:
+            holds = {proxy.name: saturate(proxy, max(1, bench.seconds // 3)) for proxy in proxies}
+            holds = {name: held.requests / held.seconds for name, held in holds.items()}
+            half = round_down(min(held for name, held in holds.items() if name not in peers.WHEELS) / 2)
+            rates = {name: half if name not in peers.WHEELS else min(half, round_down(held / 2)) for name, held in holds.items()}
+            for proxy in proxies:
+                proxy.cut_logs()
+        if at_rate:
+            result |= {"rates": rates, "fixed rate": bench.rounds_of(proxies, lambda proxy: at_rate(proxy, rates[proxy.name]))}
+        if saturate:
+            result["saturation"] = bench.rounds_of(proxies, lambda proxy: saturate(proxy, bench.seconds))
+        result["memory"] = {proxy.name: proxy.memory() for proxy in proxies}
     finally:
         for proxy in proxies:
             proxy.stop()
-    return {"fixed rate": fixed, "saturation": full, "memory": memory, "rates": rates}
+    return result
 
 
 def round_down(rate):
@@ -114,6 +125,33 @@ def large(bench):
 
 def post(bench):
     return both(bench, logs=True, body=16384)
+
+
+def tls(bench):
+    return both(bench, logs=True, tls=True)
+
+
+def handshakes(bench):
+    """Every h2load client makes a full one: it has no session to resume."""
+    def at_rate(proxy, rate):
+        return load.connections_at_rate(proxy, bench.seconds, rate)
+
+    return measure(bench, bench.start(logs=True, tls=True), at_rate=at_rate, rate=HANDSHAKES)
+
+
+def resumed(bench):
+    """wrk keeps the session of each of its connections for the one that takes its place."""
+    def saturate(proxy, seconds):
+        return load.saturate(proxy, seconds, connections=16, close=1)
+
+    return measure(bench, bench.start(logs=True, tls=True), saturate)
+
+
+def http2(bench):
+    def at_rate(proxy, rate):
+        return load.streams_at_rate(proxy, bench.seconds, rate)
+
+    return measure(bench, bench.start(logs=True, tls=True), load.streams, at_rate)
 
 
 def idle(bench):
@@ -147,6 +185,10 @@ ALL = {
     "connections": connections,
     "large": large,
     "post": post,
+    "tls": tls,
+    "handshakes": handshakes,
+    "resumed": resumed,
+    "http2": http2,
     "routes": routes,
     "reload": reload,
     "idle": idle,

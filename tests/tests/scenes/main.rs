@@ -20,6 +20,7 @@ mod proxy_protocol;
 mod record;
 mod reload;
 mod routing;
+mod scripts;
 mod services;
 mod smuggling;
 mod streaming;

@@ -150,7 +150,7 @@ impl Stream {
         match &mut *self.carrier.borrow_mut() {
             Carrier::Socket(socket) => socket.reset_on_close(),
             Carrier::Tls(tls) => tls.get_ref().0.reset_on_close(),
-            Carrier::Message(message) => message.reset(reason),
+            Carrier::Message(message) => message.reset_at_end(reason),
         }
     }
 }

@@ -183,9 +183,8 @@ async fn serve_stream(
     let mut exchange = worker.begin_exchange(client.peer());
     let head = head::read_request(&parts, has_body, &client.listener().head, &mut exchange.request);
     // Malformed requests are answered, and are stream errors all the same (RFC 9113, section 8.1.1).
-    let is_malformed = head.as_ref().is_err_and(|fault| fault.status() == StatusCode::BAD_REQUEST);
-    if is_malformed && let Some(mut message) = client.stream.as_message() {
-        message.will_reset();
+    if head.as_ref().is_err_and(|fault| fault.status() == StatusCode::BAD_REQUEST) {
+        client.stream.reset_on_close(Reason::PROTOCOL_ERROR);
     }
     let head = head
         .map(drop)
@@ -196,18 +195,16 @@ async fn serve_stream(
         if exchange.outcome.code == Some("client_slow") {
             worker.shard.http2_attack(Attack::WindowStall.as_str());
         }
-        if let Some(mut message) = client.stream.as_message() {
-            message.reset(Reason::CANCEL);
-        }
+        client.stream.reset_on_close(Reason::CANCEL);
     } else {
         place.guard.borrow_mut().served();
     }
-    if is_malformed {
-        // The connection's task, which has the answer, runs before this one goes on. What it could not write by then
-        // is lost with the reset.
+    let reset = client.stream.as_message().and_then(|mut message| message.take_reset());
+    if let Some(reason) = reset {
+        // A reset takes back what has not been written. The connection's task, which has it, runs before this one goes on.
         tokio::task::yield_now().await;
         if let Some(mut message) = client.stream.as_message() {
-            message.reset(Reason::PROTOCOL_ERROR);
+            message.reset(reason);
         }
     }
     client.input.consume(client.input.filled().len());

@@ -20,8 +20,8 @@ use http::{HeaderMap, Request, Response, response};
 pub struct MessageStream {
     sender: Sender,
     receiver: Receiver,
-    /// Whether a reset is to follow the answer, in the place of its end.
-    ends_in_reset: bool,
+    /// The reset that is to follow what was sent, in the place of an end.
+    last: Option<Reason>,
 }
 
 /// The way out.
@@ -68,13 +68,13 @@ impl MessageStream {
         Self {
             sender: Sender::Answer(answer),
             receiver: Receiver::Body { stream: body, chunk: Bytes::new() },
-            ends_in_reset: false,
+            last: None,
         }
     }
 
     /// A client's end, before its request.
     pub fn calling(request: SendRequest<Bytes>) -> Self {
-        Self { sender: Sender::Request(request), receiver: Receiver::Idle, ends_in_reset: false }
+        Self { sender: Sender::Request(request), receiver: Receiver::Idle, last: None }
     }
 
     /// Sends the head of a request.
@@ -97,9 +97,15 @@ impl MessageStream {
         Poll::Ready(Ok(head))
     }
 
-    /// From here on the end of the answer is not told: the stream is to be reset in its place.
-    pub fn will_reset(&mut self) {
-        self.ends_in_reset = true;
+    /// From here on no end of the message is told: the stream is reset in its place, once this is [taken](Self::take_reset)
+    /// up.
+    pub fn reset_at_end(&mut self, reason: Reason) {
+        self.last.get_or_insert(reason);
+    }
+
+    /// The reset that the stream is to end with.
+    pub fn take_reset(&mut self) -> Option<Reason> {
+        self.last.take()
     }
 
     /// Sends an interim answer.
@@ -113,7 +119,7 @@ impl MessageStream {
     /// Sends the head of an answer.
     pub fn send_answer(&mut self, head: Response<()>, is_whole: bool) -> Result<(), h2::Error> {
         let Sender::Answer(answer) = &mut self.sender else { return Ok(()) };
-        let body = answer.send_response(head, is_whole && !self.ends_in_reset)?;
+        let body = answer.send_response(head, is_whole && self.last.is_none())?;
         self.sender = if is_whole { Sender::Ended(body) } else { Sender::Body(body) };
         Ok(())
     }
@@ -195,7 +201,7 @@ impl MessageStream {
         }
         let count = room.min(bytes.len());
         let is_last = is_last && count == bytes.len();
-        let tells_end = is_last && !self.ends_in_reset;
+        let tells_end = is_last && self.last.is_none();
         body.send_data(Bytes::copy_from_slice(&bytes[..count]), tells_end).map_err(io::Error::other)?;
         if is_last {
             self.close();
@@ -207,7 +213,7 @@ impl MessageStream {
     pub fn end(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         let Sender::Body(body) = &mut self.sender else { return Ok(()) };
         match trailers {
-            _ if self.ends_in_reset => Ok(()),
+            _ if self.last.is_some() => Ok(()),
             Some(trailers) => body.send_trailers(trailers),
             None => body.send_data(Bytes::new(), true),
         }
