@@ -118,9 +118,9 @@ fn the_text_form_passes_over_http2_too_short_and_long() {
     let folder = tempfile::tempdir().unwrap();
     // Groups of four letters, each three bytes of nothing, behind the head of the frame.
     for groups in [1, 10_000, 100_000_u32] {
-        let head = [0, 0, (groups * 3 >> 16) as u8, (groups * 3 >> 8) as u8, (groups * 3) as u8, 0];
         let message = groups as usize * 3;
-        let text = to_base64(&[&head[..5], &[0][..]].concat()) + &"AAAA".repeat(groups as usize - 1) + "AAA=";
+        let head = [&[0][..], &(groups * 3).to_be_bytes(), &[0]].concat();
+        let text = to_base64(&head) + &"AAAA".repeat(groups as usize - 1) + "AAA=";
         let file = folder.path().join("body");
         std::fs::write(&file, text).unwrap();
         let body = format!("@{}", file.display());
