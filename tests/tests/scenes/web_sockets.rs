@@ -1,8 +1,8 @@
 //! Open WebSockets: how long they last, how they are counted, and how they end when the gateway does.
 
 use tollgate_tests::{
-    Ending, Gateway, Socket, eventually, front, front_with, gateway, http2_relay, raw_backend, web_socket,
-    web_socket_listener, web_socket_server,
+    Ending, Gateway, Socket, eventually, front, front_with, gateway, http2_relay, raw_backend, tollgate,
+    web_socket, web_socket_listener, web_socket_server,
 };
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -199,6 +199,20 @@ fn pings_pass_unread_and_keep_a_web_socket_open_until_its_whole_time_is_over() {
 }
 
 #[test]
+fn explain_tells_the_limits_of_a_tunnel() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tollgate.yaml");
+    let config = "services: { chat: { endpoints: ['http://127.0.0.1:1'], timeout: { tunnel: { idle: 5m, total: 1d } } } }\n\
+                  routes: [{ match: GET /chat, to: chat, access: public }]";
+    std::fs::write(&file, config).unwrap();
+    let file = file.display().to_string();
+    let explain =
+        ["explain", "-c", &file, "-H", "Connection: upgrade", "-H", "Upgrade: websocket", "GET", "/chat"];
+    let told = String::from_utf8(tollgate(&explain).stdout).unwrap();
+    assert!(told.contains("as a tunnel: idle at most 300s, total 86400s"), "{told}");
+}
+
+#[test]
 fn web_sockets_are_counted_while_they_are_open_and_altogether() {
     let server = web_socket_server();
     let gate = front(&server);
@@ -217,7 +231,8 @@ fn web_sockets_are_counted_while_they_are_open_and_altogether() {
 
 #[test]
 fn many_web_sockets_may_wait_on_one_endpoint_and_hold_no_memory_for_what_may_come() {
-    // More than the calls that may be under way at once; each side's buffer would be 20 KiB.
+    // More than the calls that may be under way at once. The buffers of both sides would be 40 KiB; what is left in a build
+    // for debugging is some 16 KiB.
     const COUNT: usize = 300;
     let users = raw_backend(|socket| {
         listen(socket);
@@ -235,6 +250,6 @@ fn many_web_sockets_may_wait_on_one_endpoint_and_hold_no_memory_for_what_may_com
     let before = gate.metrics().sum("tollgate_resident_memory_bytes", &[]);
     let second = open_all();
     let each = (gate.metrics().sum("tollgate_resident_memory_bytes", &[]) - before) / COUNT as f64;
-    assert!(each < 20_000.0, "{each} bytes for each of them");
+    assert!(each < 30_000.0, "{each} bytes for each of them");
     drop((first, second));
 }

@@ -9,6 +9,7 @@ use http1::{RequestHead, parse_request};
 use super::{CallLimits, Route, Snapshot, Target};
 use crate::refusal::Stage;
 use crate::route::{Candidate, Found, Params, RequestView, Verdict};
+use crate::upstream::NO_BOUND;
 use crate::upstream::balance::Policy;
 
 /// The stages between the route and the call, in order.
@@ -145,6 +146,11 @@ impl Snapshot {
                 timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total, attempts
             ),
         );
+        if !head.upgrade.is_empty() || head.method == Method::CONNECT {
+            let (idle, total) = (timeouts.tunnel_idle, timeouts.tunnel_total);
+            let total = if total < NO_BOUND { format!("{total:?}") } else { "without bound".to_owned() };
+            detail(text, &format!("as a tunnel: idle at most {idle:?}, total {total}"));
+        }
     }
 
     fn title(&self, index: usize) -> String {

@@ -74,7 +74,7 @@ pub(super) async fn tunnel(
 ) -> After {
     // It may last for days: requests do not wait for it.
     called.slot = None;
-    let is_web_socket = exchange.request.upgrade.eq_ignore_ascii_case("websocket");
+    let is_web_socket = is_web_socket(exchange);
     if client.start_tunnel(worker, exchange).is_err() {
         exchange.outcome.broken("client_gone");
         return After::Abort;
@@ -104,6 +104,13 @@ pub(super) async fn tunnel(
             if tunnel.is_closed() { After::Close } else { After::Abort }
         }
     }
+}
+
+/// Whether that is what both sides speak from here on: what the service chose, or what the client asked for.
+fn is_web_socket(exchange: &Exchange) -> bool {
+    let chosen = &exchange.response.upgrade;
+    let protocol = if chosen.is_empty() { &exchange.request.upgrade } else { chosen };
+    protocol.eq_ignore_ascii_case("websocket")
 }
 
 /// Both directions of a tunnel.
