@@ -48,7 +48,7 @@ impl Authority {
         let mut params = CertificateParams::new(names.clone()).unwrap();
         params.distinguished_name.push(DnType::CommonName, names[0].clone());
         let now = std::time::SystemTime::now();
-        let day = std::time::Duration::from_secs(24 * 60 * 60);
+        let day = std::time::Duration::from_hours(24);
         (params.not_before, params.not_after) = ((now - day).into(), (now + 89 * day).into());
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
