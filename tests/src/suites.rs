@@ -17,8 +17,8 @@ const FRAME_PATIENCE: Duration = Duration::from_secs(3);
 pub fn installed(program: &str) -> PathBuf {
     // target/debug/deps/scene-0123 -> target/peers
     let here = std::env::current_exe().unwrap();
-    let path = here.ancestors().nth(3).unwrap().join("peers").join(program);
-    if path.exists() { path } else { missing(program, "it is not there") }
+    let mut places = here.ancestors().map(|folder| folder.join("peers").join(program));
+    places.find(|place| place.exists()).unwrap_or_else(|| missing(program, "it is not there"))
 }
 
 /// What a suite of cases came to.

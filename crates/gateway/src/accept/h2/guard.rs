@@ -1,8 +1,8 @@
 //! Watches what a client sends on an HTTP/2 connection, frame by frame, and tells floods from use.
 //!
 //! The `h2` crate bounds memory, but answers pings, takes settings and resets for as long as they come. The guard sees every
-//! byte before `h2` does and keeps budgets of frames that are no work. It reads frame headers (RFC 9113, section 4.1) and up
-//! to four bytes behind them, never a head or a body, holds at most 13 bytes and allocates nothing.
+//! byte before `h2` does and keeps budgets of frames that are no work. It reads frame headers (RFC 9113, section 4.1), up
+//! to four bytes behind them and the entries of SETTINGS, never a head or a body, holds at most 19 bytes and allocates nothing.
 
 mod rules;
 
