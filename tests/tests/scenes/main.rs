@@ -15,6 +15,7 @@ mod http2_smuggling;
 mod interim;
 mod limits;
 mod malformed;
+mod multiplexing;
 mod peers;
 mod proxy_protocol;
 mod record;
