@@ -16,7 +16,7 @@ use http::{Method, StatusCode, Version};
 use http1::{Known, RequestHead, ResponseHead};
 
 use crate::accept::Client;
-use crate::accept::client::Origin;
+use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
 use crate::clock;
 use crate::expression::{Context, Expression};
@@ -167,6 +167,11 @@ async fn proceed(
     head: Result<(), Refusal>,
 ) -> Result<After, Failed> {
     head?;
+    // Here, and not where a protocol begins: whatever is spoken, what should be encrypted and is not ends at this line.
+    if matches!(client.origin().security, Security::Missing) {
+        exchange.request.persistent = false;
+        return Err(clear_on_tls_port().into());
+    }
     if let Some(port) = client.listener().redirect_https {
         let answer = redirect_to_https(exchange, port)?;
         answer.write_fields(&mut exchange.response.fields);
@@ -332,6 +337,11 @@ fn redirect_to_https(exchange: &Exchange, port: u16) -> Result<StaticAnswer, Fai
         location.push_str(query);
     }
     Ok(StaticAnswer::empty(StatusCode::PERMANENT_REDIRECT).with_field(Known::Location, &location))
+}
+
+fn clear_on_tls_port() -> Refusal {
+    let detail = "this port speaks TLS, and the request came in clear: use https://";
+    Refusal::new(StatusCode::BAD_REQUEST, "clear_on_tls_port", Stage::Parse, detail)
 }
 
 fn no_route(request: &RequestHead) -> Refusal {

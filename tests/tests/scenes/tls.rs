@@ -166,6 +166,11 @@ fn a_request_in_clear_on_the_tls_port_is_told_to_come_by_https() {
     assert_eq!(answer.json()["code"], "clear_on_tls_port");
     assert!(answer.text().contains("https://"), "{}", answer.text());
     assert_eq!(gate.log(1)[0]["code"], "clear_on_tls_port");
+    // Nor does HTTP/2 come in by the side.
+    let url = format!("http://{}/x", gate.address());
+    let answer = curl(&["--http2-prior-knowledge", "-w", " %{http_code}", &url]);
+    let told = String::from_utf8(answer.out).unwrap();
+    assert!(told.contains("clear_on_tls_port") && told.ends_with(" 400"), "{told}");
 }
 
 #[test]

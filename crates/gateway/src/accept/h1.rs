@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http1::{RequestFault, parse_request};
 
-use super::client::{Client, Security};
+use super::client::Client;
 use super::h2;
 use crate::clock;
 use crate::exchange::{self, After, Exchange};
@@ -67,10 +67,6 @@ async fn serve_one(worker: &Worker, client: &mut Client) -> After {
     client.update();
     let mut exchange = worker.begin_exchange(client.peer());
     let after = match client.read_head(worker, &mut exchange).await {
-        Head::Complete if matches!(client.origin().security, Security::Missing) => {
-            exchange.request.persistent = false;
-            exchange::run(worker, client, &mut exchange, Err(clear_on_tls_port())).await
-        }
         Head::Complete => exchange::run(worker, client, &mut exchange, Ok(())).await,
         Head::Refused(fault) => client.refuse_head(worker, &mut exchange, parse_refusal(fault)).await,
         Head::TimedOut => client.refuse_head(worker, &mut exchange, head_timeout()).await,
@@ -213,15 +209,6 @@ impl Client {
 
 fn parse_refusal(fault: RequestFault) -> Refusal {
     Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string())
-}
-
-fn clear_on_tls_port() -> Refusal {
-    Refusal::new(
-        StatusCode::BAD_REQUEST,
-        "clear_on_tls_port",
-        Stage::Parse,
-        "this port speaks TLS, and the request came in clear: use https://",
-    )
 }
 
 fn head_timeout() -> Refusal {

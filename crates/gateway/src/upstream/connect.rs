@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
+use super::session::Session;
 use super::{Connection, Endpoint};
 use crate::accept::proxy_protocol::{Endpoints, encode};
 use crate::accept::{Socket, Stream};
@@ -122,11 +123,19 @@ impl Endpoint {
                 continue;
             };
             let (connection, is_http2) = self.open(protocols, wish.client).await?;
-            self.chose_http1.set(!is_http2);
+            // What was begun before a reload changed what connections are made of serves this request and no other.
+            if connection.generation == self.pool.generation() {
+                self.chose_http1.set(!is_http2);
+            }
             if !is_http2 {
                 return Ok(connection);
             }
-            return self.sessions.open(connection.stream).await.map_err(ConnectError::Http2);
+            let session = Session::open(connection.stream).await.map_err(ConnectError::Http2)?;
+            let lease = session.lease();
+            if connection.generation == self.pool.generation() {
+                self.sessions.keep(session);
+            }
+            return Ok(lease);
         }
     }
 

@@ -135,7 +135,7 @@ impl Pool {
         }
         let waiter = Rc::new(Waiter::default());
         self.queue.borrow_mut().push_back(Rc::clone(&waiter));
-        let place = Place { pool: self, waiter };
+        let place = Place { pool: self, waiter, is_left: Cell::new(false) };
         poll_fn(|context| {
             if place.waiter.granted.get() {
                 return Poll::Ready(());
@@ -145,7 +145,7 @@ impl Pool {
         })
         .await;
         // From here the slot, not the place, gives the leave back.
-        place.waiter.granted.set(false);
+        place.is_left.set(true);
         Ok(Slot { pool: Rc::clone(self) })
     }
 
@@ -233,10 +233,15 @@ impl Drop for Slot {
 struct Place<'a> {
     pool: &'a Pool,
     waiter: Rc<Waiter>,
+    /// Whether the request has its slot, and nothing is left to do for the place.
+    is_left: Cell<bool>,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
+        if self.is_left.get() {
+            return;
+        }
         if self.waiter.granted.get() {
             self.pool.give_back();
         } else {

@@ -26,7 +26,7 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 
 /// One connection.
 #[derive(Debug)]
-struct Session {
+pub(super) struct Session {
     requests: SendRequest<Bytes>,
     streams: Cell<usize>,
     /// Whether it has served a request before: then a failure may only mean that it went stale.
@@ -86,33 +86,9 @@ impl Sessions {
         self.opened.notified().await;
     }
 
-    /// Makes a connection of a stream that speaks HTTP/2 and leases a place on it.
-    pub(super) async fn open(&self, stream: Stream) -> Result<Connection, h2::Error> {
-        let builder = client_builder(&ANSWER_LIMITS, STREAMS as u32);
-        let (requests, mut connection) = builder.handshake::<_, Bytes>(stream).await?;
-        let state = Rc::new(State::default());
-        let session = Rc::new(Session {
-            requests,
-            streams: Cell::new(0),
-            is_used: Cell::new(false),
-            idle_since: Cell::new(clock::now()),
-            state: Rc::clone(&state),
-        });
-        tokio::task::spawn_local(async move {
-            let mut health = connection.ping_pong().map(Health::new);
-            poll_fn(|context| {
-                // It ends when the service ends it, and when its last user is gone.
-                if std::pin::Pin::new(&mut connection).poll(context).is_ready() {
-                    return Poll::Ready(());
-                }
-                health.as_mut().map_or(Poll::Pending, |health| health.poll_dead(context))
-            })
-            .await;
-            state.is_closed.set(true);
-        });
-        let lease = session.lease();
+    /// Has further requests sent over a connection.
+    pub(super) fn keep(&self, session: Rc<Session>) {
         self.open.borrow_mut().push(session);
-        Ok(lease)
     }
 
     /// Lets go of connections that idled for too long, and of those that are closed.
@@ -143,11 +119,39 @@ impl Drop for Opening<'_> {
 }
 
 impl Session {
+    /// Makes a connection of a stream that speaks HTTP/2.
+    pub(super) async fn open(stream: Stream) -> Result<Rc<Self>, h2::Error> {
+        let builder = client_builder(&ANSWER_LIMITS, STREAMS as u32);
+        let (requests, mut connection) = builder.handshake::<_, Bytes>(stream).await?;
+        let state = Rc::new(State::default());
+        let session = Rc::new(Session {
+            requests,
+            streams: Cell::new(0),
+            is_used: Cell::new(false),
+            idle_since: Cell::new(clock::now()),
+            state: Rc::clone(&state),
+        });
+        tokio::task::spawn_local(async move {
+            let mut health = connection.ping_pong().map(Health::new);
+            poll_fn(|context| {
+                // It ends when the service ends it, and when its last user is gone.
+                if std::pin::Pin::new(&mut connection).poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                health.as_mut().map_or(Poll::Pending, |health| health.poll_dead(context))
+            })
+            .await;
+            state.is_closed.set(true);
+        });
+        Ok(session)
+    }
+
     fn has_room(&self) -> bool {
         self.streams.get() < STREAMS.min(self.requests.current_max_send_streams())
     }
 
-    fn lease(self: &Rc<Self>) -> Connection {
+    /// A place on it.
+    pub(super) fn lease(self: &Rc<Self>) -> Connection {
         self.streams.set(self.streams.get() + 1);
         let message = MessageStream::calling(self.requests.clone());
         let mut connection = Connection::new(Stream::message(message));
