@@ -188,6 +188,9 @@ async fn proceed(
             let service = live.service(worker, service);
             shape_request(client, exchange);
             let called = call::call(worker, client, exchange, &service).await?;
+            if is_upgrade_declined(exchange) {
+                return Err(upgrade_declined(&service.spec.name).into());
+            }
             shape_response(&live, exchange);
             // A tunnel outlasts reloads, and must not keep what they replaced.
             drop(live);
@@ -337,6 +340,19 @@ fn redirect_to_https(exchange: &Exchange, port: u16) -> Result<StaticAnswer, Fai
         location.push_str(query);
     }
     Ok(StaticAnswer::empty(StatusCode::PERMANENT_REDIRECT).with_field(Known::Location, &location))
+}
+
+/// Whether a service answered like any request one that was to open a WebSocket over HTTP/2. There a success says that it is
+/// open (RFC 8441, section 5), and the client would take the answer's body for messages.
+fn is_upgrade_declined(exchange: &Exchange) -> bool {
+    exchange.request.version == Version::HTTP_2
+        && !exchange.request.upgrade.is_empty()
+        && exchange.response.status.is_success()
+}
+
+fn upgrade_declined(service: &str) -> Refusal {
+    let detail = format!("service {service} opened no WebSocket, but answered as if none had been asked for");
+    Refusal::new(StatusCode::BAD_GATEWAY, "upgrade_declined", Stage::Call, detail)
 }
 
 fn clear_on_tls_port() -> Refusal {

@@ -134,6 +134,8 @@ fn further_connections_are_opened_when_the_streams_of_one_are_used_up() {
     while open > 0 {
         let frame = client.next_frame().unwrap();
         assert!(frame.kind != kind::RST_STREAM, "{frame:?}");
+        // The status 200 is one byte in HPACK's table.
+        assert!(frame.kind != kind::HEADERS || frame.payload[0] == 0x88, "{frame:?}");
         open -= usize::from(frame.kind == kind::DATA && frame.flags & END_STREAM != 0);
     }
 }
@@ -230,4 +232,98 @@ fn a_stalled_upload_does_not_hold_up_the_others() {
     }
     client.send_frame(kind::DATA, END_STREAM, stalled, b" and done");
     assert_eq!(client.outcome(stalled).body, b"hello");
+}
+
+#[test]
+fn requests_one_after_another_need_one_connection_however_few_streams_it_takes() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let users = raw_backend(move |socket| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut service = Http2Service::accept(socket, &[(MAX_STREAMS, 2)]);
+        while let Some(stream) = service.request() {
+            service.reply(stream, "hello");
+        }
+    });
+    let gate = front_http2(&users);
+    for _ in 0..20 {
+        gate.get("/x").expect(200);
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_body_that_has_begun_is_never_begun_again() {
+    // The service refuses the stream when only the first chunk's size has come.
+    let asked = Signal::new();
+    let refused = Signal::new();
+    let (asking, refusing) = (asked.clone(), refused.clone());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let users = raw_backend(move |socket| {
+        let mut service = Http2Service::accept(socket, &[]);
+        while let Some(stream) = service.request() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            asking.raise();
+            refusing.wait();
+            service.send_frame(kind::RST_STREAM, 0, stream, &REFUSED_STREAM.to_be_bytes());
+        }
+    });
+    let gate = front_http2(&users);
+    let mut wire = gate.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n24\r\n");
+    asked.wait();
+    refused.raise();
+    wire.answer().expect(502);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_bound_of_bodies_holds_for_short_ones_of_unknown_length() {
+    let users = backend(|call| {
+        let length = call.body().len();
+        call.reply(200, length.to_string());
+    });
+    let gate = gateway_with(
+        "
+        services: { users: <users> }
+        routes: [{ match: '/{rest...}', to: users, access: public, request: { max_body: 1KiB } }]
+        ",
+        &[("users", &users)],
+    );
+    let mut client = Http2::connect(gate.address(), &[]);
+    let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "a")];
+    let stream = client.open(&pack(&fields), 0);
+    client.send_frame(kind::DATA, END_STREAM, stream, &[b'x'; 4096]);
+    assert_eq!(client.outcome(stream).code(), "body_too_large");
+}
+
+#[test]
+fn a_client_that_leaves_a_silent_stream_is_noticed() {
+    let begun = Signal::new();
+    let telling = begun.clone();
+    let reset = Signal::new();
+    let resetting = reset.clone();
+    let users = raw_backend(move |socket| {
+        let mut service = Http2Service::accept(socket, &[]);
+        while let Some(frame) = service.next_frame() {
+            match frame.kind {
+                kind::HEADERS => {
+                    let head = pack(&[(":status", "200")]);
+                    service.send_frame(kind::HEADERS, END_HEADERS, frame.stream, &head);
+                }
+                kind::DATA if frame.flags & END_STREAM != 0 => telling.raise(),
+                kind::RST_STREAM => resetting.raise(),
+                _ => {}
+            }
+        }
+    });
+    let gate = front_http2(&users);
+    let mut client = Http2::connect(gate.address(), &[]);
+    let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "a")];
+    let stream = client.open(&pack(&fields), 0);
+    while client.next_frame().unwrap().kind != kind::HEADERS {}
+    client.send_frame(kind::DATA, END_STREAM, stream, b"last");
+    begun.wait();
+    client.send_frame(kind::RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+    reset.wait();
 }

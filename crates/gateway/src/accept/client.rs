@@ -230,6 +230,14 @@ impl Client {
         }
     }
 
+    /// Ready when an HTTP/2 client has reset its stream, of whose body there may be more to read.
+    pub fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.stream.as_message() {
+            Some(mut message) => message.poll_gone(context),
+            None => Poll::Pending,
+        }
+    }
+
     /// Runs a future until it ends, the client leaves, or the deadline passes.
     pub async fn unless_gone<F: Future>(
         &mut self,

@@ -59,6 +59,8 @@ pub struct Pump {
     transform: Option<Box<Transform>>,
     /// Bytes at the front of the source's buffer that are data to be written in place.
     in_place: usize,
+    /// Whether anything was taken from the source.
+    is_begun: bool,
     /// Whether the last read took all the space that there was.
     is_fast: bool,
     /// Bytes of CRLF still to be written behind them.
@@ -97,6 +99,7 @@ impl Pump {
             trailers: Fields::new(),
             transform: None,
             in_place: 0,
+            is_begun: false,
             is_fast: false,
             crlf: 0,
             ended: incoming == Framing::None,
@@ -128,6 +131,11 @@ impl Pump {
     /// Bytes of body that were taken from the source.
     pub fn moved(&self) -> u64 {
         self.moved
+    }
+
+    /// Whether nothing at all was taken from the source, not even framing: only then can another pump begin anew.
+    pub fn is_untouched(&self) -> bool {
+        !self.is_begun
     }
 
     /// A figure that grows whenever bytes come in or go out.
@@ -177,6 +185,7 @@ impl Pump {
                 self.decoder.decode(ends.input.filled(), &mut self.trailers).map_err(Trouble::Malformed)?;
             match piece {
                 Piece::Data { skip, length } => {
+                    self.is_begun = true;
                     ends.input.consume(skip);
                     self.moved += length as u64;
                     if self.moved > self.limit {
@@ -210,10 +219,12 @@ impl Pump {
                     }
                 }
                 Piece::More { consumed } => {
+                    self.is_begun |= consumed > 0;
                     ends.input.consume(consumed);
                     return Ok(true);
                 }
                 Piece::End { consumed } => {
+                    self.is_begun = true;
                     ends.input.consume(consumed);
                     self.end(ends);
                     return Ok(false);
@@ -346,6 +357,7 @@ impl Pump {
             ends.input.fill(count);
         } else {
             self.decoder.finish().map_err(|_| Trouble::Truncated)?;
+            self.is_begun = true;
             if let Some(trailers) = ends.source.take_trailers() {
                 head::read_trailers(&trailers, &mut self.trailers).map_err(Trouble::Malformed)?;
             }

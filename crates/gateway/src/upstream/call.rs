@@ -91,11 +91,13 @@ pub async fn call(
     let CallLimits { mut timeouts, attempts } = *route.limits;
     let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
     let due = exchange.started + timeouts.total;
-    let held = if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request) };
+    let held =
+        if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request, exchange.max_body) };
     let hash = affinity(exchange, service);
     let mut tried: Vec<usize> = Vec::new();
     let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip));
-    let mut wish = Wish { fresh: false, http1: !exchange.request.upgrade.is_empty(), client: told };
+    let is_tunnel = !exchange.request.upgrade.is_empty() || exchange.request.method == Method::CONNECT;
+    let mut wish = Wish { opened_after: None, http1: is_tunnel, client: told };
     exchange.outcome.service = Some(Rc::clone(service));
     loop {
         let Some(picked) = service.pick(hash, sticky(exchange, service), &tried, clock::now()) else {
@@ -163,11 +165,11 @@ pub async fn call(
                 });
             }
             Err(Failure::Service { heard, .. })
-                if !wish.fresh
-                    && body.moved() == 0
+                if wish.opened_after.is_none()
+                    && body.is_untouched()
                     && may_repeat(heard, &connection, &exchange.request, held) =>
             {
-                wish.fresh = true;
+                wish.opened_after = Some(clock::refresh());
             }
             Err(Failure::Service { status, code, cause, .. }) => {
                 picked.in_flight.failed(exchange.outcome.since_sent(), clock::now());
@@ -186,7 +188,7 @@ fn given_up(failure: Failure) -> Failed {
 }
 
 /// The length of the request's body when all of it has been read and it is short enough to hold.
-fn held_body(client: &Client, request: &RequestHead) -> usize {
+fn held_body(client: &Client, request: &RequestHead, max: u64) -> usize {
     if request.framing == Framing::None || !client.has_whole_body(request) {
         return 0;
     }
@@ -194,7 +196,8 @@ fn held_body(client: &Client, request: &RequestHead) -> usize {
         Framing::Length(length) => length,
         _ => client.input.filled().len() as u64,
     };
-    if length <= HELD_BODY { length as usize } else { 0 }
+    // One that is longer than the route allows is left to the pump, which refuses it.
+    if length <= HELD_BODY.min(max) { length as usize } else { 0 }
 }
 
 /// Whether the request can be sent again: the service did nothing with it, or the connection had gone stale and twice does
@@ -253,7 +256,7 @@ fn set_sticky(service: &Service, picked: &Picked, exchange: &mut Exchange) {
     }
 }
 
-/// Waits for leave to use a connection and gets one, from the pool unless it must be `fresh`.
+/// Waits for leave to use a connection and gets one, from the pool unless it must be a new one.
 async fn connect(
     worker: &Worker,
     client: &mut Client,
@@ -336,6 +339,7 @@ fn refusal(
     let what = match code {
         "upstream_busy" => "takes no more requests at the moment",
         "upstream_connect_failed" | "upstream_connect_timeout" | "upstream_tls_failed" => "cannot be reached",
+        "upstream_no_tunnel" => "opens no tunnel",
         "upstream_timeout" => "did not answer in time",
         "upstream_malformed" => "gave an answer that is not safe to pass on",
         _ => "broke the connection before it answered",

@@ -28,6 +28,8 @@ const RESOLVED_FOR: Duration = Duration::from_secs(10);
 const FAILED_FOR: Duration = Duration::from_secs(1);
 /// Between two attempts to get into the full queue of a Unix socket.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+/// How long an endpoint that chose HTTP/1.1 is not asked again: it may be replaced by one that speaks more.
+const CHOICE_FOR: Duration = Duration::from_mins(1);
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 16;
 
@@ -51,14 +53,14 @@ pub enum ConnectError {
     Alpn,
     /// The endpoint does not speak HTTP/2.
     #[error("it does not speak HTTP/2: {0}")]
-    Http2(h2::Error),
+    Http2(String),
 }
 
 /// What a request asks of its connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wish {
-    /// That it has served none before.
-    pub fresh: bool,
+    /// That it was opened after this: those before have proved stale, or take no more.
+    pub opened_after: Option<Instant>,
     /// That it speaks HTTP/1.1 if the endpoint does: what is to become another protocol can only begin there.
     pub http1: bool,
     /// Whom it tells the service of, where that wants a PROXY header.
@@ -94,10 +96,10 @@ impl Endpoint {
     /// A connection that is there: an idle one, or a place on one that requests share.
     pub fn take(&self, wish: Wish) -> Option<Connection> {
         let protocols = self.protocols_for(wish);
-        let shared = if protocols.http2 { self.sessions.lease(wish.fresh) } else { None };
+        let shared = if protocols.http2 { self.sessions.lease(wish.opened_after) } else { None };
         let connection = match shared {
             Some(connection) => connection,
-            None if protocols.http1 && !wish.fresh => self.pool.take_idle()?,
+            None if protocols.http1 && wish.opened_after.is_none() => self.pool.take_idle()?,
             None => return None,
         };
         self.metrics.pool_reused.add(1);
@@ -125,7 +127,7 @@ impl Endpoint {
             let (connection, is_http2) = self.open(protocols, wish.client).await?;
             // What was begun before a reload changed what connections are made of serves this request and no other.
             if connection.generation == self.pool.generation() {
-                self.chose_http1.set(!is_http2);
+                self.chose_http1_until.set((!is_http2).then(|| clock::now() + CHOICE_FOR));
             }
             if !is_http2 {
                 return Ok(connection);
@@ -142,7 +144,8 @@ impl Endpoint {
     /// What a connection for this request may speak.
     fn protocols_for(&self, wish: Wish) -> Protocols {
         let protocols = self.protocols.get();
-        let is_http1 = protocols.http1 && (wish.http1 || self.chose_http1.get());
+        let has_chosen = || self.chose_http1_until.get().is_some_and(|until| clock::now() < until);
+        let is_http1 = protocols.http1 && (wish.http1 || has_chosen());
         Protocols { http1: protocols.http1, http2: protocols.http2 && !is_http1 }
     }
 

@@ -139,8 +139,8 @@ pub struct Endpoint {
     proxy_protocol: Cell<Option<proxy_protocol::Version>>,
     /// What it may be spoken to in.
     protocols: Cell<Protocols>,
-    /// Whether it chose HTTP/1.1 when it had the choice.
-    chose_http1: Cell<bool>,
+    /// Until when it is held to its choice of HTTP/1.1, where it had one.
+    chose_http1_until: Cell<Option<Instant>>,
     /// TLS towards it.
     tls: RefCell<Option<Arc<ClientTls>>>,
     /// Its part of the metrics.
@@ -166,7 +166,7 @@ impl Endpoint {
         }
         self.proxy_protocol.set(service.proxy_protocol);
         self.protocols.set(protocols);
-        self.chose_http1.set(false);
+        self.chose_http1_until.set(None);
         self.tls.replace(tls.cloned());
         self.pool.clear();
         self.sessions.clear();
@@ -275,7 +275,7 @@ impl Registry {
                 sessions: Sessions::default(),
                 proxy_protocol: Cell::new(service.proxy_protocol),
                 protocols: Cell::new(service.protocols(spec)),
-                chose_http1: Cell::new(false),
+                chose_http1_until: Cell::new(None),
                 tls: RefCell::new(service.tls.clone()),
                 metrics: shard.endpoint(&service.name, &spec.url),
                 load: Rc::default(),

@@ -144,6 +144,9 @@ fn poll_answer(
     if called.is_sent {
         return client.poll_gone(context, &worker.buffers).map(|()| Err(Broken::Gone));
     }
+    if client.poll_reset(context).is_ready() {
+        return Poll::Ready(Err(Broken::Gone));
+    }
     let mut ends = Ends {
         source: &client.stream,
         input: &mut client.input,
@@ -157,7 +160,7 @@ fn poll_answer(
         Poll::Ready(result) => {
             called.is_sent = true;
             called.is_reusable &= result.is_ok();
-            Poll::Pending
+            client.poll_gone(context, &worker.buffers).map(|()| Err(Broken::Gone))
         }
         Poll::Pending => Poll::Pending,
     }
@@ -176,6 +179,10 @@ fn reason(error: &io::Error) -> Reason {
 /// Puts the connection back into the pool.
 fn keep(worker: &Worker, called: Called) {
     let mut connection = called.connection;
+    // A message of HTTP/2 is over; its connection was never taken out of use.
+    if connection.lease.is_some() {
+        return;
+    }
     connection.input.release(&worker.buffers);
     connection.outbox.release(&worker.buffers);
     called.picked.endpoint.pool.keep(connection);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use h2::Reason;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use http1::{Framing, Limits, Outgoing, encode_request, parse_response};
 
 use super::call::{Failure, Heard};
@@ -82,6 +82,11 @@ fn encode(
     connection.outbox.clear();
     let out = connection.outbox.bytes(&worker.buffers);
     if let Some(mut message) = connection.stream.as_message() {
+        if request.method == Method::CONNECT
+            || request.version == Version::HTTP_2 && !request.upgrade.is_empty()
+        {
+            return Err(no_tunnel());
+        }
         let head = head::write_request(&outgoing, &request.fields, endpoint.spec.is_tls)
             .map_err(|fault| malformed(format!("the request cannot be said in HTTP/2: {fault}")))?;
         let is_whole = request.framing == Framing::None;
@@ -167,7 +172,12 @@ impl Progress {
             Poll::Ready(result) => return Poll::Ready(result),
             Poll::Pending => {}
         }
-        if self.is_sent && client.poll_gone(context, &worker.buffers).is_ready() {
+        let is_gone = if self.is_sent {
+            client.poll_gone(context, &worker.buffers)
+        } else {
+            client.poll_reset(context)
+        };
+        if is_gone.is_ready() {
             return Poll::Ready(Err(Failure::Gone));
         }
         if client.deadline.poll_passed(context).is_pending() {
@@ -333,6 +343,16 @@ fn malformed(cause: String) -> Failure {
     }
 }
 
+/// A tunnel, or a WebSocket that an HTTP/2 client wants, begins in HTTP/1.1.
+fn no_tunnel() -> Failure {
+    Failure::Service {
+        status: StatusCode::BAD_GATEWAY,
+        code: "upstream_no_tunnel",
+        cause: "it is spoken to in HTTP/2, and a tunnel begins in HTTP/1.1".to_owned(),
+        heard: Heard::Something,
+    }
+}
+
 fn reset(heard: Heard, cause: &str) -> Failure {
     Failure::Service {
         status: StatusCode::BAD_GATEWAY,
@@ -348,7 +368,7 @@ fn broken(error: &h2::Error, lease: Option<&Lease>, is_silent: bool) -> Failure 
     // section 8.7). It takes no more on a connection that it ends.
     let is_refused = error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
     let is_going = error.is_go_away() && error.is_remote();
-    if !error.is_reset()
+    if (error.is_go_away() || error.is_io())
         && let Some(lease) = lease
     {
         lease.close();

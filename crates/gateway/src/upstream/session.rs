@@ -32,6 +32,7 @@ pub(super) struct Session {
     /// Whether it has served a request before: then a failure may only mean that it went stale.
     is_used: Cell<bool>,
     idle_since: Cell<Instant>,
+    opened: Instant,
     state: Rc<State>,
 }
 
@@ -40,6 +41,10 @@ pub(super) struct Session {
 struct State {
     /// No further request can be sent over it.
     is_closed: Cell<bool>,
+    /// The service has sent its settings.
+    is_ready: Cell<bool>,
+    /// Either of these has changed.
+    changed: Notify,
 }
 
 /// A request's place on a connection, as long as it is held.
@@ -64,14 +69,14 @@ pub(super) struct Opening<'a> {
 }
 
 impl Sessions {
-    /// A place on a connection that takes further requests. `fresh` asks for one that has served none yet.
-    pub(super) fn lease(&self, fresh: bool) -> Option<Connection> {
+    /// A place on a connection that takes further requests. Where one has failed, only on one opened after that.
+    pub(super) fn lease(&self, opened_after: Option<Instant>) -> Option<Connection> {
         let mut open = self.open.borrow_mut();
         open.retain(|session| !session.state.is_closed.get());
         // The fullest that has room: others can then run empty and be closed.
         let session = open
             .iter()
-            .filter(|session| session.has_room() && !(fresh && session.is_used.get()))
+            .filter(|session| session.has_room() && opened_after.is_none_or(|time| session.opened > time))
             .max_by_key(|session| session.streams.get())?;
         Some(session.lease())
     }
@@ -120,17 +125,23 @@ impl Drop for Opening<'_> {
 
 impl Session {
     /// Makes a connection of a stream that speaks HTTP/2.
-    pub(super) async fn open(stream: Stream) -> Result<Rc<Self>, h2::Error> {
-        let builder = client_builder(&ANSWER_LIMITS, STREAMS as u32);
-        let (requests, mut connection) = builder.handshake::<_, Bytes>(stream).await?;
+    /// It is ready once the service has said how many requests it takes at once: those that waited for it must not
+    /// be queued beyond that.
+    pub(super) async fn open(stream: Stream) -> Result<Rc<Self>, String> {
+        let mut builder = client_builder(&ANSWER_LIMITS, STREAMS as u32);
+        builder.initial_max_send_streams(0);
+        let handshake = builder.handshake::<_, Bytes>(stream).await;
+        let (requests, mut connection) = handshake.map_err(|error| error.to_string())?;
         let state = Rc::new(State::default());
         let session = Rc::new(Session {
             requests,
             streams: Cell::new(0),
             is_used: Cell::new(false),
             idle_since: Cell::new(clock::now()),
+            opened: clock::refresh(),
             state: Rc::clone(&state),
         });
+        let ready = Rc::clone(&state);
         tokio::task::spawn_local(async move {
             let mut health = connection.ping_pong().map(Health::new);
             poll_fn(|context| {
@@ -138,11 +149,22 @@ impl Session {
                 if std::pin::Pin::new(&mut connection).poll(context).is_ready() {
                     return Poll::Ready(());
                 }
+                if !state.is_ready.get() && connection.max_concurrent_send_streams() > 0 {
+                    state.is_ready.set(true);
+                    state.changed.notify_waiters();
+                }
                 health.as_mut().map_or(Poll::Pending, |health| health.poll_dead(context))
             })
             .await;
             state.is_closed.set(true);
+            state.changed.notify_waiters();
         });
+        while !ready.is_ready.get() {
+            if ready.is_closed.get() {
+                return Err("it ended the connection before it said what it takes".to_owned());
+            }
+            ready.changed.notified().await;
+        }
         Ok(session)
     }
 

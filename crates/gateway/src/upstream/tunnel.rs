@@ -167,6 +167,9 @@ impl Tunnel {
             if self.is_closed() {
                 return Poll::Ready(self.ending.map_or(Ok(()), Err));
             }
+            if client.poll_reset(context).is_ready() {
+                return Poll::Ready(Err(self.ending.unwrap_or("tunnel_broken")));
+            }
             if self.ending.is_none() && self.up.moved.wrapping_add(self.down.moved) != self.seen {
                 self.seen = self.up.moved.wrapping_add(self.down.moved);
                 client.deadline.set(self.due.min(clock::now() + self.idle));

@@ -113,7 +113,9 @@ impl Serving {
             // The client may not be reading what it is told.
             return self.deadline.poll_passed(context);
         }
-        let was_idle = std::mem::replace(is_idle, self.streams.count.get() == 0);
+        // What its exchange has finished may still wait for a slow client.
+        let was_idle =
+            std::mem::replace(is_idle, self.streams.count.get() == 0 && !self.connection.has_streams());
         if !*is_idle {
             self.streams.waker.replace(Some(context.waker().clone()));
             self.deadline.clear();
