@@ -150,7 +150,8 @@ impl Serving {
         self.streams.count.set(self.streams.count.get() + 1);
         let place = Place { streams: Rc::clone(&self.streams), guard: Rc::clone(&self.guard) };
         let exchange = serve_stream(Rc::clone(&self.worker), Rc::clone(&self.origin), request, answer, place);
-        tokio::task::spawn_local(exchange);
+        // By pointer: the runtime moves what it is given more than once, and this is five kilobytes.
+        tokio::task::spawn_local(Box::pin(exchange));
     }
 }
 
