@@ -94,6 +94,7 @@ pub(crate) fn serve(
     } else {
         running.notifier.ready();
     }
+    running.engine.own_files();
     inheritance.ready();
     once_ready();
     Ok(running.until_stopped(&inbox, &events, reloader))
