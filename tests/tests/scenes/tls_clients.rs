@@ -96,15 +96,13 @@ fn a_revoked_certificate_is_turned_away_as_soon_as_the_list_says_so() {
     let session = authority.path("session").display().to_string();
     let files = ["revoked.pem", "revoked.key"].map(|file| authority.path(file).display().to_string());
     let own = ["-cert", files[0].as_str(), "-key", files[1].as_str()];
-    let come_again = [&own[..], &["-servername", "a.test", "-sess_in", &session]].concat();
     s_client(gate.address(), &[&own[..], &["-servername", "a.test", "-sess_out", &session]].concat())
         .expect(&["HTTP/1.1 200"]);
-    assert!(s_client(gate.address(), &come_again).expect(&["HTTP/1.1 200"]).is_resumed());
+    assert!(!authority.path("session").exists(), "nobody is given a ticket that would spare the next look");
     authority.revoke("revoked");
     gate.expect_reload(|| {
         authority.list();
     });
     s_client(gate.address(), &own).expect_no_answer("alert certificate revoked");
-    s_client(gate.address(), &come_again).expect_no_answer("alert certificate revoked");
     come(&gate, &authority, Some("partner"), "-tls1_3").expect(&["HTTP/1.1 200"]);
 }

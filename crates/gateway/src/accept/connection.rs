@@ -153,11 +153,6 @@ async fn shake_hands(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option
     let (_, session) = stream.get_ref();
     let is_resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     let certificate = session.peer_certificates().and_then(|chain| PeerCertificate::parse(chain.first()?));
-    // A session that goes on does not look at the certificate again, and could go on for ever.
-    if certificate.as_ref().is_some_and(|certificate| certificate.not_after < clock::unix_ms() / 1000) {
-        worker.shard.tls_handshake("client_certificate");
-        return None;
-    }
     worker.shard.tls_handshake(if is_resumed { "resumed" } else { "full" });
     let chose_http2 = session.alpn_protocol() == Some(HTTP2);
     Some(Secured::Tls { stream: Stream::tls(stream), certificate, chose_http2 })

@@ -19,8 +19,6 @@ pub struct PeerCertificate {
     pub sans: Vec<String>,
     /// The SHA-256 digest of its DER in 64 hexadecimal digits, in lower case.
     pub fingerprint: String,
-    /// Until when it is valid, in seconds since the Unix epoch.
-    pub not_after: u64,
 }
 
 impl PeerCertificate {
@@ -33,7 +31,6 @@ impl PeerCertificate {
             subject: name::text(parsed.subject()),
             sans: names.filter_map(alternative).take(MAX_NAMES).collect(),
             fingerprint: fingerprint(der),
-            not_after: u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default(),
         })
     }
 }
@@ -76,7 +73,6 @@ mod tests {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, "partner-7");
         parameters.subject_alt_names = sans;
-        parameters.not_after = rcgen::date_time_ymd(2030, 1, 2);
         let made = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap();
         PeerCertificate::parse(made.der()).unwrap()
     }
@@ -100,7 +96,6 @@ mod tests {
         ];
         assert_eq!(peer.sans, expected);
         assert_eq!(peer.fingerprint.len(), 64);
-        assert_eq!(peer.not_after, 1_893_542_400);
     }
 
     #[test]
