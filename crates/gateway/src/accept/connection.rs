@@ -152,7 +152,10 @@ async fn shake_hands(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option
     };
     let (_, session) = stream.get_ref();
     let is_resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
-    let certificate = session.peer_certificates().and_then(|chain| PeerCertificate::parse(chain.first()?));
+    let Ok(certificate) = PeerCertificate::shown(session.peer_certificates()) else {
+        worker.shard.tls_handshake("client_certificate");
+        return None;
+    };
     worker.shard.tls_handshake(if is_resumed { "resumed" } else { "full" });
     let chose_http2 = session.alpn_protocol() == Some(HTTP2);
     Some(Secured::Tls { stream: Stream::tls(stream), certificate, chose_http2 })

@@ -21,7 +21,18 @@ pub struct PeerCertificate {
     pub fingerprint: String,
 }
 
+/// A certificate was verified, and cannot be read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
+
 impl PeerCertificate {
+    /// What a client has shown and the handshake has verified; nothing if it has shown none. One that cannot be read must not
+    /// pass for none: a rule that turns somebody away would not know them.
+    pub fn shown(chain: Option<&[CertificateDer<'_>]>) -> Result<Option<Self>, Unreadable> {
+        let Some(chain) = chain else { return Ok(None) };
+        chain.first().and_then(Self::parse).map(Some).ok_or(Unreadable)
+    }
+
     /// Reads the first certificate of a verified chain. Names that are too long, too many or not text are left out.
     pub fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
@@ -147,5 +158,18 @@ mod tests {
         for bytes in [&b""[..], b"\x30\x00", b"\x30\x84\xff\xff\xff\xff", &[0x30; 100]] {
             assert_eq!(PeerCertificate::parse(&CertificateDer::from(bytes)), None);
         }
+    }
+
+    #[test]
+    fn a_verified_certificate_that_cannot_be_read_does_not_pass_for_none() {
+        let whole = CertificateDer::from(whole());
+        let unreadable = CertificateDer::from(&b"\x30\x00"[..]);
+        let is_known = |chain: Option<&[CertificateDer<'_>]>| {
+            PeerCertificate::shown(chain).map(|certificate| certificate.is_some())
+        };
+        assert_eq!(is_known(None), Ok(false));
+        assert_eq!(is_known(Some(&[whole.clone(), unreadable.clone()])), Ok(true));
+        assert_eq!(is_known(Some(&[unreadable, whole])), Err(Unreadable));
+        assert_eq!(is_known(Some(&[])), Err(Unreadable));
     }
 }
