@@ -3,9 +3,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustix::net::RecvFlags;
 use rustls::HandshakeKind;
 use tokio_rustls::TlsAcceptor;
 
@@ -115,10 +117,6 @@ enum Secured {
 
 /// Leads the handshake, within its time and among those that may be under way.
 async fn secure(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secured> {
-    let Some(_handshaking) = tls.begin() else {
-        worker.shard.tls_handshake("refused");
-        return None;
-    };
     let deadline = Deadline::default();
     deadline.set(clock::now() + tls.handshake_timeout);
     let Some(secured) = deadline.bound(shake_hands(worker, tls, socket)).await else {
@@ -130,18 +128,22 @@ async fn secure(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secu
 
 async fn shake_hands(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secured> {
     // Looked at first: rustls would answer a request in clear with an alert, which its sender cannot read.
-    let mut is_clear = false;
-    if let Socket::Tcp(socket) = &socket {
-        let mut first = [0];
-        if socket.peek(&mut first).await.ok()? == 0 {
-            return None;
-        }
-        is_clear = first[0] != HANDSHAKE;
+    let mut first = [0];
+    let peek = |descriptor: BorrowedFd<'_>| {
+        Ok(rustix::net::recv(descriptor, &mut first, RecvFlags::PEEK).map(|(_, count)| count)?)
+    };
+    if socket.receive_with(peek).await.ok()? == 0 {
+        return None;
     }
-    if is_clear {
+    if first[0] != HANDSHAKE {
         worker.shard.tls_handshake("clear");
         return Some(Secured::Clear(socket));
     }
+    // Not before there is something to do: who only connects takes nobody's place.
+    let Some(_handshaking) = tls.begin() else {
+        worker.shard.tls_handshake("refused");
+        return None;
+    };
     let acceptor = TlsAcceptor::from(Arc::clone(tls.config()));
     let stream = match acceptor.accept(socket).await {
         Ok(stream) => stream,
