@@ -43,6 +43,8 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// Its address as fields write it.
     pub peer_text: PeerText,
+    /// Whether the peer passes on somebody's connection and does not say whose: what is said over it, nobody vouches for.
+    pub is_anonymous: bool,
     /// The address that the client connected to, if it is known and some service may have to be told.
     pub destination: Option<SocketAddr>,
     /// The listener that it came by.

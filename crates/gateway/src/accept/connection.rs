@@ -35,7 +35,8 @@ pub async fn serve(
     peer: SocketAddr,
 ) {
     let settings = listener.settings();
-    let Some((peer, destination)) = find_client(&worker, &settings, &socket, peer).await else { return };
+    let Some(caller) = find_client(&worker, &settings, &socket, peer).await else { return };
+    let Caller { peer, is_anonymous, destination } = caller;
     let mut security = Security::Clear;
     let mut is_http2 = !settings.protocols.http1;
     let stream = match &settings.tls {
@@ -60,8 +61,10 @@ pub async fn serve(
     drop(settings);
     let peer_text = PeerText::new(peer.ip().to_canonical());
     // A pointer is handed on: each function on the way would keep room for a client of its own.
-    let client =
-        Box::new(Client::new(stream, Rc::new(Origin { peer, peer_text, destination, listener, security })));
+    let client = Box::new(Client::new(
+        stream,
+        Rc::new(Origin { peer, peer_text, is_anonymous, destination, listener, security }),
+    ));
     // On the heap, so that a connection of HTTP/1.1, of which there are most, does not carry the others' state.
     if is_passed_on {
         Box::pin(tcp::serve(worker, open, *client)).await;
@@ -72,21 +75,28 @@ pub async fn serve(
     }
 }
 
-/// Whose connection it is and where it was to go: as the socket says, or the PROXY header of a peer that must send one.
-/// Nothing when it does not.
+/// Whose connection it is and where it was to go.
+struct Caller {
+    peer: SocketAddr,
+    /// Whether it is somebody's behind the peer, who is not named.
+    is_anonymous: bool,
+    destination: Option<SocketAddr>,
+}
+
+/// Finds it as the socket says, or the PROXY header of a peer that must send one. Nothing when it does not.
 async fn find_client(
     worker: &Worker,
     settings: &ListenerSpec,
     socket: &Socket,
     peer: SocketAddr,
-) -> Option<(SocketAddr, Option<SocketAddr>)> {
+) -> Option<Caller> {
     let header = if settings.proxied.is_empty() || !is_in(peer.ip(), &settings.proxied) {
         None
     } else {
         let deadline = Deadline::default();
         deadline.set(clock::now() + settings.header_timeout);
         match Box::pin(deadline.bound(proxy_protocol::read(socket))).await {
-            Some(Ok(header)) => header,
+            Some(Ok(header)) => Some(header),
             Some(Err(Refused::Fault(fault))) => {
                 worker.shard.connection_refused(fault.code());
                 return None;
@@ -98,9 +108,15 @@ async fn find_client(
             }
         }
     };
-    Some(match header {
-        Some(client) => (client.source, Some(client.destination)),
-        None => (peer, settings.tells_destination.then(|| socket.local_address()).flatten()),
+    Some(match header.and_then(|header| header.client) {
+        Some(client) => {
+            Caller { peer: client.source, is_anonymous: false, destination: Some(client.destination) }
+        }
+        None => Caller {
+            peer,
+            is_anonymous: header.is_some_and(|header| !header.is_local),
+            destination: settings.tells_destination.then(|| socket.local_address()).flatten(),
+        },
     })
 }
 
