@@ -58,12 +58,13 @@ pub async fn serve(
         },
     };
     let is_passed_on = settings.tcp.is_some();
+    let admitted_by = settings.tls.as_ref().and_then(|tls| tls.clients());
     drop(settings);
     let peer_text = PeerText::new(peer.ip().to_canonical());
     // A pointer is handed on: each function on the way would keep room for a client of its own.
     let client = Box::new(Client::new(
         stream,
-        Rc::new(Origin { peer, peer_text, is_anonymous, destination, listener, security }),
+        Rc::new(Origin { peer, peer_text, is_anonymous, destination, listener, security, admitted_by }),
     ));
     // On the heap, so that a connection of HTTP/1.1, of which there are most, does not carry the others' state.
     if is_passed_on {

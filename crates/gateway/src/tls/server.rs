@@ -17,7 +17,7 @@ use super::certificate::{self, Certificate, Served};
 use super::fault::Flaw;
 use super::resolver::Resolver;
 use super::tickets::FleetTickets;
-use super::{Builder, pem};
+use super::{Builder, digest, pem};
 use crate::config::{ClientCertificates, Listener, ListenerTls, Located, Protocols, TlsVersion};
 
 /// TLS of one listener.
@@ -29,6 +29,7 @@ pub struct ServerTls {
     /// Handshakes under way at once, over all workers.
     pub handshakes: usize,
     under_way: Arc<AtomicUsize>,
+    clients: Option<[u8; 32]>,
     certificates: Vec<Certificate>,
     is_development: bool,
 }
@@ -48,6 +49,12 @@ impl ServerTls {
         } else {
             None
         }
+    }
+
+    /// A digest of what verifies clients: the authorities, the lists, and whether they must come with a certificate. Nothing
+    /// where they are not asked for one.
+    pub fn clients(&self) -> Option<[u8; 32]> {
+        self.clients
     }
 
     /// The certificates that it shows, in the order of the configuration.
@@ -88,7 +95,8 @@ impl Builder<'_> {
         };
         // Everything is looked at before any of it is given up, so that all faults show at once.
         let served = served?;
-        let (verifier, tickets) = (known(clients)?, known(tickets)?);
+        let (clients, tickets) = (known(clients)?, known(tickets)?);
+        let (verifier, clients) = clients.unzip();
         let (resolver, unused) = Resolver::new(&served);
         for place in unused {
             self.warn_of_unused(&tls.certificates[place].cert, &served[place].certificate);
@@ -120,6 +128,7 @@ impl Builder<'_> {
             handshake_timeout: *tls.handshake_timeout,
             handshakes: tls.handshakes as usize,
             under_way: before.map_or_else(Arc::default, |before| Arc::clone(&before.under_way)),
+            clients,
             certificates: served.into_iter().map(|served| served.certificate).collect(),
             is_development: tls.is_dev,
         }))
@@ -158,14 +167,19 @@ impl Builder<'_> {
         }
     }
 
-    /// What verifies clients' certificates.
-    fn clients(&mut self, client: &ClientCertificates) -> Option<Arc<dyn ClientCertVerifier>> {
+    /// What verifies clients' certificates, and the digest of what it was made from.
+    fn clients(&mut self, client: &ClientCertificates) -> Option<(Arc<dyn ClientCertVerifier>, [u8; 32])> {
         let read = pem::read(&client.ca.value);
         let authorities = self.told(&client.ca, read);
         let roots = authorities.as_ref().and_then(|bytes| self.roots(&client.ca, bytes));
+        let mut parts = Vec::from_iter(authorities);
         let mut lists = Vec::new();
         for place in &client.crl {
-            let read = pem::read(&place.value).and_then(|bytes| pem::revocation_lists(&place.value, &bytes));
+            let read = pem::read(&place.value).and_then(|bytes| {
+                let found = pem::revocation_lists(&place.value, &bytes)?;
+                parts.push(bytes);
+                Ok(found)
+            });
             let found = self.told(place, read)?;
             self.warn_of_stale(place, &found);
             lists.extend(found);
@@ -181,7 +195,10 @@ impl Builder<'_> {
                         for openssl: `crlnumber` and `crl_extensions` in its configuration";
             Flaw::new("bad_crl", message).help(help)
         });
-        self.told(client.crl.first().unwrap_or(&client.ca), verifier)
+        let verifier = self.told(client.crl.first().unwrap_or(&client.ca), verifier)?;
+        let need: &[u8] = if client.required { b"required" } else { b"optional" };
+        let parts: Vec<&[u8]> = std::iter::once(need).chain(parts.iter().map(Vec::as_slice)).collect();
+        Some((verifier, digest(&parts)))
     }
 
     /// The authorities of a file.

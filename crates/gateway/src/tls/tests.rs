@@ -321,6 +321,26 @@ fn clients_show_certificates_where_they_must_and_revoked_ones_never_do() {
 }
 
 #[test]
+fn what_verifies_clients_is_known_again_when_it_stays_the_same() {
+    let scene = Scene::new();
+    scene.pair("a", &["a.test"], Kind::Ecdsa);
+    scene.revoke("one.crl", &[], 2100);
+    scene.revoke("other.crl", &["someone"], 2100);
+    let clients = |client: &str| scene.server(&format!("tls: {{ {A}{client} }}")).clients();
+    assert_eq!(clients(""), None);
+    let ways = [
+        ", client: { ca: ca.pem }",
+        ", client: { ca: ca.pem, required: false }",
+        ", client: { ca: ca.pem, crl: one.crl }",
+        ", client: { ca: ca.pem, crl: other.crl }",
+    ];
+    for (place, way) in ways.iter().enumerate() {
+        assert!(clients(way).is_some());
+        assert_eq!(ways.iter().position(|other| clients(other) == clients(way)), Some(place), "{way}");
+    }
+}
+
+#[test]
 fn an_ocsp_response_is_stapled_and_the_oldest_version_is_held() {
     let scene = Scene::new();
     scene.pair("a", &["a.test"], Kind::Rsa);
