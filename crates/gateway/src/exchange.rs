@@ -228,7 +228,8 @@ async fn refuse(worker: &Worker, client: &mut Client, exchange: &mut Exchange, r
 fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
     let networks = &client.listener().trusted;
     let peer = client.peer();
-    let trusted = !networks.is_empty() && forwarded::is_in(peer.ip(), networks);
+    let trusted =
+        !networks.is_empty() && !client.origin().is_anonymous && forwarded::is_in(peer.ip(), networks);
     let ip = if trusted {
         forwarded::client_ip(peer.ip(), networks, &exchange.request.fields)
     } else {

@@ -120,6 +120,29 @@ fn a_trusted_proxy_behind_another_is_believed_about_the_client() {
 }
 
 #[test]
+fn a_client_that_its_proxy_does_not_name_is_not_believed_in_the_proxys_place() {
+    let users = mirror();
+    let gate = gateway_with(
+        "
+        listeners:
+          - { address: '127.0.0.1:0', proxy_protocol: 127.0.0.1, trust_forwarded: 127.0.0.1 }
+        services: { users: <users> }
+        routes: [{ match: /, to: users, access: public }]
+        ",
+        &[("users", &users)],
+    );
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.4\r\n\r\n".as_slice();
+    for (header, told) in [
+        ([V2, b"\x20\x00\x00\x00"].concat(), "198.51.100.4, 127.0.0.1"),
+        ([V2, b"\x21\x00\x00\x00"].concat(), "127.0.0.1"),
+        ([V2, b"\x21\x31\x00\xd8", &[b'/'; 216]].concat(), "127.0.0.1"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
+    ] {
+        gate.send([&header, request].concat()).answer().expect(200).expect_body(told);
+    }
+}
+
+#[test]
 fn who_must_send_a_header_and_does_not_is_sent_away() {
     let users = hello();
     let gate = behind_a_proxy(&users);

@@ -185,14 +185,17 @@ fn a_client_that_does_not_shake_hands_is_let_go() {
     let authority = authority();
     let gate = one_pair(&authority, ", handshake_timeout: 300ms, handshakes: 2");
     let begun = Instant::now();
-    let mut silent = [gate.connect(), gate.connect()];
+    let mut idle = [gate.connect(), gate.connect(), gate.connect()];
+    s_client(gate.address(), &[]).expect(&["HTTP/1.1 200"]);
+    // A handshake begins with its first byte.
+    let mut silent = [gate.send(b"\x16"), gate.send(b"\x16")];
     eventually("two handshakes are under way and no third begins", || {
         let mut third = gate.connect();
         third.send(b"\x16");
         third.expect_end();
         gate.metrics().sum("tollgate_tls_handshakes_total", &[("result", "refused")]) >= 1.0
     });
-    for wire in &mut silent {
+    for wire in silent.iter_mut().chain(&mut idle) {
         wire.expect_end();
     }
     assert!(begun.elapsed() >= Duration::from_millis(300));

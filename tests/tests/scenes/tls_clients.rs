@@ -1,5 +1,6 @@
 //! Clients that show certificates (mTLS): who gets in, who does not, and what is known of those who do.
 
+use tollgate_tests::http2::{Http2, get};
 use tollgate_tests::tls::{OpenSsl, Told, Wish, s_client};
 use tollgate_tests::{Gateway, curl, gateway_with};
 
@@ -89,6 +90,32 @@ fn where_a_certificate_is_optional_only_a_bad_one_is_turned_away() {
 }
 
 #[test]
+fn connections_from_before_a_change_of_who_may_come_end_with_their_next_answer() {
+    let authority = authority();
+    let config = |tls: &str| {
+        let listener = format!("listeners: [ {{ address: '127.0.0.1:0'{tls} }} ]");
+        format!("{listener}\nroutes: [ {{ match: /x, respond: {{ body: pong }}, access: public }} ]\n")
+    };
+    let gate = gateway_with(&config(""), &[]);
+    let mut one = gate.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(!one.answer().expect(200).closes());
+    let mut many = Http2::connect(gate.address(), &[]);
+    assert_eq!(many.ask(&get("/x")).status(), Some(200));
+    let folder = authority.folder().display();
+    let asking = format!(
+        ", tls: {{ certificates: {{ cert: {folder}/a.pem, key: {folder}/a.key }}, client: {{ ca: {folder}/ca.pem }} }}"
+    );
+    gate.expect_reload(|| gate.replace_config(&config(&asking)));
+    one.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(one.answer().expect(200).closes());
+    one.expect_end();
+    assert_eq!(many.ask(&get("/x")).status(), Some(200));
+    assert_eq!(many.expect_goaway(), Some(0));
+    let files = ["partner.pem", "partner.key"].map(|file| authority.path(file).display().to_string());
+    s_client(gate.address(), &["-cert", &files[0], "-key", &files[1]]).expect(&["HTTP/1.1 200"]);
+}
+
+#[test]
 fn a_revoked_certificate_is_turned_away_as_soon_as_the_list_says_so() {
     let authority = authority();
     let list = authority.list();
@@ -96,15 +123,13 @@ fn a_revoked_certificate_is_turned_away_as_soon_as_the_list_says_so() {
     let session = authority.path("session").display().to_string();
     let files = ["revoked.pem", "revoked.key"].map(|file| authority.path(file).display().to_string());
     let own = ["-cert", files[0].as_str(), "-key", files[1].as_str()];
-    let come_again = [&own[..], &["-servername", "a.test", "-sess_in", &session]].concat();
     s_client(gate.address(), &[&own[..], &["-servername", "a.test", "-sess_out", &session]].concat())
         .expect(&["HTTP/1.1 200"]);
-    assert!(s_client(gate.address(), &come_again).expect(&["HTTP/1.1 200"]).is_resumed());
+    assert!(!authority.path("session").exists(), "nobody is given a ticket that would spare the next look");
     authority.revoke("revoked");
     gate.expect_reload(|| {
         authority.list();
     });
     s_client(gate.address(), &own).expect_no_answer("alert certificate revoked");
-    s_client(gate.address(), &come_again).expect_no_answer("alert certificate revoked");
     come(&gate, &authority, Some("partner"), "-tls1_3").expect(&["HTTP/1.1 200"]);
 }

@@ -43,12 +43,16 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// Its address as fields write it.
     pub peer_text: PeerText,
+    /// Whether the peer passes on somebody's connection and does not say whose: what is said over it, nobody vouches for.
+    pub is_anonymous: bool,
     /// The address that the client connected to, if it is known and some service may have to be told.
     pub destination: Option<SocketAddr>,
     /// The listener that it came by.
     pub listener: Rc<Listener>,
     /// How it is secured.
     pub security: Security,
+    /// What its client was verified by; see [`crate::tls::ServerTls::clients`].
+    pub admitted_by: Option<[u8; 32]>,
 }
 
 /// How a connection is secured.
@@ -69,6 +73,12 @@ impl Origin {
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self.security, Security::Tls { .. })
+    }
+
+    /// Whether by now the listener verifies clients otherwise than when this one came: it should come again.
+    pub fn is_outdated(&self, settings: &ListenerSpec) -> bool {
+        let required = settings.tls.as_ref().and_then(|tls| tls.clients());
+        required.is_some() && required != self.admitted_by
     }
 
     /// The verified certificate of the client.

@@ -3,9 +3,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustix::net::RecvFlags;
 use rustls::HandshakeKind;
 use tokio_rustls::TlsAcceptor;
 
@@ -33,7 +35,8 @@ pub async fn serve(
     peer: SocketAddr,
 ) {
     let settings = listener.settings();
-    let Some((peer, destination)) = find_client(&worker, &settings, &socket, peer).await else { return };
+    let Some(caller) = find_client(&worker, &settings, &socket, peer).await else { return };
+    let Caller { peer, is_anonymous, destination } = caller;
     let mut security = Security::Clear;
     let mut is_http2 = !settings.protocols.http1;
     let stream = match &settings.tls {
@@ -55,11 +58,14 @@ pub async fn serve(
         },
     };
     let is_passed_on = settings.tcp.is_some();
+    let admitted_by = settings.tls.as_ref().and_then(|tls| tls.clients());
     drop(settings);
     let peer_text = PeerText::new(peer.ip().to_canonical());
     // A pointer is handed on: each function on the way would keep room for a client of its own.
-    let client =
-        Box::new(Client::new(stream, Rc::new(Origin { peer, peer_text, destination, listener, security })));
+    let client = Box::new(Client::new(
+        stream,
+        Rc::new(Origin { peer, peer_text, is_anonymous, destination, listener, security, admitted_by }),
+    ));
     // On the heap, so that a connection of HTTP/1.1, of which there are most, does not carry the others' state.
     if is_passed_on {
         Box::pin(tcp::serve(worker, open, *client)).await;
@@ -70,21 +76,28 @@ pub async fn serve(
     }
 }
 
-/// Whose connection it is and where it was to go: as the socket says, or the PROXY header of a peer that must send one.
-/// Nothing when it does not.
+/// Whose connection it is and where it was to go.
+struct Caller {
+    peer: SocketAddr,
+    /// Whether it is somebody's behind the peer, who is not named.
+    is_anonymous: bool,
+    destination: Option<SocketAddr>,
+}
+
+/// Finds it as the socket says, or the PROXY header of a peer that must send one. Nothing when it does not.
 async fn find_client(
     worker: &Worker,
     settings: &ListenerSpec,
     socket: &Socket,
     peer: SocketAddr,
-) -> Option<(SocketAddr, Option<SocketAddr>)> {
+) -> Option<Caller> {
     let header = if settings.proxied.is_empty() || !is_in(peer.ip(), &settings.proxied) {
         None
     } else {
         let deadline = Deadline::default();
         deadline.set(clock::now() + settings.header_timeout);
         match Box::pin(deadline.bound(proxy_protocol::read(socket))).await {
-            Some(Ok(header)) => header,
+            Some(Ok(header)) => Some(header),
             Some(Err(Refused::Fault(fault))) => {
                 worker.shard.connection_refused(fault.code());
                 return None;
@@ -96,9 +109,15 @@ async fn find_client(
             }
         }
     };
-    Some(match header {
-        Some(client) => (client.source, Some(client.destination)),
-        None => (peer, settings.tells_destination.then(|| socket.local_address()).flatten()),
+    Some(match header.and_then(|header| header.client) {
+        Some(client) => {
+            Caller { peer: client.source, is_anonymous: false, destination: Some(client.destination) }
+        }
+        None => Caller {
+            peer,
+            is_anonymous: header.is_some_and(|header| !header.is_local),
+            destination: settings.tells_destination.then(|| socket.local_address()).flatten(),
+        },
     })
 }
 
@@ -115,10 +134,6 @@ enum Secured {
 
 /// Leads the handshake, within its time and among those that may be under way.
 async fn secure(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secured> {
-    let Some(_handshaking) = tls.begin() else {
-        worker.shard.tls_handshake("refused");
-        return None;
-    };
     let deadline = Deadline::default();
     deadline.set(clock::now() + tls.handshake_timeout);
     let Some(secured) = deadline.bound(shake_hands(worker, tls, socket)).await else {
@@ -130,18 +145,22 @@ async fn secure(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secu
 
 async fn shake_hands(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option<Secured> {
     // Looked at first: rustls would answer a request in clear with an alert, which its sender cannot read.
-    let mut is_clear = false;
-    if let Socket::Tcp(socket) = &socket {
-        let mut first = [0];
-        if socket.peek(&mut first).await.ok()? == 0 {
-            return None;
-        }
-        is_clear = first[0] != HANDSHAKE;
+    let mut first = [0];
+    let peek = |descriptor: BorrowedFd<'_>| {
+        Ok(rustix::net::recv(descriptor, &mut first, RecvFlags::PEEK).map(|(_, count)| count)?)
+    };
+    if socket.receive_with(peek).await.ok()? == 0 {
+        return None;
     }
-    if is_clear {
+    if first[0] != HANDSHAKE {
         worker.shard.tls_handshake("clear");
         return Some(Secured::Clear(socket));
     }
+    // Not before there is something to do: who only connects takes nobody's place.
+    let Some(_handshaking) = tls.begin() else {
+        worker.shard.tls_handshake("refused");
+        return None;
+    };
     let acceptor = TlsAcceptor::from(Arc::clone(tls.config()));
     let stream = match acceptor.accept(socket).await {
         Ok(stream) => stream,
@@ -152,12 +171,10 @@ async fn shake_hands(worker: &Worker, tls: &ServerTls, socket: Socket) -> Option
     };
     let (_, session) = stream.get_ref();
     let is_resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
-    let certificate = session.peer_certificates().and_then(|chain| PeerCertificate::parse(chain.first()?));
-    // A session that goes on does not look at the certificate again, and could go on for ever.
-    if certificate.as_ref().is_some_and(|certificate| certificate.not_after < clock::unix_ms() / 1000) {
+    let Ok(certificate) = PeerCertificate::shown(session.peer_certificates()) else {
         worker.shard.tls_handshake("client_certificate");
         return None;
-    }
+    };
     worker.shard.tls_handshake(if is_resumed { "resumed" } else { "full" });
     let chose_http2 = session.alpn_protocol() == Some(HTTP2);
     Some(Secured::Tls { stream: Stream::tls(stream), certificate, chose_http2 })

@@ -67,7 +67,11 @@ async fn serve_one(worker: &Worker, client: &mut Client) -> After {
     client.update();
     let mut exchange = worker.begin_exchange(client.peer());
     let after = match client.read_head(worker, &mut exchange).await {
-        Head::Complete => exchange::run(worker, client, &mut exchange, Ok(())).await,
+        Head::Complete => {
+            // A new handshake will tell whether its client may still come.
+            exchange.request.persistent &= !client.origin().is_outdated(client.listener());
+            exchange::run(worker, client, &mut exchange, Ok(())).await
+        }
         Head::Refused(fault) => client.refuse_head(worker, &mut exchange, parse_refusal(fault)).await,
         Head::TimedOut => client.refuse_head(worker, &mut exchange, head_timeout()).await,
         Head::Gone => After::Abort,

@@ -19,11 +19,20 @@ pub struct PeerCertificate {
     pub sans: Vec<String>,
     /// The SHA-256 digest of its DER in 64 hexadecimal digits, in lower case.
     pub fingerprint: String,
-    /// Until when it is valid, in seconds since the Unix epoch.
-    pub not_after: u64,
 }
 
+/// A certificate was verified, and cannot be read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
+
 impl PeerCertificate {
+    /// What a client has shown and the handshake has verified; nothing if it has shown none. One that cannot be read must not
+    /// pass for none: a rule that turns somebody away would not know them.
+    pub fn shown(chain: Option<&[CertificateDer<'_>]>) -> Result<Option<Self>, Unreadable> {
+        let Some(chain) = chain else { return Ok(None) };
+        chain.first().and_then(Self::parse).map(Some).ok_or(Unreadable)
+    }
+
     /// Reads the first certificate of a verified chain. Names that are too long, too many or not text are left out.
     pub fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
@@ -33,7 +42,6 @@ impl PeerCertificate {
             subject: name::text(parsed.subject()),
             sans: names.filter_map(alternative).take(MAX_NAMES).collect(),
             fingerprint: fingerprint(der),
-            not_after: u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default(),
         })
     }
 }
@@ -76,7 +84,6 @@ mod tests {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, "partner-7");
         parameters.subject_alt_names = sans;
-        parameters.not_after = rcgen::date_time_ymd(2030, 1, 2);
         let made = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap();
         PeerCertificate::parse(made.der()).unwrap()
     }
@@ -100,7 +107,6 @@ mod tests {
         ];
         assert_eq!(peer.sans, expected);
         assert_eq!(peer.fingerprint.len(), 64);
-        assert_eq!(peer.not_after, 1_893_542_400);
     }
 
     #[test]
@@ -152,5 +158,18 @@ mod tests {
         for bytes in [&b""[..], b"\x30\x00", b"\x30\x84\xff\xff\xff\xff", &[0x30; 100]] {
             assert_eq!(PeerCertificate::parse(&CertificateDer::from(bytes)), None);
         }
+    }
+
+    #[test]
+    fn a_verified_certificate_that_cannot_be_read_does_not_pass_for_none() {
+        let whole = CertificateDer::from(whole());
+        let unreadable = CertificateDer::from(&b"\x30\x00"[..]);
+        let is_known = |chain: Option<&[CertificateDer<'_>]>| {
+            PeerCertificate::shown(chain).map(|certificate| certificate.is_some())
+        };
+        assert_eq!(is_known(None), Ok(false));
+        assert_eq!(is_known(Some(&[whole.clone(), unreadable.clone()])), Ok(true));
+        assert_eq!(is_known(Some(&[unreadable, whole])), Err(Unreadable));
+        assert_eq!(is_known(Some(&[])), Err(Unreadable));
     }
 }

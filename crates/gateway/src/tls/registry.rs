@@ -16,8 +16,7 @@ use super::fault::Flaw;
 #[derive(Debug)]
 pub struct Registry {
     provider: Arc<CryptoProvider>,
-    /// By what a session depends on besides its name; see [`super::tickets`].
-    tickets: Mutex<HashMap<[u8; 32], Arc<dyn ProducesTickets>>>,
+    tickets: Mutex<Option<Arc<dyn ProducesTickets>>>,
     /// By the address that they are for besides loopback.
     development: Mutex<HashMap<Option<IpAddr>, Served>>,
     system_roots: OnceLock<Arc<RootCertStore>>,
@@ -41,17 +40,15 @@ impl Registry {
     }
 
     /// Tickets by keys of this process, which change every six hours and are believed for twelve.
-    pub(super) fn tickets(&self, context: [u8; 32]) -> Result<Arc<dyn ProducesTickets>, Flaw> {
+    pub(super) fn tickets(&self) -> Result<Arc<dyn ProducesTickets>, Flaw> {
         let mut tickets = lock(&self.tickets);
-        if let Some(known) = tickets.get(&context) {
+        if let Some(known) = &*tickets {
             return Ok(Arc::clone(known));
         }
-        // What no snapshot uses any more is forgotten when the next one comes.
-        tickets.retain(|_, known| Arc::strong_count(known) > 1);
         let new = aws_lc_rs::Ticketer::new().map_err(|error| {
             Flaw::new("no_tickets", format!("cannot make keys for session tickets: {error}"))
         })?;
-        tickets.insert(context, Arc::clone(&new));
+        *tickets = Some(Arc::clone(&new));
         Ok(new)
     }
 
@@ -84,7 +81,7 @@ fn is_usual(address: IpAddr) -> bool {
     address == IpAddr::from([127, 0, 0, 1]) || address == IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])
 }
 
-/// A panic elsewhere leaves these maps whole: they only grow by one entry at a time.
+/// A panic elsewhere leaves what is inside whole: it only grows by one entry at a time.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -29,6 +29,7 @@ pub struct ServerTls {
     /// Handshakes under way at once, over all workers.
     pub handshakes: usize,
     under_way: Arc<AtomicUsize>,
+    clients: Option<[u8; 32]>,
     certificates: Vec<Certificate>,
     is_development: bool,
 }
@@ -48,6 +49,12 @@ impl ServerTls {
         } else {
             None
         }
+    }
+
+    /// A digest of what verifies clients: the authorities, the lists, and whether they must come with a certificate. Nothing
+    /// where they are not asked for one.
+    pub fn clients(&self) -> Option<[u8; 32]> {
+        self.clients
     }
 
     /// The certificates that it shows, in the order of the configuration.
@@ -79,14 +86,17 @@ impl Builder<'_> {
         let tls = listener.tls.as_deref()?;
         let served = self.served(listener, tls);
         let clients = tls.client.as_ref().map(|client| self.clients(client));
-        // Everything is looked at before any of it is given up, so that all faults show at once.
-        let context = clients.as_ref().and_then(Option::as_ref).map_or([0; 32], |(_, context)| *context);
-        let tickets = self.tickets(listener, tls, context);
-        let (served, tickets) = (served?, tickets?);
-        let verifier = match clients {
-            Some(clients) => Some(clients?.0),
-            None => None,
+        let tickets = match &tls.client {
+            None => Some(self.tickets(listener, tls)),
+            Some(_) => {
+                self.warn_of_unused_tickets(tls);
+                None
+            }
         };
+        // Everything is looked at before any of it is given up, so that all faults show at once.
+        let served = served?;
+        let (clients, tickets) = (known(clients)?, known(tickets)?);
+        let (verifier, clients) = clients.unzip();
         let (resolver, unused) = Resolver::new(&served);
         for place in unused {
             self.warn_of_unused(&tls.certificates[place].cert, &served[place].certificate);
@@ -105,14 +115,20 @@ impl Builder<'_> {
         };
         let mut config = builder.with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = alpn(listener.protocols);
-        config.ticketer = tickets;
         // Sessions live in their tickets: nothing is kept here, and no lock is taken.
         config.session_storage = Arc::new(NoServerSessionStorage {});
+        match tickets {
+            Some(tickets) => config.ticketer = tickets,
+            // A session that goes on is not verified again: where clients show certificates, none does. Without a ticketer
+            // TLS 1.2 has no tickets, and those of TLS 1.3 would name sessions that nobody keeps.
+            None => config.send_tls13_tickets = 0,
+        }
         Some(Arc::new(ServerTls {
             config: Arc::new(config),
             handshake_timeout: *tls.handshake_timeout,
             handshakes: tls.handshakes as usize,
             under_way: before.map_or_else(Arc::default, |before| Arc::clone(&before.under_way)),
+            clients,
             certificates: served.into_iter().map(|served| served.certificate).collect(),
             is_development: tls.is_dev,
         }))
@@ -143,7 +159,15 @@ impl Builder<'_> {
         self.warn(place, "unused_certificate", message, None);
     }
 
-    /// What verifies clients' certificates, and what a session with one depends on.
+    fn warn_of_unused_tickets(&mut self, tls: &ListenerTls) {
+        if let Some(place) = &tls.tickets {
+            let message =
+                "no session is resumed where clients are asked for certificates: `tickets` does nothing here";
+            self.warn(place, "unused_tickets", message.to_owned(), None);
+        }
+    }
+
+    /// What verifies clients' certificates, and the digest of what it was made from.
     fn clients(&mut self, client: &ClientCertificates) -> Option<(Arc<dyn ClientCertVerifier>, [u8; 32])> {
         let read = pem::read(&client.ca.value);
         let authorities = self.told(&client.ca, read);
@@ -172,7 +196,6 @@ impl Builder<'_> {
             Flaw::new("bad_crl", message).help(help)
         });
         let verifier = self.told(client.crl.first().unwrap_or(&client.ca), verifier)?;
-        // A session is resumed without its certificate being looked at again: it must not outlive a change of who may come.
         let need: &[u8] = if client.required { b"required" } else { b"optional" };
         let parts: Vec<&[u8]> = std::iter::once(need).chain(parts.iter().map(Vec::as_slice)).collect();
         Some((verifier, digest(&parts)))
@@ -209,14 +232,9 @@ impl Builder<'_> {
         }
     }
 
-    fn tickets(
-        &mut self,
-        listener: &Listener,
-        tls: &ListenerTls,
-        context: [u8; 32],
-    ) -> Option<Arc<dyn ProducesTickets>> {
+    fn tickets(&mut self, listener: &Listener, tls: &ListenerTls) -> Option<Arc<dyn ProducesTickets>> {
         let Some(place) = &tls.tickets else {
-            let own = self.registry.tickets(context);
+            let own = self.registry.tickets();
             return self.told(&listener.address, own);
         };
         if pem::is_open_to_others(&place.value) {
@@ -224,9 +242,17 @@ impl Builder<'_> {
             let message = format!("everybody on this machine can read the keys in {path}");
             self.warn(place, "open_key", message, Some(format!("chmod 600 {path}")));
         }
-        let read =
-            pem::read(&place.value).and_then(|bytes| FleetTickets::read(&place.value, &bytes, context));
+        let read = pem::read(&place.value).and_then(|bytes| FleetTickets::read(&place.value, &bytes));
         self.told(place, read).map(|tickets| Arc::new(tickets) as Arc<dyn ProducesTickets>)
+    }
+}
+
+/// What was asked for, if anything was; nothing at all where making it failed.
+#[allow(clippy::option_option)]
+fn known<T>(made: Option<Option<T>>) -> Option<Option<T>> {
+    match made {
+        Some(made) => made.map(Some),
+        None => Some(None),
     }
 }
 

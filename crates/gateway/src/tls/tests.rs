@@ -239,12 +239,10 @@ fn a_service_is_believed_only_by_whom_the_configuration_names() {
 }
 
 #[test]
-fn a_session_is_resumed_over_a_reload_but_not_where_other_clients_may_come() {
+fn a_session_is_resumed_over_a_reload_but_never_where_clients_show_certificates() {
     let scene = Scene::new();
     scene.pair("a", &["a.test"], Kind::Ecdsa);
     scene.pair("partner", &[], Kind::Ecdsa);
-    scene.revoke("none.crl", &[], 2100);
-    scene.revoke("other.crl", &["someone"], 2100);
     let random: Vec<u8> = (0..160u8).collect();
     scene.write("fleet.key", &random);
     scene.write("rolled.key", [&random[80..], &random[..80]].concat());
@@ -261,19 +259,22 @@ fn a_session_is_resumed_over_a_reload_but_not_where_other_clients_may_come() {
         (scene.server(&fleet), elsewhere.server(&fleet), true),
         (scene.server(&fleet), scene.server(&plain), false),
         (scene.server(&fleet), scene.server(&format!("tls: {{ {A}, tickets: rolled.key }}")), true),
-        (scene.server(&mtls("")), scene.server(&mtls("")), true),
-        (scene.server(&mtls("")), scene.server(&mtls(", required: false")), false),
+        (scene.server(&mtls("")), scene.server(&mtls("")), false),
+        (scene.server(&mtls(", required: false")), scene.server(&mtls(", required: false")), false),
+        (scene.server(&mtls("")), scene.server(&plain), false),
         (scene.server(&plain), scene.server(&mtls("")), false),
-        (scene.server(&mtls(", crl: none.crl")), scene.server(&mtls(", crl: none.crl")), true),
-        (scene.server(&mtls(", crl: none.crl")), scene.server(&mtls(", crl: other.crl")), false),
     ] {
         let client = scene.client("{ ca: ca.pem, cert: partner.pem, key: partner.key }");
         let met = meet(&first, &client, "a.test", Protocols::BOTH).unwrap();
         assert!(!met.is_resumed());
         let again = meet(&second, &client, "a.test", Protocols::BOTH).unwrap();
         assert_eq!(again.is_resumed(), is_resumed, "{first:?} {second:?}");
-        assert_eq!(again.subject().is_some(), second.config().ticketer.enabled() && met_asks(&second));
+        assert_eq!(again.subject().is_some(), asks(&second));
     }
+    let (server, told) =
+        scene.listen(&format!("tls: {{ {A}, client: {{ ca: ca.pem }}, tickets: fleet.key }}"));
+    assert!(told.starts_with("unused_tickets: "), "{told}");
+    assert!(!server.unwrap().config().ticketer.enabled());
 }
 
 #[test]
@@ -300,7 +301,7 @@ fn tls_towards_a_service_is_kept_when_it_only_stands_elsewhere_and_made_anew_whe
 }
 
 /// Whether clients are asked for certificates there.
-fn met_asks(server: &ServerTls) -> bool {
+fn asks(server: &ServerTls) -> bool {
     !format!("{:?}", server.config()).contains("NoClientAuth")
 }
 
@@ -340,6 +341,26 @@ fn clients_show_certificates_where_they_must_and_revoked_ones_never_do() {
         "{told}"
     );
     assert!(meet(&server.unwrap(), &scene.client(&own("partner")), "a.test", Protocols::HTTP1).is_err());
+}
+
+#[test]
+fn what_verifies_clients_is_known_again_when_it_stays_the_same() {
+    let scene = Scene::new();
+    scene.pair("a", &["a.test"], Kind::Ecdsa);
+    scene.revoke("one.crl", &[], 2100);
+    scene.revoke("other.crl", &["someone"], 2100);
+    let clients = |client: &str| scene.server(&format!("tls: {{ {A}{client} }}")).clients();
+    assert_eq!(clients(""), None);
+    let ways = [
+        ", client: { ca: ca.pem }",
+        ", client: { ca: ca.pem, required: false }",
+        ", client: { ca: ca.pem, crl: one.crl }",
+        ", client: { ca: ca.pem, crl: other.crl }",
+    ];
+    for (place, way) in ways.iter().enumerate() {
+        assert!(clients(way).is_some());
+        assert_eq!(ways.iter().position(|other| clients(other) == clients(way)), Some(place), "{way}");
+    }
 }
 
 #[test]

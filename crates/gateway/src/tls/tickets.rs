@@ -1,8 +1,7 @@
 //! Session tickets by keys from a file, which a fleet of gateways shares (RFC 5077, section 4; RFC 8446, section 4.6.1).
 //!
 //! A ticket is the key's name, a salt, and the session sealed with AES-256-GCM by a key made for this salt alone: with a
-//! nonce of twelve bytes a key that is never changed would wear out. The names and keys also depend on a context, so that a session
-//! that began where clients need no certificate is worth nothing where they need one.
+//! nonce of twelve bytes a key that is never changed would wear out.
 
 use std::fmt;
 use std::path::Path;
@@ -28,8 +27,8 @@ struct FleetKey {
 }
 
 impl FleetTickets {
-    /// Reads the keys of a file, for sessions of this context.
-    pub(super) fn read(path: &Path, bytes: &[u8], context: [u8; 32]) -> Result<Self, Flaw> {
+    /// Reads the keys of a file.
+    pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Self, Flaw> {
         if bytes.is_empty() || !bytes.len().is_multiple_of(FILE_KEY) || bytes.len() > MAX_KEYS * FILE_KEY {
             let message = format!(
                 "{} is {} bytes long; keys for tickets are {FILE_KEY} bytes each, at most {MAX_KEYS} of them",
@@ -43,19 +42,19 @@ impl FleetTickets {
             let message = format!("key {} in {} is not random", weak + 1, path.display());
             return Err(Flaw::new("bad_tickets", message).help("make one: openssl rand 80"));
         }
-        Ok(Self::with_clock(bytes, context, || UnixTime::now().as_secs()))
+        Ok(Self::with_clock(bytes, || UnixTime::now().as_secs()))
     }
 
-    fn with_clock(bytes: &[u8], context: [u8; 32], clock: fn() -> u64) -> Self {
-        let keys = bytes.chunks_exact(FILE_KEY).map(|bytes| FleetKey::new(bytes, context)).collect();
+    fn with_clock(bytes: &[u8], clock: fn() -> u64) -> Self {
+        let keys = bytes.chunks_exact(FILE_KEY).map(FleetKey::new).collect();
         Self { keys, clock }
     }
 }
 
 impl FleetKey {
-    fn new(bytes: &[u8], context: [u8; 32]) -> Self {
+    fn new(bytes: &[u8]) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        let derived = |purpose: &[u8]| hmac::sign(&root, &[purpose, &context].concat());
+        let derived = |purpose: &[u8]| hmac::sign(&root, purpose);
         let mut name = [0; NAME];
         name.copy_from_slice(&derived(b"tollgate ticket name 1").as_ref()[..NAME]);
         let secret = hmac::Key::new(hmac::HMAC_SHA256, derived(b"tollgate ticket key 1").as_ref());
@@ -144,22 +143,21 @@ const LIFETIME: u64 = 12 * 3600;
 mod tests {
     use super::*;
 
-    fn tickets(keys: &[u8], context: u8, clock: fn() -> u64) -> FleetTickets {
+    fn tickets(keys: &[u8], clock: fn() -> u64) -> FleetTickets {
         let bytes: Vec<u8> = keys.iter().flat_map(|key| (0..80).map(move |at| key ^ at)).collect();
-        FleetTickets::with_clock(&bytes, [context; 32], clock)
+        FleetTickets::with_clock(&bytes, clock)
     }
 
     #[test]
     fn a_ticket_opens_where_its_key_is_known_and_nowhere_else() {
         for (sealing, opening, opens) in [
-            (tickets(&[1], 0, || 0), tickets(&[1], 0, || 0), true),
-            (tickets(&[1], 0, || 0), tickets(&[2, 1], 0, || 0), true),
-            (tickets(&[2, 1], 0, || 0), tickets(&[1], 0, || 0), false),
-            (tickets(&[1], 0, || 0), tickets(&[2], 0, || 0), false),
-            (tickets(&[1], 0, || 0), tickets(&[1], 1, || 0), false),
-            (tickets(&[1], 0, || 100), tickets(&[1], 0, || 100 + LIFETIME), true),
-            (tickets(&[1], 0, || 100), tickets(&[1], 0, || 101 + LIFETIME), false),
-            (tickets(&[1], 0, || 100), tickets(&[1], 0, || 90), true),
+            (tickets(&[1], || 0), tickets(&[1], || 0), true),
+            (tickets(&[1], || 0), tickets(&[2, 1], || 0), true),
+            (tickets(&[2, 1], || 0), tickets(&[1], || 0), false),
+            (tickets(&[1], || 0), tickets(&[2], || 0), false),
+            (tickets(&[1], || 100), tickets(&[1], || 100 + LIFETIME), true),
+            (tickets(&[1], || 100), tickets(&[1], || 101 + LIFETIME), false),
+            (tickets(&[1], || 100), tickets(&[1], || 90), true),
         ] {
             let ticket = sealing.encrypt(b"a session").unwrap();
             let expected = opens.then(|| b"a session".to_vec());
@@ -169,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_ticket_that_was_touched_does_not_open() {
-        let tickets = tickets(&[1], 0, || 0);
+        let tickets = tickets(&[1], || 0);
         let ticket = tickets.encrypt(b"a session").unwrap();
         assert_ne!(tickets.encrypt(b"a session").unwrap(), ticket, "the salt is new each time");
         for at in 0..ticket.len() {
@@ -193,7 +191,7 @@ mod tests {
             ((0..16u8).flat_map(|key| (0..80).map(move |at| key ^ at)).collect(), true),
             ((0..17u8).flat_map(|key| (0..80).map(move |at| key ^ at)).collect(), false),
         ] {
-            assert_eq!(FleetTickets::read(path, &bytes, [0; 32]).is_ok(), good, "{bytes:?}");
+            assert_eq!(FleetTickets::read(path, &bytes).is_ok(), good, "{bytes:?}");
         }
     }
 }

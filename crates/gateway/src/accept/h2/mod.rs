@@ -107,7 +107,8 @@ impl Serving {
         }
     }
 
-    /// Ends a connection that has been idle too long, that goes down with the process, or that attacks.
+    /// Ends a connection that has been idle too long, that goes down with the process, whose client is to be verified anew, or that
+    /// attacks.
     fn poll_end(&mut self, context: &mut Context<'_>, is_idle: &mut bool) -> Poll<()> {
         if self.is_cut {
             // The client may not be reading what it is told.
@@ -137,7 +138,9 @@ impl Serving {
             self.deadline.set(clock::now() + GOODBYE);
             self.connection.graceful_shutdown();
             context.waker().wake_by_ref();
-        } else if self.worker.is_draining() && !self.is_ending {
+        } else if !self.is_ending
+            && (self.worker.is_draining() || self.origin.is_outdated(&self.origin.listener.settings()))
+        {
             self.is_ending = true;
             self.connection.graceful_shutdown();
             self.deadline.set(clock::now() + GOODBYE);

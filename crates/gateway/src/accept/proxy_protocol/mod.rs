@@ -21,6 +21,8 @@ pub struct Header {
     /// Whose connection it is; nothing when the sender speaks for itself (LOCAL), does not know (UNKNOWN, UNSPEC), or
     /// passes on what is no TCP: then the connection's own addresses hold.
     pub client: Option<Endpoints>,
+    /// Whether the sender speaks for itself (LOCAL). If not, and it names no client, somebody is behind it all the same.
+    pub is_local: bool,
     /// Bytes that the header takes. What follows is the client's.
     pub length: usize,
 }

@@ -2,7 +2,7 @@
 
 use rustix::net::RecvFlags;
 
-use super::{Endpoints, HeaderFault, MAX_LENGTH, parse};
+use super::{Header, HeaderFault, MAX_LENGTH, parse};
 use crate::accept::Socket;
 
 /// Why a connection has no header.
@@ -14,8 +14,8 @@ pub enum Refused {
     Gone,
 }
 
-/// Reads the header; the caller bounds the time. `None` is a header that names no client.
-pub async fn read(socket: &Socket) -> Result<Option<Endpoints>, Refused> {
+/// Reads the header; the caller bounds the time.
+pub async fn read(socket: &Socket) -> Result<Header, Refused> {
     let mut bytes = Vec::new();
     loop {
         let taken = bytes.len();
@@ -31,7 +31,7 @@ pub async fn read(socket: &Socket) -> Result<Option<Endpoints>, Refused> {
             start += receive(socket, &mut bytes[start..end], RecvFlags::empty()).await?;
         }
         if let Some(header) = header {
-            return Ok(header.client);
+            return Ok(header);
         }
     }
 }

@@ -78,7 +78,8 @@ fn headers_of_the_specification_are_read() {
     ];
     for (bytes, client) in cases {
         let shown = String::from_utf8_lossy(bytes);
-        let header = Header { client: *client, length: bytes.len() };
+        let is_local = bytes.starts_with(&[v2::SIGNATURE, &[LOCAL]].concat());
+        let header = Header { client: *client, is_local, length: bytes.len() };
         assert_eq!(parse(bytes), Ok(Some(header)), "{shown}");
         let followed = [bytes, b"GET / HTTP/1.1\r\n".as_slice()].concat();
         assert_eq!(parse(&followed), Ok(Some(header)), "{shown}");

@@ -32,7 +32,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
         _ => return Err(HeaderFault::Malformed),
     };
     let client = client.map(|client| client.ok_or(HeaderFault::Malformed)).transpose()?;
-    Ok(Some(Header { client, length: end + 2 }))
+    Ok(Some(Header { client, is_local: false, length: end + 2 }))
 }
 
 /// The client, said by exactly these fields.

@@ -49,7 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     let Some(header) = bytes.get(..length) else { return Ok(None) };
     // The block of a LOCAL header is to be thrown away unseen, its family with it (section 2.2).
     let client = if command == PROXY { read_block(header, family)? } else { None };
-    Ok(Some(Header { client, length }))
+    Ok(Some(Header { client, is_local: command == LOCAL, length }))
 }
 
 fn read_block(header: &[u8], family: u8) -> Result<Option<Endpoints>, HeaderFault> {

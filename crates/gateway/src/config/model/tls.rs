@@ -29,7 +29,7 @@ pub struct ListenerTls {
     pub client: Option<ClientCertificates>,
     /// A file of 80 random bytes, or several times as many, that a fleet shares so that a session begun with one gateway
     /// is resumed by another: `openssl rand 80`. The first 80 bytes seal new tickets, all open old ones.
-    /// Default: keys of this process, which change every six hours.
+    /// With `client` no session is resumed. Default: keys of this process, which change every six hours.
     #[schemars(with = "Option<String>")]
     pub tickets: Option<Located<PathBuf>>,
     /// Time for a handshake, from the connection's start to its end. Default: `10s`.
