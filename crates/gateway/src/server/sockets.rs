@@ -153,7 +153,9 @@ impl OpenSockets {
         let file = match &bound {
             ListenAddress::Unix(path) if handed.owns_file => {
                 let mut file = SocketFile::at(path.as_path()).ok();
-                file.iter_mut().for_each(|file| file.is_left = true);
+                for file in file.iter_mut() {
+                    file.is_left = true;
+                }
                 file
             }
             _ => None,
