@@ -212,6 +212,34 @@ fn a_graceful_stop_waits_for_connections_that_are_passed_on() {
     assert!(gate.expect_exit().success());
 }
 
+#[test]
+fn what_is_cut_off_at_the_end_of_a_stop_does_not_look_whole() {
+    let torn = Signal::new();
+    let seen = torn.clone();
+    let db = raw_backend(move |socket| {
+        socket.take(4).unwrap();
+        socket.send("half");
+        if socket.take_rest().1 == Ending::Reset {
+            seen.raise();
+        }
+    });
+    let mut gate = gateway_with(
+        "
+        drain: 300ms
+        listeners: [{ address: '127.0.0.1:0', tcp: db }]
+        services: { db: { endpoints: ['<db>'] } }
+        ",
+        &[("db", &tcp(&db))],
+    );
+    let mut client = Socket::connect(gate.address());
+    client.send("ping");
+    client.take(4).unwrap();
+    gate.terminate();
+    assert_eq!(client.take_rest(), (Vec::new(), Ending::Reset));
+    torn.wait();
+    gate.expect_exit();
+}
+
 /// The backends of the scenes with names, and a gateway that tells them apart; `default` may say where others go.
 fn by_name(a: u16, b: u16, default: &str) -> Gateway {
     gateway_with(

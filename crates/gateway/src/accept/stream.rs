@@ -153,6 +153,15 @@ impl Stream {
             Carrier::Message(message) => message.reset_at_end(reason),
         }
     }
+
+    /// Takes [`Self::reset_on_close`] back: what was written is all there is.
+    pub fn close_in_order(&self) {
+        match &mut *self.carrier.borrow_mut() {
+            Carrier::Socket(socket) => socket.close_in_order(),
+            Carrier::Tls(tls) => tls.get_ref().0.close_in_order(),
+            Carrier::Message(message) => drop(message.take_reset()),
+        }
+    }
 }
 
 impl Socket {
@@ -192,6 +201,13 @@ impl Socket {
         if let Self::Tcp(socket) = self {
             // It can only fail on a socket that is already gone.
             let _ = socket.set_zero_linger();
+        }
+    }
+
+    fn close_in_order(&self) {
+        if let Self::Tcp(socket) = self {
+            // As above.
+            let _ = rustix::net::sockopt::set_socket_linger(socket, None);
         }
     }
 }

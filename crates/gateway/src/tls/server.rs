@@ -86,12 +86,11 @@ impl Builder<'_> {
         let tls = listener.tls.as_deref()?;
         let served = self.served(listener, tls);
         let clients = tls.client.as_ref().map(|client| self.clients(client));
-        let tickets = match &tls.client {
-            None => Some(self.tickets(listener, tls)),
-            Some(_) => {
-                self.warn_of_unused_tickets(tls);
-                None
-            }
+        let tickets = if tls.client.is_none() {
+            Some(self.tickets(listener, tls))
+        } else {
+            self.warn_of_unused_tickets(tls);
+            None
         };
         // Everything is looked at before any of it is given up, so that all faults show at once.
         let served = served?;

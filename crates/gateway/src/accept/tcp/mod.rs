@@ -63,6 +63,9 @@ async fn copy(
 ) {
     let Connected { connection, timeouts, .. } = connected;
     let mut tunnel = Tunnel::new(timeouts, false);
+    // Until both sides have ended nobody must take what came so far for all there is, even if the process ends first.
+    client.stream.reset_on_close(Reason::CONNECT_ERROR);
+    connection.stream.reset_on_close(Reason::CONNECT_ERROR);
     let (mut counted_in, mut counted_out) = (0, 0);
     let ended = poll_fn(|context| {
         let result = tunnel.poll(context, worker, client, connection);
@@ -75,10 +78,11 @@ async fn copy(
     .await;
     relay.outcome.bytes_in = counted_in;
     relay.outcome.bytes_out = counted_out;
-    if let Err(code) = ended {
-        relay.outcome.broken(code);
-        // Nobody must take what came so far for all there is.
-        client.stream.reset_on_close(Reason::CONNECT_ERROR);
-        connection.stream.reset_on_close(Reason::CONNECT_ERROR);
+    match ended {
+        Ok(()) => {
+            client.stream.close_in_order();
+            connection.stream.close_in_order();
+        }
+        Err(code) => relay.outcome.broken(code),
     }
 }
