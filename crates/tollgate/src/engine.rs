@@ -126,6 +126,13 @@ impl Engine {
         }
     }
 
+    /// This process takes over: the files of Unix sockets that were handed to it are its own from here on.
+    pub(crate) fn own_files(&self) {
+        if let Some(server) = self.server().as_mut() {
+            server.own_files();
+        }
+    }
+
     /// Removes the files of Unix sockets, before the process ends without a drain.
     pub(crate) fn release_sockets(&self) {
         if let Some(server) = self.server().as_mut() {

@@ -87,6 +87,8 @@ pub(crate) fn serve(
     watch_certificates(&running.engine, &running.readiness);
     running.control.remind(Arc::clone(&running.readiness), SystemTime::now, note);
     let reloader = running.watch(watch, origin, config)?;
+    // Nothing can fail any more.
+    running.engine.own_files();
     note("ready");
     if inheritance.is_successor() {
         // systemd hears of it from the process that it knows.

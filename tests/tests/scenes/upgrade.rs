@@ -1,6 +1,7 @@
 //! Another binary in the place of the running one: nobody who calls notices, and one that does not work changes nothing.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -286,6 +287,39 @@ fn a_unix_listener_is_handed_over_with_its_file() {
     gate.signal_successor(successor, Sent::TERM);
     eventually("the successor ends", || !is_running(successor));
     assert!(!kept.exists());
+}
+
+#[test]
+fn an_upgrade_that_fails_leaves_the_file_of_a_unix_socket_and_its_permissions_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tollgate.sock");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config =
+        |more: &str| format!("listeners: [{{ address: 'unix:{}', mode: {more}]\n{ANSWER}", path.display());
+    let mode = || fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777;
+    let ask = || curl(&["--unix-socket", path.to_str().unwrap(), "http://a/"]).text();
+    let mut gate = gateway(config("0600 }"));
+    gate.pause();
+    let next = config(&format!("0660 }}, '{}'", taken.local_addr().unwrap()));
+    fs::write(gate.config_file(), gate.complete(&next)).unwrap();
+    gate.upgrade();
+    gate.resume();
+    gate.expect_line("no upgrade, this process goes on serving");
+    assert_eq!(ask(), "hello");
+    assert_eq!(mode(), 0o600);
+
+    // The next one takes over what is handed to it as its own configuration has it.
+    gate.pause();
+    fs::write(gate.config_file(), gate.complete(&config("0606 }"))).unwrap();
+    gate.upgrade();
+    gate.resume();
+    let successor = gate.expect_successor(1);
+    assert_eq!(mode(), 0o606);
+    assert_eq!(gate.expect_exit().code(), Some(0));
+    assert_eq!(ask(), "hello");
+    gate.signal_successor(successor, Sent::TERM);
+    eventually("the successor ends", || !is_running(successor));
+    assert!(!path.exists());
 }
 
 #[test]

@@ -172,6 +172,15 @@ impl Server {
         self.open.iter_mut().for_each(OpenSockets::leave_file);
     }
 
+    /// Takes charge of the files of Unix sockets that another process opened, which is about to leave them.
+    pub fn own_files(&mut self) {
+        for open in &mut self.open {
+            if let Some(listener) = self.snapshot.listener(&open.name) {
+                open.own_file(listener.mode);
+            }
+        }
+    }
+
     /// Lets go of the listening sockets, and removes the files of Unix sockets. Workers go on accepting from their own
     /// descriptors until they drain.
     pub fn release_sockets(&mut self) {

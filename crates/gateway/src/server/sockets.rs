@@ -89,6 +89,17 @@ impl OpenSockets {
         }
     }
 
+    /// Takes charge of the file of a Unix socket that another process opened: it may be connected to as this process
+    /// says, and goes with the listener.
+    pub(super) fn own_file(&mut self, mode: FileMode) {
+        if self.file.as_ref().is_some_and(|file| file.is_left) {
+            self.set_mode(mode);
+        }
+        if let Some(file) = &mut self.file {
+            file.is_left = false;
+        }
+    }
+
     /// Changes who may connect to a Unix socket.
     pub(super) fn set_mode(&self, mode: FileMode) {
         if let Some(file) = &self.file
@@ -122,7 +133,8 @@ impl OpenSockets {
     }
 
     /// Takes sockets that another process opened. Every one is accepted from, however many workers there are here: what
-    /// waits in the queue of a socket without a worker would wait for ever.
+    /// waits in the queue of a socket without a worker would wait for ever. The file of a Unix socket stays that of the
+    /// other process, which goes on serving if this one fails.
     fn adopt(name: ListenerName, handed: HandedSockets, workers: usize) -> io::Result<Self> {
         let mut sockets = handed.sockets;
         let bound = sockets.first().map_or_else(|| Ok(name.address.clone()), ListeningSocket::address)?;
@@ -139,7 +151,13 @@ impl OpenSockets {
             sockets.extend(more.into_iter().map(ListeningSocket::Tcp));
         }
         let file = match &bound {
-            ListenAddress::Unix(path) if handed.owns_file => SocketFile::at(path.as_path()).ok(),
+            ListenAddress::Unix(path) if handed.owns_file => {
+                let mut file = SocketFile::at(path.as_path()).ok();
+                if let Some(file) = &mut file {
+                    file.is_left = true;
+                }
+                file
+            }
             _ => None,
         };
         Ok(Self { name, bound, sockets, file })
