@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use http1::Known;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::coop::has_budget_remaining;
 
 use crate::accept::connection;
 use crate::accept::listener::{Admission, Listener};
@@ -240,6 +241,8 @@ impl Worker {
         loop {
             let accepted = poll_fn(|context| match socket.poll_accept(context) {
                 Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+                // It has only accepted as many as a task may in one turn.
+                Poll::Pending if !has_budget_remaining() => Poll::Pending,
                 // Only when nobody waits in the kernel's queue: closing the socket would reset those.
                 Poll::Pending => closing.poll(context).map(|()| None),
             })

@@ -293,6 +293,19 @@ fn a_terminated_gateway_does_not_wait_for_ever() {
 }
 
 #[test]
+fn connections_that_wait_to_be_accepted_when_the_gateway_is_terminated_are_served() {
+    let gate = gateway(format!("workers: 1\n{}", answering("hello")));
+    gate.pause();
+    // More than a task may accept in one turn.
+    let mut wires: Vec<_> = (0..600).map(|_| gate.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    gate.terminate();
+    gate.resume();
+    for wire in &mut wires {
+        wire.answer().expect(200).expect_body("hello");
+    }
+}
+
+#[test]
 fn a_listener_opens_to_all_addresses_and_closes_to_one_on_the_same_port() {
     let port = free_port();
     let on = |address: &str| {
