@@ -122,7 +122,7 @@ impl Watch {
 
     /// Watches these files as well, which were read or looked for since then. One that has changed in the meantime
     /// counts as changed, since nobody knows which state of it was read.
-    fn extend_read(&mut self, files: impl IntoIterator<Item = PathBuf>, since: SystemTime) {
+    pub fn extend_read(&mut self, files: impl IntoIterator<Item = PathBuf>, since: SystemTime) {
         let known = self.files.len();
         self.extend(files);
         let since = since.checked_sub(CLOCK_STEP).unwrap_or(since);

@@ -43,8 +43,9 @@ pub(crate) fn serve(
     let notifier = Arc::new(Notifier::of_process());
     let mut watch = Watch::default();
     watch.extend(origin.path().map(PathBuf::from));
+    let begun = SystemTime::now();
     let Compiled { config, snapshot, warnings: _ } = aside(|| origin.compile_and_show())?;
-    watch.extend(config.files().iter().cloned());
+    watch.extend_read(config.files().iter().cloned(), begun);
 
     let control = Control::start().map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
     let (events, inbox) = mpsc::channel();
