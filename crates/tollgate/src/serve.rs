@@ -197,12 +197,19 @@ impl Running {
             }
         };
         let notifier = Arc::clone(&self.notifier);
+        let engine = Arc::clone(&self.engine);
         let reload = move || {
             // Not while another process is starting with the listeners that this one has.
             let _held = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            // What was asked for meanwhile is for that one then, and so is systemd's ear.
+            if engine.is_ending() {
+                return Reload { files: Vec::new(), result: Err("the gateway is draining".to_owned()) };
+            }
             notifier.reloading();
             let reload = aside(&mut load);
-            notifier.ready();
+            if !engine.is_ending() {
+                notifier.ready();
+            }
             reload
         };
         Reloader::start(watch, Arc::clone(&self.readiness), reload)
