@@ -149,6 +149,8 @@ pub fn run(setup: Setup, commands: mpsc::UnboundedReceiver<Command>) -> std::io:
         })
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(Worker::new(setup).obey(commands));
+    // A look-up of a name may take long yet, and nobody waits for it any more.
+    runtime.shutdown_background();
     Ok(())
 }
 

@@ -74,7 +74,7 @@ impl Engine {
     }
 
     /// Looks at the snapshot that is served; nothing once the drain has begun.
-    pub(crate) fn look<T>(&self, at: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
         self.server().as_ref().map(|server| at(server.snapshot()))
     }
 
@@ -86,19 +86,24 @@ impl Engine {
     }
 
     fn load_and_apply(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
-        let mut server = self.server();
-        let is_handed_over = self.is_handed_over.load(Ordering::Acquire);
-        let Some(server) = server.as_mut().filter(|_| !is_handed_over) else {
-            return Err(Refused { error: "the gateway is draining".to_owned(), files: BTreeSet::new() });
-        };
+        let draining = || Refused { error: "the gateway is draining".to_owned(), files: BTreeSet::new() };
+        let before = self.look(Arc::clone).filter(|_| !self.is_ending()).ok_or_else(draining)?;
+        // The server is not held: a file system that hangs must not keep the gateway from draining.
         let compiled = origin
-            .compile(Some(server.snapshot()))
+            .compile(Some(&before))
             .map_err(|faults| Refused { error: faults.render(false), files: faults.files().clone() })?;
         let Compiled { config, snapshot, warnings } = compiled;
+        let mut server = self.server();
+        let server = server.as_mut().ok_or_else(draining)?;
         server
             .apply(snapshot)
             .map_err(|error| Refused { error: error.to_string(), files: config.files().clone() })?;
         Ok((config, warnings))
+    }
+
+    /// Whether the drain has begun or another process has taken over: nothing is to be changed any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_handed_over.load(Ordering::Acquire) || self.server().is_none()
     }
 
     /// The metrics of all workers, in the Prometheus text format.

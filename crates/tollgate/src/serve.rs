@@ -88,6 +88,8 @@ pub(crate) fn serve(
     watch_certificates(&running.engine, &running.readiness);
     running.control.remind(Arc::clone(&running.readiness), SystemTime::now, note);
     let reloader = running.watch(watch, origin, config)?;
+    // Nothing can fail any more.
+    running.engine.own_files();
     note("ready");
     if inheritance.is_successor() {
         // systemd hears of it from the process that it knows.
@@ -196,12 +198,19 @@ impl Running {
             }
         };
         let notifier = Arc::clone(&self.notifier);
+        let engine = Arc::clone(&self.engine);
         let reload = move || {
             // Not while another process is starting with the listeners that this one has.
             let _held = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            // What was asked for meanwhile is for that one then, and so is systemd's ear.
+            if engine.is_ending() {
+                return Reload { files: Vec::new(), result: Err("the gateway is draining".to_owned()) };
+            }
             notifier.reloading();
             let reload = aside(&mut load);
-            notifier.ready();
+            if !engine.is_ending() {
+                notifier.ready();
+            }
             reload
         };
         Reloader::start(watch, Arc::clone(&self.readiness), reload)

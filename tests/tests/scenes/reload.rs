@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use tollgate_tests::{
     Ask, Gateway, Signal, backend, eventually, free_port, front, gateway, named, raw_backend,
@@ -303,6 +304,20 @@ fn connections_that_wait_to_be_accepted_when_the_gateway_is_terminated_are_serve
     for wire in &mut wires {
         wire.answer().expect(200).expect_body("hello");
     }
+}
+
+#[test]
+fn a_reload_that_hangs_does_not_keep_the_gateway_from_ending() {
+    let mut gate = gateway(answering("hello"));
+    let pipe = gate.folder().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::rename(&pipe, gate.config_file()).unwrap();
+    // Opens as soon as the gateway reads, which waits for what is never written.
+    let _unwritten = fs::File::options().write(true).open(gate.config_file()).unwrap();
+    gate.get("/x").expect(200);
+    gate.hang_up();
+    gate.terminate();
+    assert_eq!(gate.expect_exit().code(), Some(0));
 }
 
 #[test]

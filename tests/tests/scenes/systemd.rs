@@ -62,13 +62,17 @@ fn the_sockets_of_systemd_are_used_and_it_hears_how_the_gateway_is() {
     ear.expect("RELOADING=1\nMONOTONIC_USEC=");
     ear.expect("READY=1\n");
 
+    // A reload that is asked for meanwhile waits, and is no longer for this process then.
     gate.upgrade();
+    gate.expect_line("upgrading: started");
+    gate.hang_up();
     let successor = gate.expect_successor(1);
     ear.expect(&format!("MAINPID={successor}\nREADY=1\n"));
     ear.expect("BARRIER=1");
     ask(&gate);
     assert_eq!(gate.expect_exit().code(), Some(0));
     ask(&gate);
+    assert!(!gate.said().contains("kept the configuration"), "{}", gate.said());
     gate.signal_successor(successor, tollgate_tests::Sent::TERM);
     ear.expect("STOPPING=1\n");
     assert!(path.exists(), "the file is systemd's");

@@ -116,7 +116,7 @@ impl Server {
     }
 
     /// The snapshot that is served now.
-    pub fn snapshot(&self) -> &Snapshot {
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
     }
 

@@ -153,7 +153,7 @@ impl OpenSockets {
         let file = match &bound {
             ListenAddress::Unix(path) if handed.owns_file => {
                 let mut file = SocketFile::at(path.as_path()).ok();
-                for file in file.iter_mut() {
+                if let Some(file) = &mut file {
                     file.is_left = true;
                 }
                 file
