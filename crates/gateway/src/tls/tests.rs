@@ -300,29 +300,6 @@ fn tls_towards_a_service_is_kept_when_it_only_stands_elsewhere_and_made_anew_whe
     }
 }
 
-#[test]
-fn tls_towards_a_service_is_kept_when_it_only_stands_elsewhere_and_made_anew_when_it_changed() {
-    let scene = Scene::new();
-    scene.pair("own", &[], Kind::Ecdsa);
-    let client = |above: &str, tls: &str, before| {
-        let text = format!("{above}services: {{ s: {{ endpoints: 'https://a.test', tls: {tls} }} }}");
-        let (config, _) = scene.config(&text);
-        let mut faults = config.faults();
-        Builder::new(&mut faults, &scene.registry, NOW).service(&config.services["s"], before).unwrap()
-    };
-    let own = "{ ca: ca.pem, cert: own.pem, key: own.key, server_name: b.test }";
-    let first = client("", own, None);
-    for (above, tls, is_kept) in [
-        ("", own, true),
-        ("# Moved\nworkers: 3\n", own, true),
-        ("", "{  cert: own.pem, key: own.key, server_name: b.test, ca: ca.pem }", true),
-        ("", "{ ca: ca.pem, cert: own.pem, key: own.key, server_name: c.test }", false),
-        ("", "{ ca: ca.pem, server_name: b.test }", false),
-    ] {
-        assert_eq!(Arc::ptr_eq(&first, &client(above, tls, Some(&first))), is_kept, "{above}{tls}");
-    }
-}
-
 /// Whether clients are asked for certificates there.
 fn asks(server: &ServerTls) -> bool {
     !format!("{:?}", server.config()).contains("NoClientAuth")
