@@ -26,6 +26,7 @@ has h2load && has nghttp || need nghttp2-client
 has haproxy || [ -x /usr/sbin/haproxy ] || need haproxy
 has redis-server || need redis-server
 has varnishtest || need varnish
+has chromium || need chromium
 # `kill` as a program: not every image has it.
 [ -x /bin/kill ] || [ -x /usr/bin/kill ] || need procps
 # Debian's Python has Debian's packages; another may stand earlier on the path.

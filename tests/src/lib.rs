@@ -36,8 +36,8 @@ pub use load::{Load, Tally, load};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
 pub use peers::{
-    Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, curl, file_server, free_port,
-    nginx, python, web_socket, web_socket_listener, web_socket_server,
+    Browser, Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, browser, curl,
+    file_server, free_port, nginx, python, web_socket, web_socket_listener, web_socket_server,
 };
 pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};

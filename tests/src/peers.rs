@@ -297,3 +297,34 @@ impl Curl {
         String::from_utf8_lossy(&self.out).into_owned()
     }
 }
+
+/// A browser (Debian's Chromium) that opens a page and stays until it is dropped. It believes every certificate.
+pub struct Browser {
+    _peer: Peer,
+    _profile: TempDir,
+}
+
+/// Opens a page in a browser of its own.
+#[track_caller]
+pub fn browser(url: &str) -> Browser {
+    let profile = tempfile::tempdir().unwrap();
+    let mut command = Command::new("chromium");
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-quic",
+    ]);
+    // It has nobody to talk to but the gateway.
+    command.args([
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]);
+    command.args(["--ignore-certificate-errors", "--no-proxy-server"]);
+    command.arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
+    let peer = Peer::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    Browser { _peer: peer, _profile: profile }
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use tollgate_tests::{
-    Authority, Backend, Gateway, backend, expect_intermediate_tls, front, gateway_with, http2_relay, httpwg,
-    tls_relay, web_socket_cases, web_socket_server,
+    Authority, Backend, Gateway, backend, browser, eventually, expect_intermediate_tls, front, gateway_with,
+    http2_relay, httpwg, tls_relay, web_socket_cases, web_socket_server,
 };
 
 /// The cases of httpwg that fail, of 107.
@@ -92,4 +92,45 @@ fn tls_is_as_mozilla_s_intermediate_recommendation() {
     let authority = Authority::new();
     let gate = with_tls(&authority, ONE_SERVICE, &[("service", &users)]);
     expect_intermediate_tls(gate.address(), &authority.certificate());
+}
+
+/// Opens a WebSocket, sends a text, and tells with the path of a request what came back.
+const PAGE: &str = "<!doctype html><script>
+    const socket = new WebSocket(location.origin.replace('http', 'ws') + '/echo');
+    socket.onopen = () => socket.send('hello from a browser');
+    socket.onmessage = (message) => fetch('/heard/' + encodeURIComponent(message.data));
+    socket.onclose = (end) => fetch('/closed/' + end.code);
+</script>";
+
+#[test]
+fn a_browser_opens_a_web_socket_over_http1_and_over_http2() {
+    let server = web_socket_server();
+    let pages = backend(|call| call.reply_with(200, "Content-Type: text/html\r\n", PAGE));
+    let lines = "
+        drain: 1s
+        services: { server: <server>, pages: <pages> }
+        routes:
+          - { match: /echo, to: server, access: public }
+          - { match: '/{rest...}', to: pages, access: public }
+        ";
+    let heard = "/heard/hello%20from%20a%20browser";
+    let told = || pages.requests().iter().filter(|request| request.target == heard).count();
+    let values: [(&str, &dyn std::fmt::Display); 2] = [("server", &server), ("pages", &pages)];
+
+    let gate = gateway_with(lines, &values);
+    let _clear = browser(&format!("http://{}/", gate.address()));
+    eventually("the browser to have its message back", || told() == 1);
+
+    // The page came over HTTP/2, and so does the WebSocket, as the gateway says that it may (RFC 8441).
+    let gate = with_tls(&Authority::new(), lines, &values);
+    let _encrypted = browser(&format!("https://{}/", gate.address()));
+    eventually("the same over HTTP/2", || told() == 2);
+    gate.terminate();
+    let mut opened = String::new();
+    eventually("the WebSocket's line in the log", || {
+        let log = std::fs::read_to_string(gate.log_file()).unwrap_or_default();
+        opened = log.lines().find(|line| line.contains("\"path\":\"/echo\"")).unwrap_or_default().to_owned();
+        !opened.is_empty()
+    });
+    assert!(opened.contains("\"protocol\":\"HTTP/2\""), "{opened}");
 }
