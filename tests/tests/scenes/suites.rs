@@ -76,10 +76,13 @@ fn web_sockets_through_the_gateway_are_as_without_it() {
     expect_same(&direct, &over_http2);
 }
 
-/// Shows only what differs.
+/// Shows only what differs. `OK` and `NON-STRICT` both pass: which of them a case gets depends on how much of the echo was read
+/// before the server closed, which is chance on a busy machine.
 #[track_caller]
 fn expect_same(direct: &BTreeMap<String, String>, through: &BTreeMap<String, String>) {
-    let differing = direct.iter().filter(|(case, verdict)| through.get(*case) != Some(verdict));
+    let grade = |verdict: &String| verdict.replace("NON-STRICT", "OK");
+    let differing =
+        direct.iter().filter(|(case, verdict)| through.get(*case).map(grade) != Some(grade(verdict)));
     let differing: Vec<_> =
         differing.map(|(case, verdict)| (case, verdict, through.get(case).map(String::as_str))).collect();
     assert!(differing.is_empty(), "directly, and through the gateway: {differing:#?}");
