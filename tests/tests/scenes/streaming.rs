@@ -274,13 +274,13 @@ fn the_rest_of_a_body_is_never_taken_for_the_next_request() {
 #[test]
 fn a_reader_that_is_slow_but_steady_is_not_cut_off() {
     let users = backend(|call| call.reply(200, vec![b'x'; 12_000_000]));
-    let gate = front_with(&users, "defaults: { timeout: { idle: 5s } }");
+    let gate = front_with(&users, "defaults: { timeout: { idle: 500ms } }");
     let mut wire = gate.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
     wire.head().expect(200);
     // Far from all of it at first, so that buffers on the way cannot hide the pace, which is part of the scene.
     for _ in 0..30 {
         wire.discard(100_000).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
     wire.discard(9_000_000).unwrap();
 }

@@ -1,7 +1,7 @@
 //! A connection's bytes, whatever carries them, polled through a shared reference so that both directions of an
 //! exchange can be driven by one task.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use h2::Reason;
 use http::HeaderMap;
+use rustix::io::Errno;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
@@ -34,7 +35,14 @@ enum Carrier {
 
 /// A connected socket.
 #[derive(Debug)]
-pub enum Socket {
+pub struct Socket {
+    family: Family,
+    /// Whether the next write goes to the kernel without waiting for its event.
+    is_impatient: Cell<bool>,
+}
+
+#[derive(Debug)]
+enum Family {
     /// Over an IP network.
     Tcp(TcpStream),
     /// Within this machine.
@@ -84,8 +92,7 @@ impl Stream {
     /// next call waits for the kernel's event without asking it again.
     pub fn poll_read(&self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         match &mut *self.carrier.borrow_mut() {
-            Carrier::Socket(Socket::Tcp(socket)) => read(socket, context, space),
-            Carrier::Socket(Socket::Unix(socket)) => read(socket, context, space),
+            Carrier::Socket(socket) => read(socket, context, space),
             Carrier::Tls(tls) => read(&mut **tls, context, space),
             Carrier::Message(message) => message.poll_read(context, space),
         }
@@ -94,8 +101,7 @@ impl Stream {
     /// Waits until a read would find data or the end, without a buffer; on a socket without a system call too.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self.carrier.borrow_mut() {
-            Carrier::Socket(Socket::Tcp(socket)) => socket.poll_read_ready(context),
-            Carrier::Socket(Socket::Unix(socket)) => socket.poll_read_ready(context),
+            Carrier::Socket(socket) => socket.poll_read_ready(context),
             // What comes need not be data for us: the next session's ticket, or new keys.
             Carrier::Tls(tls) => Pin::new(&mut **tls).poll_fill_buf(context).map_ok(drop),
             Carrier::Message(message) => message.poll_readable(context),
@@ -124,6 +130,16 @@ impl Stream {
                 let first = slices.iter().find(|slice| !slice.is_empty());
                 message.poll_send(context, first.map_or(&[], |slice| slice), false)
             }
+        }
+    }
+
+    /// Makes the next write ask the kernel even if it has not said that there is space: it says so when half of what may
+    /// wait unsent is gone, which a slow reader takes long for. Over HTTP/2 the other side's window says what it takes.
+    pub fn write_impatiently(&self) {
+        match &*self.carrier.borrow() {
+            Carrier::Socket(socket) => socket.is_impatient.set(true),
+            Carrier::Tls(tls) => tls.get_ref().0.is_impatient.set(true),
+            Carrier::Message(_) => {}
         }
     }
 
@@ -167,9 +183,27 @@ impl Stream {
 impl Socket {
     /// The address that the other side connected to; none on a Unix socket.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(socket) => socket.local_addr().ok(),
-            Self::Unix(_) => None,
+        match &self.family {
+            Family::Tcp(socket) => socket.local_addr().ok(),
+            Family::Unix(_) => None,
+        }
+    }
+
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.family {
+            Family::Tcp(socket) => socket.poll_read_ready(context),
+            Family::Unix(socket) => socket.poll_read_ready(context),
+        }
+    }
+
+    /// Writes past what the runtime knows of the socket, if that is wanted and the kernel takes anything.
+    fn write_now(&self, slices: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+        if !self.is_impatient.take() {
+            return None;
+        }
+        match rustix::io::writev(self, slices) {
+            Err(Errno::WOULDBLOCK | Errno::INTR) => None,
+            written => Some(written.map_err(io::Error::from)),
         }
     }
 
@@ -179,12 +213,12 @@ impl Socket {
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            let received = match self {
-                Self::Tcp(socket) => {
+            let received = match &self.family {
+                Family::Tcp(socket) => {
                     socket.readable().await?;
                     socket.try_io(Interest::READABLE, || call(socket.as_fd()))
                 }
-                Self::Unix(socket) => {
+                Family::Unix(socket) => {
                     socket.readable().await?;
                     socket.try_io(Interest::READABLE, || call(socket.as_fd()))
                 }
@@ -198,29 +232,44 @@ impl Socket {
 
     fn reset_on_close(&self) {
         // A Unix socket knows no reset; closing it early is an error to a reader that waits for more all the same.
-        if let Self::Tcp(socket) = self {
+        if let Family::Tcp(socket) = &self.family {
             // It can only fail on a socket that is already gone.
             let _ = socket.set_zero_linger();
         }
     }
 
     fn close_in_order(&self) {
-        if let Self::Tcp(socket) = self {
+        if let Family::Tcp(socket) = &self.family {
             // As above.
             let _ = rustix::net::sockopt::set_socket_linger(socket, None);
         }
     }
 }
 
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.family {
+            Family::Tcp(socket) => socket.as_fd(),
+            Family::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl From<Family> for Socket {
+    fn from(family: Family) -> Self {
+        Self { family, is_impatient: Cell::new(false) }
+    }
+}
+
 impl From<TcpStream> for Socket {
     fn from(socket: TcpStream) -> Self {
-        Self::Tcp(socket)
+        Family::Tcp(socket).into()
     }
 }
 
 impl From<UnixStream> for Socket {
     fn from(socket: UnixStream) -> Self {
-        Self::Unix(socket)
+        Family::Unix(socket).into()
     }
 }
 
@@ -240,18 +289,21 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
-            Self::Unix(socket) => Pin::new(socket).poll_read(context, buffer),
+        match &mut self.get_mut().family {
+            Family::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
+            Family::Unix(socket) => Pin::new(socket).poll_read(context, buffer),
         }
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
-            Self::Unix(socket) => Pin::new(socket).poll_write(context, bytes),
+        if let Some(written) = self.write_now(&[IoSlice::new(bytes)]) {
+            return Poll::Ready(written);
+        }
+        match &mut self.get_mut().family {
+            Family::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
+            Family::Unix(socket) => Pin::new(socket).poll_write(context, bytes),
         }
     }
 
@@ -260,9 +312,12 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+        if let Some(written) = self.write_now(slices) {
+            return Poll::Ready(written);
+        }
+        match &mut self.get_mut().family {
+            Family::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Family::Unix(socket) => Pin::new(socket).poll_write_vectored(context, slices),
         }
     }
 
@@ -275,9 +330,9 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
-            Self::Unix(socket) => Pin::new(socket).poll_shutdown(context),
+        match &mut self.get_mut().family {
+            Family::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
+            Family::Unix(socket) => Pin::new(socket).poll_shutdown(context),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
@@ -54,17 +54,28 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
     let mut body = Pump::new(incoming, outgoing, u64::MAX).with_transform(transform);
     let due = exchange.started + called.timeouts.total;
     let mut seen = u64::MAX;
+    let mut is_last_try = false;
     let ended = poll_fn(|context| {
-        let result = poll_answer(context, worker, client, &mut called, &mut body);
-        if result.is_ready() {
-            return result;
+        loop {
+            let result = poll_answer(context, worker, client, &mut called, &mut body);
+            if result.is_ready() {
+                return result;
+            }
+            let progress = body.progress() + called.request_body.progress();
+            if progress != seen {
+                seen = progress;
+                is_last_try = false;
+                client.deadline.set(due.min(clock::now() + called.timeouts.idle));
+            }
+            ready!(client.deadline.poll_passed(context));
+            if is_last_try || clock::now() >= due {
+                return Poll::Ready(Err(Broken::TimedOut));
+            }
+            // Nobody is called slow who has taken something of which no event tells yet.
+            is_last_try = true;
+            client.stream.write_impatiently();
+            called.connection.stream.write_impatiently();
         }
-        let progress = body.progress() + called.request_body.progress();
-        if progress != seen {
-            seen = progress;
-            client.deadline.set(due.min(clock::now() + called.timeouts.idle));
-        }
-        client.deadline.poll_passed(context).map(|()| Err(Broken::TimedOut))
     })
     .await;
     exchange.outcome.bytes_in = called.held + called.request_body.moved();

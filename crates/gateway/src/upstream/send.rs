@@ -150,6 +150,8 @@ pub(super) struct Progress {
     scanned: usize,
     /// What the body's progress was when the deadline was set, and one.
     seen: u64,
+    /// Whether the service's socket was asked once more since then.
+    is_last_try: bool,
 }
 
 impl Progress {
@@ -165,23 +167,29 @@ impl Progress {
         timeouts: Timeouts,
         due: Instant,
     ) -> Poll<Result<(), Failure>> {
-        if !self.is_sent {
-            self.poll_send(context, worker, client, exchange, connection, body, timeouts, due)?;
-        }
-        match self.poll_head(context, worker, exchange, connection) {
-            Poll::Ready(result) => return Poll::Ready(result),
-            Poll::Pending => {}
-        }
-        let is_gone = if self.is_sent {
-            client.poll_gone(context, &worker.buffers)
-        } else {
-            client.poll_reset(context)
-        };
-        if is_gone.is_ready() {
-            return Poll::Ready(Err(Failure::Gone));
-        }
-        if client.deadline.poll_passed(context).is_pending() {
-            return Poll::Pending;
+        loop {
+            if !self.is_sent {
+                self.poll_send(context, worker, client, exchange, connection, body, timeouts, due)?;
+            }
+            match self.poll_head(context, worker, exchange, connection) {
+                Poll::Ready(result) => return Poll::Ready(result),
+                Poll::Pending => {}
+            }
+            let is_gone = if self.is_sent {
+                client.poll_gone(context, &worker.buffers)
+            } else {
+                client.poll_reset(context)
+            };
+            if is_gone.is_ready() {
+                return Poll::Ready(Err(Failure::Gone));
+            }
+            ready!(client.deadline.poll_passed(context));
+            if self.is_sent || self.is_last_try || body.waits_for() == Side::Source || clock::now() >= due {
+                break;
+            }
+            // As with a client: the service may have taken something of which no event tells yet.
+            self.is_last_try = true;
+            connection.stream.write_impatiently();
         }
         let waits_for_client = !self.is_sent
             && body.waits_for() == Side::Source
@@ -267,6 +275,7 @@ impl Progress {
                     };
                     client.deadline.set(due.min(clock::now() + patience));
                     self.seen = seen;
+                    self.is_last_try = false;
                 }
             }
         }
