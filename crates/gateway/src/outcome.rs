@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use crate::clock;
 use crate::exchange::Exchange;
+use crate::record::Line;
 use crate::refusal::Refusal;
 use crate::upstream::{Endpoint, Service};
 use crate::worker::Worker;
@@ -85,6 +86,26 @@ impl Outcome {
     /// The answer's head is there.
     pub fn first_byte(&mut self) {
         self.first_byte_at = Some(clock::now());
+    }
+
+    /// What the access log says of it, whatever it was; times count from `started`.
+    pub fn line(&self, started: Instant) -> Line<'_> {
+        let since = |at: Instant| at.saturating_duration_since(started).as_micros() as u64;
+        Line {
+            unix_ms: clock::unix_ms(),
+            grpc_status: self.grpc_status.unwrap_or_default(),
+            service: self.service.as_ref().map_or("", |service| &service.spec.name),
+            endpoint: self.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
+            code: self.code.unwrap_or_default(),
+            stage: self.stage.unwrap_or_default(),
+            cause: &self.cause,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            connect_us: self.connected_at.map(since),
+            first_byte_us: self.first_byte_at.map(since),
+            attempts: self.attempts,
+            ..Line::default()
+        }
     }
 
     /// The time since the request was sent, or since there was a connection to send it on.

@@ -380,9 +380,9 @@ impl Worker {
         }
         let request = &exchange.request;
         self.log.borrow_mut().write(&Line {
-            unix_ms: clock::unix_ms(),
             id: &exchange.id,
             client_ip: exchange.caller.ip,
+            client_certificate: exchange.certificate().map_or("", |certificate| &certificate.subject),
             method: request.method.as_str(),
             host: &request.authority,
             path: &request.path,
@@ -393,24 +393,13 @@ impl Worker {
                 _ => "HTTP/1.1",
             },
             status,
-            grpc_status: outcome.grpc_status.unwrap_or_default(),
             route: route_name,
             api: route.map_or("", |route| &route.api),
-            service: outcome.service.as_ref().map_or("", |service| &service.spec.name),
-            endpoint: outcome.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
-            code: outcome.code.unwrap_or_default(),
-            stage: outcome.stage.unwrap_or_default(),
-            cause: &outcome.cause,
-            bytes_in: outcome.bytes_in,
-            bytes_out: outcome.bytes_out,
             duration_us: total.as_micros() as u64,
-            connect_us: since(outcome.connected_at).map(|at| at.as_micros() as u64),
-            first_byte_us: first_byte.map(|at| at.as_micros() as u64),
             upstream_us: first_byte.map(|_| waited.as_micros() as u64),
-            attempts: outcome.attempts,
-            client_certificate: exchange.certificate().map_or("", |certificate| &certificate.subject),
             user_agent: request.fields.get(Known::UserAgent).unwrap_or_default(),
             referer: request.fields.get(Known::Referer).unwrap_or_default(),
+            ..outcome.line(exchange.started)
         });
     }
 

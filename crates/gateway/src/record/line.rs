@@ -1,6 +1,6 @@
 //! One line of the access log, written by hand into the worker's buffer: no formatting machinery, no allocation.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::decimal::{push_decimal, push_ip, push_micros_as_ms, push_padded, three_digits};
 use crate::clock::civil_from_days;
@@ -39,6 +39,41 @@ pub struct Line<'a> {
     pub attempts: u32,
     pub user_agent: &'a [u8],
     pub referer: &'a [u8],
+}
+
+impl Default for Line<'_> {
+    /// One that says nothing; 0.0.0.0 is nobody's address.
+    fn default() -> Self {
+        Self {
+            unix_ms: 0,
+            id: "",
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            client_certificate: "",
+            method: "",
+            host: "",
+            path: "",
+            query: None,
+            protocol: "",
+            status: 0,
+            grpc_status: "",
+            route: "",
+            api: "",
+            service: "",
+            endpoint: "",
+            code: "",
+            stage: "",
+            cause: "",
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_us: 0,
+            connect_us: None,
+            first_byte_us: None,
+            upstream_us: None,
+            attempts: 0,
+            user_agent: b"",
+            referer: b"",
+        }
+    }
 }
 
 /// How a line looks.
@@ -294,15 +329,9 @@ mod tests {
             query: Some("a=b"),
             protocol: "HTTP/1.1",
             status: 200,
-            grpc_status: "",
             route: "users",
-            api: "",
             service: "users",
             endpoint: "http://127.0.0.1:9001",
-            code: "",
-            stage: "",
-            cause: "",
-            bytes_in: 0,
             bytes_out: 300,
             duration_us: 1_234,
             connect_us: Some(0),
@@ -310,8 +339,7 @@ mod tests {
             upstream_us: Some(1_000),
             attempts: 1,
             user_agent: b"curl/8",
-            referer: b"",
-            client_certificate: "",
+            ..Line::default()
         }
     }
 

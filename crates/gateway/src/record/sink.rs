@@ -223,35 +223,7 @@ mod tests {
     use super::*;
 
     fn line(status: u16) -> Line<'static> {
-        Line {
-            unix_ms: 0,
-            id: "id",
-            client_ip: "127.0.0.1".parse().unwrap(),
-            method: "GET",
-            host: "",
-            path: "/",
-            query: None,
-            protocol: "HTTP/1.1",
-            status,
-            grpc_status: "",
-            route: "",
-            api: "",
-            service: "",
-            endpoint: "",
-            code: "",
-            stage: "",
-            cause: "",
-            bytes_in: 0,
-            bytes_out: 0,
-            duration_us: 0,
-            connect_us: None,
-            first_byte_us: None,
-            upstream_us: None,
-            attempts: 0,
-            user_agent: b"",
-            referer: b"",
-            client_certificate: "",
-        }
+        Line { id: "id", method: "GET", path: "/", protocol: "HTTP/1.1", status, ..Line::default() }
     }
 
     fn to_file(path: &std::path::Path) -> LogConfig {

@@ -128,8 +128,7 @@ impl Session {
     /// It is ready once the service has said how many requests it takes at once: those that waited for it must not
     /// be queued beyond that.
     pub(super) async fn open(stream: Stream) -> Result<Rc<Self>, String> {
-        let mut builder = client_builder(&ANSWER_LIMITS, STREAMS as u32);
-        builder.initial_max_send_streams(0);
+        let builder = client_builder(&ANSWER_LIMITS, STREAMS as u32);
         let handshake = builder.handshake::<_, Bytes>(stream).await;
         let (requests, mut connection) = handshake.map_err(|error| error.to_string())?;
         let state = Rc::new(State::default());

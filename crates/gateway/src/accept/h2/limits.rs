@@ -46,8 +46,8 @@ pub fn client_builder(head: &Limits, streams: u32) -> client::Builder {
         .initial_connection_window_size(STREAM_WINDOW.saturating_mul(streams).min(LARGEST_WINDOW))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(CRUMBS)
-        // Until the service has said how many it takes; RFC 9113, section 6.5.2 asks it to take no fewer.
-        .initial_max_send_streams(streams.min(100) as usize)
+        // None before the service has said how many it takes: what waited for the connection must not queue beyond that.
+        .initial_max_send_streams(0)
         .max_concurrent_reset_streams(REMEMBERED_RESETS * streams as usize)
         .reset_stream_duration(RESET_MEMORY)
         .max_local_error_reset_streams(Some(LOCAL_RESETS));

@@ -1,6 +1,6 @@
 //! What becomes of a connection that is passed on: one line in the access log, and its counts.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::StatusCode;
 
@@ -64,36 +64,16 @@ impl Relay {
             (Some(code), None) => worker.shard.connection_refused(code),
             (None, _) => {}
         }
-        let since = |at: Instant| at.saturating_duration_since(self.started);
-        let micros = |duration: Duration| duration.as_micros() as u64;
+        let duration = clock::refresh().saturating_duration_since(self.started);
         worker.log().write(&Line {
-            unix_ms: clock::unix_ms(),
             id: &self.id,
             client_ip: client.peer().ip().to_canonical(),
-            method: "",
+            client_certificate: client.origin().certificate().map_or("", |certificate| &certificate.subject),
             host: self.server_name.as_deref().unwrap_or_default(),
-            path: "",
-            query: None,
             protocol: if self.is_tls { "TLS" } else { "TCP" },
             status: self.status(),
-            route: "",
-            api: "",
-            service: outcome.service.as_ref().map_or("", |service| &service.spec.name),
-            endpoint: outcome.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
-            code: outcome.code.unwrap_or_default(),
-            stage: outcome.stage.unwrap_or_default(),
-            cause: &outcome.cause,
-            bytes_in: outcome.bytes_in,
-            bytes_out: outcome.bytes_out,
-            duration_us: micros(since(clock::refresh())),
-            connect_us: outcome.connected_at.map(|at| micros(since(at))),
-            first_byte_us: None,
-            upstream_us: None,
-            attempts: outcome.attempts,
-            client_certificate: client.origin().certificate().map_or("", |certificate| &certificate.subject),
-            grpc_status: "",
-            user_agent: b"",
-            referer: b"",
+            duration_us: duration.as_micros() as u64,
+            ..outcome.line(self.started)
         });
     }
 }

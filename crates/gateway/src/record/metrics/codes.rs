@@ -1,4 +1,4 @@
-//! A worker's own index of its counters by code: counting one again takes no lock and no memory.
+//! Counters by code, and a worker's own index of them: counting one again takes no lock and no memory.
 //!
 //! The shard's maps, which a scrape locks, are only touched when a counter is new. As no one else adds to them, what
 //! is not in the index is not in the map either.
@@ -8,13 +8,92 @@ use std::sync::{Arc, Mutex};
 
 use super::{Counter, MAX_CODES, OTHER, Series, lock};
 
+/// The counters of one family.
+pub(super) type CodeSeries = Series<&'static str, Counter>;
+/// The counters of one family, by route and code.
+pub(super) type RouteSeries = Series<(Box<str>, &'static str), Counter>;
+
+/// Families of counters that a code alone tells apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ByCode {
+    ParseRefusals,
+    ConnectionsRefused,
+    Http2Attacks,
+    TlsHandshakes,
+}
+
+/// Families of counters that a route and a code tell apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ByRoute {
+    Refusals,
+    GrpcCalls,
+}
+
+/// How a family is told.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    /// What the code is called.
+    pub(super) label: &'static str,
+}
+
+impl ByCode {
+    pub(super) const ALL: [Self; 4] =
+        [Self::ParseRefusals, Self::ConnectionsRefused, Self::Http2Attacks, Self::TlsHandshakes];
+
+    pub(super) fn family(self) -> Family {
+        match self {
+            Self::ParseRefusals => Family {
+                name: "parse_refusals_total",
+                help: "Requests refused for their syntax, sizes or slowness.",
+                label: "code",
+            },
+            Self::ConnectionsRefused => Family {
+                name: "connections_refused_total",
+                help: "Connections that were not let in, by reason.",
+                label: "reason",
+            },
+            Self::Http2Attacks => Family {
+                name: "http2_attacks_total",
+                help: "HTTP/2 connections, or of window_stall streams, ended because they were abused.",
+                label: "attack",
+            },
+            Self::TlsHandshakes => Family {
+                name: "tls_handshakes_total",
+                help: "TLS handshakes with clients, by result.",
+                label: "result",
+            },
+        }
+    }
+}
+
+impl ByRoute {
+    pub(super) const ALL: [Self; 2] = [Self::Refusals, Self::GrpcCalls];
+
+    pub(super) fn family(self) -> Family {
+        match self {
+            Self::Refusals => Family {
+                name: "refusals_total",
+                help: "Refusals and broken answers by route and code.",
+                label: "code",
+            },
+            Self::GrpcCalls => Family {
+                name: "grpc_calls_total",
+                help: "Calls of gRPC by route and status.",
+                label: "status",
+            },
+        }
+    }
+}
+
 /// Counters by code. Codes are names in this program, so there are a few dozen at most: a list is looked through.
 #[derive(Debug, Default)]
 pub(super) struct Codes(Vec<(&'static str, Arc<Counter>)>);
 
 impl Codes {
     /// Counts one, in a counter of the shard.
-    pub(super) fn count(&mut self, code: &'static str, shared: &Mutex<Series<&'static str, Counter>>) {
+    pub(super) fn count(&mut self, code: &'static str, shared: &Mutex<CodeSeries>) {
         if !self.count_known(code) {
             let counter = Arc::clone(lock(shared).entry(code).or_default());
             self.add(code, counter);
@@ -46,12 +125,7 @@ pub(super) struct RouteCodes {
 
 impl RouteCodes {
     /// Counts one, in a counter of the shard; in one without the route's name when there are too many.
-    pub(super) fn count(
-        &mut self,
-        route: &str,
-        code: &'static str,
-        shared: &Mutex<Series<(Box<str>, &'static str), Counter>>,
-    ) {
+    pub(super) fn count(&mut self, route: &str, code: &'static str, shared: &Mutex<RouteSeries>) {
         if self.count_known(route, code) {
             return;
         }
@@ -66,7 +140,7 @@ impl RouteCodes {
     }
 
     /// After a reload, when there are too many: begins anew with the names that are met from here on.
-    pub(super) fn forget_if_full(&mut self, shared: &Mutex<Series<(Box<str>, &'static str), Counter>>) {
+    pub(super) fn forget_if_full(&mut self, shared: &Mutex<RouteSeries>) {
         if self.pairs >= MAX_CODES {
             self.routes.clear();
             self.pairs = 0;

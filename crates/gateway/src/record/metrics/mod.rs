@@ -21,7 +21,7 @@ use super::batch::Lost;
 use super::sink::LogSink;
 use crate::tls::Certificate;
 use cell::{Histogram, LONG, SHORT};
-use codes::{Codes, RouteCodes};
+use codes::{ByCode, ByRoute, CodeSeries, Codes, RouteCodes, RouteSeries};
 
 /// Routes, and endpoints, that have series of their own.
 const MAX_SERIES: usize = 10_000;
@@ -64,12 +64,8 @@ struct Shard {
     routes: Mutex<Series<Names, RouteMetrics>>,
     endpoints: Mutex<Series<Names, EndpointMetrics>>,
     tcp: Mutex<Series<Names, TcpMetrics>>,
-    refusals: Mutex<Series<(Box<str>, &'static str), Counter>>,
-    grpc_calls: Mutex<Series<(Box<str>, &'static str), Counter>>,
-    parse_refusals: Mutex<Series<&'static str, Counter>>,
-    connections_refused: Mutex<Series<&'static str, Counter>>,
-    http2_attacks: Mutex<Series<&'static str, Counter>>,
-    tls_handshakes: Mutex<Series<&'static str, Counter>>,
+    by_route: [Mutex<RouteSeries>; ByRoute::ALL.len()],
+    by_code: [Mutex<CodeSeries>; ByCode::ALL.len()],
     accepted: Counter,
     closed: Counter,
     accept_errors: Counter,
@@ -81,12 +77,8 @@ struct Shard {
 #[derive(Debug)]
 pub struct WorkerShard {
     shard: Arc<Shard>,
-    refusals: RefCell<RouteCodes>,
-    grpc_calls: RefCell<RouteCodes>,
-    parse_refusals: RefCell<Codes>,
-    connections_refused: RefCell<Codes>,
-    http2_attacks: RefCell<Codes>,
-    tls_handshakes: RefCell<Codes>,
+    by_route: [RefCell<RouteCodes>; ByRoute::ALL.len()],
+    by_code: [RefCell<Codes>; ByCode::ALL.len()],
     may_forget_routes: Cell<bool>,
     may_forget_endpoints: Cell<bool>,
     may_forget_tcp: Cell<bool>,
@@ -137,12 +129,8 @@ impl Metrics {
         lock(&self.shards).push(Arc::clone(&shard));
         WorkerShard {
             shard,
-            refusals: RefCell::default(),
-            grpc_calls: RefCell::default(),
-            parse_refusals: RefCell::default(),
-            connections_refused: RefCell::default(),
-            http2_attacks: RefCell::default(),
-            tls_handshakes: RefCell::default(),
+            by_route: Default::default(),
+            by_code: Default::default(),
             may_forget_routes: Cell::default(),
             may_forget_endpoints: Cell::default(),
             may_forget_tcp: Cell::default(),
@@ -189,8 +177,9 @@ impl WorkerShard {
         self.may_forget_routes.set(true);
         self.may_forget_endpoints.set(true);
         self.may_forget_tcp.set(true);
-        self.refusals.borrow_mut().forget_if_full(&self.shard.refusals);
-        self.grpc_calls.borrow_mut().forget_if_full(&self.shard.grpc_calls);
+        for (codes, shared) in self.by_route.iter().zip(&self.shard.by_route) {
+            codes.borrow_mut().forget_if_full(shared);
+        }
     }
 
     /// The counts of a route; both names empty for requests that found none.
@@ -210,17 +199,17 @@ impl WorkerShard {
 
     /// Counts a refusal, or an answer that broke.
     pub fn refusal(&self, route: &str, code: &'static str) {
-        self.refusals.borrow_mut().count(route, code, &self.shard.refusals);
+        self.count_by_route(ByRoute::Refusals, route, code);
     }
 
     /// Counts a call of gRPC, by its status.
     pub fn grpc_call(&self, route: &str, status: &'static str) {
-        self.grpc_calls.borrow_mut().count(route, status, &self.shard.grpc_calls);
+        self.count_by_route(ByRoute::GrpcCalls, route, status);
     }
 
     /// Counts a request that was refused for its syntax, sizes or slowness.
     pub fn parse_refusal(&self, code: &'static str) {
-        self.parse_refusals.borrow_mut().count(code, &self.shard.parse_refusals);
+        self.count(ByCode::ParseRefusals, code);
     }
 
     /// Counts a connection in.
@@ -235,17 +224,17 @@ impl WorkerShard {
 
     /// Counts a connection that was not let in.
     pub fn connection_refused(&self, reason: &'static str) {
-        self.connections_refused.borrow_mut().count(reason, &self.shard.connections_refused);
+        self.count(ByCode::ConnectionsRefused, reason);
     }
 
     /// Counts a TLS handshake with a client, by what came of it.
     pub fn tls_handshake(&self, result: &'static str) {
-        self.tls_handshakes.borrow_mut().count(result, &self.shard.tls_handshakes);
+        self.count(ByCode::TlsHandshakes, result);
     }
 
     /// Counts an HTTP/2 connection that was ended because it was abused.
     pub fn http2_attack(&self, attack: &'static str) {
-        self.http2_attacks.borrow_mut().count(attack, &self.shard.http2_attacks);
+        self.count(ByCode::Http2Attacks, attack);
     }
 
     /// Counts a failure of `accept` itself.
@@ -256,6 +245,15 @@ impl WorkerShard {
     /// Counts a connection that a panic ended.
     pub fn panicked(&self) {
         self.shard.panics.add(1);
+    }
+
+    fn count(&self, family: ByCode, code: &'static str) {
+        self.by_code[family as usize].borrow_mut().count(code, &self.shard.by_code[family as usize]);
+    }
+
+    fn count_by_route(&self, family: ByRoute, route: &str, code: &'static str) {
+        let shared = &self.shard.by_route[family as usize];
+        self.by_route[family as usize].borrow_mut().count(route, code, shared);
     }
 }
 
@@ -374,7 +372,7 @@ mod tests {
         };
         count(&worker);
         let shard = Arc::clone(&worker.shard);
-        let held = (lock(&shard.refusals), lock(&shard.parse_refusals), lock(&shard.connections_refused));
+        let held = (shard.by_route.each_ref().map(lock), shard.by_code.each_ref().map(lock));
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             count(&worker);

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
+use super::codes::{ByCode, ByRoute, Family};
 use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, lock, tcp};
 
 /// A route's counts on all workers.
@@ -133,59 +134,31 @@ fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
 }
 
 fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
-    let mut refusals: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
-    let mut calls: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
-    let mut parse: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut connections: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut attacks: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut handshakes: BTreeMap<&str, u64> = BTreeMap::new();
-    for shard in shards {
-        for ((route, code), count) in &*lock(&shard.refusals) {
-            *refusals.entry((route.clone(), code)).or_default() += count.value();
+    for kind in ByRoute::ALL {
+        let mut counts: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
+        for shard in shards {
+            for ((route, code), count) in &*lock(&shard.by_route[kind as usize]) {
+                *counts.entry((route.clone(), code)).or_default() += count.value();
+            }
         }
-        for ((route, status), count) in &*lock(&shard.grpc_calls) {
-            *calls.entry((route.clone(), status)).or_default() += count.value();
-        }
-        for (code, count) in &*lock(&shard.parse_refusals) {
-            *parse.entry(code).or_default() += count.value();
-        }
-        for (reason, count) in &*lock(&shard.connections_refused) {
-            *connections.entry(reason).or_default() += count.value();
-        }
-        for (attack, count) in &*lock(&shard.http2_attacks) {
-            *attacks.entry(attack).or_default() += count.value();
-        }
-        for (result, count) in &*lock(&shard.tls_handshakes) {
-            *handshakes.entry(result).or_default() += count.value();
+        let Family { name, help, label } = kind.family();
+        text.begin(name, "counter", help);
+        for ((route, code), count) in counts {
+            text.sample(name, &labels(&[("route", &route), (label, code)]), count);
         }
     }
-    text.begin("refusals_total", "counter", "Refusals and broken answers by route and code.");
-    for ((route, code), count) in refusals {
-        text.sample("refusals_total", &labels(&[("route", &route), ("code", code)]), count);
-    }
-    text.begin("grpc_calls_total", "counter", "Calls of gRPC by route and status.");
-    for ((route, status), count) in calls {
-        text.sample("grpc_calls_total", &labels(&[("route", &route), ("status", status)]), count);
-    }
-    text.begin("parse_refusals_total", "counter", "Requests refused for their syntax, sizes or slowness.");
-    for (code, count) in parse {
-        text.sample("parse_refusals_total", &labels(&[("code", code)]), count);
-    }
-    text.begin("connections_refused_total", "counter", "Connections that were not let in, by reason.");
-    for (reason, count) in connections {
-        text.sample("connections_refused_total", &labels(&[("reason", reason)]), count);
-    }
-    text.begin(
-        "http2_attacks_total",
-        "counter",
-        "HTTP/2 connections, or of window_stall streams, ended because they were abused.",
-    );
-    for (attack, count) in attacks {
-        text.sample("http2_attacks_total", &labels(&[("attack", attack)]), count);
-    }
-    text.begin("tls_handshakes_total", "counter", "TLS handshakes with clients, by result.");
-    for (result, count) in handshakes {
-        text.sample("tls_handshakes_total", &labels(&[("result", result)]), count);
+    for kind in ByCode::ALL {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for shard in shards {
+            for (code, count) in &*lock(&shard.by_code[kind as usize]) {
+                *counts.entry(code).or_default() += count.value();
+            }
+        }
+        let Family { name, help, label } = kind.family();
+        text.begin(name, "counter", help);
+        for (code, count) in counts {
+            text.sample(name, &labels(&[(label, code)]), count);
+        }
     }
 }
 
