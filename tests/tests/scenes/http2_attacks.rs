@@ -187,6 +187,20 @@ fn requests_that_have_reached_a_service_are_not_cancelled_without_end() {
 }
 
 #[test]
+fn the_log_says_who_attacked() {
+    let gate = front(&holding());
+    let mut client = Http2::connect(gate.address(), &[]);
+    client.send(frame(kind::PING, 0, 0, b"12345678").repeat(20_000));
+    assert_eq!(client.expect_goaway(), Some(ENHANCE_YOUR_CALM));
+    let line = &gate.log(1)[0];
+    assert_eq!(
+        ["client_ip", "protocol", "code", "stage"].map(|member| line[member].as_str().unwrap()),
+        ["127.0.0.1", "HTTP/2", "ping_flood", "parse"]
+    );
+    assert_eq!(line["status"], 400);
+}
+
+#[test]
 fn an_attacker_who_does_not_read_is_cut_too() {
     let users = holding();
     let gate = front(&users);

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
@@ -23,6 +23,7 @@ use super::client::{Client, Origin};
 use super::stream::Stream;
 use crate::clock::{self, Deadline};
 use crate::exchange::{self, After};
+use crate::record::Line;
 use crate::refusal::{Refusal, Stage};
 use crate::worker::{OpenConnection, Worker};
 pub use attack::Attack;
@@ -41,8 +42,9 @@ pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: 
     client.input.consume(begun.len());
     client.release(&worker.buffers);
     let origin = Rc::clone(client.origin());
+    let started = clock::now();
     let deadline = Deadline::default();
-    deadline.set(clock::now() + client.listener().header_timeout);
+    deadline.set(started + client.listener().header_timeout);
     let head = client.listener().head;
     let guard = Rc::new(RefCell::new(Guard::new(head.head, clock::now())));
     let builder = server_builder(&head, client.listener().streams);
@@ -56,6 +58,7 @@ pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: 
         guard,
         streams: Rc::default(),
         deadline,
+        started,
         is_ending: false,
         is_cut: false,
     };
@@ -71,6 +74,8 @@ struct Serving {
     guard: Rc<RefCell<Guard>>,
     streams: Rc<Streams>,
     deadline: Deadline,
+    /// When the connection began to speak HTTP/2.
+    started: Instant,
     /// Whether the client has been told to send no more requests.
     is_ending: bool,
     /// Whether it has been cut off, for an attack or for a breach of the protocol.
@@ -103,8 +108,28 @@ impl Serving {
         .await;
         let guard = self.guard.borrow();
         if let Some(attack) = guard.attack().or_else(|| guard.blame(&ended.err()?)) {
-            self.worker.shard.http2_attack(attack.as_str());
+            self.record_attack(attack);
         }
+    }
+
+    /// Counts an abuse for which the connection ended, and says in the access log whose it was.
+    fn record_attack(&self, attack: Attack) {
+        let worker = &self.worker;
+        worker.shard.http2_attack(attack.as_str());
+        let mut id = String::new();
+        worker.write_request_id(&mut id);
+        worker.log().write(&Line {
+            unix_ms: clock::unix_ms(),
+            id: &id,
+            client_ip: self.origin.peer.ip().to_canonical(),
+            client_certificate: self.origin.certificate().map_or("", |certificate| &certificate.subject),
+            protocol: "HTTP/2",
+            status: StatusCode::BAD_REQUEST.as_u16(),
+            code: attack.as_str(),
+            stage: Stage::Parse.as_str(),
+            duration_us: clock::now().saturating_duration_since(self.started).as_micros() as u64,
+            ..Line::default()
+        });
     }
 
     /// Ends a connection that has been idle too long, that goes down with the process, whose client is to be verified anew, or that
