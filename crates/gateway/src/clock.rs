@@ -15,6 +15,8 @@ use tokio::time::Sleep;
 thread_local! {
     // The runtime's unpark hook has no access to the worker, so the worker's clock is its thread's.
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+    // What was answered to the last question: an exchange asks three times between two readings.
+    static ASKED: Cell<(Option<Instant>, u64)> = const { Cell::new((None, 0)) };
     static WALL: Cell<(Option<Instant>, u64)> = const { Cell::new((None, 0)) };
     static DATE: Cell<(u64, [u8; DATE_LENGTH])> = const { Cell::new((u64::MAX, [0; DATE_LENGTH])) };
 }
@@ -34,6 +36,16 @@ pub fn refresh() -> Instant {
 /// Milliseconds since the Unix epoch as of the last reading. The wall clock itself is read at most once a second.
 pub fn unix_ms() -> u64 {
     let now = now();
+    let (asked_at, answer) = ASKED.get();
+    if asked_at == Some(now) {
+        return answer;
+    }
+    let ms = unix_ms_at(now);
+    ASKED.set((Some(now), ms));
+    ms
+}
+
+fn unix_ms_at(now: Instant) -> u64 {
     let (read_at, read_ms) = WALL.get();
     if let Some(read_at) = read_at {
         let since = now.saturating_duration_since(read_at);

@@ -96,6 +96,11 @@ impl Fields {
         self.push(Some(known), known.as_str().as_bytes(), value);
     }
 
+    /// Appends a field whose value is these parts, one behind the other. It is treated as by [`Fields::append`].
+    pub fn append_parts(&mut self, known: Known, parts: &[&[u8]]) {
+        self.push_parts(Some(known), known.as_str().as_bytes(), parts);
+    }
+
     /// Appends a field under any name, which must be a token: under any other nothing is appended.
     /// The value is treated as by [`Fields::append`].
     pub fn append_named(&mut self, name: &[u8], value: &[u8]) {
@@ -175,17 +180,25 @@ impl Fields {
     }
 
     pub(crate) fn push(&mut self, known: Option<Known>, name: &[u8], value: &[u8]) {
+        self.push_parts(known, name, &[trim(value)]);
+    }
+
+    #[inline]
+    fn push_parts(&mut self, known: Option<Known>, name: &[u8], parts: &[&[u8]]) {
         let start = self.text.len();
+        let length: usize = parts.iter().map(|part| part.len()).sum();
         // Spans count in 32 bits; nobody appends 4 GiB, and if somebody does, it is left out.
-        if u32::try_from(start + name.len() + value.len()).is_err() {
+        if u32::try_from(start + name.len() + length).is_err() {
             return;
         }
-        let value = trim(value);
         self.text.extend_from_slice(name);
         let middle = self.text.len();
-        self.text.extend_from_slice(value);
+        for part in parts {
+            self.text.extend_from_slice(part);
+        }
+        let value = &mut self.text[middle..];
         if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
-            for byte in &mut self.text[middle..] {
+            for byte in value {
                 if matches!(*byte, b'\r' | b'\n' | 0) {
                     *byte = b' ';
                 }

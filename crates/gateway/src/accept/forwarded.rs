@@ -161,51 +161,19 @@ fn tells_of_the_client(field: Field<'_>) -> bool {
 
 /// Appends an element to a field that is a list, joining what came before into one line.
 fn extend(fields: &mut Fields, known: Known, element: &[&[u8]]) {
-    let mut line = Line::default();
-    for value in fields.get_all(known) {
-        line.push(value);
-        line.push(b", ");
+    if !fields.contains(known) {
+        return fields.append_parts(known, element);
     }
-    let is_new = line.length == 0;
+    let mut line = Vec::new();
+    for value in fields.get_all(known).filter(|value| !value.is_empty()) {
+        line.extend_from_slice(value);
+        line.extend_from_slice(b", ");
+    }
     for part in element {
-        line.push(part);
+        line.extend_from_slice(part);
     }
-    if !is_new {
-        fields.remove(known);
-    }
-    fields.append(known, line.as_bytes());
-}
-
-/// A field's value under construction, on the stack as long as it has a usual length.
-struct Line {
-    near: [u8; 256],
-    length: usize,
-    far: Vec<u8>,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { near: [0; 256], length: 0, far: Vec::new() }
-    }
-}
-
-impl Line {
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if self.far.is_empty() && end <= self.near.len() {
-            self.near[self.length..end].copy_from_slice(bytes);
-        } else {
-            if self.far.is_empty() {
-                self.far.extend_from_slice(&self.near[..self.length]);
-            }
-            self.far.extend_from_slice(bytes);
-        }
-        self.length = end;
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        if self.far.is_empty() { &self.near[..self.length] } else { &self.far }
-    }
+    fields.remove(known);
+    fields.append(known, &line);
 }
 
 /// The `for` of one element of `Forwarded`.

@@ -5,6 +5,18 @@ const LENGTH: usize = 36;
 /// Bytes of an id that is taken over from a trusted peer.
 const MAX_FOREIGN: usize = 128;
 
+/// Every byte in hexadecimal.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    table
+};
+
 /// Makes the ids of one worker; they grow.
 #[derive(Debug)]
 pub struct IdGenerator {
@@ -70,17 +82,11 @@ impl Default for IdGenerator {
 
 impl IdText {
     fn new(id: u128) -> Self {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+        /// Where each byte's digits stand: hyphens make five groups of them.
+        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
         let mut text = [b'-'; LENGTH];
-        let mut at = 0;
-        for byte in id.to_be_bytes() {
-            if HYPHENS.contains(&at) {
-                at += 1;
-            }
-            text[at] = HEX[usize::from(byte >> 4)];
-            text[at + 1] = HEX[usize::from(byte & 15)];
-            at += 2;
+        for (byte, at) in id.to_be_bytes().into_iter().zip(PLACES) {
+            text[at..at + 2].copy_from_slice(&HEX[usize::from(byte)]);
         }
         Self(text)
     }
