@@ -187,14 +187,16 @@ async fn proceed(
         Decision::Call(service) => {
             let service = live.service(worker, service);
             shape_request(client, exchange);
-            let called = call::call(worker, client, exchange, &service).await?;
+            let mut called = call::call(worker, client, exchange, &service).await?;
             if is_upgrade_declined(exchange) {
                 return Err(upgrade_declined(&service.spec.name).into());
             }
             shape_response(&live, exchange);
             // A tunnel outlasts reloads, and must not keep what they replaced.
             drop(live);
-            Ok(relay::relay(worker, client, exchange, called).await)
+            let after = relay::relay(worker, client, exchange, &mut called).await;
+            called.end(worker);
+            Ok(after)
         }
     }
 }

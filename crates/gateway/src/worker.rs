@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http1::Known;
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +24,7 @@ use crate::exchange::Exchange;
 use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Registry;
-use crate::upstream::tunnel::Tunnels;
+use crate::upstream::farewell::Farewells;
 
 /// Spare exchanges that a worker keeps.
 const EXCHANGES_KEPT: usize = 256;
@@ -84,8 +84,8 @@ pub struct Worker {
     pub shard: WorkerShard,
     /// What it knows of endpoints.
     pub upstreams: Registry,
-    /// Its WebSockets.
-    pub tunnels: Tunnels,
+    /// What is to be told when it goes down.
+    pub farewells: Farewells,
     log: RefCell<LogWriter>,
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
@@ -162,7 +162,7 @@ impl Worker {
             buffers: Buffers::default(),
             shard: setup.shard,
             upstreams: Registry::default(),
-            tunnels: Tunnels::default(),
+            farewells: Farewells::default(),
             log: RefCell::new(setup.log),
             ids: RefCell::new(IdGenerator::new()),
             live: RefCell::new(live),
@@ -186,7 +186,7 @@ impl Worker {
                     let _ = done.send(());
                 }
                 Command::Drain { done } => self.drain(done),
-                Command::Farewell => self.tunnels.end(),
+                Command::Farewell => self.farewells.say(),
             }
         }
         self.log.borrow_mut().flush();
@@ -352,14 +352,11 @@ impl Worker {
     pub fn record(&self, exchange: &Exchange, status: u16, total: Duration) {
         let outcome = &exchange.outcome;
         let live = &exchange.live;
-        let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(exchange.started));
-        let first_byte = since(outcome.first_byte_at);
         // An answer that begins while the request is still being sent is timed from the connection.
-        let sent = since(outcome.sent_at.or(outcome.connected_at));
-        let waited = match (sent, first_byte) {
-            (Some(sent), Some(first_byte)) => first_byte.saturating_sub(sent),
-            _ => Duration::ZERO,
-        };
+        let sent_at = outcome.sent_at.or(outcome.connected_at);
+        let waited = outcome
+            .first_byte_at
+            .map(|at| sent_at.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent)));
         live.route_metrics(self, exchange.route).record(
             status,
             total,
@@ -367,7 +364,7 @@ impl Worker {
             outcome.bytes_in,
             outcome.bytes_out,
         );
-        if let (Some(endpoint), Some(_)) = (&outcome.endpoint, first_byte) {
+        if let (Some(endpoint), Some(waited)) = (&outcome.endpoint, waited) {
             endpoint.metrics.record(status, waited);
         }
         let route = exchange.route.map(|index| &live.snapshot.routes[index]);
@@ -396,7 +393,7 @@ impl Worker {
             route: route_name,
             api: route.map_or("", |route| &route.api),
             duration_us: total.as_micros() as u64,
-            upstream_us: first_byte.map(|_| waited.as_micros() as u64),
+            upstream_us: waited.map(|waited| waited.as_micros() as u64),
             user_agent: request.fields.get(Known::UserAgent).unwrap_or_default(),
             referer: request.fields.get(Known::Referer).unwrap_or_default(),
             ..outcome.line(exchange.started)

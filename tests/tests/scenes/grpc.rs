@@ -1,7 +1,9 @@
 //! gRPC from end to end: Python's grpcio at both ends, in clear and over TLS, with all that a call has beside its messages.
 
+use tollgate_tests::http2::{Http2, kind, pack};
 use tollgate_tests::{
-    Authority, Gateway, GrpcServer, gateway_with, grpc_call, grpc_server, grpc_server_with, named,
+    Authority, Gateway, GrpcServer, backend, eventually, gateway_with, grpc_call, grpc_server,
+    grpc_server_with, named, raw_backend,
 };
 
 /// A gateway whose every request goes to that server, with this beside `to` on the route.
@@ -181,6 +183,39 @@ fn a_service_that_dies_in_the_middle_of_a_stream_was_unavailable() {
 }
 
 #[test]
+fn callers_are_told_when_the_gateway_stops_before_their_calls_are_over() {
+    let server = grpc_server();
+    let silent = backend(|call| {
+        call.wait_end();
+    });
+    let mut gate = gateway_with(
+        "
+        drain: 1200ms
+        services:
+          echo: { endpoints: [<echo>], protocol: grpc }
+          silent: { endpoints: [<silent>] }
+        routes:
+          - { match: POST /scenes.Echo/Wait, to: echo, access: public }
+          - { match: POST /scenes.Echo/Unary, to: silent, access: public }
+        ",
+        &[("echo", &server), ("silent", &silent)],
+    );
+    let streaming = grpc_call(gate.address(), "server", "Wait");
+    let streaming = std::thread::spawn(move || streaming.send(&["x"]));
+    let unanswered = grpc_call(gate.address(), "unary", "Unary");
+    let unanswered = std::thread::spawn(move || unanswered.send(&["x"]));
+    server.expect_word("waiting");
+    eventually("both calls", || silent.requests().len() == 1);
+    gate.terminate();
+    let outcome = streaming.join().unwrap().expect("UNAVAILABLE").expect_messages(&["first"]);
+    assert_eq!(outcome.trailing("tollgate-code"), Some("call_drained"));
+    let outcome = unanswered.join().unwrap().expect("UNAVAILABLE");
+    assert_eq!(outcome.trailing("tollgate-code"), Some("call_drained"));
+    server.expect_word("over");
+    assert_eq!(gate.expect_exit().code(), Some(0), "nothing was cut off");
+}
+
+#[test]
 fn a_refusal_is_a_status_of_grpc_and_has_the_gateway_s_code() {
     let server = grpc_server();
     let gate = gateway_with(
@@ -204,12 +239,45 @@ fn a_refusal_is_a_status_of_grpc_and_has_the_gateway_s_code() {
         let call = grpc_call(gate.address(), kind, method).option("--size", "1000");
         let outcome = call.send(&["x"]).expect(status);
         assert_eq!(outcome.trailing("tollgate-code"), Some(code), "{outcome:?}");
-        assert!(outcome.trailing("x-request-id").is_some(), "{outcome:?}");
+        // In front if the service had begun to answer.
+        let id = outcome.trailing("x-request-id").or(outcome.initial("x-request-id"));
+        assert!(id.is_some(), "{outcome:?}");
         assert!(!outcome.details().is_empty());
     }
     let log = gate.log(4);
     assert_eq!((&log[2]["code"], &log[2]["status"]), (&"no_route".into(), &200.into()));
     assert_eq!(log[2]["grpc_status"], "UNIMPLEMENTED");
+}
+
+#[test]
+fn a_call_whose_messages_become_too_many_ends_though_its_answer_has_begun() {
+    let service = raw_backend(|socket| {
+        socket.take_until(b"\r\n\r\n").unwrap();
+        socket
+            .send("HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n");
+        socket.take_rest();
+    });
+    let gate = gateway_with(
+        "
+        services: { echo: { endpoints: [<echo>] } }
+        routes: [{ match: '/{rest...}', to: echo, access: public, request: { max_body: 100B } }]
+        ",
+        &[("echo", &service)],
+    );
+    let mut caller = Http2::connect(gate.address(), &[]);
+    let head =
+        [(":method", "POST"), (":scheme", "http"), (":path", "/scenes.Echo/Many"), (":authority", "a")];
+    let head = [&head[..], &[("content-type", "application/grpc"), ("te", "trailers")]].concat();
+    let stream = caller.open(&pack(&head), 0);
+    while caller.next_frame().unwrap().kind != kind::HEADERS {}
+    caller.send_frame(kind::DATA, 0, stream, &[0; 101]);
+    let outcome = caller.outcome(stream);
+    assert_eq!((outcome.heads.len(), outcome.reset), (1, None), "ended by trailers: {outcome:?}");
+    let line = &gate.log(1)[0];
+    assert_eq!(
+        (&line["code"], &line["grpc_status"]),
+        (&"body_too_large".into(), &"RESOURCE_EXHAUSTED".into())
+    );
 }
 
 #[test]

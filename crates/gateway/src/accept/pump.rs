@@ -111,11 +111,9 @@ impl Pump {
         }
     }
 
-    /// The same, for a body that becomes another on the way.
-    #[must_use]
-    pub fn with_transform(mut self, transform: Option<Transform>) -> Self {
-        self.transform = transform.map(Box::new);
-        self
+    /// Makes the body another on the way.
+    pub fn set_transform(&mut self, transform: Transform) {
+        self.transform = Some(Box::new(transform));
     }
 
     /// The trailers, once the body has ended; also those that became a part of it.

@@ -15,7 +15,7 @@ pub use sockets::HandedSockets;
 use crate::config::values::ListenAddress;
 use crate::record::{LogSink, Metrics};
 use crate::snapshot::Snapshot;
-use crate::upstream::tunnel::FAREWELL;
+use crate::upstream::farewell::FAREWELL;
 use crate::worker::{self, Command, Setup};
 use sockets::{OpenSockets, Sockets};
 

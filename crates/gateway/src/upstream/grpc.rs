@@ -81,6 +81,8 @@ pub(super) fn end_early(client: &Client, exchange: &mut Exchange, code: &'static
         "total_timeout" | "upstream_idle_timeout" => {
             (Status::DeadlineExceeded, "the answer did not end in time")
         }
+        "call_drained" => (Status::Unavailable, "the gateway stops"),
+        "body_too_large" => (Status::ResourceExhausted, "the messages are longer than allowed here"),
         "upstream_truncated" => (Status::Unavailable, "the service broke its answer off"),
         _ => return false,
     };

@@ -6,6 +6,7 @@
 pub mod balance;
 pub mod call;
 mod connect;
+pub mod farewell;
 mod grpc;
 mod pool;
 pub mod relay;

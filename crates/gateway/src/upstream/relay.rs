@@ -16,8 +16,14 @@ use crate::clock;
 use crate::exchange::{After, Exchange};
 use crate::worker::Worker;
 
-/// Sends the answer whose head is in the exchange, and what follows it, to the client.
-pub async fn relay(worker: &Worker, client: &mut Client, exchange: &mut Exchange, called: Called) -> After {
+/// Sends the answer whose head is in the exchange, and what follows it, to the client. Afterwards `called` says whether its
+/// connection may serve another request.
+pub async fn relay(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    called: &mut Called,
+) -> After {
     let status = exchange.response.status;
     exchange.outcome.status = Some(status);
     let is_tunnel = status == StatusCode::SWITCHING_PROTOCOLS
@@ -29,7 +35,7 @@ pub async fn relay(worker: &Worker, client: &mut Client, exchange: &mut Exchange
     }
 }
 
-async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, mut called: Called) -> After {
+async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, called: &mut Called) -> After {
     let incoming = called.connection.incoming(exchange.response.framing);
     let outgoing = match exchange.response.framing {
         Framing::None => Framing::None,
@@ -47,17 +53,26 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         && outgoing != Framing::UntilClose
         && !worker.is_draining();
     if client.start_answer(worker, exchange, outgoing, persistent).is_err() {
+        called.is_reusable = false;
         exchange.outcome.broken("client_gone");
         return After::Abort;
     }
-    let transform = called.answer_transform.take();
-    let mut body = Pump::new(incoming, outgoing, u64::MAX).with_transform(transform);
+    let mut body = Pump::new(incoming, outgoing, u64::MAX);
+    if let Some(transform) = called.answer_transform.take() {
+        body.set_transform(transform);
+    }
     let due = exchange.started + called.timeouts.total;
     let mut seen = u64::MAX;
     let mut is_last_try = false;
+    // Calls of gRPC may last for hours, and their callers understand a word of parting.
+    let mut place = exchange.dialect.map(|_| worker.farewells.place());
+    let is_grpc = place.is_some();
     let ended = poll_fn(|context| {
+        if place.as_mut().is_some_and(|place| place.is_told(context)) {
+            return Poll::Ready(Err(Broken::Drained));
+        }
         loop {
-            let result = poll_answer(context, worker, client, &mut called, &mut body);
+            let result = poll_answer(context, worker, client, called, &mut body, is_grpc);
             if result.is_ready() {
                 return result;
             }
@@ -84,11 +99,9 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
         Ok(()) => {
             grpc::note_status(exchange, body.trailers());
             let is_read = called.request_body.has_read_all();
-            let is_reusable = called.is_reusable && called.is_sent && exchange.response.persistent;
             // Bytes behind the answer belong to nobody: such a connection is not trusted again.
-            if is_reusable && called.connection.input.is_empty() {
-                keep(worker, called);
-            }
+            called.is_reusable &=
+                called.is_sent && exchange.response.persistent && called.connection.input.is_empty();
             match (persistent, is_read) {
                 (true, _) => After::KeepAlive,
                 (false, true) => After::Close,
@@ -96,9 +109,12 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, m
             }
         }
         Err(broken) => {
+            called.is_reusable = false;
             let code = match broken {
                 Broken::Gone => "client_gone",
                 Broken::Service(_) => "upstream_truncated",
+                Broken::Drained => "call_drained",
+                Broken::Request(code) => code,
                 Broken::TimedOut if clock::now() >= due => "total_timeout",
                 Broken::TimedOut if body.waits_for() == Side::Sink => "client_slow",
                 Broken::TimedOut => "upstream_idle_timeout",
@@ -129,6 +145,10 @@ enum Broken {
     /// What an HTTP/2 client is told of it.
     Service(Reason),
     TimedOut,
+    /// The gateway is about to end.
+    Drained,
+    /// The rest of the request is refused, with this code, and the service would wait for it.
+    Request(&'static str),
 }
 
 fn poll_answer(
@@ -137,6 +157,7 @@ fn poll_answer(
     client: &mut Client,
     called: &mut Called,
     body: &mut Pump,
+    is_grpc: bool,
 ) -> Poll<Result<(), Broken>> {
     let mut ends = Ends {
         source: &called.connection.stream,
@@ -167,6 +188,14 @@ fn poll_answer(
     };
     match called.request_body.poll(context, &mut ends) {
         Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => Poll::Ready(Err(Broken::Gone)),
+        // A service may begin to answer a call whose messages are still to come, and then waits for them.
+        Poll::Ready(Err(Trouble::TooLarge)) if is_grpc => Poll::Ready(Err(Broken::Request("body_too_large"))),
+        Poll::Ready(Err(Trouble::Malformed(fault))) if is_grpc => {
+            Poll::Ready(Err(Broken::Request(fault.code())))
+        }
+        Poll::Ready(Err(Trouble::Untranslatable(_))) => {
+            Poll::Ready(Err(Broken::Request("grpc_web_malformed")))
+        }
         // The service takes no more, or gets no more that makes sense; its answer still counts.
         Poll::Ready(result) => {
             called.is_sent = true;
@@ -185,16 +214,4 @@ fn reason(error: &io::Error) -> Reason {
         None | Some(Reason::NO_ERROR | Reason::REFUSED_STREAM) => Reason::INTERNAL_ERROR,
         Some(reason) => reason,
     }
-}
-
-/// Puts the connection back into the pool.
-fn keep(worker: &Worker, called: Called) {
-    let mut connection = called.connection;
-    // A message of HTTP/2 is over; its connection was never taken out of use.
-    if connection.lease.is_some() {
-        return;
-    }
-    connection.input.release(&worker.buffers);
-    connection.outbox.release(&worker.buffers);
-    called.picked.endpoint.pool.keep(connection);
 }

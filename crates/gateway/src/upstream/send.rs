@@ -45,7 +45,11 @@ pub(super) fn start(
         _ if transform.is_some() => Framing::Chunked,
         framing => framing,
     };
-    Pump::new(client.incoming(&exchange.request), outgoing, exchange.max_body).with_transform(transform)
+    let mut body = Pump::new(client.incoming(&exchange.request), outgoing, exchange.max_body);
+    if let Some(transform) = transform {
+        body.set_transform(transform);
+    }
+    body
 }
 
 /// Puts the request's head, and a held body with it, into the connection's outbox; to a service that speaks HTTP/2 the head
@@ -117,10 +121,16 @@ pub(super) async fn exchange_heads(
 ) -> Result<Progress, Failure> {
     encode(worker, client, exchange, endpoint, connection, held, body.is_translated())?;
     let mut progress = Progress::default();
+    let mut place = exchange.dialect.map(|_| worker.farewells.place());
     client.deadline.set(due.min(clock::now() + timeouts.first_byte));
     for _ in 0..=MAX_INTERIM {
-        poll_fn(|context| progress.poll(context, worker, client, exchange, connection, body, timeouts, due))
-            .await?;
+        poll_fn(|context| {
+            if place.as_mut().is_some_and(|place| place.is_told(context)) {
+                return Poll::Ready(Err(Failure::Client(call_drained())));
+            }
+            progress.poll(context, worker, client, exchange, connection, body, timeouts, due)
+        })
+        .await?;
         let status = exchange.response.status;
         if status == StatusCode::SWITCHING_PROTOCOLS && exchange.request.upgrade.is_empty() {
             return Err(malformed("it switched protocols, which nobody asked for".to_owned()));
@@ -393,6 +403,10 @@ fn broken(error: &h2::Error, lease: Option<&Lease>, is_silent: bool) -> Failure 
 }
 
 /// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
+fn call_drained() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "call_drained", Stage::Call, "the gateway stops")
+}
+
 fn body_timeout() -> Refusal {
     Refusal::new(
         StatusCode::REQUEST_TIMEOUT,

@@ -3,13 +3,13 @@
 //! Of a WebSocket it is known where its frames end, so that the gateway can close it in order when its time is over. A tunnel holds
 //! no buffers while it is silent.
 
-use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::call::Called;
+use super::farewell::FAREWELL;
 use super::{Connection, Timeouts};
 use crate::accept::{Client, Ends};
 use crate::clock;
@@ -17,61 +17,17 @@ use crate::exchange::{After, Exchange};
 use crate::translate::websocket::{FrameTracker, GOING_AWAY, write_close};
 use crate::worker::Worker;
 
-/// How long before the end of a drain WebSockets are closed; a quarter of the drain's time when that is less. As long may the sides of
-/// one take to say that they have heard.
-pub const FAREWELL: Duration = Duration::from_secs(1);
 /// A direction that has moved this much at once gets a large buffer.
 const LONG: usize = 16 * 1024;
-
-/// The WebSockets of a worker, to be told when it goes down.
-#[derive(Debug, Default)]
-pub struct Tunnels {
-    wakers: RefCell<slab::Slab<Waker>>,
-    is_ending: Cell<bool>,
-}
-
-impl Tunnels {
-    /// Has all of them closed, and those that open from now on.
-    pub fn end(&self) {
-        self.is_ending.set(true);
-        for (_, waker) in &*self.wakers.borrow() {
-            waker.wake_by_ref();
-        }
-    }
-}
-
-/// A tunnel's place among those that are told.
-struct Place<'t> {
-    tunnels: &'t Tunnels,
-    key: Option<usize>,
-}
-
-impl Place<'_> {
-    fn is_ending(&mut self, context: &Context<'_>) -> bool {
-        let mut wakers = self.tunnels.wakers.borrow_mut();
-        match self.key {
-            Some(key) => wakers[key].clone_from(context.waker()),
-            None => self.key = Some(wakers.insert(context.waker().clone())),
-        }
-        self.tunnels.is_ending.get()
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.tunnels.wakers.borrow_mut().remove(key);
-        }
-    }
-}
 
 /// Copies bytes both ways until both sides have ended; one side's end is passed on while the other goes on.
 pub(super) async fn tunnel(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
-    mut called: Called,
+    called: &mut Called,
 ) -> After {
+    called.is_reusable = false;
     // It may last for days: requests do not wait for it.
     called.slot = None;
     let is_web_socket = is_web_socket(exchange);
@@ -86,9 +42,9 @@ pub(super) async fn tunnel(
     let live = Rc::clone(&exchange.live);
     let _open = is_web_socket.then(|| live.route_metrics(worker, exchange.route).open_web_socket());
     let mut tunnel = Tunnel::new(&called.timeouts, is_web_socket);
-    let mut place = Place { tunnels: &worker.tunnels, key: None };
+    let mut place = worker.farewells.place();
     let ended = poll_fn(|context| {
-        if is_web_socket && tunnel.ending.is_none() && place.is_ending(context) {
+        if is_web_socket && tunnel.ending.is_none() && place.is_told(context) {
             tunnel.begin_to_end(client, "tunnel_drained");
         }
         tunnel.poll(context, worker, client, &mut called.connection)
@@ -219,6 +175,7 @@ impl Tunnel {
         let _ = getrandom::fill(&mut mask);
         self.up.farewell = Some(Farewell { code, mask: Some(mask), is_said: false });
         self.down.farewell = Some(Farewell { code, mask: None, is_said: false });
+        // As long each side has to say that it has heard.
         client.deadline.set(clock::now() + FAREWELL);
     }
 
