@@ -402,11 +402,11 @@ fn broken(error: &h2::Error, lease: Option<&Lease>, is_silent: bool) -> Failure 
     reset(heard, &error.to_string())
 }
 
-/// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
 fn call_drained() -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "call_drained", Stage::Call, "the gateway stops")
 }
 
+/// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
 fn body_timeout() -> Refusal {
     Refusal::new(
         StatusCode::REQUEST_TIMEOUT,
