@@ -11,6 +11,7 @@ try:
     import grpc
     from google.protobuf import any_pb2
     from google.rpc import error_details_pb2, status_pb2
+    from grpc_health.v1 import health, health_pb2_grpc
     from grpc_status import rpc_status
 except ImportError as error:
     raise SystemExit(print(f"missing: {error}"))
@@ -114,6 +115,8 @@ def main():
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(32), options=options)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("scenes.Echo", METHODS),))
+    # It says of the server as a whole that it serves.
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
     if len(sys.argv) == 3:
         certificate, key = (open(name, "rb").read() for name in sys.argv[1:])
         credentials = grpc.ssl_server_credentials([(key, certificate)])

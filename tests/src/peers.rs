@@ -82,11 +82,15 @@ pub fn nginx(server: &str) -> Nginx {
            server {{ listen 127.0.0.1:{port}; root {here}/www; {server} }}
          }}"
     );
-    let file = folder.path().join("nginx.conf");
-    fs::write(&file, config).unwrap();
+    fs::write(folder.path().join("nginx.conf"), config).unwrap();
+    let peer = start_nginx(&folder, port);
+    Nginx { peer, folder, port }
+}
+
+fn start_nginx(folder: &TempDir, port: u16) -> Peer {
     let program = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
     let mut command = Command::new(program);
-    command.arg("-p").arg(folder.path()).arg("-c").arg(&file);
+    command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
     command.arg("-e").arg(folder.path().join("error.log")).stderr(Stdio::null());
     let mut peer = Peer::start(&mut command);
     eventually("nginx listens", || {
@@ -95,7 +99,7 @@ pub fn nginx(server: &str) -> Nginx {
         assert!(ended.is_none(), "nginx ended: {}", log());
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
     });
-    Nginx { peer, folder, port }
+    peer
 }
 
 impl fmt::Display for Nginx {
@@ -120,6 +124,11 @@ impl Nginx {
     pub fn kill(&mut self) {
         self.peer.0.kill().unwrap();
         self.peer.0.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub fn revive(&mut self) {
+        self.peer = start_nginx(&self.folder, self.port);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod admin;
 mod certificates;
+mod checks;
 mod handover;
 mod readiness;
 mod reload;
@@ -17,11 +18,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
+use gateway::upstream::health::Healths;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 pub use admin::AdminState;
 pub use certificates::Expiry;
+pub use checks::Checks;
 pub use handover::{Binary, Bundle, Predecessor, Successor};
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
@@ -90,6 +93,11 @@ impl Control {
                 tokio::time::sleep(REMINDED_EVERY).await;
             }
         });
+    }
+
+    /// Active health checks, none of which run yet. They end with the control plane.
+    pub fn checks(&self, healths: Arc<Healths>) -> Checks {
+        Checks::new(self.runtime.handle().clone(), healths)
     }
 
     /// The signals as a channel, for a thread that has nothing else to do than to wait for them.

@@ -1,13 +1,14 @@
 //! What became of an exchange: noted on the way, and turned into a log line and metrics at its end (stage `record`).
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
 use crate::clock;
 use crate::exchange::Exchange;
-use crate::record::Line;
+use crate::record::{FailedAttempt, Line};
 use crate::refusal::Refusal;
 use crate::upstream::{Endpoint, Service};
 use crate::worker::Worker;
@@ -34,6 +35,8 @@ pub struct Outcome {
     pub endpoint: Option<Rc<Endpoint>>,
     /// Tries to reach an endpoint.
     pub attempts: u32,
+    /// Those that were followed by another.
+    pub failed_attempts: Vec<FailedAttempt>,
     /// Whether some of the request's body may have been taken from the client's connection.
     pub is_body_touched: bool,
     /// Bytes of the request's body that were moved.
@@ -72,6 +75,26 @@ impl Outcome {
         self.code = Some(code);
     }
 
+    /// An endpoint is tried.
+    pub fn attempt(&mut self, endpoint: &Rc<Endpoint>) {
+        self.endpoint = Some(Rc::clone(endpoint));
+        self.attempts += 1;
+    }
+
+    /// What was tried has failed, and something else will be.
+    pub fn attempt_failed(&mut self, began: Instant, code: &'static str, status: Option<StatusCode>) {
+        let Some(endpoint) = self.endpoint.take() else { return };
+        self.failed_attempts.push(FailedAttempt {
+            endpoint: Arc::clone(&endpoint.spec.url),
+            code,
+            status: status.map_or(0, |status| status.as_u16()),
+            duration_us: clock::now().saturating_duration_since(began).as_micros() as u64,
+        });
+        self.connected_at = None;
+        self.sent_at = None;
+        self.first_byte_at = None;
+    }
+
     /// A connection to the service is there.
     pub fn connected(&mut self) {
         self.connected_at = Some(clock::now());
@@ -104,6 +127,7 @@ impl Outcome {
             connect_us: self.connected_at.map(since),
             first_byte_us: self.first_byte_at.map(since),
             attempts: self.attempts,
+            failed_attempts: &self.failed_attempts,
             ..Line::default()
         }
     }

@@ -25,6 +25,7 @@ use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Registry;
 use crate::upstream::farewell::Farewells;
+use crate::upstream::health::Healths;
 
 /// Spare exchanges that a worker keeps.
 const EXCHANGES_KEPT: usize = 256;
@@ -67,6 +68,8 @@ pub struct Setup {
     pub id: usize,
     /// Its part of the metrics.
     pub shard: WorkerShard,
+    /// What all workers know of endpoints.
+    pub healths: Arc<Healths>,
     /// Where its log lines go.
     pub log: LogWriter,
     /// What it serves.
@@ -161,7 +164,7 @@ impl Worker {
             id: setup.id,
             buffers: Buffers::default(),
             shard: setup.shard,
-            upstreams: Registry::default(),
+            upstreams: Registry::new(setup.healths),
             farewells: Farewells::default(),
             log: RefCell::new(setup.log),
             ids: RefCell::new(IdGenerator::new()),

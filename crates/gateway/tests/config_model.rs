@@ -116,7 +116,7 @@ fn the_nearest_policy_wins_whole() {
     assert_eq!(total("api.example.com/shop/v2").as_deref(), Some("1m"), "off: as if nobody had set it");
     let connect = route(&routes, "GET api.example.com/shop/v1/users/{id}").timeouts.connect;
     assert_eq!(connect.to_string(), "1s", "whole: nothing is merged from the service");
-    let retries = |label: &str| route(&routes, label).retries;
+    let retries = |label: &str| route(&routes, label).retry.attempts;
     assert_eq!(retries("GET /public/{rest...}"), 2, "the service's");
     assert_eq!(retries("orders"), 0, "off on the route");
     assert_eq!(retries("bill"), 0, "off on the service");

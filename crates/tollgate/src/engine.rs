@@ -12,6 +12,7 @@ use gateway::config::{Config, Faults};
 use gateway::record::Metrics;
 use gateway::server::{self, HandedSockets, Server};
 use gateway::snapshot::Snapshot;
+use gateway::upstream::health::Healths;
 
 use crate::commands::Failure;
 use crate::origin::{Compiled, Origin};
@@ -21,6 +22,7 @@ pub(crate) struct Engine {
     /// Gone from the drain on, so that nothing waits for its end but who asked for it.
     server: Mutex<Option<Server>>,
     metrics: Arc<Metrics>,
+    healths: Arc<Healths>,
     /// Another process has the listeners: what changes from here on is for that one.
     is_handed_over: AtomicBool,
 }
@@ -57,7 +59,9 @@ impl Engine {
         let server = Server::start(snapshot, workers, Arc::clone(&metrics), handed)
             .map_err(|error| Failure::new(error.to_string()))?;
         metrics.reloaded(true, SystemTime::now());
-        Ok(Self { server: Mutex::new(Some(server)), metrics, is_handed_over: AtomicBool::new(false) })
+        let healths = Arc::clone(server.healths());
+        let is_handed_over = AtomicBool::new(false);
+        Ok(Self { server: Mutex::new(Some(server)), metrics, healths, is_handed_over })
     }
 
     /// Where it listens, in the order of the configuration.
@@ -109,6 +113,11 @@ impl Engine {
     /// The metrics of all workers, in the Prometheus text format.
     pub(crate) fn metrics(&self) -> String {
         self.metrics.render()
+    }
+
+    /// What its workers know of endpoints.
+    pub(crate) fn healths(&self) -> &Arc<Healths> {
+        &self.healths
     }
 
     /// Opens the log files again, under the names that they have.

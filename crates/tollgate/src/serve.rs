@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use control::{
-    AdminState, Binary, Control, Expiry, Notifier, Readiness, Reload, Reloader, Signal, Token, Watch,
+    AdminState, Binary, Checks, Control, Expiry, Notifier, Readiness, Reload, Reloader, Signal, Token, Watch,
 };
 use gateway::config::values::TcpAddress;
 use gateway::config::{Config, Outline};
@@ -69,6 +69,7 @@ pub(crate) fn serve(
     let readiness = Arc::new(Readiness::new());
     readiness.set_process(inheritance.generation());
     let running = Running {
+        checks: Arc::new(control.checks(Arc::clone(engine.healths()))),
         engine: Arc::clone(&engine),
         readiness,
         token: Arc::new(Token::new(admin_token(&config))),
@@ -86,6 +87,7 @@ pub(crate) fn serve(
     running.serve_admin()?;
     running.readiness.loaded(SystemTime::now());
     watch_certificates(&running.engine, &running.readiness);
+    running.engine.look(|snapshot| running.checks.apply(snapshot));
     running.control.remind(Arc::clone(&running.readiness), SystemTime::now, note);
     let reloader = running.watch(watch, origin, config)?;
     // Nothing can fail any more.
@@ -138,6 +140,7 @@ enum Event {
 /// A gateway that serves.
 struct Running {
     engine: Arc<Engine>,
+    checks: Arc<Checks>,
     readiness: Arc<Readiness>,
     token: Arc<Token>,
     notifier: Arc<Notifier>,
@@ -172,6 +175,7 @@ impl Running {
     fn watch(&self, watch: Watch, origin: Origin, config: Config) -> Result<Option<Reloader>, Failure> {
         let Some(path) = origin.path().map(PathBuf::from) else { return Ok(None) };
         let engine = Arc::clone(&self.engine);
+        let checks = Arc::clone(&self.checks);
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
         let changes = Arc::clone(&self.upgrade.changes);
@@ -187,6 +191,7 @@ impl Running {
                 let generation = readiness.generation() + 1;
                 note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &next)));
                 watch_certificates(&engine, &readiness);
+                engine.look(|snapshot| checks.apply(snapshot));
                 let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
                 current = next;
                 Reload { files, result: Ok(()) }

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use tollgate_tests::{
-    Gateway, Socket, backend, fill, front, full_run, hello, load, nginx, raw_backend, web_socket,
+    Gateway, Socket, backend, eventually, fill, front, full_run, hello, load, nginx, raw_backend, web_socket,
     web_socket_server,
 };
 
@@ -161,6 +161,46 @@ fn a_service_killed_under_load_costs_at_most_what_was_under_way() {
     let after = load(gate.address(), 4, "/x");
     after.expect_more(200);
     after.stop().expect_no_failure();
+}
+
+#[test]
+fn an_endpoint_killed_and_returned_and_a_slow_one_are_not_noticed() {
+    let mut dying = nginx("location / { return 200 ok; }");
+    let living = nginx("location / { return 200 ok; }");
+    let slow = backend(|call| {
+        std::thread::sleep(Duration::from_millis(20));
+        call.reply(200, "ok");
+    });
+    let gate = Gateway::start(
+        &fill(
+            "
+            services:
+              three:
+                endpoints: [<dying>, <living>, <slow>]
+                balance: ewma
+                retry: { attempts: 2, on: [connect, reset, timeout, 502, 503, 504] }
+                eject: { errors: 3, for: 500ms, slow_start: 500ms }
+                health: { path: /, every: 100ms }
+            routes: [{ match: GET /x, to: three, access: public }]
+            ",
+            &[("dying", &dying), ("living", &living), ("slow", &slow)],
+        ),
+        &["--workers", "2"],
+    );
+    let clients = load(gate.address(), 16, "/x");
+    clients.expect_more(2000);
+    dying.kill();
+    clients.expect_more(4000);
+    dying.revive();
+    let served = |endpoint: &dyn std::fmt::Display| {
+        let endpoint = endpoint.to_string();
+        gate.metrics().sum("tollgate_upstream_requests_total", &[("endpoint", &endpoint)])
+    };
+    let before = served(&dying);
+    eventually("requests to the one that came back", || served(&dying) > before + 1000.0);
+    clients.stop().expect_no_failure();
+    let (slow, living) = (served(&slow), served(&living));
+    assert!(slow < living / 5.0, "the slow one got {slow}, the others {living}");
 }
 
 #[test]

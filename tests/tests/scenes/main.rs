@@ -4,6 +4,7 @@
 
 mod cli;
 mod connections;
+mod failures;
 mod framing;
 mod grpc;
 mod grpc_tonic;

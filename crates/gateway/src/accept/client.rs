@@ -183,6 +183,45 @@ impl Client {
         .await;
     }
 
+    /// Reads a body of at most so many bytes whole, as far as the buffer holds it; a longer one is left where it is, and one that
+    /// waits for leave to come.
+    pub async fn read_short_body(
+        &mut self,
+        worker: &Worker,
+        request: &RequestHead,
+        most: u64,
+    ) -> Result<(), Interrupted> {
+        let is_short = matches!(request.framing, Framing::Length(length) if length <= most);
+        if !is_short || request.expects_continue {
+            return Ok(());
+        }
+        let mut is_waiting = false;
+        poll_fn(|context| {
+            while !self.has_whole_body(request) {
+                let space = self.input.space(&worker.buffers);
+                if space.is_empty() {
+                    break;
+                }
+                match self.stream.poll_read(context, space) {
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        self.input.fill(count);
+                        is_waiting = false;
+                    }
+                    Poll::Ready(_) => return Poll::Ready(Err(Interrupted::Gone)),
+                    Poll::Pending => {
+                        if !is_waiting {
+                            self.deadline.set(clock::now() + self.settings.body_timeout);
+                            is_waiting = true;
+                        }
+                        return self.deadline.poll_passed(context).map(|()| Err(Interrupted::TimedOut));
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
     /// Whether the whole body of the request has been read, so that what is in the buffer is all of it.
     pub fn has_whole_body(&self, request: &RequestHead) -> bool {
         match (request.framing, self.stream.as_message()) {

@@ -149,7 +149,7 @@ fn compare_routes(old: &Outline, new: &Outline, changes: &mut Vec<Change>) {
         if was.get("target").is_some() != becomes.get("target").is_some() {
             // How a service is waited for says nothing beside an answer of the gateway's own.
             for facets in [&mut was, &mut becomes] {
-                facets.retain(|facet| facet != "retries" && !facet.ends_with("timeout"));
+                facets.retain(|facet| !facet.starts_with("retr") && !facet.ends_with("timeout"));
             }
         }
         let details = differences(&was, &becomes);

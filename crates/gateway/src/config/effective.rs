@@ -1,5 +1,7 @@
 //! Routes as they hold: with the front of their API applied and every policy decided, nearest first.
 
+use std::sync::LazyLock;
+
 use http::Method;
 
 use super::model::{
@@ -41,8 +43,8 @@ pub struct EffectiveRoute<'c> {
     pub request: Option<&'c RequestPolicy>,
     /// How long to wait for the service.
     pub timeouts: Timeouts,
-    /// Further attempts after one that failed: how many, when connecting failed.
-    pub retries: u32,
+    /// Further attempts after one that failed; none is said by the number.
+    pub retry: &'c Retry,
     /// Headers that make browsers careful.
     pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
@@ -73,9 +75,6 @@ pub enum Action<'c> {
     /// The gateway answers itself.
     Respond(&'c Respond),
 }
-
-/// A request whose connection failed has reached nobody: it goes to another endpoint without being asked for.
-const DEFAULT_RETRIES: u32 = 1;
 
 impl Config {
     /// All routes as they hold, in the order of the file.
@@ -109,10 +108,10 @@ impl Config {
     }
 
     /// How long to wait for a service, and further attempts after one that failed, where no route has a say.
-    pub fn service_limits(&self, service: &Service) -> (Timeouts, u32) {
+    pub fn service_limits<'c>(&'c self, service: &'c Service) -> (Timeouts, &'c Retry) {
         let timeouts = service.timeout.as_ref().or(self.defaults.timeout.as_deref()).and_then(Setting::value);
         let retry = service.retry.as_ref().or(self.defaults.retry.as_deref());
-        (timeouts.cloned().unwrap_or_default(), retries(retry))
+        (timeouts.cloned().unwrap_or_default(), effective_retry(retry))
     }
 
     fn resolve<'c>(
@@ -155,7 +154,6 @@ impl Config {
         let retry = nearest(near, |policies| policies.retry.as_deref())
             .or(services_retry)
             .or_else(|| nearest(far, |policies| policies.retry.as_deref()));
-        let retries = retries(retry);
         let all = [near[0], near[1], far[0]];
         let matches = &route.matches;
         let name = route.name.as_ref();
@@ -180,7 +178,7 @@ impl Config {
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts: timeouts.cloned().unwrap_or_default(),
-            retries,
+            retry: effective_retry(retry),
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
                 .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),
@@ -234,8 +232,15 @@ fn label(methods: &[Method], host: Option<&str>, path: &str) -> String {
     label
 }
 
-fn retries(retry: Option<&Setting<Retry>>) -> u32 {
-    retry.map_or(DEFAULT_RETRIES, |setting| setting.value().map_or(0, |retry| retry.attempts))
+/// Where nothing is said, a request whose connection failed goes to another endpoint: it has reached nobody.
+fn effective_retry(retry: Option<&Setting<Retry>>) -> &Retry {
+    static USUAL: LazyLock<Retry> = LazyLock::new(Retry::default);
+    static NONE: LazyLock<Retry> = LazyLock::new(Retry::none);
+    match retry {
+        None => &USUAL,
+        Some(Setting::Off) => &NONE,
+        Some(Setting::On(retry)) => retry,
+    }
 }
 
 /// The nearest of some levels that sets a policy at all.

@@ -70,6 +70,8 @@ impl Outline {
             routes: Vec::with_capacity(config.count_routes()),
             terms: Vec::new(),
         };
+        // What can change within it, the cache of a compiled expression, is not part of the key.
+        #[allow(clippy::mutable_key_type)]
         let mut known: HashMap<OnTerms<'_>, u32> = HashMap::new();
         for route in config.each_route() {
             let name = route.name.map(|name| name.value.as_str().into());
@@ -169,7 +171,7 @@ impl OnTerms<'_> {
         };
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
-        let policies = (route.access, route.request, &route.timeouts, route.retries);
+        let policies = (route.access, route.request, &route.timeouts, route.retry);
         let shaping = (route.secure_headers, route.response);
         (route.methods, conditions, version, forward, respond, policies, shaping)
     }
@@ -309,6 +311,22 @@ fn service_facets(service: &Service) -> Facets {
     facets.says("connections per endpoint", service.pool.max);
     facets.says("idle connections per endpoint", service.pool.idle);
     facets.says("idle time of connections", service.pool.idle_for);
+    facets.says("requests waiting for connections", service.pool.queue);
+    facets.says("wait for connections", service.pool.queue_for);
+    facets.may_say("health check", service.health.as_ref());
+    if let Some(eject) = &service.eject {
+        facets.says("ejection after failures", eject.errors);
+        facets.says("ejection time", eject.time);
+        facets.says("endpoints out at once", eject.max);
+        facets.says("slow start", eject.slow_start);
+    }
+    if let Some(breaker) = &service.breaker {
+        facets.says("breaker's failures", breaker.failures);
+        facets.says("breaker's window", breaker.window);
+        facets.says("breaker's open time", breaker.open_for);
+        facets.says("breaker's trials", breaker.half_open);
+    }
+    facets.may_say("when all are down", service.when_all_down);
     facets.may_say("protocol", service.protocol.map(ServiceProtocol::as_str));
     facets.may_say("TLS", service.tls.as_deref());
     facets
@@ -376,7 +394,15 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
             facets.may_say("total timeout", route.timeouts.total);
             facets.may_say("tunnel's idle timeout", route.timeouts.tunnel.idle);
             facets.may_say("tunnel's total timeout", route.timeouts.tunnel.total);
-            facets.may_say("retries", (route.retries > 0).then_some(route.retries));
+            if route.retry.attempts > 0 {
+                let retry = route.retry;
+                facets.says("retries", retry.attempts);
+                facets.list("retries on", &retry.on);
+                facets.list("retried methods", &retry.methods);
+                facets.says("retry budget", retry.budget);
+                facets.says("retry backoff", retry.backoff);
+                facets.may_say("attempt's timeout", retry.timeout);
+            }
         }
         Action::Respond(respond) => {
             facets.says("answer", format_args!("status {}", respond.status.as_u16()));

@@ -1,6 +1,7 @@
 //! One line of the access log, written by hand into the worker's buffer: no formatting machinery, no allocation.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use super::decimal::{push_decimal, push_ip, push_micros_as_ms, push_padded, three_digits};
 use crate::clock::civil_from_days;
@@ -37,8 +38,22 @@ pub struct Line<'a> {
     pub first_byte_us: Option<u64>,
     pub upstream_us: Option<u64>,
     pub attempts: u32,
+    pub failed_attempts: &'a [FailedAttempt],
     pub user_agent: &'a [u8],
     pub referer: &'a [u8],
+}
+
+/// An attempt at an endpoint after which another was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// The endpoint's URL.
+    pub endpoint: Arc<str>,
+    /// What went wrong; empty where it was an answer that was not wanted.
+    pub code: &'static str,
+    /// The status of that answer, or 0.
+    pub status: u16,
+    /// How long it took.
+    pub duration_us: u64,
 }
 
 impl Default for Line<'_> {
@@ -70,6 +85,7 @@ impl Default for Line<'_> {
             first_byte_us: None,
             upstream_us: None,
             attempts: 0,
+            failed_attempts: &[],
             user_agent: b"",
             referer: b"",
         }
@@ -156,6 +172,9 @@ impl Formatter {
             out.extend_from_slice(b",\"attempts\":");
             push_decimal(u64::from(line.attempts), out);
         }
+        if !line.failed_attempts.is_empty() {
+            write_attempts(line.failed_attempts, out);
+        }
         text(b",\"user_agent\":\"", line.user_agent, out);
         text(b",\"referer\":\"", line.referer, out);
         out.extend_from_slice(b"}\n");
@@ -211,6 +230,24 @@ fn time<const N: usize>(name: &[u8; N], micros: Option<u64>, out: &mut Vec<u8>) 
         out.extend_from_slice(name);
         push_micros_as_ms(micros, out);
     }
+}
+
+#[cold]
+fn write_attempts(attempts: &[FailedAttempt], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"failed_attempts\":[");
+    for (place, attempt) in attempts.iter().enumerate() {
+        out.extend_from_slice(if place == 0 { b"{" } else { b",{" });
+        out.extend_from_slice(b"\"duration_ms\":");
+        push_micros_as_ms(attempt.duration_us, out);
+        text(b",\"endpoint\":\"", attempt.endpoint.as_bytes(), out);
+        text(b",\"code\":\"", attempt.code.as_bytes(), out);
+        if attempt.status > 0 {
+            out.extend_from_slice(b",\"status\":");
+            push_decimal(u64::from(attempt.status), out);
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 /// Whether nothing is to be escaped. Looks at whole blocks, the last of which may overlap the one before it, and has no

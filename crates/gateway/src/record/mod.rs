@@ -11,6 +11,9 @@ mod metrics;
 mod sink;
 
 pub use id::{IdGenerator, IdText, is_acceptable};
-pub use line::{Format, Line};
-pub use metrics::{Counter, EndpointMetrics, Gauge, Metrics, RouteMetrics, TcpMetrics, WorkerShard};
+pub use line::{FailedAttempt, Format, Line};
+pub use metrics::{
+    BreakerReading, Counter, EndpointMetrics, EndpointReading, Gauge, HealthReadings, Metrics, RouteMetrics,
+    TcpMetrics, WorkerShard,
+};
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

@@ -16,6 +16,7 @@ use crate::config::values::ListenAddress;
 use crate::record::{LogSink, Metrics};
 use crate::snapshot::Snapshot;
 use crate::upstream::farewell::FAREWELL;
+use crate::upstream::health::Healths;
 use crate::worker::{self, Command, Setup};
 use sockets::{OpenSockets, Sockets};
 
@@ -79,6 +80,7 @@ fn hint(address: &ListenAddress, cause: &io::Error) -> &'static str {
 pub struct Server {
     workers: Vec<WorkerHandle>,
     metrics: Arc<Metrics>,
+    healths: Arc<Healths>,
     sink: LogSink,
     snapshot: Arc<Snapshot>,
     open: Vec<OpenSockets>,
@@ -103,16 +105,29 @@ impl Server {
         let sink = open_log(&snapshot)?;
         let (sockets, open) = OpenSockets::open_missing(&snapshot, &[], handed, count)?;
         let mut workers = Vec::with_capacity(count);
+        let healths = Arc::new(Healths::new(Instant::now()));
+        let watched = Arc::clone(&healths);
+        metrics.watch_health(move || watched.readings(Instant::now()));
         for id in 0..count {
-            let setup =
-                Setup { id, shard: metrics.shard(), log: sink.writer(), snapshot: Arc::clone(&snapshot) };
+            let setup = Setup {
+                id,
+                shard: metrics.shard(),
+                healths: Arc::clone(&healths),
+                log: sink.writer(),
+                snapshot: Arc::clone(&snapshot),
+            };
             workers.push(WorkerHandle::start(setup)?);
         }
-        let mut server = Self { workers, metrics, sink, snapshot, open };
+        let mut server = Self { workers, metrics, healths, sink, snapshot, open };
         server.metrics.watch_log(&server.sink);
         server.watch_certificates();
         server.send_all(sockets, false)?;
         Ok(server)
+    }
+
+    /// What its workers know of endpoints.
+    pub fn healths(&self) -> &Arc<Healths> {
+        &self.healths
     }
 
     /// The snapshot that is served now.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::service as parts;
 use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
 use crate::accept::listener::ListenerSpec;
 use crate::accept::proxy_protocol;
@@ -12,7 +13,8 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
-    LogFormat, ProxyVersion, Respond, VersionBy as ConfiguredVersionBy, VersionState,
+    LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy, VersionState,
+    WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -28,7 +30,7 @@ use crate::route::{
 };
 use crate::tls::{self, ClientTls, ServerTls};
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
-use crate::upstream::{Affinity, EndpointSpec, NO_BOUND, PoolLimits, ServiceSpec, Timeouts};
+use crate::upstream::{Affinity, ServiceSpec, Timeouts};
 
 impl Snapshot {
     /// Compiles a configuration; all its faults at once, or the snapshot with warnings.
@@ -101,7 +103,8 @@ struct Compiler<'c> {
     services: HashMap<&'c str, usize>,
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
-    limits: HashMap<CallLimits, Arc<CallLimits>>,
+    /// By what they are made from: the rules by where they stand, as most routes share theirs.
+    limits: HashMap<(Timeouts, *const Retry), Arc<CallLimits>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -187,37 +190,20 @@ impl<'c> Compiler<'c> {
             let message = format!("a service has at most {MAX_ENDPOINTS} endpoints");
             self.faults.push(Fault::error("too_many", service.name.span, message));
         }
-        let endpoints = service
-            .endpoints
-            .iter()
-            .map(|endpoint| {
-                let url = &endpoint.url.value;
-                EndpointSpec {
-                    url: Arc::from(url.to_string()),
-                    is_tls: url.is_tls,
-                    host: url.host.clone(),
-                    port: url.port,
-                    authority: url.authority(),
-                    base: url.base.clone(),
-                    weight: endpoint.weight,
-                }
-            })
-            .collect();
         ServiceSpec {
             name: Arc::from(service.name.value.as_str()),
-            endpoints,
+            endpoints: service.endpoints.iter().map(parts::endpoint).collect(),
             balance,
             affinity,
+            pool: parts::pool(service),
+            health: service.health.as_ref().map(|health| parts::check(health, service.protocol)),
+            eject: service.eject.as_ref().map(parts::eject),
+            breaker: service.breaker.as_ref().map(parts::breaker),
+            fails_when_all_down: service.when_all_down == Some(WhenAllDown::Fail),
             proxy_protocol: service.proxy_protocol.map(|version| match version {
                 ProxyVersion::V1 => proxy_protocol::Version::V1,
                 ProxyVersion::V2 => proxy_protocol::Version::V2,
             }),
-            pool: PoolLimits {
-                in_use: service.pool.max as usize,
-                // A connection that begins with one client's address serves no other.
-                idle: if service.proxy_protocol.is_some() { 0 } else { service.pool.idle as usize },
-                idle_for: *service.pool.idle_for,
-            },
             protocol: service.protocol,
             tls,
         }
@@ -271,10 +257,10 @@ impl<'c> Compiler<'c> {
     fn tcp(&self, tcp: &config::Tcp) -> Targets {
         let target = |name: &Located<String>| {
             let service = self.config.services.get(&name.value)?;
-            let (timeouts, retries) = self.config.service_limits(service);
+            let (timeouts, retry) = self.config.service_limits(service);
             let service = Arc::from(name.value.as_str());
-            let limits = CallLimits { timeouts: compile_timeouts(&timeouts), attempts: retries + 1 };
-            Some(TcpTarget { service, limits })
+            let attempts = if retry.on.contains(&RetryOn::Connect) { retry.attempts + 1 } else { 1 };
+            Some(TcpTarget { service, timeouts: parts::timeouts(&timeouts), attempts })
         };
         let names = tcp.sni.iter().filter_map(|(pattern, service)| {
             Some((HostPattern::parse(&pattern.value).ok()?, target(service)?))
@@ -284,8 +270,10 @@ impl<'c> Compiler<'c> {
 
     /// One copy for all routes with the same: they are read with every request.
     fn limits(&mut self, route: &EffectiveRoute<'_>) -> Arc<CallLimits> {
-        let limits = CallLimits { timeouts: compile_timeouts(&route.timeouts), attempts: route.retries + 1 };
-        Arc::clone(self.limits.entry(limits).or_insert_with(|| Arc::new(limits)))
+        let timeouts = parts::timeouts(&route.timeouts);
+        let limits = self.limits.entry((timeouts, std::ptr::from_ref(route.retry)));
+        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(route.retry) });
+        Arc::clone(limits.or_insert_with(compile))
     }
 
     fn host(&mut self, route: &EffectiveRoute<'_>) -> Option<HostPattern> {
@@ -455,17 +443,6 @@ fn https_port(listeners: &[config::Listener]) -> u16 {
         (address.port() != 0).then_some(address.port())
     });
     ports.into_iter().next().unwrap_or(HTTPS)
-}
-
-fn compile_timeouts(timeouts: &config::Timeouts) -> Timeouts {
-    Timeouts {
-        connect: *timeouts.connect,
-        first_byte: *timeouts.first_byte,
-        idle: *timeouts.idle,
-        total: timeouts.total.map_or(NO_BOUND, |total| *total),
-        tunnel_idle: *timeouts.tunnel.idle.unwrap_or(timeouts.idle),
-        tunnel_total: timeouts.tunnel.total.map_or(NO_BOUND, |total| *total),
-    }
 }
 
 fn compile_answer(respond: &Respond) -> StaticAnswer {

@@ -11,6 +11,7 @@ use crate::refusal::Stage;
 use crate::route::{Candidate, Found, Params, RequestView, Verdict};
 use crate::upstream::NO_BOUND;
 use crate::upstream::balance::Policy;
+use crate::upstream::retry::Rules;
 
 /// The stages between the route and the call, in order.
 const MIDDLE: [Stage; 6] =
@@ -138,14 +139,15 @@ impl Snapshot {
             };
             detail(text, &sent);
         }
-        let CallLimits { timeouts, attempts } = &*route.limits;
+        let CallLimits { timeouts, retry } = &*route.limits;
         detail(
             text,
             &format!(
-                "connect within {:?}, first byte within {:?}, idle at most {:?}, total {:?}; endpoints tried: {}",
-                timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total, attempts
+                "connect within {:?}, first byte within {:?}, idle at most {:?}, total {:?}",
+                timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total
             ),
         );
+        detail(text, &explain_retry(retry, head));
         if !head.upgrade.is_empty() || head.method == Method::CONNECT {
             let (idle, total) = (timeouts.tunnel_idle, timeouts.tunnel_total);
             let total = if total < NO_BOUND { format!("{total:?}") } else { "without bound".to_owned() };
@@ -158,6 +160,29 @@ impl Snapshot {
         let pattern = self.router.params_of(index).as_str();
         if name.contains(pattern) { name.to_string() } else { format!("{name} ({pattern})") }
     }
+}
+
+fn explain_retry(retry: &Rules, head: &RequestHead) -> String {
+    let further = match retry.attempts - 1 {
+        0 => return "tried once".to_owned(),
+        1 => "tried once more".to_owned(),
+        further => format!("tried up to {further} times more"),
+    };
+    let resends = retry.resends(&head.method);
+    let words = [
+        ("no connection", retry.on_connect),
+        ("a broken connection", retry.on_reset && resends),
+        ("a time-out", retry.on_timeout && resends),
+    ];
+    let mut causes: Vec<String> =
+        words.iter().filter(|(_, holds)| *holds).map(|(word, _)| (*word).to_owned()).collect();
+    if resends {
+        causes.extend(retry.statuses.iter().map(u16::to_string));
+    }
+    if causes.is_empty() {
+        return format!("tried once, as {} may not be sent twice", head.method);
+    }
+    format!("{further} after {}", causes.join(", "))
 }
 
 /// What the request asks for: CONNECT has an authority instead of a path.

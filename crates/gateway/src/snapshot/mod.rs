@@ -4,6 +4,7 @@
 
 mod build;
 mod explain;
+mod service;
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -20,7 +21,7 @@ use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
-use crate::upstream::{Service, ServiceSpec, Timeouts};
+use crate::upstream::{Service, ServiceSpec, Timeouts, retry};
 use crate::worker::Worker;
 
 /// The compiled configuration.
@@ -95,12 +96,12 @@ pub struct Route {
 }
 
 /// What a call may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub struct CallLimits {
     /// Of time.
     pub timeouts: Timeouts,
-    /// How many endpoints are tried.
-    pub attempts: u32,
+    /// Of attempts.
+    pub retry: retry::Rules,
 }
 
 /// What few routes have.

@@ -11,22 +11,20 @@ use http1::{Framing, Known, RequestHead};
 
 use super::connect::Wish;
 use super::grpc::Rpc;
-use super::send::{exchange_heads, start};
-use super::{Affinity, Connection, Endpoint, Picked, QueueFull, Service, Slot, Timeouts, balance};
+use super::retry::{self, Cause, Tries, Unavailable};
+use super::send::{body_timeout, exchange_heads, start};
+use super::{Affinity, Connection, Endpoint, NO_BOUND, Picked, QueueFull, Service, Slot, Timeouts, balance};
 use crate::accept::client::Interrupted;
 use crate::accept::{Client, Pump};
 use crate::clock;
 use crate::exchange::{Exchange, Failed};
 use crate::refusal::{Refusal, Stage, UpstreamCause};
-use crate::snapshot::CallLimits;
 use crate::translate::grpc_web::Transform;
 use crate::worker::Worker;
 
 /// Bodies up to this length that have already been read are held until the answer begins, so that the request
 /// can be repeated on another connection.
 const HELD_BODY: u64 = 16 * 1024;
-/// How long a request waits for a connection when all of an endpoint's are in use.
-const QUEUE_FOR: Duration = Duration::from_secs(2);
 
 /// A service's answer whose head has come. On the heap: half a kilobyte would be moved from hand to hand.
 #[derive(Debug)]
@@ -54,14 +52,10 @@ pub struct Called {
 impl Called {
     /// The exchange is over: the connection goes back into the pool if it may serve another.
     pub fn end(self: Box<Self>, worker: &Worker) {
-        let mut connection = self.connection;
         // A message of HTTP/2 is over; its connection was never taken out of use.
-        if !self.is_reusable || connection.lease.is_some() {
-            return;
+        if self.is_reusable && self.connection.lease.is_none() {
+            self.picked.endpoint.give_back(self.connection, worker);
         }
-        connection.input.release(&worker.buffers);
-        connection.outbox.release(&worker.buffers);
-        self.picked.endpoint.pool.keep(connection);
     }
 }
 
@@ -77,6 +71,8 @@ pub(super) enum Failure {
         code: &'static str,
         cause: String,
         heard: Heard,
+        /// As what a route's rules may name it, if they can.
+        retry: Option<Cause>,
     },
 }
 
@@ -102,41 +98,50 @@ pub async fn call(
     let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
         unreachable!("only a route leads to a call")
     };
-    let CallLimits { mut timeouts, attempts } = *route.limits;
+    let rules = &route.limits.retry;
+    let mut timeouts = route.limits.timeouts;
     let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
     let due = exchange.started + timeouts.total;
+    timeouts.first_byte = timeouts.first_byte.min(rules.timeout.unwrap_or(NO_BOUND));
+    let resends = rules.resends(&exchange.request.method) && !rpc.is_body_translated();
+    if resends {
+        hold_body(worker, client, exchange).await?;
+    }
     let held =
         if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request, exchange.max_body) };
+    let may_resend = resends && (exchange.request.framing == Framing::None || held > 0);
     let hash = affinity(exchange, service);
-    let mut tried: Vec<usize> = Vec::new();
+    let mut tries = Tries::new(rules, service);
     let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip));
     let is_tunnel = !exchange.request.upgrade.is_empty() || exchange.request.method == Method::CONNECT;
     let mut wish = Wish { opened_after: None, http1: is_tunnel, client: told };
     exchange.outcome.service = Some(Rc::clone(service));
     loop {
-        let Some(picked) = service.pick(hash, sticky(exchange, service), &tried, clock::now()) else {
-            return Err(unavailable(service, exchange).into());
+        let picked = match tries.pick(hash, sticky(exchange, service)) {
+            Ok(picked) => picked,
+            Err(Unavailable::Until(wait)) => return Err(breaker_open(service, wait).into()),
+            Err(Unavailable::NoEndpoint) => return Err(unavailable(service, exchange).into()),
         };
-        exchange.outcome.endpoint = Some(Rc::clone(&picked.endpoint));
-        exchange.outcome.attempts += 1;
-        let index = picked.index;
+        let began = clock::now();
+        exchange.outcome.attempt(&picked.endpoint);
         let (mut connection, slot) =
             match connect(worker, client, &picked.endpoint, timeouts, due, wish).await {
                 Ok(ready) => ready,
                 Err(Failure::Queue(status, code, cause)) => {
                     return Err(refusal(service, &picked.endpoint, status, code, cause.to_owned()).into());
                 }
-                Err(Failure::Service { status, code, cause, heard }) => {
-                    let Picked { endpoint, in_flight, .. } = picked;
-                    in_flight.failed(clock::now().saturating_duration_since(exchange.started), clock::now());
-                    endpoint.metrics.connect_failures.add(1);
-                    tried.push(index);
-                    let may_retry =
-                        heard != Heard::Something && (tried.len() as u32) < attempts && clock::now() < due;
-                    if may_retry && tried.len() < service.endpoints.len() {
-                        continue;
-                    }
-                    return Err(refusal(service, &endpoint, status, code, cause).into());
+                Err(Failure::Service { status, code, cause, .. }) => {
+                    picked.failed(clock::now().saturating_duration_since(exchange.started));
+                    picked.endpoint.metrics.connect_failures.add(1);
+                    let pause = tries.again(Cause::Connect, picked.index, may_resend, None, due);
+                    let Some(pause) = pause else {
+                        return Err(refusal(service, &picked.endpoint, status, code, cause).into());
+                    };
+                    exchange.outcome.attempt_failed(began, code, None);
+                    wish.opened_after = None;
+                    drop(picked);
+                    rest(worker, client, pause, due).await?;
+                    continue;
                 }
                 Err(failure) => return Err(given_up(failure)),
             };
@@ -160,7 +165,27 @@ pub async fn call(
         {
             Ok(progress) => {
                 exchange.outcome.first_byte();
-                picked.in_flight.answered(exchange.outcome.since_sent(), clock::now());
+                let status = exchange.response.status;
+                let cause = Cause::Status(status);
+                let asked = || exchange.response.fields.get(Known::RetryAfter).and_then(retry::retry_after);
+                if rules.names(cause)
+                    && let Some(pause) =
+                        tries.again(cause, picked.index, may_resend && progress.is_sent, asked(), due)
+                {
+                    picked.answered(status, exchange.outcome.since_sent());
+                    exchange.outcome.attempt_failed(began, "", Some(status));
+                    let is_reusable = !progress.write_failed && exchange.response.persistent;
+                    let is_whole = discard_body(&mut connection, exchange.response.framing);
+                    if is_reusable && is_whole {
+                        picked.endpoint.give_back(connection, worker);
+                    }
+                    exchange.response.clear();
+                    wish.opened_after = None;
+                    drop((picked, slot));
+                    rest(worker, client, pause, due).await?;
+                    continue;
+                }
+                picked.answered(status, exchange.outcome.since_sent());
                 if held > 0 {
                     client.input.consume(held);
                 }
@@ -185,13 +210,57 @@ pub async fn call(
             {
                 wish.opened_after = Some(clock::refresh());
             }
-            Err(Failure::Service { status, code, cause, .. }) => {
-                picked.in_flight.failed(exchange.outcome.since_sent(), clock::now());
-                return Err(refusal(service, &picked.endpoint, status, code, cause).into());
+            Err(Failure::Service { status, code, cause, retry, .. }) => {
+                picked.failed(exchange.outcome.since_sent());
+                let may_resend = may_resend && body.is_untouched();
+                let pause = retry.and_then(|cause| tries.again(cause, picked.index, may_resend, None, due));
+                let Some(pause) = pause else {
+                    return Err(refusal(service, &picked.endpoint, status, code, cause).into());
+                };
+                exchange.outcome.attempt_failed(began, code, None);
+                exchange.response.clear();
+                wish.opened_after = None;
+                drop((picked, connection, slot));
+                rest(worker, client, pause, due).await?;
             }
             Err(failure) => return Err(given_up(failure)),
         }
     }
+}
+
+/// Reads a short body whole, so that it can be sent again.
+async fn hold_body(worker: &Worker, client: &mut Client, exchange: &Exchange) -> Result<(), Failed> {
+    match client.read_short_body(worker, &exchange.request, HELD_BODY).await {
+        Ok(()) => Ok(()),
+        Err(Interrupted::TimedOut) => Err(body_timeout().into()),
+        Err(Interrupted::Gone) => Err(Failed::Gone),
+    }
+}
+
+/// Pauses before a further attempt.
+async fn rest(worker: &Worker, client: &mut Client, pause: Duration, due: Instant) -> Result<(), Failed> {
+    if pause.is_zero() {
+        return Ok(());
+    }
+    client.deadline.set(due.min(clock::now() + pause));
+    match client.unless_gone(worker, std::future::pending::<()>()).await {
+        Ok(()) | Err(Interrupted::TimedOut) => Ok(()),
+        Err(Interrupted::Gone) => Err(Failed::Gone),
+    }
+}
+
+/// Throws away an answer's body if all of it has come; says whether it has, so that the connection may be used again.
+fn discard_body(connection: &mut Connection, framing: Framing) -> bool {
+    let length = match framing {
+        Framing::None => 0,
+        Framing::Length(length) => length,
+        Framing::Chunked | Framing::UntilClose => return false,
+    };
+    let is_whole = connection.input.filled().len() as u64 == length;
+    if is_whole {
+        connection.input.consume(length as usize);
+    }
+    is_whole && connection.lease.is_none()
 }
 
 fn given_up(failure: Failure) -> Failed {
@@ -280,7 +349,7 @@ async fn connect(
     wish: Wish,
 ) -> Result<(Connection, Slot), Failure> {
     let started = clock::now();
-    client.deadline.set(due.min(started + QUEUE_FOR));
+    client.deadline.set(due.min(started + endpoint.pool.limits().queue_for));
     let slot = match client.unless_gone(worker, endpoint.pool.slot()).await {
         Ok(Ok(slot)) => slot,
         Ok(Err(QueueFull)) => return Err(busy("the queue for its connections is full")),
@@ -305,6 +374,7 @@ async fn connect(
             code: error.code(),
             cause: error.to_string(),
             heard: Heard::Nothing,
+            retry: Some(Cause::Connect),
         }),
         Err(Interrupted::TimedOut) if clock::now() >= due => {
             let cause = "the request's time was over while a connection was opened";
@@ -315,6 +385,7 @@ async fn connect(
             code: "upstream_connect_timeout",
             cause: "no connection came about in time".to_owned(),
             heard: Heard::Nothing,
+            retry: Some(Cause::Connect),
         }),
         Err(Interrupted::Gone) => Err(Failure::Gone),
     }
@@ -322,6 +393,20 @@ async fn connect(
 
 fn busy(cause: &'static str) -> Failure {
     Failure::Queue(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", cause)
+}
+
+fn breaker_open(service: &Service, wait: Duration) -> Refusal {
+    let name = &service.spec.name;
+    let detail = format!("service {name} keeps failing and is not called at the moment");
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let mut refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "breaker_open", Stage::Call, detail)
+        .with_field(Known::RetryAfter, seconds.to_string());
+    refusal.upstream = Some(Box::new(UpstreamCause {
+        service: name.to_string(),
+        endpoint: String::new(),
+        cause: "its breaker is open".to_owned(),
+    }));
+    refusal
 }
 
 fn unavailable(service: &Service, exchange: &Exchange) -> Refusal {

@@ -4,12 +4,16 @@
 //! outlives snapshots as long as its endpoints stay.
 
 pub mod balance;
+pub mod breaker;
 pub mod call;
+pub mod check;
 mod connect;
 pub mod farewell;
 mod grpc;
+pub mod health;
 mod pool;
 pub mod relay;
+pub mod retry;
 mod send;
 mod session;
 pub mod tunnel;
@@ -20,16 +24,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 pub use connect::ConnectError;
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
 use crate::accept::proxy_protocol;
+use crate::clock;
 use crate::config::values::Host;
 use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
 use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
+use crate::worker::Worker;
 use balance::{Balancer, InFlight, Load};
+use breaker::{BreakerRules, Permit};
+use check::Check;
+use health::{EjectRules, EndpointHealth, Healths, ServiceHealth, Standing};
 use session::Sessions;
 
 /// A service as the configuration describes it.
@@ -45,6 +56,14 @@ pub struct ServiceSpec {
     pub affinity: Affinity,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
+    /// How endpoints are asked whether they are well.
+    pub health: Option<Check>,
+    /// When endpoints are put out.
+    pub eject: Option<EjectRules>,
+    /// When it is not called.
+    pub breaker: Option<BreakerRules>,
+    /// Whether requests are refused while all endpoints are out.
+    pub fails_when_all_down: bool,
     /// The version of the PROXY header that its connections begin with.
     pub proxy_protocol: Option<proxy_protocol::Version>,
     /// The protocol, where the configuration says it.
@@ -125,6 +144,15 @@ pub struct Service {
     /// Its endpoints, in the order of `spec.endpoints`.
     pub endpoints: Vec<Rc<Endpoint>>,
     balancer: Balancer,
+    memory: Rc<Memory>,
+    health: Arc<ServiceHealth>,
+}
+
+/// What a worker knows of a service beside its endpoints, which outlives snapshots too.
+#[derive(Debug)]
+struct Memory {
+    budget: retry::Budget,
+    random: balance::Random,
 }
 
 /// An endpoint on one worker.
@@ -146,11 +174,22 @@ pub struct Endpoint {
     tls: RefCell<Option<Arc<ClientTls>>>,
     /// Its part of the metrics.
     pub metrics: Arc<EndpointMetrics>,
+    /// What all workers know of it.
+    health: Arc<EndpointHealth>,
+    /// When it last came back, as far as this worker has noticed.
+    comeback: Cell<u64>,
     load: Rc<Load>,
     resolved: connect::Resolved,
 }
 
 impl Endpoint {
+    /// Keeps a connection for the next request.
+    fn give_back(&self, mut connection: Connection, worker: &Worker) {
+        connection.input.release(&worker.buffers);
+        connection.outbox.release(&worker.buffers);
+        self.pool.keep(connection);
+    }
+
     /// Changes what connections to it are made of, as a reload does. Those that were made of something else serve no
     /// further request: the next one must not come by a certificate that is no longer believed.
     fn set_transport(&self, service: &ServiceSpec) {
@@ -185,11 +224,71 @@ pub struct Picked {
     pub in_flight: InFlight,
     /// Whether the client is to be given a cookie that leads it here again.
     pub set_sticky: bool,
+    eject: Option<EjectRules>,
+    /// What the service's breaker gave.
+    permit: RefCell<Option<Permit>>,
+}
+
+impl Picked {
+    /// The same, with leave of the service's breaker.
+    #[must_use]
+    pub fn with_permit(self, permit: Option<Permit>) -> Self {
+        self.permit.replace(permit);
+        self
+    }
+
+    /// The head of its answer came so long after the request was sent.
+    pub fn answered(&self, status: StatusCode, latency: Duration) {
+        self.in_flight.answered(latency, clock::now());
+        if matches!(status.as_u16(), 502..=504) {
+            return self.blame();
+        }
+        if self.eject.is_some() {
+            self.endpoint.health.succeeded();
+        }
+        if let Some(permit) = self.permit.borrow_mut().take()
+            && permit.succeeded()
+        {
+            eprintln!("tollgate: service {} is called as usual again", self.endpoint.health.service());
+        }
+    }
+
+    /// A connection that is passed on came about.
+    pub fn reached(&self, latency: Duration) {
+        self.answered(StatusCode::OK, latency);
+    }
+
+    /// It failed to answer, after so long.
+    pub fn failed(&self, latency: Duration) {
+        self.in_flight.failed(latency, clock::now());
+        self.blame();
+    }
+
+    fn blame(&self) {
+        let endpoint = &self.endpoint;
+        if let Some(permit) = self.permit.borrow_mut().take() {
+            let open_for = permit.rules().open_for;
+            if permit.failed(clock::now()) {
+                let service = endpoint.health.service();
+                eprintln!("tollgate: service {service} keeps failing and is not called for {open_for:?}");
+            }
+        }
+        let Some(rules) = &self.eject else { return };
+        if let Some(time) = endpoint.health.failed(rules, clock::now()) {
+            endpoint.metrics.ejections.add(1);
+            let errors = rules.errors;
+            eprintln!(
+                "tollgate: service {}: {} is out for {time:?}, after {errors} failures in a row",
+                endpoint.health.service(),
+                endpoint.spec.url
+            );
+        }
+    }
 }
 
 impl Service {
     /// Chooses an endpoint, none of those already `tried`. Nobody is sent to queue at a full one while another has
-    /// room, unless a cookie binds the client to it.
+    /// room, unless a cookie binds the client to it; and nobody to one that is out while another is not.
     pub fn pick(
         &self,
         hash: Option<u64>,
@@ -198,15 +297,57 @@ impl Service {
         now: Instant,
     ) -> Option<Picked> {
         let ask = balance::Ask { hash, sticky, now };
-        let mut has_room = |index: usize| self.endpoints[index].pool.has_room() && !tried.contains(&index);
-        let free = if sticky.is_none() { self.balancer.pick(&ask, &mut has_room) } else { None };
-        let pick = match free {
-            Some(pick) => pick,
-            None => self.balancer.pick(&ask, &mut |index| !tried.contains(&index))?,
+        let mut has_room = |index: usize| {
+            self.endpoints[index].pool.has_room()
+                && !tried.contains(&index)
+                && self.takes_requests(index, now)
         };
+        let mut pick = if sticky.is_none() { self.balancer.pick(&ask, &mut has_room) } else { None };
+        let mut later: [&mut dyn FnMut(usize) -> bool; 3] = [
+            &mut |index| !tried.contains(&index) && self.takes_requests(index, now),
+            &mut |index| !tried.contains(&index) && self.standing(index, now) != Standing::Out,
+            &mut |index| !tried.contains(&index) && !self.spec.fails_when_all_down,
+        ];
+        for usable in &mut later {
+            if pick.is_none() {
+                pick = self.balancer.pick(&ask, usable);
+            }
+        }
+        let pick = pick?;
         let endpoint = Rc::clone(&self.endpoints[pick.index]);
         let in_flight = endpoint.load.begin();
-        Some(Picked { endpoint, index: pick.index, in_flight, set_sticky: pick.set_sticky })
+        let eject = self.spec.eject;
+        let set_sticky = pick.set_sticky;
+        Some(Picked { endpoint, index: pick.index, in_flight, set_sticky, eject, permit: RefCell::default() })
+    }
+
+    /// Leave for a call, or how long to wait for it.
+    pub fn admit(&self, now: Instant) -> Result<Option<Permit>, Duration> {
+        let Some(rules) = &self.spec.breaker else { return Ok(None) };
+        self.health.breaker().admit(rules, now).map(Some)
+    }
+
+    fn standing(&self, index: usize, now: Instant) -> Standing {
+        if self.spec.eject.is_none() && self.spec.health.is_none() {
+            return Standing::In;
+        }
+        let slow_start = self.spec.eject.map_or(Duration::ZERO, |eject| eject.slow_start);
+        let endpoint = &self.endpoints[index];
+        let standing = endpoint.health.standing(slow_start, now);
+        let comeback = endpoint.health.comeback();
+        if standing != Standing::Out && comeback != endpoint.comeback.replace(comeback) {
+            endpoint.load.forget();
+        }
+        standing
+    }
+
+    /// Whether an endpoint takes this request: one that comes back takes some.
+    fn takes_requests(&self, index: usize, now: Instant) -> bool {
+        match self.standing(index, now) {
+            Standing::In => true,
+            Standing::Returning(share) => self.memory.random.below(1000) < share,
+            Standing::Out => false,
+        }
     }
 
     /// The value of the cookie that leads a client to this endpoint.
@@ -219,16 +360,27 @@ impl Service {
 type EndpointName = (Arc<str>, Arc<str>);
 
 /// All endpoints that a worker knows, by service and URL. A reload keeps those that stay, with their connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
+    healths: Arc<Healths>,
     endpoints: RefCell<HashMap<EndpointName, Rc<Endpoint>>>,
+    memories: RefCell<HashMap<Arc<str>, Rc<Memory>>>,
 }
 
 impl Registry {
+    /// One that knows none yet.
+    pub fn new(healths: Arc<Healths>) -> Self {
+        Self { healths, endpoints: RefCell::default(), memories: RefCell::default() }
+    }
+
     /// The worker's view of a service.
     pub fn service(&self, spec: &Arc<ServiceSpec>, shard: &WorkerShard, worker: usize) -> Rc<Service> {
+        let health = self.healths.service(&spec.name);
+        if spec.breaker.is_none() {
+            health.breaker().reset();
+        }
         let endpoints: Vec<Rc<Endpoint>> =
-            spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, shard)).collect();
+            spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, &health, shard)).collect();
         let weighed: Vec<balance::Endpoint<'_>> = endpoints
             .iter()
             .zip(&spec.endpoints)
@@ -242,7 +394,11 @@ impl Registry {
         let balancer = Balancer::new(spec.balance, &weighed, seed, worker)
             .or_else(|_| Balancer::new(spec.balance, &[], seed, worker));
         let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
-        Rc::new(Service { spec: Arc::clone(spec), endpoints, balancer })
+        let mut memories = self.memories.borrow_mut();
+        let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
+            Rc::new(Memory { budget: retry::Budget::default(), random: balance::Random::new(seed, worker) })
+        });
+        Rc::new(Service { spec: Arc::clone(spec), endpoints, balancer, memory: Rc::clone(memory), health })
     }
 
     /// Forgets endpoints that no service uses any more; those with a call in flight go when it ends.
@@ -254,6 +410,7 @@ impl Registry {
             }
             is_used
         });
+        self.memories.borrow_mut().retain(|_, memory| Rc::strong_count(memory) > 1);
     }
 
     /// Closes connections that idled too long.
@@ -266,7 +423,13 @@ impl Registry {
         }
     }
 
-    fn endpoint(&self, service: &ServiceSpec, spec: &EndpointSpec, shard: &WorkerShard) -> Rc<Endpoint> {
+    fn endpoint(
+        &self,
+        service: &ServiceSpec,
+        spec: &EndpointSpec,
+        health: &Arc<ServiceHealth>,
+        shard: &WorkerShard,
+    ) -> Rc<Endpoint> {
         let key = (Arc::clone(&service.name), Arc::clone(&spec.url));
         let mut endpoints = self.endpoints.borrow_mut();
         let endpoint = endpoints.entry(key).or_insert_with(|| {
@@ -279,6 +442,8 @@ impl Registry {
                 chose_http1_until: Cell::new(None),
                 tls: RefCell::new(service.tls.clone()),
                 metrics: shard.endpoint(&service.name, &spec.url),
+                health: health.endpoint(&spec.url),
+                comeback: Cell::new(0),
                 load: Rc::default(),
                 resolved: connect::Resolved::default(),
             })

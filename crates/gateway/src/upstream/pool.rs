@@ -12,8 +12,6 @@ use http1::Framing;
 use super::session::Lease;
 use crate::accept::{Buffer, Outbox, Stream};
 
-/// Requests that may wait for a connection of one endpoint, per worker.
-const QUEUE_LENGTH: usize = 1000;
 /// Idle connections beyond `idle` are closed when they were not used for this long. A burst of requests needs many at
 /// once, again and again: closing what it leaves at once would open as many for the next.
 const GRACE: Duration = Duration::from_secs(1);
@@ -74,6 +72,10 @@ pub struct PoolLimits {
     pub idle: usize,
     /// How long one is kept idle.
     pub idle_for: Duration,
+    /// Requests that may wait for one.
+    pub queue: usize,
+    /// How long each waits at most.
+    pub queue_for: Duration,
 }
 
 /// The connections of one worker to one endpoint.
@@ -130,7 +132,7 @@ impl Pool {
             self.in_use.set(self.in_use.get() + 1);
             return Ok(Slot { pool: Rc::clone(self) });
         }
-        if self.queue.borrow().len() >= QUEUE_LENGTH {
+        if self.queue.borrow().len() >= self.limits.get().queue {
             return Err(QueueFull);
         }
         let waiter = Rc::new(Waiter::default());
@@ -338,7 +340,8 @@ mod tests {
         run(async {
             for (idle, idle_for) in [(0, 60), (4, 0)] {
                 let pool = pool(8);
-                pool.set_limits(PoolLimits { in_use: 8, idle, idle_for: Duration::from_secs(idle_for) });
+                let idle_for = Duration::from_secs(idle_for);
+                pool.set_limits(PoolLimits { in_use: 8, idle, idle_for, ..pool.limits.get() });
                 let _ends = use_at_once(&pool, 3).await;
                 assert_eq!(pool.idle_count(), 0);
             }
@@ -362,7 +365,8 @@ mod tests {
     }
 
     fn pool(in_use: usize) -> Rc<Pool> {
-        Rc::new(Pool::new(PoolLimits { in_use, idle: 4, idle_for: Duration::from_mins(1) }))
+        let (idle_for, queue_for) = (Duration::from_mins(1), Duration::from_secs(2));
+        Rc::new(Pool::new(PoolLimits { in_use, idle: 4, idle_for, queue: 1000, queue_for }))
     }
 
     fn poll<F: Future>(future: &mut std::pin::Pin<Box<F>>) -> Poll<F::Output> {
@@ -402,7 +406,7 @@ mod tests {
     #[test]
     fn a_full_queue_says_so() {
         let pool = pool(0);
-        let mut waiting: Vec<_> = (0..QUEUE_LENGTH).map(|_| Box::pin(pool.slot())).collect();
+        let mut waiting: Vec<_> = (0..pool.limits().queue).map(|_| Box::pin(pool.slot())).collect();
         for request in &mut waiting {
             assert!(poll(request).is_pending());
         }

@@ -12,6 +12,7 @@ use http::{Method, StatusCode, Version};
 use http1::{Framing, Limits, Outgoing, encode_request, parse_response};
 
 use super::call::{Failure, Heard};
+use super::retry::Cause;
 use super::session::Lease;
 use super::{Connection, Endpoint, Timeouts};
 use crate::accept::h2::head;
@@ -213,6 +214,7 @@ impl Progress {
                 code: "upstream_timeout",
                 cause: "no answer began in time".to_owned(),
                 heard: Heard::Something,
+                retry: Some(Cause::Timeout),
             }
         }))
     }
@@ -359,6 +361,7 @@ fn malformed(cause: String) -> Failure {
         code: "upstream_malformed",
         cause,
         heard: Heard::Something,
+        retry: None,
     }
 }
 
@@ -369,6 +372,7 @@ fn no_tunnel() -> Failure {
         code: "upstream_no_tunnel",
         cause: "it is spoken to in HTTP/2, and a tunnel begins in HTTP/1.1".to_owned(),
         heard: Heard::Something,
+        retry: None,
     }
 }
 
@@ -378,6 +382,7 @@ fn reset(heard: Heard, cause: &str) -> Failure {
         code: "upstream_reset",
         cause: cause.to_owned(),
         heard,
+        retry: Some(Cause::Reset),
     }
 }
 
@@ -407,7 +412,7 @@ fn call_drained() -> Refusal {
 }
 
 /// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
-fn body_timeout() -> Refusal {
+pub(super) fn body_timeout() -> Refusal {
     Refusal::new(
         StatusCode::REQUEST_TIMEOUT,
         "body_timeout",

@@ -1,19 +1,15 @@
 //! A connection to the service for one that is passed on: another endpoint is tried when one cannot be reached.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::StatusCode;
 
+use super::Target;
 use super::record::Relay;
 use crate::accept::Client;
 use crate::clock;
 use crate::refusal::Stage;
-use crate::snapshot::CallLimits;
 use crate::upstream::{Affinity, Connection, Picked, Service, Slot, Timeouts, balance};
-
-/// How long a client waits for leave to connect when an endpoint has all the connections it may have.
-const QUEUE_FOR: Duration = Duration::from_secs(2);
 
 /// A connection to an endpoint, and what is held as long as it is used.
 pub(super) struct Connected {
@@ -29,9 +25,9 @@ pub(super) async fn connect(
     client: &Client,
     relay: &mut Relay,
     service: &Rc<Service>,
-    limits: CallLimits,
+    target: &Target,
 ) -> Option<Connected> {
-    let CallLimits { timeouts, attempts } = limits;
+    let &Target { timeouts, attempts, .. } = target;
     let peer = client.peer().ip().to_canonical();
     let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(peer));
     let hash = match service.spec.affinity {
@@ -40,14 +36,20 @@ pub(super) async fn connect(
     };
     let mut tried: Vec<usize> = Vec::new();
     loop {
-        let Some(picked) = service.pick(hash, None, &tried, clock::now()) else {
+        let now = clock::now();
+        let Ok(permit) = service.admit(now) else {
+            relay.refused(Stage::Call, "breaker_open", StatusCode::SERVICE_UNAVAILABLE);
+            return None;
+        };
+        let Some(picked) = service.pick(hash, None, &tried, now) else {
             relay.refused(Stage::Call, "upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE);
             return None;
         };
+        let picked = picked.with_permit(permit);
         let endpoint = Rc::clone(&picked.endpoint);
         relay.outcome.endpoint = Some(Rc::clone(&endpoint));
         relay.outcome.attempts += 1;
-        client.deadline.set(clock::now() + QUEUE_FOR);
+        client.deadline.set(clock::now() + endpoint.pool.limits().queue_for);
         let Some(Ok(slot)) = client.deadline.bound(endpoint.pool.slot()).await else {
             relay.refused(Stage::Call, "upstream_busy", StatusCode::SERVICE_UNAVAILABLE);
             return None;
@@ -57,7 +59,7 @@ pub(super) async fn connect(
         let (code, status) = match client.deadline.bound(endpoint.open_unread(told)).await {
             Some(Ok(connection)) => {
                 relay.outcome.connected();
-                picked.in_flight.answered(clock::now().saturating_duration_since(began), clock::now());
+                picked.reached(clock::now().saturating_duration_since(began));
                 return Some(Connected { connection, timeouts, _picked: picked, _slot: slot });
             }
             Some(Err(error)) => {
@@ -71,7 +73,7 @@ pub(super) async fn connect(
         };
         endpoint.metrics.connect_failures.add(1);
         tried.push(picked.index);
-        picked.in_flight.failed(clock::now().saturating_duration_since(began), clock::now());
+        picked.failed(clock::now().saturating_duration_since(began));
         if tried.len() as u32 >= attempts || tried.len() >= service.endpoints.len() {
             relay.refused(Stage::Call, code, status);
             return None;

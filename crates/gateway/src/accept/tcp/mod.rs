@@ -45,7 +45,7 @@ async fn pass_on(worker: &Worker, client: &mut Client, relay: &mut Relay, target
     relay.outcome.service = Some(Rc::clone(&service));
     metrics.opened();
     // On the heap, and gone when the connection is there.
-    let connected = Box::pin(connect::connect(client, relay, &service, target.limits)).await;
+    let connected = Box::pin(connect::connect(client, relay, &service, &target)).await;
     if let Some(mut connected) = connected {
         copy(worker, client, relay, &mut connected, &metrics).await;
         connected.connection.input.consume(connected.connection.input.filled().len());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::route::HostPattern;
-use crate::snapshot::CallLimits;
+use crate::upstream::Timeouts;
 
 /// The services of a listener, by the name that the client asks for.
 #[derive(Debug, Default)]
@@ -18,8 +18,10 @@ pub struct Targets {
 pub struct Target {
     /// Its name: a connection may outlive the snapshot that the listener's settings are of.
     pub service: Arc<str>,
-    /// Of its time limits `connect` and `idle` count.
-    pub limits: CallLimits,
+    /// Of these `connect` and `idle` count, and those of tunnels.
+    pub timeouts: Timeouts,
+    /// How many endpoints are tried.
+    pub attempts: u32,
 }
 
 impl Targets {
@@ -48,7 +50,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::upstream::Timeouts;
 
     fn target(service: &str) -> Target {
         let second = Duration::from_secs(1);
@@ -60,7 +61,7 @@ mod tests {
             tunnel_idle: second,
             tunnel_total: second,
         };
-        Target { service: service.into(), limits: CallLimits { timeouts, attempts: 2 } }
+        Target { service: service.into(), timeouts, attempts: 2 }
     }
 
     #[test]

@@ -3,11 +3,15 @@
 
 mod admin;
 mod api;
+mod breaker;
 mod device;
+mod eject;
+mod health;
 mod listener;
 mod log;
 mod policy;
 mod proxy_protocol;
+mod retry;
 mod route;
 mod secure_headers;
 mod service;
@@ -22,14 +26,17 @@ use schemars::JsonSchema;
 
 pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
+pub use self::breaker::Breaker;
 pub use self::device::Device;
+pub use self::eject::{Eject, WhenAllDown};
+pub use self::health::{CheckKind, Health, Start};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::policy::{
-    Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Retry, RetryOn, Setting, Timeouts,
-    TunnelTimeouts,
+    Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
 };
 pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
@@ -219,7 +226,10 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Hsts", &secure_headers::HSTS),
     ("Timeouts", &policy::TIMEOUTS),
     ("TunnelTimeouts", &policy::TUNNEL),
-    ("Retry", &policy::RETRY),
+    ("Breaker", &breaker::BREAKER),
+    ("Eject", &eject::EJECT),
+    ("Health", &health::HEALTH),
+    ("Retry", &retry::RETRY),
     ("Api", &api::API),
     ("Versions", &api::VERSIONS),
     ("VersionBy", &api::VERSION_BY),

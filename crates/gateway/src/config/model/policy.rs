@@ -3,12 +3,13 @@
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
-use crate::config::schema::{or_integer, or_text};
+use crate::config::schema::or_text;
 use crate::config::source::Located;
 use crate::config::values::{Duration, Size};
 
@@ -111,31 +112,6 @@ impl Default for Timeouts {
             tunnel: TunnelTimeouts::default(),
         }
     }
-}
-
-/// Further attempts after one that failed, at another endpoint where there is one. A plain number is `attempts`.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(default, transform = or_integer)]
-pub struct Retry {
-    /// Attempts after the first, from 1 to 10. Default: `1`.
-    pub attempts: u32,
-    /// Failures after which to try again. Default: `[connect]`, after which nothing was sent yet.
-    pub on: Vec<RetryOn>,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { attempts: 1, on: vec![RetryOn::Connect] }
-    }
-}
-
-/// A failure after which to try again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, serde::Serialize)]
-#[schemars(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum RetryOn {
-    /// No connection could be made.
-    Connect,
 }
 
 /// What is changed in the answer.
@@ -300,34 +276,6 @@ impl Read for TunnelTimeouts {
     }
 }
 
-impl Read for Retry {
-    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        if matches!(node.value, Value::Text(_)) {
-            let attempts = reader.count(node, ATTEMPTS)?;
-            return Some(Self { attempts, ..Self::default() });
-        }
-        let default = Self::default();
-        let mut map = reader.map(node, &RETRY)?;
-        let attempts = map.count("attempts", default.attempts, ATTEMPTS, reader);
-        let on = map.or("on", default.on, reader);
-        map.finish(reader);
-        Some(Self { attempts, on })
-    }
-}
-
-impl Read for RetryOn {
-    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        if let Value::Text(text) = &node.value {
-            let status = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
-            if status || matches!(&**text, "reset" | "timeout") {
-                reader.not_yet(node.span, &format!("to retry on `{text}`"));
-                return None;
-            }
-        }
-        reader.word(node, &[("connect", Self::Connect)])
-    }
-}
-
 impl Read for ResponsePolicy {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &RESPONSE)?;
@@ -383,18 +331,8 @@ pub(super) static TIMEOUTS: Keys = Keys {
 
 pub(super) static TUNNEL: Keys = Keys { of: "`tunnel`", known: &["idle", "total"], later: &[], shared: None };
 
-pub(super) static RETRY: Keys = Keys {
-    of: "`retry`",
-    known: &["attempts", "on"],
-    later: &["methods", "budget", "backoff"],
-    shared: None,
-};
-
 pub(super) static RESPONSE: Keys =
     Keys { of: "`response`", known: &["headers"], later: &["fields"], shared: None };
 
 pub(super) static HEADER_CHANGES: Keys =
     Keys { of: "the header changes", known: &["set", "add", "remove"], later: &[], shared: None };
-
-/// Attempts after the first: more only multiplies an outage.
-const ATTEMPTS: std::ops::RangeInclusive<u32> = 1..=10;

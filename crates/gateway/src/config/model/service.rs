@@ -2,9 +2,13 @@
 
 use schemars::JsonSchema;
 
+use super::breaker::Breaker;
+use super::eject::{Eject, WhenAllDown};
+use super::health::Health;
 use super::listener::Protocols;
-use super::policy::{Retry, Setting, Timeouts};
+use super::policy::{Setting, Timeouts};
 use super::proxy_protocol::ProxyVersion;
+use super::retry::Retry;
 use super::tls::ServiceTls;
 use crate::config::fault::Fault;
 use crate::config::node::{Key, Node, Value};
@@ -33,6 +37,15 @@ pub struct Service {
     /// Further attempts after one that failed. A route's or API's own `retry` comes before it, `defaults` after it.
     /// Default: one, when no connection could be made; `off` for none.
     pub retry: Option<Setting<Retry>>,
+    /// Endpoints are asked whether they are well. Default: they are not.
+    pub health: Option<Box<Health>>,
+    /// Endpoints that fail are put out for a while. Default: none is.
+    pub eject: Option<Eject>,
+    /// The service is not called while it keeps failing. Default: it always is.
+    pub breaker: Option<Breaker>,
+    /// What becomes of requests while all endpoints are out: `try` sends them all the same, `fail` refuses them with 503.
+    /// Default: `try`.
+    pub when_all_down: Option<WhenAllDown>,
     /// The protocol that the endpoints speak. Default: `http1`; at `https://` endpoints what the handshake agrees on
     /// (ALPN), `http2` or `http1`.
     pub protocol: Option<ServiceProtocol>,
@@ -53,6 +66,10 @@ impl Service {
             timeout: None,
             pool: Pool::default(),
             retry: None,
+            health: None,
+            eject: None,
+            breaker: None,
+            when_all_down: None,
             protocol: None,
             tls: None,
             proxy_protocol: None,
@@ -76,6 +93,10 @@ impl Service {
         service.timeout = map.optional("timeout", reader);
         service.pool = map.or("pool", Pool::default(), reader);
         service.retry = map.optional("retry", reader);
+        service.health = map.optional("health", reader);
+        service.eject = map.optional("eject", reader);
+        service.breaker = map.optional("breaker", reader);
+        service.when_all_down = map.optional("when_all_down", reader);
         service.protocol = map.optional("protocol", reader);
         service.tls = map.optional("tls", reader);
         service.proxy_protocol = map.optional("proxy_protocol", reader);
@@ -141,11 +162,22 @@ pub struct Pool {
     pub idle: u32,
     /// How long an idle connection is kept. Default: `60s`.
     pub idle_for: Duration,
+    /// Requests that wait, in order, when all connections of every endpoint are in use, per endpoint and worker; others are refused
+    /// with 503. Default: `1000`.
+    pub queue: u32,
+    /// How long each of them waits at most. Default: `2s`.
+    pub queue_for: Duration,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { max: 256, idle: 64, idle_for: Duration::from_secs(60) }
+        Self {
+            max: 256,
+            idle: 64,
+            idle_for: Duration::from_secs(60),
+            queue: 1000,
+            queue_for: Duration::from_secs(2),
+        }
     }
 }
 
@@ -263,11 +295,13 @@ impl Read for Pool {
         let max = map.count("max", default.max, 1..=1_000_000, reader);
         let idle = map.count("idle", default.idle.min(max), 0..=1_000_000, reader);
         let idle_for = map.positive("idle_for", default.idle_for, reader);
+        let queue = map.count("queue", default.queue, 0..=1_000_000, reader);
+        let queue_for = map.positive("queue_for", default.queue_for, reader);
         if idle > max {
             reader.wrong(map.key_span("idle"), "`idle` is larger than `max`");
         }
         map.finish(reader);
-        Some(Self { max, idle, idle_for })
+        Some(Self { max, idle, idle_for, queue, queue_for })
     }
 }
 
@@ -279,8 +313,21 @@ impl Read for ServiceProtocol {
 
 pub(super) static SERVICE: Keys = Keys {
     of: "a service",
-    known: &["endpoints", "balance", "timeout", "pool", "retry", "protocol", "tls", "proxy_protocol"],
-    later: &["health", "eject", "breaker", "adaptive", "proto", "discover"],
+    known: &[
+        "endpoints",
+        "balance",
+        "timeout",
+        "pool",
+        "retry",
+        "health",
+        "eject",
+        "breaker",
+        "when_all_down",
+        "protocol",
+        "tls",
+        "proxy_protocol",
+    ],
+    later: &["adaptive", "proto", "discover"],
     shared: None,
 };
 
@@ -292,8 +339,8 @@ pub(super) static BALANCE: Keys =
 
 pub(super) static POOL: Keys = Keys {
     of: "the pool of a service",
-    known: &["max", "idle", "idle_for"],
-    later: &["queue", "queue_for"],
+    known: &["max", "idle", "idle_for", "queue", "queue_for"],
+    later: &[],
     shared: None,
 };
 

@@ -162,7 +162,7 @@ impl fmt::Display for Rate {
 }
 
 /// A share from `0%` to `100%`, exact to a ten-thousandth of a percent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent {
     millionths: u32,
 }
@@ -170,6 +170,12 @@ pub struct Percent {
 impl Percent {
     /// All of it.
     pub const ALL: Self = Self { millionths: 1_000_000 };
+
+    /// So many percent, at most a hundred.
+    pub const fn of(percent: u8) -> Self {
+        let millionths = percent as u32 * 10_000;
+        if millionths > Self::ALL.millionths { Self::ALL } else { Self { millionths } }
+    }
 
     /// The share in millionths: `5%` is 50,000.
     pub const fn millionths(self) -> u32 {

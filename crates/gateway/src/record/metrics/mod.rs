@@ -10,6 +10,7 @@ mod tcp;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -51,6 +52,49 @@ struct Process {
     lost_before: u64,
     /// Those of the configuration in force.
     certificates: Vec<Certificate>,
+    health: Option<HealthReader>,
+}
+
+/// Reads how services stand, for who scrapes.
+struct HealthReader(Box<dyn Fn() -> HealthReadings + Send>);
+
+/// How services stand, in the order of their names.
+#[derive(Debug, Default)]
+pub struct HealthReadings {
+    /// Endpoints.
+    pub endpoints: Vec<EndpointReading>,
+    /// Breakers.
+    pub breakers: Vec<BreakerReading>,
+}
+
+/// How an endpoint stands.
+#[derive(Debug)]
+pub struct EndpointReading {
+    /// The name of its service.
+    pub service: Arc<str>,
+    /// Its URL.
+    pub endpoint: Arc<str>,
+    /// Whether it takes requests.
+    pub is_up: bool,
+}
+
+/// How the breaker of a service stands.
+#[derive(Debug)]
+pub struct BreakerReading {
+    /// The name of the service.
+    pub service: Arc<str>,
+    /// 0 closed, 1 half-open, 2 open.
+    pub state: u8,
+    /// How often it opened.
+    pub opened: u64,
+    /// How often it closed again.
+    pub closed: u64,
+}
+
+impl fmt::Debug for HealthReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HealthReader")
+    }
 }
 
 /// Two names that make a series.
@@ -113,6 +157,12 @@ pub struct EndpointMetrics {
     pub pool_reused: Counter,
     /// Connections that wait for a request.
     pub pool_idle: Gauge,
+    /// Attempts that came after another of the same request.
+    pub retries: Counter,
+    /// Attempts after which there was none, as too many were made already.
+    pub retries_denied: Counter,
+    /// How often it was put out.
+    pub ejections: Counter,
     requests: [Counter; CLASSES],
     first_byte: Histogram,
 }
@@ -151,6 +201,11 @@ impl Metrics {
     /// Tells until when these certificates are valid, which are those of the configuration in force.
     pub fn watch_certificates(&self, certificates: Vec<Certificate>) {
         lock(&self.process).certificates = certificates;
+    }
+
+    /// Tells how services stand, by what this reads.
+    pub fn watch_health(&self, read: impl Fn() -> HealthReadings + Send + 'static) {
+        lock(&self.process).health = Some(HealthReader(Box::new(read)));
     }
 
     /// Reads the lost lines of this log too from now on.

@@ -29,6 +29,9 @@ struct Endpoint {
     opened: u64,
     reused: u64,
     idle: u64,
+    retries: u64,
+    retries_denied: u64,
+    ejections: u64,
 }
 
 /// A counter's name, its help, and where it stands.
@@ -41,6 +44,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     write_routes(&merge_routes(&shards), &mut text);
     write_codes(&shards, &mut text);
     write_endpoints(&merge_endpoints(&shards), &mut text);
+    write_health(metrics, &mut text);
     tcp::write(&shards, &mut text);
     write_connections(&shards, &mut text);
     write_certificates(metrics, &mut text);
@@ -77,6 +81,9 @@ fn merge_endpoints(shards: &[Arc<Shard>]) -> BTreeMap<Names, Endpoint> {
             endpoint.opened += part.pool_opened.value();
             endpoint.reused += part.pool_reused.value();
             endpoint.idle += part.pool_idle.value();
+            endpoint.retries += part.retries.value();
+            endpoint.retries_denied += part.retries_denied.value();
+            endpoint.ejections += part.ejections.value();
         }
     }
     endpoints
@@ -176,12 +183,19 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
     for (labels, counts) in all() {
         text.histogram("upstream_first_byte_seconds", &labels, &LONG, &counts.first_byte);
     }
-    let counters: [Reading; 3] = [
+    let counters: [Reading; 6] = [
         ("upstream_connect_failures_total", "Connections that did not come about.", |counts| {
             counts.connect_failures
         }),
         ("upstream_connections_opened_total", "Connections opened.", |counts| counts.opened),
         ("upstream_connections_reused_total", "Requests over a kept connection.", |counts| counts.reused),
+        ("upstream_retries_total", "Attempts beyond the first of a request.", |counts| counts.retries),
+        (
+            "upstream_retries_denied_total",
+            "Failures after which the budget of retries allowed no attempt.",
+            |counts| counts.retries_denied,
+        ),
+        ("upstream_ejections_total", "How often endpoints were put out.", |counts| counts.ejections),
     ];
     for (name, help, value) in counters {
         text.begin(name, "counter", help);
@@ -196,6 +210,30 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
     );
     for (labels, counts) in all() {
         text.sample("upstream_connections_idle", &labels, counts.idle);
+    }
+}
+
+fn write_health(metrics: &Metrics, text: &mut Text) {
+    let readings = lock(&metrics.process).health.as_ref().map(|reader| (reader.0)()).unwrap_or_default();
+    let name = "upstream_endpoint_up";
+    text.begin(name, "gauge", "Whether an endpoint takes requests: 0 while it is out.");
+    for one in readings.endpoints.iter().take(MAX_SERIES) {
+        let labels = labels(&[("service", &one.service), ("endpoint", &one.endpoint)]);
+        text.sample(name, &labels, u8::from(one.is_up));
+    }
+    text.begin("breaker_state", "gauge", "The breaker of a service: 0 closed, 1 half-open, 2 open.");
+    for one in &readings.breakers {
+        text.sample("breaker_state", &labels(&[("service", &one.service)]), one.state);
+    }
+    text.begin(
+        "breaker_turns_total",
+        "counter",
+        "How often the breaker of a service opened and closed again.",
+    );
+    for one in &readings.breakers {
+        for (to, count) in [("open", one.opened), ("closed", one.closed)] {
+            text.sample("breaker_turns_total", &labels(&[("service", &one.service), ("to", to)]), count);
+        }
     }
 }
 

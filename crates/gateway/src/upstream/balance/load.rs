@@ -46,6 +46,11 @@ impl Load {
         self.seconds(now).map(Duration::from_secs_f64)
     }
 
+    /// Forgets how long answers took, as that of an endpoint that has come back says nothing of how it is now.
+    pub fn forget(&self) {
+        self.latency.set(None);
+    }
+
     /// The seconds that the requests in flight and one more are worth.
     pub(super) fn cost(&self, now: Instant) -> f64 {
         let seconds = match self.seconds(now) {
@@ -97,7 +102,7 @@ impl InFlight {
     }
 
     /// The endpoint failed to answer after `latency`, which counts as [`FAILURE_COUNTS_AS`] if it was shorter.
-    pub fn failed(self, latency: Duration, now: Instant) {
+    pub fn failed(&self, latency: Duration, now: Instant) {
         self.answered(latency.max(FAILURE_COUNTS_AS), now);
     }
 

@@ -20,10 +20,10 @@ use std::time::Instant;
 pub use cookie::{StickyId, find_cookie, set_cookie, sticky_id};
 pub use hash::{hash_bytes, hash_ip};
 pub use load::{FAILURE_COUNTS_AS, InFlight, Load, Loads};
+pub(super) use random::Random;
 
 use cookie::StickyIds;
 use draw::Draw;
-use random::Random;
 use rendezvous::Rendezvous;
 use rotation::Rotation;
 

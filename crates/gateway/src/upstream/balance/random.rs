@@ -4,12 +4,12 @@ use std::cell::Cell;
 
 /// Wyrand, by Wang Yi: a counter, hashed.
 #[derive(Debug)]
-pub(super) struct Random {
+pub(in crate::upstream) struct Random {
     state: Cell<u64>,
 }
 
 impl Random {
-    pub(super) fn new(seed: u64, worker: usize) -> Self {
+    pub(in crate::upstream) fn new(seed: u64, worker: usize) -> Self {
         Self { state: Cell::new(mix(seed ^ mix(worker as u64))) }
     }
 
@@ -21,7 +21,7 @@ impl Random {
     }
 
     /// A number below `bound`, which is not 0. The bias is `bound / 2^64`.
-    pub(super) fn below(&self, bound: u64) -> u64 {
+    pub(in crate::upstream) fn below(&self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 }

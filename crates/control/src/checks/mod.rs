@@ -1,0 +1,123 @@
+//! Active health checks: every endpoint of a service that wants it is asked again and again whether it is well, by one task for
+//! all workers.
+
+mod probe;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use gateway::snapshot::Snapshot;
+use gateway::upstream::ServiceSpec;
+use gateway::upstream::check::Check;
+use gateway::upstream::health::{EndpointHealth, Healths};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+/// A service's name and an endpoint's URL.
+type EndpointName = (Arc<str>, Arc<str>);
+
+/// The checks that run.
+#[derive(Debug)]
+pub struct Checks {
+    runtime: Handle,
+    healths: Arc<Healths>,
+    running: Mutex<HashMap<EndpointName, Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    service: Arc<ServiceSpec>,
+    task: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Checks {
+    pub(crate) fn new(runtime: Handle, healths: Arc<Healths>) -> Self {
+        Self { runtime, healths, running: Mutex::default() }
+    }
+
+    /// Checks what this configuration wants from now on. What was checked in the same way before goes on as it was.
+    pub fn apply(&self, snapshot: &Snapshot) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *running);
+        for service in &snapshot.services {
+            let Some(check) = &service.health else { continue };
+            for (place, endpoint) in service.endpoints.iter().enumerate() {
+                let name = (Arc::clone(&service.name), Arc::clone(&endpoint.url));
+                let known = before.remove(&name).filter(|known| is_same(&known.service, service));
+                let started = known.unwrap_or_else(|| {
+                    let health = self.healths.service(&service.name).endpoint(&endpoint.url);
+                    let task = watch(Arc::clone(service), place, check.clone(), health);
+                    Running { service: Arc::clone(service), task: self.runtime.spawn(task).abort_handle() }
+                });
+                running.insert(name, started);
+            }
+        }
+        for (name, _ended) in before {
+            // Nobody would ever find it well again.
+            self.healths.service(&name.0).endpoint(&name.1).set_down(false, Instant::now());
+        }
+    }
+}
+
+/// Whether a check need not begin anew.
+fn is_same(one: &ServiceSpec, other: &ServiceSpec) -> bool {
+    let has_same_tls = match (&one.tls, &other.tls) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    };
+    has_same_tls
+        && one.health == other.health
+        && one.proxy_protocol == other.proxy_protocol
+        && one.endpoints == other.endpoints
+}
+
+/// Asks one endpoint as long as it is wanted.
+async fn watch(service: Arc<ServiceSpec>, place: usize, check: Check, health: Arc<EndpointHealth>) {
+    let endpoint = &service.endpoints[place];
+    let mut is_down = check.starts_down;
+    health.set_down(is_down, Instant::now());
+    // Before the first answer one is enough.
+    let mut is_known = false;
+    let mut in_a_row = 0;
+    // Endpoints are not asked all at once.
+    tokio::time::sleep(jitter(check.every.min(Duration::from_secs(1)), 0.0..=0.1)).await;
+    loop {
+        let asked = tokio::time::timeout(check.timeout, probe::ask(&service, endpoint, &check.probe)).await;
+        let answer = asked.unwrap_or_else(|_| Err(format!("no answer within {:?}", check.timeout)));
+        in_a_row = if answer.is_err() == is_down { 0 } else { in_a_row + 1 };
+        let enough = match is_down {
+            _ if !is_known => 1,
+            true => check.healthy_after,
+            false => check.unhealthy_after,
+        };
+        if in_a_row >= enough {
+            is_down = !is_down;
+            in_a_row = 0;
+            health.set_down(is_down, Instant::now());
+            let (name, url) = (&service.name, &endpoint.url);
+            match answer {
+                Ok(()) => eprintln!("tollgate: service {name}: {url} is well"),
+                Err(why) => eprintln!("tollgate: service {name}: {url} is not well: {why}"),
+            }
+        }
+        is_known = true;
+        tokio::time::sleep(jitter(check.every, 0.9..=1.1)).await;
+    }
+}
+
+/// A time within this share of another.
+fn jitter(time: Duration, share: std::ops::RangeInclusive<f64>) -> Duration {
+    let mut seed = [0; 4];
+    // Without the system's randomness all pauses are alike, which does no harm to one endpoint.
+    let _ = getrandom::fill(&mut seed);
+    let unit = f64::from(u32::from_ne_bytes(seed)) / f64::from(u32::MAX);
+    time.mul_f64(share.start() + (share.end() - share.start()) * unit)
+}

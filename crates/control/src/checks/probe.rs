@@ -1,0 +1,195 @@
+//! One question to one endpoint, over a connection of its own.
+
+use std::io;
+
+use bytes::Bytes;
+use gateway::accept::proxy_protocol;
+use gateway::config::Protocols;
+use gateway::config::values::Host;
+use gateway::upstream::check::Probe;
+use gateway::upstream::{EndpointSpec, ServiceSpec};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, TE, USER_AGENT};
+use hyper::{Method, Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+/// What is read of an answer's body.
+const MOST_BODY: usize = 64 * 1024;
+/// `SERVING` in `grpc.health.v1.HealthCheckResponse`, as the whole message: field 1, a number.
+const SERVING: [u8; 2] = [0x08, 0x01];
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Asks; what is wrong otherwise.
+pub(super) async fn ask(service: &ServiceSpec, endpoint: &EndpointSpec, probe: &Probe) -> Result<(), String> {
+    let protocols = service.protocols(endpoint);
+    let (connection, is_http2) = connect(service, endpoint, probe, protocols).await?;
+    let request = match probe {
+        Probe::Tcp => return Ok(()),
+        Probe::Http { method, path, host, .. } => {
+            let host = host.as_deref().unwrap_or(&endpoint.authority);
+            http_request(method, endpoint, path, host, is_http2)?
+        }
+        Probe::Grpc { service } => grpc_request(endpoint, service)?,
+    };
+    let answer =
+        if is_http2 { send_http2(connection, request).await } else { send_http1(connection, request).await };
+    judge(probe, answer?).await
+}
+
+async fn connect(
+    service: &ServiceSpec,
+    endpoint: &EndpointSpec,
+    probe: &Probe,
+    protocols: Protocols,
+) -> Result<(Box<dyn Io>, bool), String> {
+    let failed = |error: io::Error| error.to_string();
+    let mut socket: Box<dyn Io> = match &endpoint.host {
+        Host::Ip(ip) => Box::new(TcpStream::connect((*ip, endpoint.port)).await.map_err(failed)?),
+        Host::Name(name) => Box::new(TcpStream::connect((&**name, endpoint.port)).await.map_err(failed)?),
+        Host::Unix(path) => Box::new(UnixStream::connect(path.as_path()).await.map_err(failed)?),
+    };
+    if let Some(version) = service.proxy_protocol {
+        let mut header = Vec::new();
+        proxy_protocol::encode(version, None, &mut header);
+        socket.write_all(&header).await.map_err(failed)?;
+    }
+    let wants_http2 = matches!(probe, Probe::Grpc { .. }) || !protocols.http1;
+    let Some(tls) = service.tls.as_ref().filter(|_| endpoint.is_tls) else {
+        return Ok((socket, wants_http2));
+    };
+    let name = tls.server_name(&endpoint.host).map_err(|error| error.to_string())?;
+    let offered = if wants_http2 { Protocols::HTTP2 } else { protocols };
+    let stream = TlsConnector::from(tls.config(offered)).connect(name, socket).await.map_err(failed)?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Box::new(stream), is_http2))
+}
+
+fn http_request(
+    method: &Method,
+    endpoint: &EndpointSpec,
+    path: &str,
+    host: &str,
+    is_http2: bool,
+) -> Result<Request<Full<Bytes>>, String> {
+    let path = format!("{}{path}", endpoint.base);
+    let builder = Request::builder().method(method).header(USER_AGENT, "tollgate-health");
+    let builder = if is_http2 {
+        builder.version(Version::HTTP_2).uri(absolute(endpoint, host, &path))
+    } else {
+        builder.uri(path).header(HOST, host)
+    };
+    builder.body(Full::default()).map_err(|error| error.to_string())
+}
+
+fn grpc_request(endpoint: &EndpointSpec, service: &str) -> Result<Request<Full<Bytes>>, String> {
+    let path = format!("{}/grpc.health.v1.Health/Check", endpoint.base);
+    Request::post(absolute(endpoint, &endpoint.authority, &path))
+        .version(Version::HTTP_2)
+        .header(USER_AGENT, "tollgate-health")
+        .header(CONTENT_TYPE, "application/grpc")
+        .header(TE, "trailers")
+        .body(Full::from(grpc_message(service)))
+        .map_err(|error| error.to_string())
+}
+
+/// A message of one text field, the first: not compressed, its length, and the field in Protocol Buffers.
+fn grpc_message(service: &str) -> Vec<u8> {
+    let mut field = Vec::new();
+    if !service.is_empty() {
+        field.push(0x0a);
+        let mut length = service.len();
+        while length > 0x7f {
+            field.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        field.push(length as u8);
+        field.extend_from_slice(service.as_bytes());
+    }
+    let mut message = vec![0];
+    message.extend_from_slice(&(field.len() as u32).to_be_bytes());
+    message.extend_from_slice(&field);
+    message
+}
+
+fn absolute(endpoint: &EndpointSpec, host: &str, path: &str) -> String {
+    format!("{}://{host}{path}", if endpoint.is_tls { "https" } else { "http" })
+}
+
+async fn send_http1(
+    socket: Box<dyn Io>,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, String> {
+    let handshake = http1::handshake(TokioIo::new(socket)).await;
+    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
+    // It ends with the sender and the answer.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(|error| error.to_string())
+}
+
+async fn send_http2(
+    socket: Box<dyn Io>,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, String> {
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await;
+    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(|error| error.to_string())
+}
+
+async fn judge(probe: &Probe, answer: Response<Incoming>) -> Result<(), String> {
+    let status = answer.status();
+    if !probe.expects(status) {
+        return Err(format!("it answered {}", status.as_u16()));
+    }
+    let pattern = match probe {
+        Probe::Http { body: Some(pattern), .. } => pattern,
+        Probe::Grpc { .. } => return judge_grpc(answer).await,
+        Probe::Http { body: None, .. } | Probe::Tcp => return Ok(()),
+    };
+    let body =
+        Limited::new(answer.into_body(), MOST_BODY).collect().await.map_err(|error| error.to_string())?;
+    let body = body.to_bytes();
+    if pattern.is_match(&String::from_utf8_lossy(&body)) {
+        Ok(())
+    } else {
+        Err(format!("nothing in its answer matches {pattern}"))
+    }
+}
+
+async fn judge_grpc(answer: Response<Incoming>) -> Result<(), String> {
+    let early = answer.headers().get("grpc-status").cloned();
+    let body =
+        Limited::new(answer.into_body(), MOST_BODY).collect().await.map_err(|error| error.to_string())?;
+    let status = early.or_else(|| body.trailers()?.get("grpc-status").cloned());
+    match status.as_ref().map(HeaderValue::as_bytes) {
+        Some(b"0") => {}
+        Some(status) => return Err(format!("grpc-status {}", String::from_utf8_lossy(status))),
+        None => return Err("its answer has no grpc-status".to_owned()),
+    }
+    let message = body.to_bytes();
+    if message.get(5..).is_some_and(|message| message.starts_with(&SERVING)) {
+        Ok(())
+    } else {
+        Err("it says that it is not serving".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_names_its_service_as_protocol_buffers_do() {
+        assert_eq!(grpc_message(""), [0, 0, 0, 0, 0]);
+        assert_eq!(grpc_message("ab"), [0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b']);
+        let long = "x".repeat(200);
+        assert_eq!(grpc_message(&long)[..8], [0, 0, 0, 0, 203, 0x0a, 0xc8, 0x01]);
+    }
+}
