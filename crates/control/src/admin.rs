@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{Readiness, Token};
 
@@ -47,7 +47,12 @@ pub struct AdminState {
 }
 
 /// Accepts and serves until it is closed.
-pub(crate) async fn serve(listener: TcpListener, state: AdminState, mut is_closing: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    state: AdminState,
+    mut is_closing: watch::Receiver<bool>,
+    in_use: mpsc::Sender<()>,
+) {
     let service = TowerToHyperService::new(router(state));
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     // The semaphore is never closed.
@@ -62,8 +67,9 @@ pub(crate) async fn serve(listener: TcpListener, state: AdminState, mut is_closi
         };
         let service = service.clone();
         let mut is_closing = is_closing.clone();
+        let in_use = in_use.clone();
         tokio::spawn(async move {
-            let _slot = slot;
+            let _held = (slot, in_use);
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)

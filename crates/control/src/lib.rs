@@ -15,12 +15,12 @@ mod token;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as threads};
 use std::time::{Duration, SystemTime};
 
 use gateway::upstream::health::Healths;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub use admin::AdminState;
 pub use certificates::Expiry;
@@ -35,6 +35,9 @@ pub use token::Token;
 /// The control plane has little to do; one thread may scrape while another answers a probe.
 const THREADS: usize = 2;
 
+/// How long the last answers on the admin listener are waited for.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// How often certificates are looked at.
 const REMINDED_EVERY: Duration = Duration::from_hours(1);
 
@@ -42,6 +45,8 @@ const REMINDED_EVERY: Duration = Duration::from_hours(1);
 pub struct Control {
     runtime: Runtime,
     is_admin_closing: watch::Sender<bool>,
+    /// Whoever answers on the admin listener holds a sender.
+    admin_use: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl Control {
@@ -52,7 +57,7 @@ impl Control {
             .thread_name("control")
             .enable_all()
             .build()?;
-        Ok(Self { runtime, is_admin_closing: watch::Sender::new(false) })
+        Ok(Self { runtime, is_admin_closing: watch::Sender::new(false), admin_use: Mutex::default() })
     }
 
     /// Answers on the admin listener until it is closed or the control plane is dropped, while the gateway drains too.
@@ -62,13 +67,23 @@ impl Control {
         listener.set_nonblocking(true)?;
         let _guard = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        self.runtime.spawn(admin::serve(listener, state, self.is_admin_closing.subscribe()));
+        let (in_use, admin_use) = mpsc::channel(1);
+        self.runtime.spawn(admin::serve(listener, state, self.is_admin_closing.subscribe(), in_use));
+        *self.admin_use.lock().unwrap_or_else(PoisonError::into_inner) = Some(admin_use);
         Ok(address)
     }
 
-    /// Stops answering on the admin listener: another process does from now on. What is asked already is answered.
+    /// Stops answering on the admin listener: another process does from now on. What is asked already is answered before
+    /// this returns, if that takes no longer than a moment; so that nobody is told by this process what it does next.
     pub fn close_admin(&self) {
         self.is_admin_closing.send_replace(true);
+        let admin_use = self.admin_use.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut admin_use) = admin_use {
+            // Nothing is ever sent: it ends when the last sender is dropped.
+            let ended =
+                self.runtime.block_on(async { tokio::time::timeout(LAST_ANSWERS, admin_use.recv()).await });
+            drop(ended);
+        }
     }
 
     /// Calls `on_signal` for every signal that concerns the gateway, from a thread of the control plane: it
@@ -101,8 +116,8 @@ impl Control {
     }
 
     /// The signals as a channel, for a thread that has nothing else to do than to wait for them.
-    pub fn signals(&self) -> io::Result<mpsc::Receiver<Signal>> {
-        let (sender, receiver) = mpsc::channel();
+    pub fn signals(&self) -> io::Result<threads::Receiver<Signal>> {
+        let (sender, receiver) = threads::channel();
         self.on_signal(move |signal| {
             // The receiver is gone only when the process is about to end.
             let _ = sender.send(signal);
