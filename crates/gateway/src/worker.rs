@@ -263,6 +263,9 @@ impl Worker {
                 None => break,
             }
         }
+        while let Some((socket, peer)) = socket.accept_waiting() {
+            self.admit(socket, peer, &listener);
+        }
         drop(socket);
         self.accepting.set(self.accepting.get() - 1);
         self.tell_if_drained();

@@ -6,11 +6,11 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::task::{Context, Poll, ready};
 
 use rustix::net::sockopt;
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::stream::Socket;
 use crate::config::values::ListenAddress;
@@ -121,6 +121,25 @@ impl Acceptor {
                 ready!(listener.poll_accept(context)).map(|(socket, _)| (socket.into(), UNIX_PEER))
             }
         })
+    }
+}
+
+impl Acceptor {
+    /// A connection that waits in the kernel's queue, if there is one. The runtime may not have heard of it yet: it knows what
+    /// the kernel told it last.
+    pub fn accept_waiting(&self) -> Option<(Socket, SocketAddr)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        match self {
+            Self::Tcp(listener) => {
+                let socket = std::net::TcpStream::from(rustix::net::accept_with(listener, flags).ok()?);
+                let peer = socket.peer_addr().ok()?;
+                Some((tokio::net::TcpStream::from_std(socket).ok()?.into(), peer))
+            }
+            Self::Unix(listener) => {
+                let socket = UnixStream::from(rustix::net::accept_with(listener, flags).ok()?);
+                Some((tokio::net::UnixStream::from_std(socket).ok()?.into(), UNIX_PEER))
+            }
+        }
     }
 }
 
