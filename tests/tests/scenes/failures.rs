@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tollgate_tests::{Backend, Gateway, backend, eventually, gateway_with, grpc_call, grpc_server, named};
+use tollgate_tests::http2::{END_HEADERS, END_STREAM, Http2, get, kind, pack};
+use tollgate_tests::{
+    Backend, Gateway, backend, eventually, gateway_with, grpc_call, grpc_server, named, raw_backend,
+};
 
 /// One worker in front of these endpoints, with these lines beside them.
 fn gate_to(endpoints: &[&Backend], lines: &str) -> Gateway {
@@ -367,4 +370,116 @@ fn a_grpc_server_is_asked_by_its_health_protocol() {
     eventually("the whole server to be well", || of("echo") > 0.5);
     assert!(of("other") < 0.5);
     grpc_call(gate.address(), "unary", "Unary").send(&["x"]).expect("OK");
+}
+
+#[test]
+fn a_body_that_a_service_did_not_read_never_becomes_the_next_request() {
+    // Answers the head, and would take what follows for another request.
+    let hasty = raw_backend(|socket| {
+        while socket.take_until(b"\r\n\r\n").is_ok() {
+            socket.send("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let good = named("good");
+    let gate = gate_to(&[&hasty, &good], "retry: { attempts: 1, on: [503] }");
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for _ in 0..4 {
+        gate.ask("GET", "/x").body(smuggled).send().expect(200);
+        gate.get("/x").expect(200);
+    }
+    let mut smuggled = 0;
+    for number in 0..hasty.connections() {
+        let bytes = String::from_utf8_lossy(&hasty.bytes(number)).into_owned();
+        if let Some((_, after)) = bytes.split_once("GET /smuggled") {
+            smuggled += 1;
+            assert!(!after.contains("GET /x"), "the connection is used again: {bytes}");
+        }
+    }
+    assert!(smuggled >= 2, "{smuggled}");
+}
+
+#[test]
+fn a_body_over_http2_is_held_however_it_ends() {
+    let echo = backend(|call| {
+        let body = call.body();
+        call.reply(200, body);
+    });
+    let gate = gate_to(&[&echo], "retry: { attempts: 1, on: [503] }");
+    let head = [
+        (":method", "PUT"),
+        (":scheme", "http"),
+        (":path", "/x"),
+        (":authority", "a"),
+        ("content-length", "5"),
+    ];
+    for trailers in [false, true] {
+        let mut client = Http2::connect(gate.address(), &[]);
+        let stream = client.open(&pack(&head), 0);
+        client.send_frame(kind::DATA, 0, stream, b"hello");
+        // The head and the body have come before the end.
+        client.ask(&get("/none"));
+        if trailers {
+            client.send_frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &pack(&[("x-sum", "1")]));
+        } else {
+            client.send_frame(kind::DATA, END_STREAM, stream, b"");
+        }
+        let outcome = client.outcome(stream);
+        assert_eq!((outcome.status(), &outcome.body[..]), (Some(200), &b"hello"[..]), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_out_is_no_choice_for_a_retry_while_another_is_in() {
+    let (moody, is_well) = moody();
+    let ill = refusing(500);
+    let gate = gate_to(
+        &[&moody, &ill],
+        "retry: { attempts: 2, on: [503], backoff: 0ms }, health: { path: /healthz, expect: 200-503, every: 50ms }",
+    );
+    // Both are well for such a check; now one is gone.
+    ill.stop();
+    eventually("it to be out", || up(&gate) < 1.5);
+    let before = ill.requests().len();
+    gate.get("/x").expect(503).expect_body("ill");
+    assert_eq!(moody.requests().iter().filter(|seen| seen.target == "/x").count(), 3);
+    assert_eq!(ill.requests().len(), before);
+    is_well.store(true, Ordering::SeqCst);
+    gate.get("/x").expect(200);
+}
+
+#[test]
+fn impatient_callers_put_no_endpoint_out() {
+    let slow = backend(|call| {
+        std::thread::sleep(Duration::from_millis(50));
+        call.reply(200, "ok");
+    });
+    let gate = gateway_with(
+        "
+        services: { backend: { endpoints: [<slow>], eject: { errors: 1, max: 100% }, breaker: 1 } }
+        routes:
+          - { match: /patient, to: backend, access: public }
+          - { match: /impatient, to: backend, access: public, timeout: 10ms }
+        ",
+        &[("slow", &slow)],
+    );
+    for _ in 0..3 {
+        gate.get("/impatient").expect(504);
+    }
+    gate.get("/patient").expect(200);
+    assert!(up(&gate) > 0.5);
+}
+
+#[test]
+fn a_reload_that_adds_an_endpoint_keeps_what_checks_have_found() {
+    let (ill, good, more) = (refusing(503), named("good"), named("more"));
+    let gate = gate_to(&[&ill, &good], "health: { path: /, every: 50ms, start: down }");
+    eventually("the good one to be in", || up(&gate) > 0.5);
+    let config = std::fs::read_to_string(gate.config_file()).unwrap();
+    let config = config.replace(&format!(", {good}"), &format!(", {good}, {more}"));
+    gate.expect_reload(|| std::fs::write(gate.config_file(), config).unwrap());
+    for _ in 0..20 {
+        gate.get("/x").expect(200);
+    }
+    eventually("the new one to be in", || up(&gate) > 1.5);
+    assert!(ill.requests().iter().all(|seen| seen.target == "/"));
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use gateway::notice::notice;
 use gateway::snapshot::Snapshot;
 use gateway::upstream::ServiceSpec;
 use gateway::upstream::check::Check;
@@ -42,7 +43,8 @@ impl Checks {
         Self { runtime, healths, running: Mutex::default() }
     }
 
-    /// Checks what this configuration wants from now on. What was checked in the same way before goes on as it was.
+    /// Checks what this configuration wants from now on. What was checked in the same way before goes on as it was, and what is
+    /// checked in another way is taken for what it was found to be.
     pub fn apply(&self, snapshot: &Snapshot) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *running);
@@ -50,23 +52,31 @@ impl Checks {
             let Some(check) = &service.health else { continue };
             for (place, endpoint) in service.endpoints.iter().enumerate() {
                 let name = (Arc::clone(&service.name), Arc::clone(&endpoint.url));
-                let known = before.remove(&name).filter(|known| is_same(&known.service, service));
-                let started = known.unwrap_or_else(|| {
+                if running.contains_key(&name) {
+                    continue;
+                }
+                let known = before.remove(&name);
+                let is_known = known.is_some();
+                let started = known.filter(|known| is_same(&known.service, service)).unwrap_or_else(|| {
                     let health = self.healths.service(&service.name).endpoint(&endpoint.url);
-                    let task = watch(Arc::clone(service), place, check.clone(), health);
+                    if !is_known {
+                        health.set_down(check.starts_down, Instant::now());
+                    }
+                    let task = watch(Arc::clone(service), place, check.clone(), health, is_known);
                     Running { service: Arc::clone(service), task: self.runtime.spawn(task).abort_handle() }
                 });
                 running.insert(name, started);
             }
         }
-        for (name, _ended) in before {
+        for ((service, endpoint), ended) in before {
+            drop(ended);
             // Nobody would ever find it well again.
-            self.healths.service(&name.0).endpoint(&name.1).set_down(false, Instant::now());
+            self.healths.service(&service).endpoint(&endpoint).set_down(false, Instant::now());
         }
     }
 }
 
-/// Whether a check need not begin anew.
+/// Whether a check need not begin anew. An endpoint of the same name is the same but for its weight.
 fn is_same(one: &ServiceSpec, other: &ServiceSpec) -> bool {
     let has_same_tls = match (&one.tls, &other.tls) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
@@ -76,16 +86,19 @@ fn is_same(one: &ServiceSpec, other: &ServiceSpec) -> bool {
     has_same_tls
         && one.health == other.health
         && one.proxy_protocol == other.proxy_protocol
-        && one.endpoints == other.endpoints
+        && one.protocol == other.protocol
 }
 
-/// Asks one endpoint as long as it is wanted.
-async fn watch(service: Arc<ServiceSpec>, place: usize, check: Check, health: Arc<EndpointHealth>) {
+/// Asks one endpoint as long as it is wanted. Before the first answer one is enough.
+async fn watch(
+    service: Arc<ServiceSpec>,
+    place: usize,
+    check: Check,
+    health: Arc<EndpointHealth>,
+    mut is_known: bool,
+) {
     let endpoint = &service.endpoints[place];
-    let mut is_down = check.starts_down;
-    health.set_down(is_down, Instant::now());
-    // Before the first answer one is enough.
-    let mut is_known = false;
+    let mut is_down = health.is_down();
     let mut in_a_row = 0;
     // Endpoints are not asked all at once.
     tokio::time::sleep(jitter(check.every.min(Duration::from_secs(1)), 0.0..=0.1)).await;
@@ -104,8 +117,8 @@ async fn watch(service: Arc<ServiceSpec>, place: usize, check: Check, health: Ar
             health.set_down(is_down, Instant::now());
             let (name, url) = (&service.name, &endpoint.url);
             match answer {
-                Ok(()) => eprintln!("tollgate: service {name}: {url} is well"),
-                Err(why) => eprintln!("tollgate: service {name}: {url} is not well: {why}"),
+                Ok(()) => notice(format_args!("service {name}: {url} is well")),
+                Err(why) => notice(format_args!("service {name}: {url} is not well: {why}")),
             }
         }
         is_known = true;

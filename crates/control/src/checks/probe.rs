@@ -68,6 +68,9 @@ async fn connect(
     let offered = if wants_http2 { Protocols::HTTP2 } else { protocols };
     let stream = TlsConnector::from(tls.config(offered)).connect(name, socket).await.map_err(failed)?;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    if wants_http2 && !is_http2 && !matches!(probe, Probe::Tcp) {
+        return Err("it does not speak HTTP/2".to_owned());
+    }
     Ok((Box::new(stream), is_http2))
 }
 
@@ -153,14 +156,25 @@ async fn judge(probe: &Probe, answer: Response<Incoming>) -> Result<(), String> 
         Probe::Grpc { .. } => return judge_grpc(answer).await,
         Probe::Http { body: None, .. } | Probe::Tcp => return Ok(()),
     };
-    let body =
-        Limited::new(answer.into_body(), MOST_BODY).collect().await.map_err(|error| error.to_string())?;
-    let body = body.to_bytes();
+    let body = beginning(answer.into_body()).await?;
     if pattern.is_match(&String::from_utf8_lossy(&body)) {
         Ok(())
     } else {
         Err(format!("nothing in its answer matches {pattern}"))
     }
+}
+
+/// The first bytes of a body, however long it is.
+async fn beginning(mut body: Incoming) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while bytes.len() < MOST_BODY
+        && let Some(frame) = body.frame().await
+    {
+        if let Some(data) = frame.map_err(|error| error.to_string())?.data_ref() {
+            bytes.extend_from_slice(&data[..data.len().min(MOST_BODY - bytes.len())]);
+        }
+    }
+    Ok(bytes)
 }
 
 async fn judge_grpc(answer: Response<Incoming>) -> Result<(), String> {

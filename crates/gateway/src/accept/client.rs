@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use http::{Method, StatusCode, Version};
 use http1::{BodyDecoder, Fields, Framing, Known, Piece, RequestHead, encode_interim, encode_response};
@@ -190,6 +191,7 @@ impl Client {
         worker: &Worker,
         request: &RequestHead,
         most: u64,
+        due: Instant,
     ) -> Result<(), Interrupted> {
         let is_short = matches!(request.framing, Framing::Length(length) if length <= most);
         if !is_short || request.expects_continue {
@@ -207,10 +209,12 @@ impl Client {
                         self.input.fill(count);
                         is_waiting = false;
                     }
+                    // A message of HTTP/2 has an end of its own, perhaps with trailers.
+                    Poll::Ready(Ok(_)) if self.stream.is_message() => break,
                     Poll::Ready(_) => return Poll::Ready(Err(Interrupted::Gone)),
                     Poll::Pending => {
                         if !is_waiting {
-                            self.deadline.set(clock::now() + self.settings.body_timeout);
+                            self.deadline.set(due.min(clock::now() + self.settings.body_timeout));
                             is_waiting = true;
                         }
                         return self.deadline.poll_passed(context).map(|()| Err(Interrupted::TimedOut));

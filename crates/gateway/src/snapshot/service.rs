@@ -59,8 +59,7 @@ pub(super) fn breaker(breaker: &config::Breaker) -> BreakerRules {
 /// How endpoints are asked whether they are well.
 pub(super) fn check(health: &Health, protocol: Option<ServiceProtocol>) -> Check {
     let usual = if protocol == Some(ServiceProtocol::Grpc) { CheckKind::Grpc } else { CheckKind::Http };
-    // A path can only be meant for HTTP.
-    let kind = health.check.unwrap_or(if health.path.is_some() { CheckKind::Http } else { usual });
+    let kind = health.check.unwrap_or(if health.is_http() { CheckKind::Http } else { usual });
     let probe = match kind {
         CheckKind::Tcp => Probe::Tcp,
         CheckKind::Grpc => Probe::Grpc { service: health.service.clone().unwrap_or_default() },

@@ -51,6 +51,10 @@ struct Inner {
     succeeded: u32,
     /// Grows when it opens or closes: what was let through before says nothing any more.
     turn: u64,
+    /// When it last closed.
+    closed_at: u64,
+    /// When the last call that tries it began.
+    tried_at: u64,
     opened: u64,
     closed: u64,
 }
@@ -62,6 +66,8 @@ pub struct Permit {
     rules: BreakerRules,
     /// The turn in which it tries the service; nothing for a call through a closed breaker.
     trial: Option<u64>,
+    /// When it was given.
+    began: u64,
 }
 
 /// How often it opened and closed.
@@ -81,27 +87,37 @@ impl Breaker {
 
     /// Leave for a call, or how long to wait before asking again.
     pub fn admit(self: &Arc<Self>, rules: &BreakerRules, now: Instant) -> Result<Permit, Duration> {
+        let began = self.millis(now);
         let trial = match self.open_until.load(Ordering::Relaxed) {
             0 => None,
-            until => {
-                let rest = until.saturating_sub(self.millis(now));
-                if rest > 0 {
-                    return Err(Duration::from_millis(rest));
-                }
-                Some(self.begin_trial(rules)?)
-            }
+            _ => self.begin_trial(rules, began)?,
         };
-        Ok(Permit { breaker: Arc::clone(self), rules: *rules, trial })
+        Ok(Permit { breaker: Arc::clone(self), rules: *rules, trial, began })
     }
 
-    fn begin_trial(&self, rules: &BreakerRules) -> Result<u64, Duration> {
+    fn begin_trial(&self, rules: &BreakerRules, now: u64) -> Result<Option<u64>, Duration> {
         let mut inner = self.inner();
+        // It may have closed, or opened again, in between.
+        let open_until = self.open_until.load(Ordering::Relaxed);
+        if open_until == 0 {
+            return Ok(None);
+        }
+        if now < open_until {
+            return Err(Duration::from_millis(open_until - now));
+        }
+        // Calls that try it and do not end, as streams may, are not waited for without end.
+        let is_stuck = now.saturating_sub(inner.tried_at) > rules.open_for.as_millis() as u64;
+        if inner.trying > 0 && is_stuck {
+            inner.trying = 0;
+            inner.turn += 1;
+        }
         if inner.trying + inner.succeeded >= rules.half_open {
             // Those that try it will soon know.
             return Err(Duration::from_secs(1));
         }
         inner.trying += 1;
-        Ok(inner.turn)
+        inner.tried_at = now;
+        Ok(Some(inner.turn))
     }
 
     /// How it stands.
@@ -138,12 +154,13 @@ impl Breaker {
         };
     }
 
-    fn close(&self, inner: &mut Inner) {
+    fn close(&self, inner: &mut Inner, now: u64) {
         self.open_until.store(0, Ordering::Relaxed);
         *inner = Inner {
             turn: inner.turn + 1,
             opened: inner.opened,
             closed: inner.closed + 1,
+            closed_at: now,
             ..Inner::default()
         };
     }
@@ -164,7 +181,7 @@ impl Permit {
     }
 
     /// The call succeeded. Whether the breaker is closed again for that.
-    pub fn succeeded(mut self) -> bool {
+    pub fn succeeded(mut self, now: Instant) -> bool {
         let Some(turn) = self.trial.take() else { return false };
         let mut inner = self.breaker.inner();
         if inner.turn != turn {
@@ -174,7 +191,8 @@ impl Permit {
         inner.succeeded += 1;
         let closes = inner.succeeded >= self.rules.half_open;
         if closes {
-            self.breaker.close(&mut inner);
+            let now = self.breaker.millis(now);
+            self.breaker.close(&mut inner, now);
         }
         closes
     }
@@ -191,7 +209,8 @@ impl Permit {
             }
             return counts;
         }
-        if self.breaker.open_until.load(Ordering::Relaxed) != 0 {
+        // Calls of the time before it opened may fail long after it has closed again.
+        if self.breaker.open_until.load(Ordering::Relaxed) != 0 || self.began < inner.closed_at {
             return false;
         }
         let begin = now.saturating_sub(self.rules.window.as_millis() as u64);
@@ -266,7 +285,7 @@ mod tests {
         let rig = Rig::new();
         assert!(!rig.fail(0));
         assert!(!rig.fail(1));
-        assert!(!rig.admit(2).unwrap().succeeded(), "what succeeds makes no failure undone");
+        assert!(!rig.admit(2).unwrap().succeeded(rig.at(2)), "what succeeds makes no failure undone");
         assert!(!rig.fail(31), "the first is too long ago");
         assert!(rig.fail(31));
         assert_eq!(rig.state(31), State::Open);
@@ -281,11 +300,11 @@ mod tests {
         assert_eq!(rig.state(60), State::HalfOpen);
         let (first, second) = (rig.admit(60).unwrap(), rig.admit(60).unwrap());
         assert!(rig.admit(60).is_err(), "two try it");
-        assert!(!first.succeeded());
+        assert!(!first.succeeded(rig.at(60)));
         assert!(rig.admit(60).is_err(), "one has tried, one tries");
         drop(second);
         let second = rig.admit(61).unwrap();
-        assert!(second.succeeded());
+        assert!(second.succeeded(rig.at(61)));
         assert_eq!(rig.state(61), State::Closed);
         assert_eq!(rig.0.turns(), Turns { opened: 1, closed: 1 });
         assert!(!rig.fail(61), "and counts anew");
@@ -298,10 +317,35 @@ mod tests {
         let late = rig.admit(60).unwrap();
         assert!(rig.fail(60));
         assert_eq!(rig.state(60), State::Open);
-        assert!(!late.succeeded(), "it was let through before");
+        assert!(!late.succeeded(rig.at(60)), "it was let through before");
         assert_eq!(rig.state(119), State::Open);
         assert_eq!(rig.state(120), State::HalfOpen);
         assert_eq!(rig.0.turns(), Turns { opened: 2, closed: 0 });
+    }
+
+    #[test]
+    fn what_began_before_it_closed_again_does_not_open_it() {
+        let rig = Rig::new();
+        let early: Vec<Permit> = (0..5).map(|_| rig.admit(0).unwrap()).collect();
+        rig.fail_thrice();
+        for _ in 0..2 {
+            rig.admit(60).unwrap().succeeded(rig.at(60));
+        }
+        for permit in early {
+            assert!(!permit.failed(rig.at(61)));
+        }
+        assert_eq!(rig.state(61), State::Closed);
+    }
+
+    #[test]
+    fn calls_that_try_it_and_do_not_end_do_not_hold_it() {
+        let rig = Rig::new();
+        rig.fail_thrice();
+        let _endless = (rig.admit(60).unwrap(), rig.admit(61).unwrap());
+        assert!(rig.admit(120).is_err());
+        let (first, second) = (rig.admit(122).unwrap(), rig.admit(122).unwrap());
+        assert!(!first.succeeded(rig.at(122)));
+        assert!(second.succeeded(rig.at(122)));
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub(super) enum Failure {
         heard: Heard,
         /// As what a route's rules may name it, if they can.
         retry: Option<Cause>,
+        /// Whether it says something of the endpoint: some failures are due to the client, or to what it asks for.
+        is_to_blame: bool,
     },
 }
 
@@ -105,7 +107,7 @@ pub async fn call(
     timeouts.first_byte = timeouts.first_byte.min(rules.timeout.unwrap_or(NO_BOUND));
     let resends = rules.resends(&exchange.request.method) && !rpc.is_body_translated();
     if resends {
-        hold_body(worker, client, exchange).await?;
+        hold_body(worker, client, exchange, due).await?;
     }
     let held =
         if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request, exchange.max_body) };
@@ -131,7 +133,7 @@ pub async fn call(
                     return Err(refusal(service, &picked.endpoint, status, code, cause.to_owned()).into());
                 }
                 Err(Failure::Service { status, code, cause, .. }) => {
-                    picked.failed(clock::now().saturating_duration_since(exchange.started));
+                    picked.failed(clock::now().saturating_duration_since(began));
                     picked.endpoint.metrics.connect_failures.add(1);
                     let pause = tries.again(Cause::Connect, picked.index, may_resend, None, due);
                     let Some(pause) = pause else {
@@ -174,10 +176,13 @@ pub async fn call(
                 {
                     picked.answered(status, exchange.outcome.since_sent());
                     exchange.outcome.attempt_failed(began, "", Some(status));
-                    let is_reusable = !progress.write_failed && exchange.response.persistent;
-                    let is_whole = discard_body(&mut connection, exchange.response.framing);
-                    if is_reusable && is_whole {
+                    let is_reusable = !progress.write_failed
+                        && exchange.response.persistent
+                        && !has_unexpected_body(&exchange.request);
+                    if is_reusable && discard_body(&mut connection, exchange.response.framing) {
                         picked.endpoint.give_back(connection, worker);
+                    } else {
+                        drop(connection);
                     }
                     exchange.response.clear();
                     wish.opened_after = None;
@@ -210,8 +215,10 @@ pub async fn call(
             {
                 wish.opened_after = Some(clock::refresh());
             }
-            Err(Failure::Service { status, code, cause, retry, .. }) => {
-                picked.failed(exchange.outcome.since_sent());
+            Err(Failure::Service { status, code, cause, retry, is_to_blame, .. }) => {
+                if is_to_blame {
+                    picked.failed(exchange.outcome.since_sent());
+                }
                 let may_resend = may_resend && body.is_untouched();
                 let pause = retry.and_then(|cause| tries.again(cause, picked.index, may_resend, None, due));
                 let Some(pause) = pause else {
@@ -229,8 +236,13 @@ pub async fn call(
 }
 
 /// Reads a short body whole, so that it can be sent again.
-async fn hold_body(worker: &Worker, client: &mut Client, exchange: &Exchange) -> Result<(), Failed> {
-    match client.read_short_body(worker, &exchange.request, HELD_BODY).await {
+async fn hold_body(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &Exchange,
+    due: Instant,
+) -> Result<(), Failed> {
+    match client.read_short_body(worker, &exchange.request, HELD_BODY, due).await {
         Ok(()) => Ok(()),
         Err(Interrupted::TimedOut) => Err(body_timeout().into()),
         Err(Interrupted::Gone) => Err(Failed::Gone),
@@ -375,6 +387,7 @@ async fn connect(
             cause: error.to_string(),
             heard: Heard::Nothing,
             retry: Some(Cause::Connect),
+            is_to_blame: true,
         }),
         Err(Interrupted::TimedOut) if clock::now() >= due => {
             let cause = "the request's time was over while a connection was opened";
@@ -386,6 +399,7 @@ async fn connect(
             cause: "no connection came about in time".to_owned(),
             heard: Heard::Nothing,
             retry: Some(Cause::Connect),
+            is_to_blame: true,
         }),
         Err(Interrupted::Gone) => Err(Failure::Gone),
     }

@@ -111,7 +111,7 @@ impl Healths {
             readings.endpoints.extend(endpoints.iter().map(|endpoint| EndpointReading {
                 service: Arc::clone(&service.name),
                 endpoint: Arc::clone(&endpoint.url),
-                is_up: endpoint.standing(Duration::ZERO, now) != Standing::Out,
+                is_up: endpoint.standing(true, Duration::ZERO, now) != Standing::Out,
             }));
             let turns = service.breaker.turns();
             readings.breakers.push(BreakerReading {
@@ -170,8 +170,9 @@ impl EndpointHealth {
     }
 
     /// How it stands.
-    pub fn standing(&self, slow_start: Duration, now: Instant) -> Standing {
-        if self.is_down.load(Ordering::Relaxed) {
+    /// `is_checked` says whether anybody asks it.
+    pub fn standing(&self, is_checked: bool, slow_start: Duration, now: Instant) -> Standing {
+        if is_checked && self.is_down.load(Ordering::Relaxed) {
             return Standing::Out;
         }
         let out_until = self.out_until.load(Ordering::Relaxed);
@@ -191,6 +192,11 @@ impl EndpointHealth {
         self.out_until.load(Ordering::Relaxed)
     }
 
+    /// Whether checks find that it is not well.
+    pub fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Relaxed)
+    }
+
     /// Checks have found that it is not well, or that it is again: then it comes back slowly.
     pub fn set_down(&self, is_down: bool, now: Instant) {
         let was_down = self.is_down.swap(is_down, Ordering::Relaxed);
@@ -198,6 +204,12 @@ impl EndpointHealth {
             self.failures.store(0, Ordering::Relaxed);
             self.out_until.store(self.service.millis(now), Ordering::Relaxed);
         }
+    }
+
+    /// Nothing is held against it any more that calls have shown.
+    pub fn pardon(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.out_until.store(0, Ordering::Relaxed);
     }
 
     /// It answered as it should.
@@ -208,25 +220,31 @@ impl EndpointHealth {
         }
     }
 
-    /// It failed. Whether it was put out for that, and for how long.
-    pub fn failed(&self, rules: &EjectRules, now: Instant) -> Option<Duration> {
+    /// It failed, one of so many that serve. Whether it was put out for that, and for how long.
+    pub fn failed(&self, rules: &EjectRules, serving: usize, now: Instant) -> Option<Duration> {
+        let now_ms = self.service.millis(now);
+        // What was under way when it was put out says nothing new; and where none may be out nothing is counted.
+        let most = serving as u64 * u64::from(rules.most) / 1_000_000;
+        if most == 0 || now_ms < self.out_until.load(Ordering::Relaxed) {
+            return None;
+        }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if failures < rules.errors {
             return None;
         }
         let endpoints = lock(&self.service.endpoints);
-        let now_ms = self.service.millis(now);
         let out_until = self.out_until.load(Ordering::Relaxed);
         if now_ms < out_until {
-            // Another worker was faster, or it is called while all are out.
+            // Another worker was faster.
             return None;
         }
         let is_out = |one: &Arc<EndpointHealth>| {
             one.is_down.load(Ordering::Relaxed) || now_ms < one.out_until.load(Ordering::Relaxed)
         };
         let out = endpoints.values().filter_map(Weak::upgrade).filter(is_out).count() as u64;
-        let known = endpoints.values().filter(|endpoint| endpoint.strong_count() > 0).count() as u64;
-        if (out + 1) * 1_000_000 > known * u64::from(rules.most) {
+        if out >= most {
+            // Not asked again for every failure of an outage.
+            self.failures.store(0, Ordering::Relaxed);
             return None;
         }
         // Whoever stayed in for as long as the longest time begins anew.
@@ -262,8 +280,8 @@ mod tests {
             .collect()
     }
 
-    fn fail(endpoint: &EndpointHealth, times: u32, now: Instant) -> Option<Duration> {
-        (0..times).filter_map(|_| endpoint.failed(&RULES, now)).last()
+    fn fail(endpoint: &EndpointHealth, serving: usize, times: u32, now: Instant) -> Option<Duration> {
+        (0..times).filter_map(|_| endpoint.failed(&RULES, serving, now)).last()
     }
 
     #[test]
@@ -271,18 +289,18 @@ mod tests {
         let healths = Healths::new(Instant::now());
         let all = endpoints(&healths, 3);
         let mut now = Instant::now();
-        assert_eq!(fail(&all[0], 2, now), None);
+        assert_eq!(fail(&all[0], all.len(), 2, now), None);
         all[0].succeeded();
-        assert_eq!(fail(&all[0], 2, now), None, "not in a row");
-        assert_eq!(fail(&all[0], 1, now), Some(RULES.time));
-        assert_eq!(all[0].standing(RULES.slow_start, now), Standing::Out);
-        assert_eq!(all[1].standing(RULES.slow_start, now), Standing::In);
+        assert_eq!(fail(&all[0], all.len(), 2, now), None, "not in a row");
+        assert_eq!(fail(&all[0], all.len(), 1, now), Some(RULES.time));
+        assert_eq!(all[0].standing(true, RULES.slow_start, now), Standing::Out);
+        assert_eq!(all[1].standing(true, RULES.slow_start, now), Standing::In);
         for times in 2..=12 {
             now += RULES.time * LONGEST;
-            assert_eq!(fail(&all[0], 3, now), Some(RULES.time * times.min(LONGEST)), "{times}");
+            assert_eq!(fail(&all[0], all.len(), 3, now), Some(RULES.time * times.min(LONGEST)), "{times}");
         }
         now += RULES.time * (2 * LONGEST + 1);
-        assert_eq!(fail(&all[0], 3, now), Some(RULES.time), "it had stayed in");
+        assert_eq!(fail(&all[0], all.len(), 3, now), Some(RULES.time), "it had stayed in");
     }
 
     #[test]
@@ -290,13 +308,13 @@ mod tests {
         let healths = Healths::new(Instant::now());
         let all = endpoints(&healths, 5);
         let now = Instant::now();
-        assert!(fail(&all[0], 3, now).is_some());
-        assert!(fail(&all[1], 3, now).is_some());
-        assert_eq!(fail(&all[2], 30, now), None, "three of five are more than half");
+        assert!(fail(&all[0], all.len(), 3, now).is_some());
+        assert!(fail(&all[1], all.len(), 3, now).is_some());
+        assert_eq!(fail(&all[2], all.len(), 30, now), None, "three of five are more than half");
         let later = now + RULES.time;
-        assert!(fail(&all[2], 1, later).is_some(), "the others are back");
+        assert!(fail(&all[2], all.len(), 3, later).is_some(), "the others are back");
         let alone = endpoints(&Healths::new(Instant::now()), 1);
-        assert_eq!(fail(&alone[0], 30, now), None);
+        assert_eq!(fail(&alone[0], 1, 30, now), None);
     }
 
     #[test]
@@ -304,13 +322,13 @@ mod tests {
         let healths = Healths::new(Instant::now());
         let all = endpoints(&healths, 2);
         let now = Instant::now();
-        fail(&all[0], 3, now);
-        let after = |seconds| all[0].standing(RULES.slow_start, now + Duration::from_secs(seconds));
+        fail(&all[0], all.len(), 3, now);
+        let after = |seconds| all[0].standing(true, RULES.slow_start, now + Duration::from_secs(seconds));
         assert_eq!(after(9), Standing::Out);
         assert_eq!(after(10), Standing::Returning(100));
         assert_eq!(after(15), Standing::Returning(550));
         assert_eq!(after(20), Standing::In);
-        assert_eq!(all[0].standing(Duration::ZERO, now + RULES.time), Standing::In);
+        assert_eq!(all[0].standing(true, Duration::ZERO, now + RULES.time), Standing::In);
     }
 
     #[test]
@@ -318,12 +336,12 @@ mod tests {
         let healths = Healths::new(Instant::now());
         let now = Instant::now();
         let all = endpoints(&healths, 2);
-        fail(&all[1], 3, now);
-        assert_eq!(endpoints(&healths, 2)[1].standing(Duration::ZERO, now), Standing::Out);
+        fail(&all[1], all.len(), 3, now);
+        assert_eq!(endpoints(&healths, 2)[1].standing(true, Duration::ZERO, now), Standing::Out);
         let told = healths.readings(now).endpoints;
         let told: Vec<_> = told.iter().map(|one| (&*one.endpoint, one.is_up)).collect();
         assert_eq!(told, [("http://0", true), ("http://1", false)]);
         drop(all);
-        assert_eq!(endpoints(&healths, 2)[1].standing(Duration::ZERO, now), Standing::In);
+        assert_eq!(endpoints(&healths, 2)[1].standing(true, Duration::ZERO, now), Standing::In);
     }
 }

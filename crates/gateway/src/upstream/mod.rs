@@ -34,11 +34,12 @@ use crate::clock;
 use crate::config::values::Host;
 use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
+use crate::notice::notice;
 use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
 use crate::worker::Worker;
 use balance::{Balancer, InFlight, Load};
-use breaker::{BreakerRules, Permit};
+use breaker::{BreakerRules, Permit, State};
 use check::Check;
 use health::{EjectRules, EndpointHealth, Healths, ServiceHealth, Standing};
 use session::Sessions;
@@ -146,6 +147,8 @@ pub struct Service {
     balancer: Balancer,
     memory: Rc<Memory>,
     health: Arc<ServiceHealth>,
+    /// Endpoints that have a weight.
+    serving: usize,
 }
 
 /// What a worker knows of a service beside its endpoints, which outlives snapshots too.
@@ -224,7 +227,8 @@ pub struct Picked {
     pub in_flight: InFlight,
     /// Whether the client is to be given a cookie that leads it here again.
     pub set_sticky: bool,
-    eject: Option<EjectRules>,
+    /// The rules, and how many endpoints the service has that get requests.
+    eject: Option<(EjectRules, usize)>,
     /// What the service's breaker gave.
     permit: RefCell<Option<Permit>>,
 }
@@ -247,9 +251,9 @@ impl Picked {
             self.endpoint.health.succeeded();
         }
         if let Some(permit) = self.permit.borrow_mut().take()
-            && permit.succeeded()
+            && permit.succeeded(clock::now())
         {
-            eprintln!("tollgate: service {} is called as usual again", self.endpoint.health.service());
+            notice(format_args!("service {} is called as usual again", self.endpoint.health.service()));
         }
     }
 
@@ -270,18 +274,18 @@ impl Picked {
             let open_for = permit.rules().open_for;
             if permit.failed(clock::now()) {
                 let service = endpoint.health.service();
-                eprintln!("tollgate: service {service} keeps failing and is not called for {open_for:?}");
+                notice(format_args!("service {service} keeps failing and is not called for {open_for:?}"));
             }
         }
-        let Some(rules) = &self.eject else { return };
-        if let Some(time) = endpoint.health.failed(rules, clock::now()) {
+        let Some((rules, serving)) = &self.eject else { return };
+        if let Some(time) = endpoint.health.failed(rules, *serving, clock::now()) {
             endpoint.metrics.ejections.add(1);
             let errors = rules.errors;
-            eprintln!(
-                "tollgate: service {}: {} is out for {time:?}, after {errors} failures in a row",
-                endpoint.health.service(),
-                endpoint.spec.url
-            );
+            let service = endpoint.health.service();
+            let url = &endpoint.spec.url;
+            notice(format_args!(
+                "service {service}: {url} is out for {time:?}, after {errors} failures in a row"
+            ));
         }
     }
 }
@@ -297,16 +301,21 @@ impl Service {
         now: Instant,
     ) -> Option<Picked> {
         let ask = balance::Ask { hash, sticky, now };
-        let mut has_room = |index: usize| {
-            self.endpoints[index].pool.has_room()
-                && !tried.contains(&index)
-                && self.takes_requests(index, now)
+        // Who comes for a certain endpoint is not sent elsewhere while it warms up.
+        let is_bound = hash.is_some() || sticky.is_some();
+        let takes = |index| match self.standing(index, now) {
+            Standing::In => true,
+            Standing::Returning(share) => is_bound || self.memory.random.below(1000) < share,
+            Standing::Out => false,
         };
+        let mut has_room =
+            |index: usize| self.endpoints[index].pool.has_room() && !tried.contains(&index) && takes(index);
         let mut pick = if sticky.is_none() { self.balancer.pick(&ask, &mut has_room) } else { None };
         let mut later: [&mut dyn FnMut(usize) -> bool; 3] = [
-            &mut |index| !tried.contains(&index) && self.takes_requests(index, now),
+            &mut |index| !tried.contains(&index) && takes(index),
             &mut |index| !tried.contains(&index) && self.standing(index, now) != Standing::Out,
-            &mut |index| !tried.contains(&index) && !self.spec.fails_when_all_down,
+            // Only when all are out: one that failed this request is better than one that is known to.
+            &mut |_| tried.is_empty() && !self.spec.fails_when_all_down,
         ];
         for usable in &mut later {
             if pick.is_none() {
@@ -316,7 +325,7 @@ impl Service {
         let pick = pick?;
         let endpoint = Rc::clone(&self.endpoints[pick.index]);
         let in_flight = endpoint.load.begin();
-        let eject = self.spec.eject;
+        let eject = self.spec.eject.map(|rules| (rules, self.serving));
         let set_sticky = pick.set_sticky;
         Some(Picked { endpoint, index: pick.index, in_flight, set_sticky, eject, permit: RefCell::default() })
     }
@@ -333,7 +342,7 @@ impl Service {
         }
         let slow_start = self.spec.eject.map_or(Duration::ZERO, |eject| eject.slow_start);
         let endpoint = &self.endpoints[index];
-        let standing = endpoint.health.standing(slow_start, now);
+        let standing = endpoint.health.standing(self.spec.health.is_some(), slow_start, now);
         let comeback = endpoint.health.comeback();
         if standing != Standing::Out && comeback != endpoint.comeback.replace(comeback) {
             endpoint.load.forget();
@@ -341,13 +350,17 @@ impl Service {
         standing
     }
 
-    /// Whether an endpoint takes this request: one that comes back takes some.
-    fn takes_requests(&self, index: usize, now: Instant) -> bool {
-        match self.standing(index, now) {
-            Standing::In => true,
-            Standing::Returning(share) => self.memory.random.below(1000) < share,
-            Standing::Out => false,
-        }
+    /// Whether some endpoint beside these takes requests.
+    pub fn has_other(&self, than: &[usize], now: Instant) -> bool {
+        let takes = |index: usize| {
+            self.spec.endpoints[index].weight > 0 && self.standing(index, now) != Standing::Out
+        };
+        (0..self.endpoints.len()).any(|index| !than.contains(&index) && takes(index))
+    }
+
+    /// Whether its breaker lets every call through.
+    pub fn is_closed(&self, now: Instant) -> bool {
+        self.spec.breaker.is_none() || self.health.breaker().state(now) == State::Closed
     }
 
     /// The value of the cookie that leads a client to this endpoint.
@@ -394,11 +407,19 @@ impl Registry {
         let balancer = Balancer::new(spec.balance, &weighed, seed, worker)
             .or_else(|_| Balancer::new(spec.balance, &[], seed, worker));
         let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
+        let serving = spec.endpoints.iter().filter(|endpoint| endpoint.weight > 0).count();
         let mut memories = self.memories.borrow_mut();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
             Rc::new(Memory { budget: retry::Budget::default(), random: balance::Random::new(seed, worker) })
         });
-        Rc::new(Service { spec: Arc::clone(spec), endpoints, balancer, memory: Rc::clone(memory), health })
+        Rc::new(Service {
+            spec: Arc::clone(spec),
+            endpoints,
+            balancer,
+            memory: Rc::clone(memory),
+            health,
+            serving,
+        })
     }
 
     /// Forgets endpoints that no service uses any more; those with a call in flight go when it ends.
@@ -448,6 +469,9 @@ impl Registry {
                 resolved: connect::Resolved::default(),
             })
         });
+        if service.eject.is_none() {
+            endpoint.health.pardon();
+        }
         endpoint.pool.set_limits(service.pool);
         endpoint.set_transport(service);
         Rc::clone(endpoint)

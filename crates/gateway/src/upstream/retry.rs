@@ -45,6 +45,8 @@ pub enum Cause {
     Status(StatusCode),
 }
 
+/// The longest that a request is held because an endpoint asks for it: more clients would come meanwhile than leave.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Pauses grow up to so many times the first.
 const LONGEST_PAUSE: u32 = 10;
 
@@ -125,6 +127,8 @@ pub(super) struct Tries<'c> {
     service: &'c Service,
     /// Endpoints that have failed, by their place.
     failed: Vec<usize>,
+    /// Whether all have, so that they are tried again.
+    went_round: bool,
     made: u32,
 }
 
@@ -141,7 +145,7 @@ impl<'c> Tries<'c> {
     /// A request pays its share, and has tried nothing.
     pub(super) fn new(rules: &'c Rules, service: &'c Service) -> Self {
         service.memory.budget.pay(rules.budget);
-        Self { rules, service, failed: Vec::new(), made: 0 }
+        Self { rules, service, failed: Vec::new(), went_round: false, made: 0 }
     }
 
     /// The endpoint for the next attempt: one that has not failed yet, while there is one.
@@ -151,6 +155,7 @@ impl<'c> Tries<'c> {
         let mut picked = self.service.pick(hash, sticky, &self.failed, now);
         if picked.is_none() && !self.failed.is_empty() {
             self.failed.clear();
+            self.went_round = true;
             picked = self.service.pick(hash, sticky, &[], now);
         }
         if let Some(picked) = &picked
@@ -177,15 +182,21 @@ impl<'c> Tries<'c> {
             return None;
         }
         self.failed.push(index);
-        let has_other = self.failed.len() < self.service.endpoints.len();
         let now = clock::now();
+        let has_other = !self.went_round && self.service.has_other(&self.failed, now);
+        let asked = asked.unwrap_or_default();
+        // What came back is worth more than the word that the service is not called.
+        let is_vain = !self.service.is_closed(now) || !has_other && asked > LONGEST_WAIT;
+        if is_vain {
+            return None;
+        }
         if cause == Cause::Connect && has_other {
             // Nobody has more to do for it.
             return (now < due).then_some(Duration::ZERO);
         }
         let mut pause = self.rules.pause(self.made, &self.service.memory.random);
         if !has_other {
-            pause = pause.max(asked.unwrap_or_default());
+            pause = pause.max(asked);
         }
         if now.checked_add(pause).is_none_or(|then| then >= due) {
             return None;

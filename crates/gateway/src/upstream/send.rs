@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
@@ -23,6 +23,8 @@ use crate::refusal::{Refusal, Stage};
 use crate::translate::grpc_web::Transform;
 use crate::worker::Worker;
 
+/// How long an endpoint may take before a time-out says something of it.
+const FAIR_CHANCE: Duration = Duration::from_secs(1);
 /// Interim answers (1xx) that one request may get.
 const MAX_INTERIM: usize = 16;
 /// What an answer's head may hold.
@@ -93,7 +95,7 @@ fn encode(
             return Err(no_tunnel());
         }
         let head = head::write_request(&outgoing, &request.fields, endpoint.spec.is_tls)
-            .map_err(|fault| malformed(format!("the request cannot be said in HTTP/2: {fault}")))?;
+            .map_err(|fault| unsayable(&fault.to_string()))?;
         let is_whole = request.framing == Framing::None;
         message
             .send_request(head, is_whole)
@@ -206,6 +208,11 @@ impl Progress {
             && body.waits_for() == Side::Source
             && !self.waits_for_leave(exchange, body)
             && clock::now() < due;
+        // Who had hardly any time, as with the short deadline of a call, has not shown what it can do; nor who waited for the
+        // client.
+        let is_its_turn =
+            self.is_sent || body.waits_for() == Side::Sink || self.waits_for_leave(exchange, body);
+        let had_time = exchange.outcome.since_sent() >= timeouts.first_byte.min(FAIR_CHANCE);
         Poll::Ready(Err(if waits_for_client {
             Failure::Client(body_timeout())
         } else {
@@ -215,6 +222,7 @@ impl Progress {
                 cause: "no answer began in time".to_owned(),
                 heard: Heard::Something,
                 retry: Some(Cause::Timeout),
+                is_to_blame: is_its_turn && had_time,
             }
         }))
     }
@@ -362,6 +370,18 @@ fn malformed(cause: String) -> Failure {
         cause,
         heard: Heard::Something,
         retry: None,
+        is_to_blame: true,
+    }
+}
+
+fn unsayable(fault: &str) -> Failure {
+    Failure::Service {
+        status: StatusCode::BAD_GATEWAY,
+        code: "upstream_malformed",
+        cause: format!("the request cannot be said in HTTP/2: {fault}"),
+        heard: Heard::Something,
+        retry: None,
+        is_to_blame: false,
     }
 }
 
@@ -373,6 +393,7 @@ fn no_tunnel() -> Failure {
         cause: "it is spoken to in HTTP/2, and a tunnel begins in HTTP/1.1".to_owned(),
         heard: Heard::Something,
         retry: None,
+        is_to_blame: false,
     }
 }
 
@@ -383,6 +404,7 @@ fn reset(heard: Heard, cause: &str) -> Failure {
         cause: cause.to_owned(),
         heard,
         retry: Some(Cause::Reset),
+        is_to_blame: true,
     }
 }
 

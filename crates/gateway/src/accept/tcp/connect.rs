@@ -35,6 +35,7 @@ pub(super) async fn connect(
         Affinity::None | Affinity::Key(_) | Affinity::Cookie(_) => None,
     };
     let mut tried: Vec<usize> = Vec::new();
+    let mut last = ("upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE);
     loop {
         let now = clock::now();
         let Ok(permit) = service.admit(now) else {
@@ -42,7 +43,7 @@ pub(super) async fn connect(
             return None;
         };
         let Some(picked) = service.pick(hash, None, &tried, now) else {
-            relay.refused(Stage::Call, "upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE);
+            relay.refused(Stage::Call, last.0, last.1);
             return None;
         };
         let picked = picked.with_permit(permit);
@@ -73,6 +74,7 @@ pub(super) async fn connect(
         };
         endpoint.metrics.connect_failures.add(1);
         tried.push(picked.index);
+        last = (code, status);
         picked.failed(clock::now().saturating_duration_since(began));
         if tried.len() as u32 >= attempts || tried.len() >= service.endpoints.len() {
             relay.refused(Stage::Call, code, status);

@@ -126,6 +126,17 @@ impl Default for Health {
     }
 }
 
+impl Health {
+    /// Whether it says what only a check by HTTP can heed.
+    pub fn is_http(&self) -> bool {
+        self.path.is_some()
+            || self.method.is_some()
+            || self.host.is_some()
+            || self.expect.is_some()
+            || self.body.is_some()
+    }
+}
+
 fn default_every() -> Duration {
     Duration::from_secs(5)
 }
@@ -175,6 +186,10 @@ impl Read for Health {
             if map.has(key) && !matches!(health.check, None | Some(CheckKind::Http)) {
                 reader.wrong(map.key_span(key), format!("`{key}` is for checks by http"));
             }
+        }
+        let is_grpc = health.check.map_or(!health.is_http(), |check| check == CheckKind::Grpc);
+        if map.has("service") && !is_grpc {
+            reader.wrong(map.key_span("service"), "`service` is for checks by grpc");
         }
         map.finish(reader);
         Some(health)
