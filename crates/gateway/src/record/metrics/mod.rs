@@ -5,17 +5,18 @@
 
 mod cell;
 mod codes;
+mod health;
 mod render;
 mod tcp;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use cell::{Counter, Gauge};
+pub use health::{BreakerReading, EndpointReading, HealthReadings};
 pub use tcp::TcpMetrics;
 
 use super::batch::Lost;
@@ -23,6 +24,7 @@ use super::sink::LogSink;
 use crate::tls::Certificate;
 use cell::{Histogram, LONG, SHORT};
 use codes::{ByCode, ByRoute, CodeSeries, Codes, RouteCodes, RouteSeries};
+use health::HealthReader;
 
 /// Routes, and endpoints, that have series of their own.
 const MAX_SERIES: usize = 10_000;
@@ -53,48 +55,6 @@ struct Process {
     /// Those of the configuration in force.
     certificates: Vec<Certificate>,
     health: Option<HealthReader>,
-}
-
-/// Reads how services stand, for who scrapes.
-struct HealthReader(Box<dyn Fn() -> HealthReadings + Send>);
-
-/// How services stand, in the order of their names.
-#[derive(Debug, Default)]
-pub struct HealthReadings {
-    /// Endpoints.
-    pub endpoints: Vec<EndpointReading>,
-    /// Breakers.
-    pub breakers: Vec<BreakerReading>,
-}
-
-/// How an endpoint stands.
-#[derive(Debug)]
-pub struct EndpointReading {
-    /// The name of its service.
-    pub service: Arc<str>,
-    /// Its URL.
-    pub endpoint: Arc<str>,
-    /// Whether it takes requests.
-    pub is_up: bool,
-}
-
-/// How the breaker of a service stands.
-#[derive(Debug)]
-pub struct BreakerReading {
-    /// The name of the service.
-    pub service: Arc<str>,
-    /// 0 closed, 1 half-open, 2 open.
-    pub state: u8,
-    /// How often it opened.
-    pub opened: u64,
-    /// How often it closed again.
-    pub closed: u64,
-}
-
-impl fmt::Debug for HealthReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HealthReader")
-    }
 }
 
 /// Two names that make a series.

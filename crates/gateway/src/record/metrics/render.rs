@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
 use super::codes::{ByCode, ByRoute, Family};
-use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, lock, tcp};
+use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, tcp};
 
 /// A route's counts on all workers.
 #[derive(Default)]
@@ -44,7 +44,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     write_routes(&merge_routes(&shards), &mut text);
     write_codes(&shards, &mut text);
     write_endpoints(&merge_endpoints(&shards), &mut text);
-    write_health(metrics, &mut text);
+    health::write(metrics, &mut text);
     tcp::write(&shards, &mut text);
     write_connections(&shards, &mut text);
     write_certificates(metrics, &mut text);
@@ -210,30 +210,6 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
     );
     for (labels, counts) in all() {
         text.sample("upstream_connections_idle", &labels, counts.idle);
-    }
-}
-
-fn write_health(metrics: &Metrics, text: &mut Text) {
-    let readings = lock(&metrics.process).health.as_ref().map(|reader| (reader.0)()).unwrap_or_default();
-    let name = "upstream_endpoint_up";
-    text.begin(name, "gauge", "Whether an endpoint takes requests: 0 while it is out.");
-    for one in readings.endpoints.iter().take(MAX_SERIES) {
-        let labels = labels(&[("service", &one.service), ("endpoint", &one.endpoint)]);
-        text.sample(name, &labels, u8::from(one.is_up));
-    }
-    text.begin("breaker_state", "gauge", "The breaker of a service: 0 closed, 1 half-open, 2 open.");
-    for one in &readings.breakers {
-        text.sample("breaker_state", &labels(&[("service", &one.service)]), one.state);
-    }
-    text.begin(
-        "breaker_turns_total",
-        "counter",
-        "How often the breaker of a service opened and closed again.",
-    );
-    for one in &readings.breakers {
-        for (to, count) in [("open", one.opened), ("closed", one.closed)] {
-            text.sample("breaker_turns_total", &labels(&[("service", &one.service), ("to", to)]), count);
-        }
     }
 }
 

@@ -1,0 +1,74 @@
+//! How services stand, read when the metrics are asked for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::render::{Text, labels};
+use super::{MAX_SERIES, Metrics, lock};
+
+/// Reads how services stand, for who scrapes.
+pub(super) struct HealthReader(pub(super) Box<dyn Fn() -> HealthReadings + Send>);
+
+/// How services stand, in the order of their names.
+#[derive(Debug, Default)]
+pub struct HealthReadings {
+    /// Endpoints.
+    pub endpoints: Vec<EndpointReading>,
+    /// Breakers.
+    pub breakers: Vec<BreakerReading>,
+}
+
+/// How an endpoint stands.
+#[derive(Debug)]
+pub struct EndpointReading {
+    /// The name of its service.
+    pub service: Arc<str>,
+    /// Its URL.
+    pub endpoint: Arc<str>,
+    /// Whether it takes requests.
+    pub is_up: bool,
+}
+
+/// How the breaker of a service stands.
+#[derive(Debug)]
+pub struct BreakerReading {
+    /// The name of the service.
+    pub service: Arc<str>,
+    /// 0 closed, 1 half-open, 2 open.
+    pub state: u8,
+    /// How often it opened.
+    pub opened: u64,
+    /// How often it closed again.
+    pub closed: u64,
+}
+
+impl fmt::Debug for HealthReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HealthReader")
+    }
+}
+
+/// The series of endpoints and breakers.
+pub(super) fn write(metrics: &Metrics, text: &mut Text) {
+    let readings = lock(&metrics.process).health.as_ref().map(|reader| (reader.0)()).unwrap_or_default();
+    let name = "upstream_endpoint_up";
+    text.begin(name, "gauge", "Whether an endpoint takes requests: 0 while it is out.");
+    for one in readings.endpoints.iter().take(MAX_SERIES) {
+        let labels = labels(&[("service", &one.service), ("endpoint", &one.endpoint)]);
+        text.sample(name, &labels, u8::from(one.is_up));
+    }
+    text.begin("breaker_state", "gauge", "The breaker of a service: 0 closed, 1 half-open, 2 open.");
+    for one in &readings.breakers {
+        text.sample("breaker_state", &labels(&[("service", &one.service)]), one.state);
+    }
+    text.begin(
+        "breaker_turns_total",
+        "counter",
+        "How often the breaker of a service opened and closed again.",
+    );
+    for one in &readings.breakers {
+        for (to, count) in [("open", one.opened), ("closed", one.closed)] {
+            text.sample("breaker_turns_total", &labels(&[("service", &one.service), ("to", to)]), count);
+        }
+    }
+}
