@@ -4,6 +4,7 @@
 //! fails, and by the few that try whether the service is well again.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -59,11 +60,19 @@ struct Inner {
     closed: u64,
 }
 
+/// A breaker and its rules, as one worker has them: calls count their use of it here, and not where all workers would.
+#[derive(Debug)]
+pub struct Guard {
+    /// The breaker of all workers.
+    pub breaker: Arc<Breaker>,
+    /// The rules.
+    pub rules: BreakerRules,
+}
+
 /// Leave for one call. Dropped without a word, as when the client leaves, it says nothing of the service.
 #[derive(Debug)]
 pub struct Permit {
-    breaker: Arc<Breaker>,
-    rules: BreakerRules,
+    guard: Rc<Guard>,
     /// The turn in which it tries the service; nothing for a call through a closed breaker.
     trial: Option<u64>,
     /// When it was given.
@@ -83,16 +92,6 @@ impl Breaker {
     /// A closed one; times count from when it began.
     pub fn new(began: Instant) -> Self {
         Self { open_until: AtomicU64::new(0), began, inner: Mutex::default() }
-    }
-
-    /// Leave for a call, or how long to wait before asking again.
-    pub fn admit(self: &Arc<Self>, rules: &BreakerRules, now: Instant) -> Result<Permit, Duration> {
-        let began = self.millis(now);
-        let trial = match self.open_until.load(Ordering::Relaxed) {
-            0 => None,
-            _ => self.begin_trial(rules, began)?,
-        };
-        Ok(Permit { breaker: Arc::clone(self), rules: *rules, trial, began })
     }
 
     fn begin_trial(&self, rules: &BreakerRules, now: u64) -> Result<Option<u64>, Duration> {
@@ -174,53 +173,65 @@ impl Breaker {
     }
 }
 
+impl Guard {
+    /// Leave for a call, or how long to wait before asking again.
+    pub fn admit(self: &Rc<Self>, now: Instant) -> Result<Permit, Duration> {
+        let began = self.breaker.millis(now);
+        let trial = match self.breaker.open_until.load(Ordering::Relaxed) {
+            0 => None,
+            _ => self.breaker.begin_trial(&self.rules, began)?,
+        };
+        Ok(Permit { guard: Rc::clone(self), trial, began })
+    }
+}
+
 impl Permit {
     /// The rules under which it was given.
     pub fn rules(&self) -> &BreakerRules {
-        &self.rules
+        &self.guard.rules
     }
 
     /// The call succeeded. Whether the breaker is closed again for that.
     pub fn succeeded(mut self, now: Instant) -> bool {
         let Some(turn) = self.trial.take() else { return false };
-        let mut inner = self.breaker.inner();
+        let mut inner = self.guard.breaker.inner();
         if inner.turn != turn {
             return false;
         }
         inner.trying -= 1;
         inner.succeeded += 1;
-        let closes = inner.succeeded >= self.rules.half_open;
+        let closes = inner.succeeded >= self.guard.rules.half_open;
         if closes {
-            let now = self.breaker.millis(now);
-            self.breaker.close(&mut inner, now);
+            let now = self.guard.breaker.millis(now);
+            self.guard.breaker.close(&mut inner, now);
         }
         closes
     }
 
     /// The call failed. Whether the breaker opened for that.
     pub fn failed(mut self, now: Instant) -> bool {
-        let now = self.breaker.millis(now);
+        let now = self.guard.breaker.millis(now);
         let trial = self.trial.take();
-        let mut inner = self.breaker.inner();
+        let mut inner = self.guard.breaker.inner();
         if let Some(turn) = trial {
             let counts = inner.turn == turn;
             if counts {
-                self.breaker.open(&mut inner, &self.rules, now);
+                self.guard.breaker.open(&mut inner, &self.guard.rules, now);
             }
             return counts;
         }
         // Calls of the time before it opened may fail long after it has closed again.
-        if self.breaker.open_until.load(Ordering::Relaxed) != 0 || self.began < inner.closed_at {
+        if self.guard.breaker.open_until.load(Ordering::Relaxed) != 0 || self.began < inner.closed_at {
             return false;
         }
-        let begin = now.saturating_sub(self.rules.window.as_millis() as u64);
+        let begin = now.saturating_sub(self.guard.rules.window.as_millis() as u64);
         while inner.failed.front().is_some_and(|at| *at < begin) {
             inner.failed.pop_front();
         }
         inner.failed.push_back(now);
-        let opens = inner.failed.len() >= self.rules.failures as usize;
+        let opens = inner.failed.len() >= self.guard.rules.failures as usize;
         if opens {
-            self.breaker.open(&mut inner, &self.rules, now);
+            self.guard.breaker.open(&mut inner, &self.guard.rules, now);
         }
         opens
     }
@@ -229,7 +240,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(turn) = self.trial {
-            let mut inner = self.breaker.inner();
+            let mut inner = self.guard.breaker.inner();
             if inner.turn == turn {
                 inner.trying -= 1;
             }
@@ -250,17 +261,17 @@ mod tests {
         half_open: 2,
     };
 
-    struct Rig(Arc<Breaker>, Instant);
+    struct Rig(Rc<Guard>, Instant);
 
     impl Rig {
         fn new() -> Self {
-            let breaker = Arc::new(Breaker::new(Instant::now()));
-            let began = breaker.began;
-            Self(breaker, began)
+            let began = Instant::now();
+            let breaker = Arc::new(Breaker::new(began));
+            Self(Rc::new(Guard { breaker, rules: RULES }), began)
         }
 
         fn admit(&self, seconds: u64) -> Result<Permit, Duration> {
-            self.0.admit(&RULES, self.at(seconds))
+            self.0.admit(self.at(seconds))
         }
 
         fn at(&self, seconds: u64) -> Instant {
@@ -276,7 +287,7 @@ mod tests {
         }
 
         fn state(&self, seconds: u64) -> State {
-            self.0.state(self.at(seconds))
+            self.0.breaker.state(self.at(seconds))
         }
     }
 
@@ -306,7 +317,7 @@ mod tests {
         let second = rig.admit(61).unwrap();
         assert!(second.succeeded(rig.at(61)));
         assert_eq!(rig.state(61), State::Closed);
-        assert_eq!(rig.0.turns(), Turns { opened: 1, closed: 1 });
+        assert_eq!(rig.0.breaker.turns(), Turns { opened: 1, closed: 1 });
         assert!(!rig.fail(61), "and counts anew");
     }
 
@@ -320,7 +331,7 @@ mod tests {
         assert!(!late.succeeded(rig.at(60)), "it was let through before");
         assert_eq!(rig.state(119), State::Open);
         assert_eq!(rig.state(120), State::HalfOpen);
-        assert_eq!(rig.0.turns(), Turns { opened: 2, closed: 0 });
+        assert_eq!(rig.0.breaker.turns(), Turns { opened: 2, closed: 0 });
     }
 
     #[test]
@@ -357,7 +368,7 @@ mod tests {
             assert!(!permit.failed(rig.at(59)));
         }
         assert_eq!(rig.state(60), State::HalfOpen, "it is open no longer for them");
-        rig.0.reset();
+        rig.0.breaker.reset();
         assert_eq!(rig.state(0), State::Closed);
     }
 }

@@ -39,7 +39,7 @@ use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
 use crate::worker::Worker;
 use balance::{Balancer, InFlight, Load};
-use breaker::{BreakerRules, Permit, State};
+use breaker::{BreakerRules, Guard, Permit, State};
 use check::Check;
 use health::{EjectRules, EndpointHealth, Healths, ServiceHealth, Standing};
 use session::Sessions;
@@ -146,7 +146,8 @@ pub struct Service {
     pub endpoints: Vec<Rc<Endpoint>>,
     balancer: Balancer,
     memory: Rc<Memory>,
-    health: Arc<ServiceHealth>,
+    /// Its breaker, where it has one.
+    guard: Option<Rc<Guard>>,
     /// Endpoints that have a weight.
     serving: usize,
 }
@@ -332,8 +333,7 @@ impl Service {
 
     /// Leave for a call, or how long to wait for it.
     pub fn admit(&self, now: Instant) -> Result<Option<Permit>, Duration> {
-        let Some(rules) = &self.spec.breaker else { return Ok(None) };
-        self.health.breaker().admit(rules, now).map(Some)
+        self.guard.as_ref().map(|guard| guard.admit(now)).transpose()
     }
 
     fn standing(&self, index: usize, now: Instant) -> Standing {
@@ -360,7 +360,7 @@ impl Service {
 
     /// Whether its breaker lets every call through.
     pub fn is_closed(&self, now: Instant) -> bool {
-        self.spec.breaker.is_none() || self.health.breaker().state(now) == State::Closed
+        self.guard.as_ref().is_none_or(|guard| guard.breaker.state(now) == State::Closed)
     }
 
     /// The value of the cookie that leads a client to this endpoint.
@@ -389,7 +389,8 @@ impl Registry {
     /// The worker's view of a service.
     pub fn service(&self, spec: &Arc<ServiceSpec>, shard: &WorkerShard, worker: usize) -> Rc<Service> {
         let health = self.healths.service(&spec.name);
-        if spec.breaker.is_none() {
+        let guard = spec.breaker.map(|rules| Rc::new(Guard { breaker: Arc::clone(health.breaker()), rules }));
+        if guard.is_none() {
             health.breaker().reset();
         }
         let endpoints: Vec<Rc<Endpoint>> =
@@ -417,7 +418,7 @@ impl Registry {
             endpoints,
             balancer,
             memory: Rc::clone(memory),
-            health,
+            guard,
             serving,
         })
     }
