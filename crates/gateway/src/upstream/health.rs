@@ -82,7 +82,7 @@ impl Healths {
     /// What is known of a service.
     pub fn service(&self, name: &Arc<str>) -> Arc<ServiceHealth> {
         let mut services = lock(&self.services);
-        services.retain(|_, service| service.strong_count() > 0);
+        make_room(&mut services);
         services.get(name).and_then(Weak::upgrade).unwrap_or_else(|| {
             let new = Arc::new(ServiceHealth {
                 name: Arc::clone(name),
@@ -138,7 +138,7 @@ impl ServiceHealth {
     /// What is known of one of its endpoints.
     pub fn endpoint(self: &Arc<Self>, url: &Arc<str>) -> Arc<EndpointHealth> {
         let mut endpoints = lock(&self.endpoints);
-        endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
+        make_room(&mut endpoints);
         endpoints.get(url).and_then(Weak::upgrade).unwrap_or_else(|| {
             let new = Arc::new(EndpointHealth {
                 service: Arc::clone(self),
@@ -169,8 +169,7 @@ impl EndpointHealth {
         &self.service.name
     }
 
-    /// How it stands.
-    /// `is_checked` says whether anybody asks it.
+    /// How it stands; what checks found holds where it `is_checked`.
     pub fn standing(&self, is_checked: bool, slow_start: Duration, now: Instant) -> Standing {
         if is_checked && self.is_down.load(Ordering::Relaxed) {
             return Standing::Out;
@@ -256,6 +255,13 @@ impl EndpointHealth {
         self.failures.store(0, Ordering::Relaxed);
         self.out_until.store(now_ms.saturating_add(time.as_millis() as u64), Ordering::Relaxed);
         Some(time)
+    }
+}
+
+/// Lets go of what nobody has any more, when a map would have to grow otherwise: at each look it would take the square of the time.
+fn make_room<T>(map: &mut HashMap<Arc<str>, Weak<T>>) {
+    if map.len() == map.capacity() {
+        map.retain(|_, known| known.strong_count() > 0);
     }
 }
 
