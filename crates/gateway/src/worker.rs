@@ -21,6 +21,7 @@ use crate::accept::socket::{Acceptor, ListenerName, ListeningSocket};
 use crate::accept::{Buffers, Socket};
 use crate::clock;
 use crate::exchange::Exchange;
+use crate::notice::notice;
 use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Registry;
@@ -236,7 +237,7 @@ impl Worker {
                     let listener = Rc::clone(&listener.listener);
                     tokio::task::spawn_local(Rc::clone(self).accept(socket, listener, closing));
                 }
-                Err(error) => eprintln!("tollgate: cannot listen on {}: {error}", spec.name),
+                Err(error) => notice(format_args!("cannot listen on {}: {error}", spec.name)),
             }
         }
         self.upstreams.retain_used();

@@ -5,6 +5,8 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use gateway::notice::notice;
+
 /// Prints a result.
 pub(crate) fn show(text: &str) {
     let mut out = io::stdout().lock();
@@ -14,7 +16,7 @@ pub(crate) fn show(text: &str) {
 /// Tells the operator something about the gateway itself. The lines of the start are a contract: tests and
 /// scripts wait for them.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "tollgate: {}", text.trim_end());
+    notice(format_args!("{}", text.trim_end()));
 }
 
 /// Shows faults of a configuration, as they were rendered.

@@ -136,8 +136,8 @@ fn a_silent_connection_is_cut_after_the_idle_time() {
     assert_eq!(gate.log(1)[0]["code"], "tunnel_idle");
 }
 
-#[test]
-fn a_torn_connection_is_torn_on_the_other_side_too() {
+/// A service that answers half, and raises the signal when its connection is torn.
+fn half_answering() -> (Backend, Signal) {
     let torn = Signal::new();
     let seen = torn.clone();
     let db = raw_backend(move |socket| {
@@ -147,6 +147,12 @@ fn a_torn_connection_is_torn_on_the_other_side_too() {
             seen.raise();
         }
     });
+    (db, torn)
+}
+
+#[test]
+fn a_torn_connection_is_torn_on_the_other_side_too() {
+    let (db, torn) = half_answering();
     let gate = pass_on(&tcp(&db), "");
     let mut client = Socket::connect(gate.address());
     client.send("ping");
@@ -214,15 +220,7 @@ fn a_graceful_stop_waits_for_connections_that_are_passed_on() {
 
 #[test]
 fn what_is_cut_off_at_the_end_of_a_stop_does_not_look_whole() {
-    let torn = Signal::new();
-    let seen = torn.clone();
-    let db = raw_backend(move |socket| {
-        socket.take(4).unwrap();
-        socket.send("half");
-        if socket.take_rest().1 == Ending::Reset {
-            seen.raise();
-        }
-    });
+    let (db, torn) = half_answering();
     let mut gate = gateway_with(
         "
         drain: 300ms

@@ -157,6 +157,7 @@ async fn judge(probe: &Probe, answer: Response<Incoming>) -> Result<(), String> 
         Probe::Http { body: None, .. } | Probe::Tcp => return Ok(()),
     };
     let body = beginning(answer.into_body()).await?;
+    let pattern = pattern.regex();
     if pattern.is_match(&String::from_utf8_lossy(&body)) {
         Ok(())
     } else {

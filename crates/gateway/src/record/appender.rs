@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
+use crate::notice::notice;
 
 /// After a failed write nothing is tried for this long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -182,9 +183,8 @@ impl Appender {
         if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
             self.complained_at = Some(Instant::now());
             let path = self.output.path.as_deref().unwrap_or("stdout".as_ref()).display();
-            eprintln!(
-                "tollgate: {what} ({path}): {error}; lines that are lost are counted in tollgate_log_dropped_total"
-            );
+            let lost = "lines that are lost are counted in tollgate_log_dropped_total";
+            notice(format_args!("{what} ({path}): {error}; {lost}"));
         }
     }
 }

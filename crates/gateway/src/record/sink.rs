@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::appender::{Appender, Output, Wishes};
 use super::batch::{Batch, Lost, way_back};
 use super::line::{Format, Formatter, Line};
+use crate::notice::notice;
 
 /// A buffer of this size is handed over.
 const HAND_OVER: usize = 64 * 1024;
@@ -138,9 +139,9 @@ impl LogSink {
     /// Writes what the workers have handed over and ends the thread, within a bound.
     pub fn shutdown(&self) {
         if !self.end_within(LAST_LINES) {
-            eprintln!(
-                "tollgate: the last lines of the access log could not be written within {LAST_LINES:?}"
-            );
+            notice(format_args!(
+                "the last lines of the access log could not be written within {LAST_LINES:?}"
+            ));
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use sockets::HandedSockets;
 
 use crate::config::values::ListenAddress;
+use crate::notice::notice;
 use crate::record::{LogSink, Metrics};
 use crate::snapshot::Snapshot;
 use crate::upstream::farewell::FAREWELL;
@@ -269,7 +270,7 @@ impl WorkerHandle {
             .name(format!("worker-{}", setup.id))
             .spawn(move || {
                 if let Err(error) = worker::run(setup, receiver) {
-                    eprintln!("tollgate: a worker cannot run: {error}");
+                    notice(format_args!("a worker cannot run: {error}"));
                 }
             })
             .map_err(ServeError::Worker)?;

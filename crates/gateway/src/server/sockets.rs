@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use super::{BACKLOG, ServeError, UNSENT};
 use crate::accept::socket::{ListenerName, ListeningSocket};
 use crate::config::values::{FileMode, ListenAddress};
+use crate::notice::notice;
 use crate::snapshot::Snapshot;
 
 /// New sockets for a snapshot: for each worker, by the listener's place.
@@ -105,7 +106,7 @@ impl OpenSockets {
         if let Some(file) = &self.file
             && let Err(error) = file.set_mode(mode)
         {
-            eprintln!("tollgate: cannot change the permissions of {}: {error}", self.bound);
+            notice(format_args!("cannot change the permissions of {}: {error}", self.bound));
         }
     }
 

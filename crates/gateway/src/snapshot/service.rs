@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::config::values::StatusRange;
 use crate::config::{self, CheckKind, Health, Retry, RetryOn, ServiceProtocol, Start};
 use crate::upstream::breaker::BreakerRules;
 use crate::upstream::check::{Check, Probe};
@@ -67,8 +68,8 @@ pub(super) fn check(health: &Health, protocol: Option<ServiceProtocol>) -> Check
             method: health.method.clone().unwrap_or(Method::GET),
             path: health.path.clone().unwrap_or_else(|| "/".to_owned()),
             host: health.host.clone(),
-            expect: health.expect.map_or((200, 299), |range| (range.first, range.last)),
-            body: health.body.as_ref().map(|pattern| pattern.regex().clone()),
+            expect: health.expect.unwrap_or(StatusRange::SUCCESS),
+            body: health.body.clone(),
         },
     };
     Check {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use regex::Regex;
+
+use crate::config::values::{Pattern, StatusRange};
 
 /// How the endpoints of a service are asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     /// What is asked.
     pub probe: Probe,
@@ -23,7 +24,7 @@ pub struct Check {
 }
 
 /// What is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
     /// A connection.
     Tcp,
@@ -35,10 +36,10 @@ pub enum Probe {
         path: String,
         /// The host that it names, where that is not the endpoint's.
         host: Option<String>,
-        /// The statuses that are well, the lowest and the highest.
-        expect: (u16, u16),
+        /// The statuses that are well.
+        expect: StatusRange,
         /// What must be found in the answer's body.
-        body: Option<Regex>,
+        body: Option<Pattern>,
     },
     /// A call of `grpc.health.v1.Health/Check`.
     Grpc {
@@ -51,17 +52,8 @@ impl Probe {
     /// Whether an HTTP answer of this status is well.
     pub fn expects(&self, status: StatusCode) -> bool {
         match self {
-            Self::Http { expect: (first, last), .. } => (*first..=*last).contains(&status.as_u16()),
+            Self::Http { expect, .. } => expect.contains(status),
             Self::Tcp | Self::Grpc { .. } => status == StatusCode::OK,
         }
     }
 }
-
-impl PartialEq for Check {
-    fn eq(&self, other: &Self) -> bool {
-        // A compiled expression cannot be compared, but says what it was made from.
-        format!("{self:?}") == format!("{other:?}")
-    }
-}
-
-impl Eq for Check {}

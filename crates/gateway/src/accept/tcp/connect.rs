@@ -48,8 +48,7 @@ pub(super) async fn connect(
         };
         let picked = picked.with_permit(permit);
         let endpoint = Rc::clone(&picked.endpoint);
-        relay.outcome.endpoint = Some(Rc::clone(&endpoint));
-        relay.outcome.attempts += 1;
+        relay.outcome.attempt(&endpoint);
         client.deadline.set(clock::now() + endpoint.pool.limits().queue_for);
         let Some(Ok(slot)) = client.deadline.bound(endpoint.pool.slot()).await else {
             relay.refused(Stage::Call, "upstream_busy", StatusCode::SERVICE_UNAVAILABLE);

@@ -10,48 +10,23 @@ use crate::config::values::Duration;
 /// When a service is not called for a while, and when it is again. A plain number is `failures`. What fails is what counts for
 /// `eject`, at any of its endpoints; requests meanwhile are refused at once, with 503 and `Retry-After`.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
-#[schemars(transform = or_integer)]
+#[schemars(default, transform = or_integer)]
 pub struct Breaker {
     /// Failures after which it opens, from 1 to 10000. Default: `5`.
-    #[schemars(default = "default_failures")]
     pub failures: u32,
     /// The time within which they count. Default: `30s`.
-    #[schemars(default = "default_window")]
     pub window: Duration,
     /// How long the service is not called. Default: `60s`.
-    #[schemars(default = "default_open_for")]
     pub open_for: Duration,
     /// Calls that then try it: as many at once at most, and as many must succeed before it is called as usual, from 1 to 1000.
     /// When one fails it opens again. Default: `3`.
-    #[schemars(default = "default_half_open")]
     pub half_open: u32,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self {
-            failures: default_failures(),
-            window: default_window(),
-            open_for: default_open_for(),
-            half_open: default_half_open(),
-        }
+        Self { failures: 5, window: Duration::from_secs(30), open_for: Duration::from_secs(60), half_open: 3 }
     }
-}
-
-fn default_failures() -> u32 {
-    5
-}
-
-fn default_window() -> Duration {
-    Duration::from_secs(30)
-}
-
-fn default_open_for() -> Duration {
-    Duration::from_secs(60)
-}
-
-fn default_half_open() -> u32 {
-    3
 }
 
 impl Read for Breaker {

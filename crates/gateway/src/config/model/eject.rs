@@ -12,20 +12,17 @@ use crate::config::values::{Duration, Percent};
 /// When an endpoint that fails is put out for a while. A plain number is `errors`. Failures are connections that do not come
 /// about or break, answers that do not begin in time or are malformed, and the statuses 502, 503 and 504.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
-#[schemars(transform = or_integer)]
+#[schemars(default, transform = or_integer)]
 pub struct Eject {
     /// Failures one after another, from 1 to 1000. Default: `5`.
-    #[schemars(default = "default_errors")]
     pub errors: u32,
     /// For how long, the first time; then twice, three times as long, up to ten times. Who stays in for ten times this long
     /// begins anew. Default: `30s`.
-    #[schemars(rename = "for", default = "default_for")]
+    #[schemars(rename = "for")]
     pub time: Duration,
     /// The share of the service's endpoints that may be out at once. Default: `50%`.
-    #[schemars(with = "Option<Percent>")]
     pub max: Percent,
     /// For how long an endpoint that comes back gets fewer requests: a tenth at first, then more and more. Default: `10s`.
-    #[schemars(default = "default_slow_start")]
     pub slow_start: Duration,
 }
 
@@ -52,24 +49,12 @@ impl fmt::Display for WhenAllDown {
 impl Default for Eject {
     fn default() -> Self {
         Self {
-            errors: default_errors(),
-            time: default_for(),
+            errors: 5,
+            time: Duration::from_secs(30),
             max: Percent::of(50),
-            slow_start: default_slow_start(),
+            slow_start: Duration::from_secs(10),
         }
     }
-}
-
-fn default_errors() -> u32 {
-    5
-}
-
-fn default_for() -> Duration {
-    Duration::from_secs(30)
-}
-
-fn default_slow_start() -> Duration {
-    Duration::from_secs(10)
 }
 
 impl Read for Eject {

@@ -14,6 +14,9 @@ pub struct StatusRange {
 }
 
 impl StatusRange {
+    /// `2xx`.
+    pub const SUCCESS: Self = Self { first: 200, last: 299 };
+
     /// Whether a status lies in the range.
     pub fn contains(self, status: StatusCode) -> bool {
         (self.first..=self.last).contains(&status.as_u16())
