@@ -315,7 +315,11 @@ fn service_facets(service: &Service) -> Facets {
     facets.says("wait for connections", service.pool.queue_for);
     facets.may_say("health check", service.health.as_ref());
     if let Some(eject) = &service.eject {
-        facets.says("ejection after failures", eject.errors);
+        facets.may_say("ejection after failures", eject.errors);
+        if let Some(share) = eject.share {
+            let (calls, window) = (eject.calls, eject.window);
+            facets.says("ejection by share", format_args!("{share} of at least {calls} calls in {window}"));
+        }
         facets.says("ejection time", eject.time);
         facets.says("endpoints out at once", eject.max);
         facets.says("slow start", eject.slow_start);

@@ -9,7 +9,7 @@ use super::fault::{Fault, Faults};
 use super::interpolate::Surroundings;
 use super::node::{Key, Node, Value};
 use super::source::{Located, Source, Span};
-use super::values::{Duration, Size};
+use super::values::{Duration, Percent, Size};
 
 /// What a kind of map may hold: the reader refuses all else, and the JSON Schema is tested against it.
 #[derive(Debug)]
@@ -265,6 +265,17 @@ impl<'n> MapReader<'n> {
     /// A duration that is more than nothing.
     pub(super) fn positive(&mut self, key: &'static str, default: Duration, reader: &mut Reader) -> Duration {
         self.take(key).and_then(|node| reader.positive(node)).unwrap_or(default)
+    }
+
+    /// A share that is more than nothing.
+    pub(super) fn share(&mut self, key: &'static str, reader: &mut Reader) -> Option<Percent> {
+        let node = self.take(key)?;
+        let share = Percent::read(node, reader)?;
+        if share.millionths() == 0 {
+            reader.wrong(node.span, "a share of more than 0% is needed here");
+            return None;
+        }
+        Some(share)
     }
 
     /// A size within bounds.

@@ -8,6 +8,7 @@ use crate::upstream::breaker::BreakerRules;
 use crate::upstream::check::{Check, Probe};
 use crate::upstream::health::EjectRules;
 use crate::upstream::retry::Rules;
+use crate::upstream::tally::Share;
 use crate::upstream::{EndpointSpec, NO_BOUND, PoolLimits, Timeouts};
 
 /// Where an endpoint is.
@@ -41,6 +42,7 @@ pub(super) fn pool(service: &config::Service) -> PoolLimits {
 pub(super) fn eject(eject: &config::Eject) -> EjectRules {
     EjectRules {
         errors: eject.errors,
+        share: eject.share.map(|most| (Share { most: most.millionths(), calls: eject.calls }, *eject.window)),
         time: *eject.time,
         most: eject.max.millionths(),
         slow_start: *eject.slow_start,

@@ -16,6 +16,7 @@ pub mod relay;
 pub mod retry;
 mod send;
 mod session;
+pub mod tally;
 pub mod tunnel;
 
 use std::cell::{Cell, RefCell};
@@ -41,7 +42,7 @@ use crate::worker::Worker;
 use balance::{Balancer, InFlight, Load};
 use breaker::{BreakerRules, Guard, Permit, State};
 use check::Check;
-use health::{EjectRules, EndpointHealth, Healths, ServiceHealth, Standing};
+use health::{EjectRules, Ejection, EndpointHealth, Healths, ServiceHealth, Standing};
 use session::Sessions;
 
 /// A service as the configuration describes it.
@@ -148,8 +149,8 @@ pub struct Service {
     memory: Rc<Memory>,
     /// Its breaker, where it has one.
     guard: Option<Rc<Guard>>,
-    /// Endpoints that have a weight.
-    serving: usize,
+    /// What puts its endpoints out, if anything does.
+    ejection: Option<Rc<Ejection>>,
 }
 
 /// What a worker knows of a service beside its endpoints, which outlives snapshots too.
@@ -228,8 +229,8 @@ pub struct Picked {
     pub in_flight: InFlight,
     /// Whether the client is to be given a cookie that leads it here again.
     pub set_sticky: bool,
-    /// The rules, and how many endpoints the service has that get requests.
-    eject: Option<(EjectRules, usize)>,
+    /// What may put the endpoint out.
+    ejection: Option<Rc<Ejection>>,
     /// What the service's breaker gave.
     permit: RefCell<Option<Permit>>,
 }
@@ -248,8 +249,8 @@ impl Picked {
         if matches!(status.as_u16(), 502..=504) {
             return self.blame();
         }
-        if self.eject.is_some() {
-            self.endpoint.health.succeeded();
+        if let Some(ejection) = &self.ejection {
+            ejection.succeeded(&self.endpoint.health, self.index, clock::now());
         }
         if let Some(permit) = self.permit.borrow_mut().take()
             && permit.succeeded(clock::now())
@@ -278,15 +279,13 @@ impl Picked {
                 notice(format_args!("service {service} keeps failing and is not called for {open_for:?}"));
             }
         }
-        let Some((rules, serving)) = &self.eject else { return };
-        if let Some(time) = endpoint.health.failed(rules, *serving, clock::now()) {
+        let Some(ejection) = &self.ejection else { return };
+        if let Some(ejected) = ejection.failed(&endpoint.health, self.index, clock::now()) {
             endpoint.metrics.ejections.add(1);
-            let errors = rules.errors;
+            let health::Ejected { time, reason } = ejected;
             let service = endpoint.health.service();
             let url = &endpoint.spec.url;
-            notice(format_args!(
-                "service {service}: {url} is out for {time:?}, after {errors} failures in a row"
-            ));
+            notice(format_args!("service {service}: {url} is out for {time:?}, {reason}"));
         }
     }
 }
@@ -326,9 +325,14 @@ impl Service {
         let pick = pick?;
         let endpoint = Rc::clone(&self.endpoints[pick.index]);
         let in_flight = endpoint.load.begin();
-        let eject = self.spec.eject.map(|rules| (rules, self.serving));
-        let set_sticky = pick.set_sticky;
-        Some(Picked { endpoint, index: pick.index, in_flight, set_sticky, eject, permit: RefCell::default() })
+        Some(Picked {
+            endpoint,
+            index: pick.index,
+            in_flight,
+            set_sticky: pick.set_sticky,
+            ejection: self.ejection.clone(),
+            permit: RefCell::default(),
+        })
     }
 
     /// Leave for a call, or how long to wait for it.
@@ -408,7 +412,11 @@ impl Registry {
         let balancer = Balancer::new(spec.balance, &weighed, seed, worker)
             .or_else(|_| Balancer::new(spec.balance, &[], seed, worker));
         let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
-        let serving = spec.endpoints.iter().filter(|endpoint| endpoint.weight > 0).count();
+        let ejection = spec.eject.map(|rules| {
+            let serving = spec.endpoints.iter().filter(|endpoint| endpoint.weight > 0).count();
+            let healths = endpoints.iter().map(|endpoint| &*endpoint.health);
+            Rc::new(Ejection::new(rules, healths, serving, worker))
+        });
         let mut memories = self.memories.borrow_mut();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
             Rc::new(Memory { budget: retry::Budget::default(), random: balance::Random::new(seed, worker) })
@@ -419,7 +427,7 @@ impl Registry {
             balancer,
             memory: Rc::clone(memory),
             guard,
-            serving,
+            ejection,
         })
     }
 

@@ -14,8 +14,15 @@ use crate::config::values::{Duration, Percent};
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[schemars(default, transform = or_integer)]
 pub struct Eject {
-    /// Failures one after another, from 1 to 1000. Default: `5`.
-    pub errors: u32,
+    /// Failures one after another, from 1 to 1000. Default: `5`, or none where there is a `share`.
+    pub errors: Option<u32>,
+    /// The share of its calls that failed within `window`. Default: no share is too much.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Percent>,
+    /// The time over which `share` is looked at. Default: `10s`.
+    pub window: Duration,
+    /// Calls within `window`, of all workers together, below which `share` says nothing; from 1 to 1000000. Default: `20`.
+    pub calls: u32,
     /// For how long, the first time; then twice, three times as long, up to ten times. Who stays in for ten times this long
     /// begins anew. Default: `30s`.
     #[schemars(rename = "for")]
@@ -49,7 +56,10 @@ impl fmt::Display for WhenAllDown {
 impl Default for Eject {
     fn default() -> Self {
         Self {
-            errors: 5,
+            errors: Some(5),
+            share: None,
+            window: Duration::from_secs(10),
+            calls: 20,
             time: Duration::from_secs(30),
             max: Percent::of(50),
             slow_start: Duration::from_secs(10),
@@ -61,11 +71,21 @@ impl Read for Eject {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let default = Self::default();
         if matches!(node.value, Value::Text(_)) {
-            return Some(Self { errors: reader.count(node, ERRORS)?, ..default });
+            return Some(Self { errors: Some(reader.count(node, ERRORS)?), ..default });
         }
         let mut map = reader.map(node, &EJECT)?;
+        let errors = map.take("errors").and_then(|node| reader.count(node, ERRORS));
+        let share = map.share("share", reader);
+        for key in ["window", "calls"] {
+            if map.has(key) && !map.has("share") {
+                reader.wrong(map.key_span(key), format!("`{key}` has no effect without `share`"));
+            }
+        }
         let eject = Self {
-            errors: map.count("errors", default.errors, ERRORS, reader),
+            errors: errors.or(default.errors.filter(|_| !map.has("share"))),
+            share,
+            window: map.positive("window", default.window, reader),
+            calls: map.count("calls", default.calls, CALLS, reader),
             time: map.positive("for", default.time, reader),
             max: map.or("max", default.max, reader),
             slow_start: map.or("slow_start", default.slow_start, reader),
@@ -81,7 +101,13 @@ impl Read for WhenAllDown {
     }
 }
 
-pub(super) static EJECT: Keys =
-    Keys { of: "`eject`", known: &["errors", "for", "max", "slow_start"], later: &[], shared: None };
+pub(super) static EJECT: Keys = Keys {
+    of: "`eject`",
+    known: &["errors", "share", "window", "calls", "for", "max", "slow_start"],
+    later: &[],
+    shared: None,
+};
 
+/// Calls below which a share says nothing.
+pub(super) const CALLS: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 const ERRORS: std::ops::RangeInclusive<u32> = 1..=1000;

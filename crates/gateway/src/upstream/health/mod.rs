@@ -1,32 +1,18 @@
-//! Which endpoints take requests: what the process knows of each, shared by its workers without a lock, and passive ejection.
-//!
-//! An endpoint that fails several times in a row is put out for a while, each time for longer. When the while is over it gets
-//! few requests at first, then more. It never happens to more than a share of a service's endpoints: where most fail the
-//! fault may be elsewhere, and the others would break down under what is left.
+//! Which endpoints take requests: what the process knows of each, shared by its workers without a lock.
+
+mod eject;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+pub use eject::{EjectRules, Ejected, Ejection, Reason};
+
 use super::breaker::{Breaker, State};
+use super::tally::Tally;
 use crate::record::{BreakerReading, EndpointReading, HealthReadings};
 
-/// When endpoints of a service are put out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EjectRules {
-    /// After so many failures one after another.
-    pub errors: u32,
-    /// For how long, the first time.
-    pub time: Duration,
-    /// The share of the endpoints that may be out at once, in millionths.
-    pub most: u32,
-    /// For how long it gets fewer requests afterwards.
-    pub slow_start: Duration,
-}
-
-/// How much longer than the first time an endpoint is put out at most.
-const LONGEST: u32 = 10;
 /// The share of its requests, in thousandths, that an endpoint gets when it comes back.
 const FIRST_SHARE: u64 = 100;
 
@@ -60,6 +46,10 @@ pub struct EndpointHealth {
     out_until: AtomicU64,
     /// Whether checks find that it is not well.
     is_down: AtomicBool,
+    /// Its calls, where a share of them matters.
+    tally: Tally,
+    /// From when they count.
+    counted_from: AtomicU64,
 }
 
 /// How an endpoint stands.
@@ -147,6 +137,8 @@ impl ServiceHealth {
                 ejections: AtomicU32::new(0),
                 out_until: AtomicU64::new(0),
                 is_down: AtomicBool::new(false),
+                tally: Tally::default(),
+                counted_from: AtomicU64::new(0),
             });
             endpoints.insert(Arc::clone(url), Arc::downgrade(&new));
             new
@@ -200,61 +192,22 @@ impl EndpointHealth {
     pub fn set_down(&self, is_down: bool, now: Instant) {
         let was_down = self.is_down.swap(is_down, Ordering::Relaxed);
         if was_down && !is_down {
-            self.failures.store(0, Ordering::Relaxed);
-            self.out_until.store(self.service.millis(now), Ordering::Relaxed);
+            let now = self.service.millis(now);
+            self.count_anew(now);
+            self.out_until.store(now, Ordering::Relaxed);
         }
     }
 
     /// Nothing is held against it any more that calls have shown.
     pub fn pardon(&self) {
-        self.failures.store(0, Ordering::Relaxed);
+        self.count_anew(0);
         self.out_until.store(0, Ordering::Relaxed);
     }
 
-    /// It answered as it should.
-    pub fn succeeded(&self) {
-        // Only read as a rule: what nobody writes to stays in every core's cache.
-        if self.failures.load(Ordering::Relaxed) > 0 {
-            self.failures.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// It failed, one of so many that serve. Whether it was put out for that, and for how long.
-    pub fn failed(&self, rules: &EjectRules, serving: usize, now: Instant) -> Option<Duration> {
-        let now_ms = self.service.millis(now);
-        // What was under way when it was put out says nothing new; and where none may be out nothing is counted.
-        let most = serving as u64 * u64::from(rules.most) / 1_000_000;
-        if most == 0 || now_ms < self.out_until.load(Ordering::Relaxed) {
-            return None;
-        }
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures < rules.errors {
-            return None;
-        }
-        let endpoints = lock(&self.service.endpoints);
-        let out_until = self.out_until.load(Ordering::Relaxed);
-        if now_ms < out_until {
-            // Another worker was faster.
-            return None;
-        }
-        let is_out = |one: &Arc<EndpointHealth>| {
-            one.is_down.load(Ordering::Relaxed) || now_ms < one.out_until.load(Ordering::Relaxed)
-        };
-        let out = endpoints.values().filter_map(Weak::upgrade).filter(is_out).count() as u64;
-        if out >= most {
-            // Not asked again for every failure of an outage.
-            self.failures.store(0, Ordering::Relaxed);
-            return None;
-        }
-        // Whoever stayed in for as long as the longest time begins anew.
-        let longest = rules.time.saturating_mul(LONGEST).as_millis() as u64;
-        let stayed = out_until == 0 || now_ms - out_until > longest;
-        let ejections = if stayed { 1 } else { self.ejections.load(Ordering::Relaxed).saturating_add(1) };
-        let time = rules.time.saturating_mul(ejections.min(LONGEST));
-        self.ejections.store(ejections, Ordering::Relaxed);
+    /// Forgets what calls have shown until then.
+    fn count_anew(&self, from: u64) {
         self.failures.store(0, Ordering::Relaxed);
-        self.out_until.store(now_ms.saturating_add(time.as_millis() as u64), Ordering::Relaxed);
-        Some(time)
+        self.counted_from.store(from, Ordering::Relaxed);
     }
 }
 
@@ -270,84 +223,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULES: EjectRules = EjectRules {
-        errors: 3,
-        time: Duration::from_secs(10),
-        most: 500_000,
-        slow_start: Duration::from_secs(10),
-    };
-
-    fn endpoints(healths: &Healths, count: usize) -> Vec<Arc<EndpointHealth>> {
-        (0..count)
-            .map(|place| healths.service(&"users".into()).endpoint(&format!("http://{place}").into()))
-            .collect()
-    }
-
-    fn fail(endpoint: &EndpointHealth, serving: usize, times: u32, now: Instant) -> Option<Duration> {
-        (0..times).filter_map(|_| endpoint.failed(&RULES, serving, now)).last()
-    }
-
-    #[test]
-    fn failures_in_a_row_put_an_endpoint_out_for_longer_each_time() {
-        let healths = Healths::new(Instant::now());
-        let all = endpoints(&healths, 3);
-        let mut now = Instant::now();
-        assert_eq!(fail(&all[0], all.len(), 2, now), None);
-        all[0].succeeded();
-        assert_eq!(fail(&all[0], all.len(), 2, now), None, "not in a row");
-        assert_eq!(fail(&all[0], all.len(), 1, now), Some(RULES.time));
-        assert_eq!(all[0].standing(true, RULES.slow_start, now), Standing::Out);
-        assert_eq!(all[1].standing(true, RULES.slow_start, now), Standing::In);
-        for times in 2..=12 {
-            now += RULES.time * LONGEST;
-            assert_eq!(fail(&all[0], all.len(), 3, now), Some(RULES.time * times.min(LONGEST)), "{times}");
-        }
-        now += RULES.time * (2 * LONGEST + 1);
-        assert_eq!(fail(&all[0], all.len(), 3, now), Some(RULES.time), "it had stayed in");
-    }
-
-    #[test]
-    fn no_more_than_the_share_is_out_at_once() {
-        let healths = Healths::new(Instant::now());
-        let all = endpoints(&healths, 5);
-        let now = Instant::now();
-        assert!(fail(&all[0], all.len(), 3, now).is_some());
-        assert!(fail(&all[1], all.len(), 3, now).is_some());
-        assert_eq!(fail(&all[2], all.len(), 30, now), None, "three of five are more than half");
-        let later = now + RULES.time;
-        assert!(fail(&all[2], all.len(), 3, later).is_some(), "the others are back");
-        let alone = endpoints(&Healths::new(Instant::now()), 1);
-        assert_eq!(fail(&alone[0], 1, 30, now), None);
-    }
-
-    #[test]
-    fn an_endpoint_that_comes_back_gets_more_and_more() {
-        let healths = Healths::new(Instant::now());
-        let all = endpoints(&healths, 2);
-        let now = Instant::now();
-        fail(&all[0], all.len(), 3, now);
-        let after = |seconds| all[0].standing(true, RULES.slow_start, now + Duration::from_secs(seconds));
-        assert_eq!(after(9), Standing::Out);
-        assert_eq!(after(10), Standing::Returning(100));
-        assert_eq!(after(15), Standing::Returning(550));
-        assert_eq!(after(20), Standing::In);
-        assert_eq!(all[0].standing(true, Duration::ZERO, now + RULES.time), Standing::In);
-    }
-
-    #[test]
-    fn what_is_known_lasts_as_long_as_somebody_has_the_endpoint() {
-        let healths = Healths::new(Instant::now());
-        let now = Instant::now();
-        let all = endpoints(&healths, 2);
-        fail(&all[1], all.len(), 3, now);
-        assert_eq!(endpoints(&healths, 2)[1].standing(true, Duration::ZERO, now), Standing::Out);
-        let told = healths.readings(now).endpoints;
-        let told: Vec<_> = told.iter().map(|one| (&*one.endpoint, one.is_up)).collect();
-        assert_eq!(told, [("http://0", true), ("http://1", false)]);
-        drop(all);
-        assert_eq!(endpoints(&healths, 2)[1].standing(true, Duration::ZERO, now), Standing::In);
-    }
-}
+mod tests;
