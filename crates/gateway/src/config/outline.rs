@@ -325,7 +325,13 @@ fn service_facets(service: &Service) -> Facets {
         facets.says("slow start", eject.slow_start);
     }
     if let Some(breaker) = &service.breaker {
-        facets.says("breaker's failures", breaker.failures);
+        facets.may_say("breaker's failures", breaker.failures);
+        facets.may_say("breaker's error share", breaker.errors);
+        if let Some((share, after)) = breaker.slow.zip(breaker.slow_after) {
+            facets.says("breaker's slow share", format_args!("{share} slower than {after}"));
+        }
+        facets.says("breaker's calls", breaker.calls);
+        facets.says("breaker is per", breaker.per);
         facets.says("breaker's window", breaker.window);
         facets.says("breaker's open time", breaker.open_for);
         facets.says("breaker's trials", breaker.half_open);

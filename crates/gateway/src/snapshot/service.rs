@@ -2,8 +2,8 @@
 
 use http::Method;
 
-use crate::config::values::StatusRange;
-use crate::config::{self, CheckKind, Health, Retry, RetryOn, ServiceProtocol, Start};
+use crate::config::values::{Percent, StatusRange};
+use crate::config::{self, BreakerPer, CheckKind, Health, Retry, RetryOn, ServiceProtocol, Start};
 use crate::upstream::breaker::BreakerRules;
 use crate::upstream::check::{Check, Probe};
 use crate::upstream::health::EjectRules;
@@ -51,11 +51,15 @@ pub(super) fn eject(eject: &config::Eject) -> EjectRules {
 
 /// When the service is not called.
 pub(super) fn breaker(breaker: &config::Breaker) -> BreakerRules {
+    let share = |most: Percent| Share { most: most.millionths(), calls: breaker.calls };
     BreakerRules {
         failures: breaker.failures,
+        errors: breaker.errors.map(share),
+        slow: breaker.slow.zip(breaker.slow_after).map(|(most, after)| (share(most), *after)),
         window: *breaker.window,
         open_for: *breaker.open_for,
         half_open: breaker.half_open,
+        is_per_endpoint: breaker.per == BreakerPer::Endpoint,
     }
 }
 

@@ -11,9 +11,12 @@ use http1::{Framing, Known, RequestHead};
 
 use super::connect::Wish;
 use super::grpc::Rpc;
-use super::retry::{self, Cause, Tries, Unavailable};
+use super::retry::{self, Cause, Tries};
 use super::send::{body_timeout, exchange_heads, start};
-use super::{Affinity, Connection, Endpoint, NO_BOUND, Picked, QueueFull, Service, Slot, Timeouts, balance};
+use super::{
+    Affinity, Connection, Endpoint, NO_BOUND, Picked, QueueFull, Service, Slot, Timeouts, Unavailable,
+    balance,
+};
 use crate::accept::client::Interrupted;
 use crate::accept::{Client, Pump};
 use crate::clock;
@@ -168,13 +171,14 @@ pub async fn call(
             Ok(progress) => {
                 exchange.outcome.first_byte();
                 let status = exchange.response.status;
+                // First: the breaker that it opens allows no further attempt.
+                picked.answered(status, exchange.outcome.since_sent());
                 let cause = Cause::Status(status);
                 let asked = || exchange.response.fields.get(Known::RetryAfter).and_then(retry::retry_after);
                 if rules.names(cause)
                     && let Some(pause) =
                         tries.again(cause, picked.index, may_resend && progress.is_sent, asked(), due)
                 {
-                    picked.answered(status, exchange.outcome.since_sent());
                     exchange.outcome.attempt_failed(began, "", Some(status));
                     let is_reusable = !progress.write_failed
                         && exchange.response.persistent
@@ -190,7 +194,6 @@ pub async fn call(
                     rest(worker, client, pause, due).await?;
                     continue;
                 }
-                picked.answered(status, exchange.outcome.since_sent());
                 if held > 0 {
                     client.input.consume(held);
                 }

@@ -11,6 +11,7 @@ mod connect;
 pub mod farewell;
 mod grpc;
 pub mod health;
+mod pick;
 mod pool;
 pub mod relay;
 pub mod retry;
@@ -25,24 +26,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
-
 pub use connect::ConnectError;
+pub use pick::{Picked, Unavailable};
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
 use crate::accept::proxy_protocol;
-use crate::clock;
 use crate::config::values::Host;
 use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
-use crate::notice::notice;
 use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
 use crate::worker::Worker;
-use balance::{Balancer, InFlight, Load};
-use breaker::{BreakerRules, Guard, Permit, State};
+use balance::{Balancer, Load};
+use breaker::{BreakerRules, Guard, Guards};
 use check::Check;
-use health::{EjectRules, Ejection, EndpointHealth, Healths, ServiceHealth, Standing};
+use health::{EjectRules, Ejection, EndpointHealth, Healths, ServiceHealth};
 use session::Sessions;
 
 /// A service as the configuration describes it.
@@ -147,8 +145,8 @@ pub struct Service {
     pub endpoints: Vec<Rc<Endpoint>>,
     balancer: Balancer,
     memory: Rc<Memory>,
-    /// Its breaker, where it has one.
-    guard: Option<Rc<Guard>>,
+    /// Its breakers.
+    guards: Guards,
     /// What puts its endpoints out, if anything does.
     ejection: Option<Rc<Ejection>>,
 }
@@ -218,161 +216,6 @@ impl Endpoint {
     }
 }
 
-/// The endpoint that a call goes to.
-#[derive(Debug)]
-pub struct Picked {
-    /// The endpoint.
-    pub endpoint: Rc<Endpoint>,
-    /// Its place in the service's list.
-    pub index: usize,
-    /// Counts the call among those in flight until it is dropped.
-    pub in_flight: InFlight,
-    /// Whether the client is to be given a cookie that leads it here again.
-    pub set_sticky: bool,
-    /// What may put the endpoint out.
-    ejection: Option<Rc<Ejection>>,
-    /// What the service's breaker gave.
-    permit: RefCell<Option<Permit>>,
-}
-
-impl Picked {
-    /// The same, with leave of the service's breaker.
-    #[must_use]
-    pub fn with_permit(self, permit: Option<Permit>) -> Self {
-        self.permit.replace(permit);
-        self
-    }
-
-    /// The head of its answer came so long after the request was sent.
-    pub fn answered(&self, status: StatusCode, latency: Duration) {
-        self.in_flight.answered(latency, clock::now());
-        if matches!(status.as_u16(), 502..=504) {
-            return self.blame();
-        }
-        if let Some(ejection) = &self.ejection {
-            ejection.succeeded(&self.endpoint.health, self.index, clock::now());
-        }
-        if let Some(permit) = self.permit.borrow_mut().take()
-            && permit.succeeded(clock::now())
-        {
-            notice(format_args!("service {} is called as usual again", self.endpoint.health.service()));
-        }
-    }
-
-    /// A connection that is passed on came about.
-    pub fn reached(&self, latency: Duration) {
-        self.answered(StatusCode::OK, latency);
-    }
-
-    /// It failed to answer, after so long.
-    pub fn failed(&self, latency: Duration) {
-        self.in_flight.failed(latency, clock::now());
-        self.blame();
-    }
-
-    fn blame(&self) {
-        let endpoint = &self.endpoint;
-        if let Some(permit) = self.permit.borrow_mut().take() {
-            let open_for = permit.rules().open_for;
-            if permit.failed(clock::now()) {
-                let service = endpoint.health.service();
-                notice(format_args!("service {service} keeps failing and is not called for {open_for:?}"));
-            }
-        }
-        let Some(ejection) = &self.ejection else { return };
-        if let Some(ejected) = ejection.failed(&endpoint.health, self.index, clock::now()) {
-            endpoint.metrics.ejections.add(1);
-            let health::Ejected { time, reason } = ejected;
-            let service = endpoint.health.service();
-            let url = &endpoint.spec.url;
-            notice(format_args!("service {service}: {url} is out for {time:?}, {reason}"));
-        }
-    }
-}
-
-impl Service {
-    /// Chooses an endpoint, none of those already `tried`. Nobody is sent to queue at a full one while another has
-    /// room, unless a cookie binds the client to it; and nobody to one that is out while another is not.
-    pub fn pick(
-        &self,
-        hash: Option<u64>,
-        sticky: Option<&[u8]>,
-        tried: &[usize],
-        now: Instant,
-    ) -> Option<Picked> {
-        let ask = balance::Ask { hash, sticky, now };
-        // Who comes for a certain endpoint is not sent elsewhere while it warms up.
-        let is_bound = hash.is_some() || sticky.is_some();
-        let takes = |index| match self.standing(index, now) {
-            Standing::In => true,
-            Standing::Returning(share) => is_bound || self.memory.random.below(1000) < share,
-            Standing::Out => false,
-        };
-        let mut has_room =
-            |index: usize| self.endpoints[index].pool.has_room() && !tried.contains(&index) && takes(index);
-        let mut pick = if sticky.is_none() { self.balancer.pick(&ask, &mut has_room) } else { None };
-        let mut later: [&mut dyn FnMut(usize) -> bool; 3] = [
-            &mut |index| !tried.contains(&index) && takes(index),
-            &mut |index| !tried.contains(&index) && self.standing(index, now) != Standing::Out,
-            // Only when all are out: one that failed this request is better than one that is known to.
-            &mut |_| tried.is_empty() && !self.spec.fails_when_all_down,
-        ];
-        for usable in &mut later {
-            if pick.is_none() {
-                pick = self.balancer.pick(&ask, usable);
-            }
-        }
-        let pick = pick?;
-        let endpoint = Rc::clone(&self.endpoints[pick.index]);
-        let in_flight = endpoint.load.begin();
-        Some(Picked {
-            endpoint,
-            index: pick.index,
-            in_flight,
-            set_sticky: pick.set_sticky,
-            ejection: self.ejection.clone(),
-            permit: RefCell::default(),
-        })
-    }
-
-    /// Leave for a call, or how long to wait for it.
-    pub fn admit(&self, now: Instant) -> Result<Option<Permit>, Duration> {
-        self.guard.as_ref().map(|guard| guard.admit(now)).transpose()
-    }
-
-    fn standing(&self, index: usize, now: Instant) -> Standing {
-        if self.spec.eject.is_none() && self.spec.health.is_none() {
-            return Standing::In;
-        }
-        let slow_start = self.spec.eject.map_or(Duration::ZERO, |eject| eject.slow_start);
-        let endpoint = &self.endpoints[index];
-        let standing = endpoint.health.standing(self.spec.health.is_some(), slow_start, now);
-        let comeback = endpoint.health.comeback();
-        if standing != Standing::Out && comeback != endpoint.comeback.replace(comeback) {
-            endpoint.load.forget();
-        }
-        standing
-    }
-
-    /// Whether some endpoint beside these takes requests.
-    pub fn has_other(&self, than: &[usize], now: Instant) -> bool {
-        let takes = |index: usize| {
-            self.spec.endpoints[index].weight > 0 && self.standing(index, now) != Standing::Out
-        };
-        (0..self.endpoints.len()).any(|index| !than.contains(&index) && takes(index))
-    }
-
-    /// Whether its breaker lets every call through.
-    pub fn is_closed(&self, now: Instant) -> bool {
-        self.guard.as_ref().is_none_or(|guard| guard.breaker.state(now) == State::Closed)
-    }
-
-    /// The value of the cookie that leads a client to this endpoint.
-    pub fn sticky_id(&self, index: usize) -> Option<&balance::StickyId> {
-        self.balancer.sticky_id(index)
-    }
-}
-
 /// A service's name and an endpoint's URL.
 type EndpointName = (Arc<str>, Arc<str>);
 
@@ -393,12 +236,9 @@ impl Registry {
     /// The worker's view of a service.
     pub fn service(&self, spec: &Arc<ServiceSpec>, shard: &WorkerShard, worker: usize) -> Rc<Service> {
         let health = self.healths.service(&spec.name);
-        let guard = spec.breaker.map(|rules| Rc::new(Guard { breaker: Arc::clone(health.breaker()), rules }));
-        if guard.is_none() {
-            health.breaker().reset();
-        }
         let endpoints: Vec<Rc<Endpoint>> =
             spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, &health, shard)).collect();
+        let guards = guards(spec, &health, &endpoints, worker);
         let weighed: Vec<balance::Endpoint<'_>> = endpoints
             .iter()
             .zip(&spec.endpoints)
@@ -426,7 +266,7 @@ impl Registry {
             endpoints,
             balancer,
             memory: Rc::clone(memory),
-            guard,
+            guards,
             ejection,
         })
     }
@@ -484,5 +324,24 @@ impl Registry {
         endpoint.pool.set_limits(service.pool);
         endpoint.set_transport(service);
         Rc::clone(endpoint)
+    }
+}
+
+/// The breakers that a service has; those that it has no more are closed.
+fn guards(spec: &ServiceSpec, health: &ServiceHealth, endpoints: &[Rc<Endpoint>], worker: usize) -> Guards {
+    let rules = spec.breaker;
+    if rules.is_none_or(|rules| rules.is_per_endpoint) {
+        health.breaker().reset();
+    }
+    if rules.is_none_or(|rules| !rules.is_per_endpoint) {
+        endpoints.iter().filter_map(|endpoint| endpoint.health.known_breaker()).for_each(|one| one.reset());
+    }
+    match rules {
+        None => Guards::None,
+        Some(rules) if rules.is_per_endpoint => {
+            let breakers = endpoints.iter().map(|endpoint| Arc::clone(endpoint.health.breaker()));
+            Guards::Endpoints(breakers.map(|breaker| Guard::new(breaker, rules, worker)).collect())
+        }
+        Some(rules) => Guards::Service(Guard::new(Arc::clone(health.breaker()), rules, worker)),
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 
 use super::balance::Random;
-use super::{Picked, Service};
+use super::{Picked, Service, Unavailable};
 use crate::clock;
 
 /// A route's rules.
@@ -132,15 +132,6 @@ pub(super) struct Tries<'c> {
     made: u32,
 }
 
-/// Why a service is not called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unavailable {
-    /// Its breaker is open, for so long yet.
-    Until(Duration),
-    /// None of its endpoints takes requests.
-    NoEndpoint,
-}
-
 impl<'c> Tries<'c> {
     /// A request pays its share, and has tried nothing.
     pub(super) fn new(rules: &'c Rules, service: &'c Service) -> Self {
@@ -153,17 +144,17 @@ impl<'c> Tries<'c> {
         let now = clock::now();
         let permit = self.service.admit(now).map_err(Unavailable::Until)?;
         let mut picked = self.service.pick(hash, sticky, &self.failed, now);
-        if picked.is_none() && !self.failed.is_empty() {
+        if picked.is_err() && !self.failed.is_empty() {
             self.failed.clear();
             self.went_round = true;
             picked = self.service.pick(hash, sticky, &[], now);
         }
-        if let Some(picked) = &picked
+        if let Ok(picked) = &picked
             && self.made > 0
         {
             picked.endpoint.metrics.retries.add(1);
         }
-        picked.map(|picked| picked.with_permit(permit)).ok_or(Unavailable::NoEndpoint)
+        picked.map(|picked| picked.with_permit(permit))
     }
 
     /// After an attempt at the endpoint in this place: the pause before the next one, or nothing if there is none. An endpoint

@@ -9,7 +9,7 @@ use super::record::Relay;
 use crate::accept::Client;
 use crate::clock;
 use crate::refusal::Stage;
-use crate::upstream::{Affinity, Connection, Picked, Service, Slot, Timeouts, balance};
+use crate::upstream::{Affinity, Connection, Picked, Service, Slot, Timeouts, Unavailable, balance};
 
 /// A connection to an endpoint, and what is held as long as it is used.
 pub(super) struct Connected {
@@ -42,9 +42,16 @@ pub(super) async fn connect(
             relay.refused(Stage::Call, "breaker_open", StatusCode::SERVICE_UNAVAILABLE);
             return None;
         };
-        let Some(picked) = service.pick(hash, None, &tried, now) else {
-            relay.refused(Stage::Call, last.0, last.1);
-            return None;
+        let picked = match service.pick(hash, None, &tried, now) {
+            Ok(picked) => picked,
+            Err(Unavailable::Until(_)) if tried.is_empty() => {
+                relay.refused(Stage::Call, "breaker_open", StatusCode::SERVICE_UNAVAILABLE);
+                return None;
+            }
+            Err(_) => {
+                relay.refused(Stage::Call, last.0, last.1);
+                return None;
+            }
         };
         let picked = picked.with_permit(permit);
         let endpoint = Rc::clone(&picked.endpoint);

@@ -26,7 +26,7 @@ use schemars::JsonSchema;
 
 pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
-pub use self::breaker::Breaker;
+pub use self::breaker::{Breaker, BreakerPer};
 pub use self::device::Device;
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::health::{CheckKind, Health, Start};

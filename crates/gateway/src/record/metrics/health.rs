@@ -29,11 +29,13 @@ pub struct EndpointReading {
     pub is_up: bool,
 }
 
-/// How the breaker of a service stands.
+/// How the breaker of a service, or of one of its endpoints, stands.
 #[derive(Debug)]
 pub struct BreakerReading {
     /// The name of the service.
     pub service: Arc<str>,
+    /// The URL of the endpoint, where it is the breaker of one.
+    pub endpoint: Option<Arc<str>>,
     /// 0 closed, 1 half-open, 2 open.
     pub state: u8,
     /// How often it opened.
@@ -57,18 +59,35 @@ pub(super) fn write(metrics: &Metrics, text: &mut Text) {
         let labels = labels(&[("service", &one.service), ("endpoint", &one.endpoint)]);
         text.sample(name, &labels, u8::from(one.is_up));
     }
-    text.begin("breaker_state", "gauge", "The breaker of a service: 0 closed, 1 half-open, 2 open.");
-    for one in &readings.breakers {
-        text.sample("breaker_state", &labels(&[("service", &one.service)]), one.state);
-    }
-    text.begin(
-        "breaker_turns_total",
-        "counter",
-        "How often the breaker of a service opened and closed again.",
-    );
-    for one in &readings.breakers {
-        for (to, count) in [("open", one.opened), ("closed", one.closed)] {
-            text.sample("breaker_turns_total", &labels(&[("service", &one.service), ("to", to)]), count);
+    let families = [
+        ("breaker", "The breaker of a service"),
+        ("endpoint_breaker", "The breaker of an endpoint, where each has one of its own"),
+    ];
+    for (family, of) in families {
+        let of_endpoints = family != "breaker";
+        let all =
+            || readings.breakers.iter().filter(|one| one.endpoint.is_some() == of_endpoints).take(MAX_SERIES);
+        let name = format!("{family}_state");
+        text.begin(&name, "gauge", &format!("{of}: 0 closed, 1 half-open, 2 open."));
+        for one in all() {
+            text.sample(&name, &labels(&one.names()), one.state);
         }
+        let name = format!("{family}_turns_total");
+        text.begin(&name, "counter", &format!("{of}: how often it opened and closed again."));
+        for one in all() {
+            for (to, count) in [("open", one.opened), ("closed", one.closed)] {
+                let mut names = one.names();
+                names.push(("to", to));
+                text.sample(&name, &labels(&names), count);
+            }
+        }
+    }
+}
+
+impl BreakerReading {
+    fn names(&self) -> Vec<(&'static str, &str)> {
+        let mut names = vec![("service", &*self.service)];
+        names.extend(self.endpoint.as_deref().map(|endpoint| ("endpoint", endpoint)));
+        names
     }
 }

@@ -4,7 +4,7 @@ mod eject;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub use eject::{EjectRules, Ejected, Ejection, Reason};
@@ -50,6 +50,8 @@ pub struct EndpointHealth {
     tally: Tally,
     /// From when they count.
     counted_from: AtomicU64,
+    /// Its own breaker, once it has had one.
+    breaker: OnceLock<Arc<Breaker>>,
 }
 
 /// How an endpoint stands.
@@ -103,19 +105,35 @@ impl Healths {
                 endpoint: Arc::clone(&endpoint.url),
                 is_up: endpoint.standing(true, Duration::ZERO, now) != Standing::Out,
             }));
-            let turns = service.breaker.turns();
-            readings.breakers.push(BreakerReading {
-                service: Arc::clone(&service.name),
-                state: match service.breaker.state(now) {
-                    State::Closed => 0,
-                    State::HalfOpen => 1,
-                    State::Open => 2,
-                },
-                opened: turns.opened,
-                closed: turns.closed,
-            });
+            readings.breakers.push(reading(&service, None, &service.breaker, now));
+            for endpoint in &endpoints {
+                let breaker = endpoint.known_breaker();
+                readings
+                    .breakers
+                    .extend(breaker.map(|breaker| reading(&service, Some(endpoint), breaker, now)));
+            }
         }
         readings
+    }
+}
+
+fn reading(
+    service: &ServiceHealth,
+    endpoint: Option<&Arc<EndpointHealth>>,
+    breaker: &Breaker,
+    now: Instant,
+) -> BreakerReading {
+    let turns = breaker.turns();
+    BreakerReading {
+        service: Arc::clone(&service.name),
+        endpoint: endpoint.map(|endpoint| Arc::clone(&endpoint.url)),
+        state: match breaker.state(now) {
+            State::Closed => 0,
+            State::HalfOpen => 1,
+            State::Open => 2,
+        },
+        opened: turns.opened,
+        closed: turns.closed,
     }
 }
 
@@ -139,6 +157,7 @@ impl ServiceHealth {
                 is_down: AtomicBool::new(false),
                 tally: Tally::default(),
                 counted_from: AtomicU64::new(0),
+                breaker: OnceLock::new(),
             });
             endpoints.insert(Arc::clone(url), Arc::downgrade(&new));
             new
@@ -159,6 +178,16 @@ impl EndpointHealth {
     /// The name of its service.
     pub fn service(&self) -> &str {
         &self.service.name
+    }
+
+    /// Its own breaker, of which there is none before it is first asked for.
+    pub fn breaker(&self) -> &Arc<Breaker> {
+        self.breaker.get_or_init(|| Arc::new(Breaker::new(self.service.began)))
+    }
+
+    /// Its own breaker, if it has ever had one.
+    pub fn known_breaker(&self) -> Option<&Arc<Breaker>> {
+        self.breaker.get()
     }
 
     /// How it stands; what checks found holds where it `is_checked`.
