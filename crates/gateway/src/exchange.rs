@@ -28,6 +28,7 @@ use crate::snapshot::{Live, Route, StaticAnswer, Target};
 use crate::tls::PeerCertificate;
 use crate::translate::grpc::{self, Dialect};
 use crate::upstream::call;
+use crate::upstream::fallback::{self, Instead};
 use crate::upstream::relay;
 use crate::worker::Worker;
 
@@ -95,8 +96,19 @@ pub enum After {
 pub enum Failed {
     /// The gateway answers instead.
     Refused(Box<Refusal>),
+    /// The same, and the service has seen nothing of the request: its fallback may answer.
+    Unserved(Box<Unserved>),
     /// The client is gone.
     Gone,
+}
+
+/// That a service could not be called.
+#[derive(Debug)]
+pub struct Unserved {
+    /// What is answered without a fallback.
+    pub refusal: Refusal,
+    /// When the last attempt began.
+    pub began: Instant,
 }
 
 impl From<Refusal> for Failed {
@@ -107,7 +119,11 @@ impl From<Refusal> for Failed {
 
 /// What the stages before the call decided.
 enum Decision {
-    Call(usize),
+    /// The service at this place, for the route at this place.
+    Call {
+        route: usize,
+        service: usize,
+    },
     Answer(Arc<StaticAnswer>),
 }
 
@@ -153,6 +169,7 @@ async fn answer(
     match proceed(worker, client, exchange, head).await {
         Ok(after) => after,
         Err(Failed::Refused(refusal)) => refuse(worker, client, exchange, &refusal).await,
+        Err(Failed::Unserved(unserved)) => refuse(worker, client, exchange, &unserved.refusal).await,
         Err(Failed::Gone) => {
             exchange.outcome.broken("client_gone");
             After::Abort
@@ -179,17 +196,23 @@ async fn proceed(
     }
     let live = Rc::clone(&exchange.live);
     match decide(&live, exchange).map_err(Failed::Refused)? {
-        Decision::Answer(answer) => {
-            answer.write_fields(&mut exchange.response.fields);
-            shape_response(&live, exchange);
-            Ok(client.answer(worker, exchange, answer.status, &answer.body).await)
-        }
-        Decision::Call(service) => {
+        Decision::Answer(answer) => Ok(give(worker, client, exchange, &answer).await),
+        Decision::Call { route, service } => {
             let service = live.service(worker, service);
+            let limits = &live.snapshot.routes[route].limits;
             shape_request(client, exchange);
-            let mut called = call::call(worker, client, exchange, &service).await?;
+            let mut called = match call::call(worker, client, exchange, &service, limits).await {
+                Ok(called) => called,
+                // On the heap: it is rare, and as large as a call.
+                Err(failed) => {
+                    match Box::pin(fallback::instead(worker, client, exchange, &service, failed)).await? {
+                        Instead::Called(called) => called,
+                        Instead::Answer(answer) => return Ok(give(worker, client, exchange, &answer).await),
+                    }
+                }
+            };
             if is_upgrade_declined(exchange) {
-                return Err(upgrade_declined(&service.spec.name).into());
+                return Err(upgrade_declined(called.service()).into());
             }
             shape_response(&live, exchange);
             // A tunnel outlasts reloads, and must not keep what they replaced.
@@ -199,6 +222,13 @@ async fn proceed(
             Ok(after)
         }
     }
+}
+
+/// Answers with what the configuration says, shaped as any answer of the route.
+async fn give(worker: &Worker, client: &mut Client, exchange: &mut Exchange, answer: &StaticAnswer) -> After {
+    answer.write_fields(&mut exchange.response.fields);
+    shape_response(&Rc::clone(&exchange.live), exchange);
+    client.answer(worker, exchange, answer.status, &answer.body).await
 }
 
 /// Answers with a refusal, shaped as any answer of the route. The connection stays open if the request's body was whole.
@@ -275,7 +305,7 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     match &route.target {
         Target::Service(service) => {
             rewrite(route, exchange)?;
-            Ok(Decision::Call(*service))
+            Ok(Decision::Call { route: index, service: *service })
         }
         Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
         Target::Retired => Err(Box::new(version_retired())),

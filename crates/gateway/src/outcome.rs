@@ -29,6 +29,8 @@ pub struct Outcome {
     pub stage: Option<&'static str>,
     /// What the service's side did wrong, for the operator.
     pub cause: String,
+    /// In place of which refusal a fallback answered.
+    pub fallback: Option<&'static str>,
     /// The service that was called.
     pub service: Option<Rc<Service>>,
     /// The endpoint that was tried last.
@@ -65,7 +67,18 @@ impl Outcome {
     pub fn refused(&mut self, refusal: &Refusal) {
         self.code = Some(refusal.code);
         self.stage = Some(refusal.stage.as_str());
+        self.blame(refusal);
+    }
+
+    /// A fallback answers instead of the gateway's refusal, or tries to.
+    pub fn fell_back(&mut self, refusal: &Refusal) {
+        self.fallback = Some(refusal.code);
+        self.blame(refusal);
+    }
+
+    fn blame(&mut self, refusal: &Refusal) {
         if let Some(upstream) = &refusal.upstream {
+            self.cause.clear();
             self.cause.push_str(&upstream.cause);
         }
     }
@@ -122,6 +135,7 @@ impl Outcome {
             code: self.code.unwrap_or_default(),
             stage: self.stage.unwrap_or_default(),
             cause: &self.cause,
+            fallback: self.fallback.unwrap_or_default(),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             connect_us: self.connected_at.map(since),

@@ -379,6 +379,9 @@ impl Worker {
         if let Some(code) = outcome.code {
             self.shard.refusal(route_name, code);
         }
+        if let Some(code) = outcome.fallback {
+            self.shard.fallback(route_name, code);
+        }
         if let Some(status) = outcome.grpc_status {
             self.shard.grpc_call(route_name, status);
         }

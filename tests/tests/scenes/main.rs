@@ -6,6 +6,7 @@ mod breakers;
 mod cli;
 mod connections;
 mod failures;
+mod fallback;
 mod framing;
 mod grpc;
 mod grpc_tonic;

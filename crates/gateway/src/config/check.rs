@@ -17,7 +17,10 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_redirects(config, faults);
     check_listeners_services(config, declared, faults);
     check_tcp::check(config, faults);
-    config.services.values().for_each(|service| check_service_tls(service, faults));
+    for service in config.services.values() {
+        check_service_tls(service, faults);
+        check_fallback(service, declared, faults);
+    }
     let mut names: HashMap<&str, Span> = HashMap::new();
     for route in &config.routes {
         check_route(config, declared, None, route, faults);
@@ -98,6 +101,15 @@ fn check_service_tls(service: &Service, faults: &mut Faults) {
         );
         let help = "name the authority of its certificate instead: `tls: { ca: FILE }`";
         faults.push(Fault::warning("insecure_tls", insecure.span, message).help(help));
+    }
+}
+
+fn check_fallback(service: &Service, declared: &Declared, faults: &mut Faults) {
+    let Some(other) = service.fallback.as_ref().and_then(|fallback| fallback.service()) else { return };
+    check_service(declared, other, faults);
+    if other.value == service.name.value {
+        let message = "a service cannot stand in for itself";
+        faults.push(Fault::error("bad_value", other.span, message));
     }
 }
 
@@ -230,7 +242,9 @@ fn check_unused(config: &Config, faults: &mut Faults) {
     let used = all.filter_map(|route| Some(route.to.as_ref()?.service.value.as_str()));
     let of_listeners = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
     let of_listeners = of_listeners.flat_map(Tcp::services).map(|service| service.value.as_str());
-    let services: HashSet<&str> = used.chain(of_listeners).collect();
+    let fallbacks = config.services.values().filter_map(|service| service.fallback.as_ref()?.service());
+    let fallbacks = fallbacks.map(|service| service.value.as_str());
+    let services: HashSet<&str> = used.chain(of_listeners).chain(fallbacks).collect();
     for service in config.services.values().filter(|service| !services.contains(service.name.value.as_str()))
     {
         faults.push(Fault::warning("unused_service", service.name.span, "no route leads to this service"));

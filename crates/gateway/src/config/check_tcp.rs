@@ -14,12 +14,14 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
         check_behind_tcp(service, faults);
     }
     let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    for target in all.filter_map(|route| route.to.as_ref()) {
-        let service = config.services.get(target.service.value.as_str());
+    let targets = all.filter_map(|route| Some(&route.to.as_ref()?.service));
+    let fallbacks = config.services.values().filter_map(|service| service.fallback.as_ref()?.service());
+    for target in targets.chain(fallbacks) {
+        let service = config.services.get(target.value.as_str());
         if service.is_some_and(speaks_no_http) {
             let message = "this service has tcp:// endpoints, which speak no HTTP";
             faults.push(
-                Fault::error("not_http", target.service.span, message)
+                Fault::error("not_http", target.span, message)
                     .help("only a listener can lead there: `tcp: SERVICE`"),
             );
         }
@@ -32,6 +34,10 @@ fn speaks_no_http(service: &Service) -> bool {
 
 /// A service that gets bytes as they come can be chosen by nothing that stands in requests.
 fn check_behind_tcp(service: &Service, faults: &mut Faults) {
+    if service.fallback.is_some() && speaks_no_http(service) {
+        let message = "`fallback` has no effect: this service has tcp:// endpoints, which get no requests";
+        faults.push(Fault::error("not_http", service.name.span, message));
+    }
     if let Balance::Hash(what) | Balance::Sticky(what) = &service.balance {
         let message = "a `tcp` listener leads to this service: there are no requests to look into";
         let help = "by the client's address: `balance: ip_hash`";

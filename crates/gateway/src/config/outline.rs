@@ -336,6 +336,7 @@ fn service_facets(service: &Service) -> Facets {
         facets.says("breaker's open time", breaker.open_for);
         facets.says("breaker's trials", breaker.half_open);
     }
+    facets.may_say("fallback", service.fallback.as_deref());
     facets.may_say("when all are down", service.when_all_down);
     facets.may_say("protocol", service.protocol.map(ServiceProtocol::as_str));
     facets.may_say("TLS", service.tls.as_deref());

@@ -31,6 +31,7 @@ pub struct Line<'a> {
     pub code: &'a str,
     pub stage: &'a str,
     pub cause: &'a str,
+    pub fallback: &'a str,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub duration_us: u64,
@@ -78,6 +79,7 @@ impl Default for Line<'_> {
             code: "",
             stage: "",
             cause: "",
+            fallback: "",
             bytes_in: 0,
             bytes_out: 0,
             duration_us: 0,
@@ -159,6 +161,7 @@ impl Formatter {
         text(b",\"code\":\"", line.code.as_bytes(), out);
         text(b",\"stage\":\"", line.stage.as_bytes(), out);
         text(b",\"cause\":\"", line.cause.as_bytes(), out);
+        text(b",\"fallback\":\"", line.fallback.as_bytes(), out);
         out.extend_from_slice(b",\"bytes_in\":");
         push_decimal(line.bytes_in, out);
         out.extend_from_slice(b",\"bytes_out\":");

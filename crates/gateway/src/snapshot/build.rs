@@ -30,6 +30,7 @@ use crate::route::{
 };
 use crate::tls::{self, ClientTls, ServerTls};
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
+use crate::upstream::fallback::Fallback;
 use crate::upstream::{Affinity, ServiceSpec, Timeouts};
 
 impl Snapshot {
@@ -199,6 +200,7 @@ impl<'c> Compiler<'c> {
             health: service.health.as_ref().map(|health| parts::check(health, service.protocol)),
             eject: service.eject.as_ref().map(parts::eject),
             breaker: service.breaker.as_ref().map(parts::breaker),
+            fallback: service.fallback.as_deref().and_then(|fallback| self.fallback(fallback)),
             fails_when_all_down: service.when_all_down == Some(WhenAllDown::Fail),
             proxy_protocol: service.proxy_protocol.map(|version| match version {
                 ProxyVersion::V1 => proxy_protocol::Version::V1,
@@ -206,6 +208,19 @@ impl<'c> Compiler<'c> {
             }),
             protocol: service.protocol,
             tls,
+        }
+    }
+
+    /// What stands in for a service. A name that is none has been refused before.
+    fn fallback(&mut self, fallback: &config::Fallback) -> Option<Fallback> {
+        match fallback {
+            config::Fallback::Respond(respond) => Some(Fallback::Respond(Arc::new(compile_answer(respond)))),
+            config::Fallback::To(name) => {
+                let service = *self.services.get(name.value.as_str())?;
+                let config = self.config;
+                let (timeouts, retry) = config.service_limits(config.services.get(&name.value)?);
+                Some(Fallback::To { service, limits: self.limits(&timeouts, retry) })
+            }
         }
     }
 
@@ -236,7 +251,7 @@ impl<'c> Compiler<'c> {
                 },
             ),
             target,
-            limits: self.limits(route),
+            limits: self.limits(&route.timeouts, route.retry),
             extras: extras(rewrite, policies(route)),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
@@ -269,10 +284,10 @@ impl<'c> Compiler<'c> {
     }
 
     /// One copy for all routes with the same: they are read with every request.
-    fn limits(&mut self, route: &EffectiveRoute<'_>) -> Arc<CallLimits> {
-        let timeouts = parts::timeouts(&route.timeouts);
-        let limits = self.limits.entry((timeouts, std::ptr::from_ref(route.retry)));
-        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(route.retry) });
+    fn limits(&mut self, timeouts: &config::Timeouts, retry: &Retry) -> Arc<CallLimits> {
+        let timeouts = parts::timeouts(timeouts);
+        let limits = self.limits.entry((timeouts, std::ptr::from_ref(retry)));
+        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(retry) });
         Arc::clone(limits.or_insert_with(compile))
     }
 

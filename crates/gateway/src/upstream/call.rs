@@ -11,6 +11,7 @@ use http1::{Framing, Known, RequestHead};
 
 use super::connect::Wish;
 use super::grpc::Rpc;
+use super::refused::{breaker_open, refusal, unavailable};
 use super::retry::{self, Cause, Tries};
 use super::send::{body_timeout, exchange_heads, start};
 use super::{
@@ -20,8 +21,9 @@ use super::{
 use crate::accept::client::Interrupted;
 use crate::accept::{Client, Pump};
 use crate::clock;
-use crate::exchange::{Exchange, Failed};
-use crate::refusal::{Refusal, Stage, UpstreamCause};
+use crate::exchange::{Exchange, Failed, Unserved};
+use crate::refusal::Refusal;
+use crate::snapshot::CallLimits;
 use crate::translate::grpc_web::Transform;
 use crate::worker::Worker;
 
@@ -53,6 +55,11 @@ pub struct Called {
 }
 
 impl Called {
+    /// The name of the service that answers.
+    pub fn service(&self) -> &str {
+        self.picked.endpoint.health.service()
+    }
+
     /// The exchange is over: the connection goes back into the pool if it may serve another.
     pub fn end(self: Box<Self>, worker: &Worker) {
         // A message of HTTP/2 is over; its connection was never taken out of use.
@@ -98,13 +105,10 @@ pub async fn call(
     client: &mut Client,
     exchange: &mut Exchange,
     service: &Rc<Service>,
+    limits: &CallLimits,
 ) -> Result<Box<Called>, Failed> {
-    let live = Rc::clone(&exchange.live);
-    let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
-        unreachable!("only a route leads to a call")
-    };
-    let rules = &route.limits.retry;
-    let mut timeouts = route.limits.timeouts;
+    let rules = &limits.retry;
+    let mut timeouts = limits.timeouts;
     let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
     let due = exchange.started + timeouts.total;
     timeouts.first_byte = timeouts.first_byte.min(rules.timeout.unwrap_or(NO_BOUND));
@@ -121,26 +125,34 @@ pub async fn call(
     let is_tunnel = !exchange.request.upgrade.is_empty() || exchange.request.method == Method::CONNECT;
     let mut wish = Wish { opened_after: None, http1: is_tunnel, client: told };
     exchange.outcome.service = Some(Rc::clone(service));
+    let mut is_unseen = true;
     loop {
+        let began = clock::now();
         let picked = match tries.pick(hash, sticky(exchange, service)) {
             Ok(picked) => picked,
-            Err(Unavailable::Until(wait)) => return Err(breaker_open(service, wait).into()),
-            Err(Unavailable::NoEndpoint) => return Err(unavailable(service, exchange).into()),
+            Err(Unavailable::Until(wait)) => {
+                return Err(failed(breaker_open(service, wait), is_unseen, began));
+            }
+            Err(Unavailable::NoEndpoint) => {
+                return Err(failed(unavailable(service, exchange), is_unseen, began));
+            }
         };
-        let began = clock::now();
         exchange.outcome.attempt(&picked.endpoint);
         let (mut connection, slot) =
             match connect(worker, client, &picked.endpoint, timeouts, due, wish).await {
                 Ok(ready) => ready,
                 Err(Failure::Queue(status, code, cause)) => {
-                    return Err(refusal(service, &picked.endpoint, status, code, cause.to_owned()).into());
+                    let refusal = refusal(service, &picked.endpoint, status, code, cause.to_owned());
+                    // When the request's time is over it is over for everybody.
+                    return Err(failed(refusal, is_unseen && code == "upstream_busy", began));
                 }
                 Err(Failure::Service { status, code, cause, .. }) => {
                     picked.failed(clock::now().saturating_duration_since(began));
                     picked.endpoint.metrics.connect_failures.add(1);
                     let pause = tries.again(Cause::Connect, picked.index, may_resend, None, due);
                     let Some(pause) = pause else {
-                        return Err(refusal(service, &picked.endpoint, status, code, cause).into());
+                        let refusal = refusal(service, &picked.endpoint, status, code, cause);
+                        return Err(failed(refusal, is_unseen, began));
                     };
                     exchange.outcome.attempt_failed(began, code, None);
                     wish.opened_after = None;
@@ -151,6 +163,7 @@ pub async fn call(
                 Err(failure) => return Err(given_up(failure)),
             };
         exchange.outcome.connected();
+        is_unseen = false;
         exchange.outcome.is_body_touched = exchange.request.framing != Framing::None && held == 0;
         rpc.tell_deadline(&mut exchange.request, due);
         let transform = rpc.request_transform();
@@ -276,6 +289,11 @@ fn discard_body(connection: &mut Connection, framing: Framing) -> bool {
         connection.input.consume(length as usize);
     }
     is_whole && connection.lease.is_none()
+}
+
+/// A call that ends in a refusal; the service's fallback may answer instead where it has seen nothing of the request.
+fn failed(refusal: Refusal, is_unseen: bool, began: Instant) -> Failed {
+    if is_unseen { Failed::Unserved(Box::new(Unserved { refusal, began })) } else { refusal.into() }
 }
 
 fn given_up(failure: Failure) -> Failed {
@@ -410,63 +428,4 @@ async fn connect(
 
 fn busy(cause: &'static str) -> Failure {
     Failure::Queue(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", cause)
-}
-
-fn breaker_open(service: &Service, wait: Duration) -> Refusal {
-    let name = &service.spec.name;
-    let detail = format!("service {name} keeps failing and is not called at the moment");
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    let mut refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "breaker_open", Stage::Call, detail)
-        .with_field(Known::RetryAfter, seconds.to_string());
-    refusal.upstream = Some(Box::new(UpstreamCause {
-        service: name.to_string(),
-        endpoint: String::new(),
-        cause: "its breaker is open".to_owned(),
-    }));
-    refusal
-}
-
-fn unavailable(service: &Service, exchange: &Exchange) -> Refusal {
-    let cause = if exchange.outcome.attempts == 0 {
-        "it has no endpoint that takes requests"
-    } else {
-        "no further endpoint takes requests"
-    };
-    let mut refusal = Refusal::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "upstream_unavailable",
-        Stage::Call,
-        format!("service {} cannot take the request now", service.spec.name),
-    );
-    refusal.upstream = Some(Box::new(UpstreamCause {
-        service: service.spec.name.to_string(),
-        endpoint: String::new(),
-        cause: cause.to_owned(),
-    }));
-    refusal
-}
-
-fn refusal(
-    service: &Service,
-    endpoint: &Endpoint,
-    status: StatusCode,
-    code: &'static str,
-    cause: String,
-) -> Refusal {
-    let what = match code {
-        "upstream_busy" => "takes no more requests at the moment",
-        "upstream_connect_failed" | "upstream_connect_timeout" | "upstream_tls_failed" => "cannot be reached",
-        "upstream_no_tunnel" => "opens no tunnel",
-        "upstream_timeout" => "did not answer in time",
-        "upstream_malformed" => "gave an answer that is not safe to pass on",
-        _ => "broke the connection before it answered",
-    };
-    let detail = format!("service {} {what}", service.spec.name);
-    let mut refusal = Refusal::new(status, code, Stage::Call, detail);
-    refusal.upstream = Some(Box::new(UpstreamCause {
-        service: service.spec.name.to_string(),
-        endpoint: endpoint.spec.url.to_string(),
-        cause,
-    }));
-    refusal
 }

@@ -8,11 +8,13 @@ pub mod breaker;
 pub mod call;
 pub mod check;
 mod connect;
+pub mod fallback;
 pub mod farewell;
 mod grpc;
 pub mod health;
 mod pick;
 mod pool;
+mod refused;
 pub mod relay;
 pub mod retry;
 mod send;
@@ -40,6 +42,7 @@ use crate::worker::Worker;
 use balance::{Balancer, Load};
 use breaker::{BreakerRules, Guard, Guards};
 use check::Check;
+use fallback::Fallback;
 use health::{EjectRules, Ejection, EndpointHealth, Healths, ServiceHealth};
 use session::Sessions;
 
@@ -62,6 +65,8 @@ pub struct ServiceSpec {
     pub eject: Option<EjectRules>,
     /// When it is not called.
     pub breaker: Option<BreakerRules>,
+    /// What answers when it cannot.
+    pub fallback: Option<Fallback>,
     /// Whether requests are refused while all endpoints are out.
     pub fails_when_all_down: bool,
     /// The version of the PROXY header that its connections begin with.

@@ -6,6 +6,7 @@ mod api;
 mod breaker;
 mod device;
 mod eject;
+mod fallback;
 mod health;
 mod listener;
 mod log;
@@ -29,6 +30,7 @@ pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::breaker::{Breaker, BreakerPer};
 pub use self::device::Device;
 pub use self::eject::{Eject, WhenAllDown};
+pub use self::fallback::Fallback;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
@@ -228,6 +230,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("TunnelTimeouts", &policy::TUNNEL),
     ("Breaker", &breaker::BREAKER),
     ("Eject", &eject::EJECT),
+    ("Fallback", &fallback::FALLBACK),
     ("Health", &health::HEALTH),
     ("Retry", &retry::RETRY),
     ("Api", &api::API),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 
 use super::breaker::Breaker;
 use super::eject::{Eject, WhenAllDown};
+use super::fallback::Fallback;
 use super::health::Health;
 use super::listener::Protocols;
 use super::policy::{Setting, Timeouts};
@@ -43,6 +44,8 @@ pub struct Service {
     pub eject: Option<Eject>,
     /// The service is not called while it keeps failing. Default: it always is.
     pub breaker: Option<Breaker>,
+    /// What answers when the service cannot be called. Default: the gateway, with a refusal.
+    pub fallback: Option<Box<Fallback>>,
     /// What becomes of requests while all endpoints are out: `try` sends them all the same, `fail` refuses them with 503.
     /// Default: `try`.
     pub when_all_down: Option<WhenAllDown>,
@@ -69,6 +72,7 @@ impl Service {
             health: None,
             eject: None,
             breaker: None,
+            fallback: None,
             when_all_down: None,
             protocol: None,
             tls: None,
@@ -96,6 +100,7 @@ impl Service {
         service.health = map.optional("health", reader);
         service.eject = map.optional("eject", reader);
         service.breaker = map.optional("breaker", reader);
+        service.fallback = map.optional("fallback", reader);
         service.when_all_down = map.optional("when_all_down", reader);
         service.protocol = map.optional("protocol", reader);
         service.tls = map.optional("tls", reader);
@@ -322,6 +327,7 @@ pub(super) static SERVICE: Keys = Keys {
         "health",
         "eject",
         "breaker",
+        "fallback",
         "when_all_down",
         "protocol",
         "tls",

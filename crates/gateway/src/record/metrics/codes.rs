@@ -26,6 +26,7 @@ pub(super) enum ByCode {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ByRoute {
     Refusals,
+    Fallbacks,
     GrpcCalls,
 }
 
@@ -69,13 +70,18 @@ impl ByCode {
 }
 
 impl ByRoute {
-    pub(super) const ALL: [Self; 2] = [Self::Refusals, Self::GrpcCalls];
+    pub(super) const ALL: [Self; 3] = [Self::Refusals, Self::Fallbacks, Self::GrpcCalls];
 
     pub(super) fn family(self) -> Family {
         match self {
             Self::Refusals => Family {
                 name: "refusals_total",
                 help: "Refusals and broken answers by route and code.",
+                label: "code",
+            },
+            Self::Fallbacks => Family {
+                name: "fallbacks_total",
+                help: "Requests that a fallback was turned to for, by the refusal in whose place.",
                 label: "code",
             },
             Self::GrpcCalls => Family {

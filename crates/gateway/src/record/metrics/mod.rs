@@ -217,6 +217,11 @@ impl WorkerShard {
         self.count_by_route(ByRoute::Refusals, route, code);
     }
 
+    /// Counts a request that a fallback was turned to for, by the refusal in whose place.
+    pub fn fallback(&self, route: &str, code: &'static str) {
+        self.count_by_route(ByRoute::Fallbacks, route, code);
+    }
+
     /// Counts a call of gRPC, by its status.
     pub fn grpc_call(&self, route: &str, status: &'static str) {
         self.count_by_route(ByRoute::GrpcCalls, route, status);
