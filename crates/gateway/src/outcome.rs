@@ -97,15 +97,34 @@ impl Outcome {
     /// What was tried has failed, and something else will be.
     pub fn attempt_failed(&mut self, began: Instant, code: &'static str, status: Option<StatusCode>) {
         let Some(endpoint) = self.endpoint.take() else { return };
+        self.note_failed(&endpoint, began, code, status);
+        self.connected_at = None;
+        self.sent_at = None;
+        self.first_byte_at = None;
+    }
+
+    /// An attempt beside the one that counts has failed.
+    pub fn note_failed(
+        &mut self,
+        endpoint: &Endpoint,
+        began: Instant,
+        code: &'static str,
+        status: Option<StatusCode>,
+    ) {
         self.failed_attempts.push(FailedAttempt {
             endpoint: Arc::clone(&endpoint.spec.url),
             code,
             status: status.map_or(0, |status| status.as_u16()),
             duration_us: clock::now().saturating_duration_since(began).as_micros() as u64,
         });
-        self.connected_at = None;
-        self.sent_at = None;
-        self.first_byte_at = None;
+    }
+
+    /// What was tried has failed, or was slower than another endpoint, which was sent the request at that time.
+    pub fn outrun(&mut self, began: Instant, code: &'static str, by: &Rc<Endpoint>, sent_at: Instant) {
+        self.attempt_failed(began, code, None);
+        self.endpoint = Some(Rc::clone(by));
+        self.connected_at = Some(sent_at);
+        self.sent_at = Some(sent_at);
     }
 
     /// A connection to the service is there.

@@ -12,6 +12,7 @@ mod grpc;
 mod grpc_tonic;
 mod grpc_web;
 mod headers;
+mod hedging;
 mod http2;
 mod http2_attacks;
 mod http2_smuggling;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
+    Access, Api, Config, Headers, Hedge, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
     SecureHeaders, Service, Setting, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
@@ -45,6 +45,8 @@ pub struct EffectiveRoute<'c> {
     pub timeouts: Timeouts,
     /// Further attempts after one that failed; none is said by the number.
     pub retry: &'c Retry,
+    /// When another endpoint is asked beside a slow one.
+    pub hedge: Option<&'c Hedge>,
     /// Headers that make browsers careful.
     pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
@@ -114,6 +116,11 @@ impl Config {
         (timeouts.cloned().unwrap_or_default(), effective_retry(retry))
     }
 
+    /// When another endpoint is asked beside a slow one, where no route has a say.
+    pub fn service_hedge<'c>(&'c self, service: &'c Service) -> Option<&'c Hedge> {
+        service.hedge.as_deref().or(self.defaults.hedge.as_deref()).and_then(Setting::value)
+    }
+
     fn resolve<'c>(
         &'c self,
         api: Option<&'c Api>,
@@ -154,6 +161,10 @@ impl Config {
         let retry = nearest(near, |policies| policies.retry.as_deref())
             .or(services_retry)
             .or_else(|| nearest(far, |policies| policies.retry.as_deref()));
+        let hedge = nearest(near, |policies| policies.hedge.as_deref())
+            .or(service.and_then(|service| service.hedge.as_deref()))
+            .or_else(|| nearest(far, |policies| policies.hedge.as_deref()))
+            .and_then(Setting::value);
         let all = [near[0], near[1], far[0]];
         let matches = &route.matches;
         let name = route.name.as_ref();
@@ -179,6 +190,7 @@ impl Config {
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts: timeouts.cloned().unwrap_or_default(),
             retry: effective_retry(retry),
+            hedge,
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
                 .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),

@@ -171,7 +171,7 @@ impl OnTerms<'_> {
         };
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
-        let policies = (route.access, route.request, &route.timeouts, route.retry);
+        let policies = (route.access, route.request, &route.timeouts, route.retry, route.hedge);
         let shaping = (route.secure_headers, route.response);
         (route.methods, conditions, version, forward, respond, policies, shaping)
     }
@@ -413,6 +413,10 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
                 facets.says("retry budget", retry.budget);
                 facets.says("retry backoff", retry.backoff);
                 facets.may_say("attempt's timeout", retry.timeout);
+            }
+            if let Some(hedge) = route.hedge {
+                facets.says("hedged after", hedge.after);
+                facets.list("hedged methods", &hedge.methods);
             }
         }
         Action::Respond(respond) => {

@@ -12,9 +12,9 @@ use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
-    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
-    LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy, VersionState,
-    WhenAllDown,
+    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Hedge,
+    Located, LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
+    VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -105,7 +105,7 @@ struct Compiler<'c> {
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
-    limits: HashMap<(Timeouts, *const Retry), Arc<CallLimits>>,
+    limits: HashMap<(Timeouts, *const Retry, Option<*const Hedge>), Arc<CallLimits>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -218,8 +218,12 @@ impl<'c> Compiler<'c> {
             config::Fallback::To(name) => {
                 let service = *self.services.get(name.value.as_str())?;
                 let config = self.config;
-                let (timeouts, retry) = config.service_limits(config.services.get(&name.value)?);
-                Some(Fallback::To { service, limits: self.limits(&timeouts, retry) })
+                let other = config.services.get(&name.value)?;
+                let (timeouts, retry) = config.service_limits(other);
+                Some(Fallback::To {
+                    service,
+                    limits: self.limits(&timeouts, retry, config.service_hedge(other)),
+                })
             }
         }
     }
@@ -251,7 +255,7 @@ impl<'c> Compiler<'c> {
                 },
             ),
             target,
-            limits: self.limits(&route.timeouts, route.retry),
+            limits: self.limits(&route.timeouts, route.retry, route.hedge),
             extras: extras(rewrite, policies(route)),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
@@ -284,10 +288,16 @@ impl<'c> Compiler<'c> {
     }
 
     /// One copy for all routes with the same: they are read with every request.
-    fn limits(&mut self, timeouts: &config::Timeouts, retry: &Retry) -> Arc<CallLimits> {
+    fn limits(
+        &mut self,
+        timeouts: &config::Timeouts,
+        retry: &Retry,
+        hedge: Option<&Hedge>,
+    ) -> Arc<CallLimits> {
         let timeouts = parts::timeouts(timeouts);
-        let limits = self.limits.entry((timeouts, std::ptr::from_ref(retry)));
-        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(retry) });
+        let limits = self.limits.entry((timeouts, std::ptr::from_ref(retry), hedge.map(std::ptr::from_ref)));
+        let compile =
+            || Arc::new(CallLimits { timeouts, retry: parts::retry(retry), hedge: hedge.map(parts::hedge) });
         Arc::clone(limits.or_insert_with(compile))
     }
 

@@ -11,6 +11,7 @@ use crate::refusal::Stage;
 use crate::route::{Candidate, Found, Params, RequestView, Verdict};
 use crate::upstream::NO_BOUND;
 use crate::upstream::balance::Policy;
+use crate::upstream::fallback::Fallback;
 use crate::upstream::retry::Rules;
 
 /// The stages between the route and the call, in order.
@@ -139,7 +140,7 @@ impl Snapshot {
             };
             detail(text, &sent);
         }
-        let CallLimits { timeouts, retry } = &*route.limits;
+        let CallLimits { timeouts, retry, hedge } = &*route.limits;
         detail(
             text,
             &format!(
@@ -148,6 +149,19 @@ impl Snapshot {
             ),
         );
         detail(text, &explain_retry(retry, head));
+        if let Some(hedge) = hedge.as_ref().filter(|hedge| hedge.fit(head)) {
+            detail(text, &format!("asked of another endpoint too after {}", hedge.after));
+        }
+        match &service.fallback {
+            Some(Fallback::Respond(answer)) => {
+                detail(text, &format!("answered with {} when it cannot be called", answer.status.as_u16()));
+            }
+            Some(Fallback::To { service, .. }) => {
+                let name = &self.services[*service].name;
+                detail(text, &format!("sent to service {name} when it cannot be called"));
+            }
+            None => {}
+        }
         if !head.upgrade.is_empty() || head.method == Method::CONNECT {
             let (idle, total) = (timeouts.tunnel_idle, timeouts.tunnel_total);
             let total = if total < NO_BOUND { format!("{total:?}") } else { "without bound".to_owned() };

@@ -21,7 +21,7 @@ use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
-use crate::upstream::{Service, ServiceSpec, Timeouts, retry};
+use crate::upstream::{Service, ServiceSpec, Timeouts, hedge, retry};
 use crate::worker::Worker;
 
 /// The compiled configuration.
@@ -102,6 +102,8 @@ pub struct CallLimits {
     pub timeouts: Timeouts,
     /// Of attempts.
     pub retry: retry::Rules,
+    /// When another endpoint is asked beside a slow one.
+    pub hedge: Option<hedge::Rules>,
 }
 
 /// What few routes have.

@@ -3,13 +3,15 @@
 use http::Method;
 
 use crate::config::values::{Percent, StatusRange};
-use crate::config::{self, BreakerPer, CheckKind, Health, Retry, RetryOn, ServiceProtocol, Start};
+use crate::config::{
+    self, BreakerPer, CheckKind, Health, HedgeAfter, Retry, RetryOn, ServiceProtocol, Start,
+};
 use crate::upstream::breaker::BreakerRules;
 use crate::upstream::check::{Check, Probe};
 use crate::upstream::health::EjectRules;
 use crate::upstream::retry::Rules;
 use crate::upstream::tally::Share;
-use crate::upstream::{EndpointSpec, NO_BOUND, PoolLimits, Timeouts};
+use crate::upstream::{EndpointSpec, NO_BOUND, PoolLimits, Timeouts, hedge};
 
 /// Where an endpoint is.
 pub(super) fn endpoint(endpoint: &config::Endpoint) -> EndpointSpec {
@@ -105,6 +107,17 @@ pub(super) fn retry(retry: &Retry) -> Rules {
         budget: retry.budget.millionths(),
         backoff: *retry.backoff,
         timeout: retry.timeout.map(|timeout| *timeout),
+    }
+}
+
+/// When another endpoint is asked beside a slow one.
+pub(super) fn hedge(hedge: &config::Hedge) -> hedge::Rules {
+    hedge::Rules {
+        after: match hedge.after {
+            HedgeAfter::Time(time) => hedge::After::Time(*time),
+            HedgeAfter::Percentile(percent) => hedge::After::Percentile(percent),
+        },
+        methods: hedge.methods.iter().cloned().collect(),
     }
 }
 

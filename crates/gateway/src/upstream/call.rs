@@ -11,6 +11,7 @@ use http1::{Framing, Known, RequestHead};
 
 use super::connect::Wish;
 use super::grpc::Rpc;
+use super::hedge;
 use super::refused::{breaker_open, refusal, unavailable};
 use super::retry::{self, Cause, Tries};
 use super::send::{body_timeout, exchange_heads, start};
@@ -67,6 +68,14 @@ impl Called {
             self.picked.endpoint.give_back(self.connection, worker);
         }
     }
+}
+
+/// An endpoint that is asked, and what is held for that.
+pub(super) struct Leg {
+    pub(super) picked: Picked,
+    pub(super) connection: Connection,
+    pub(super) slot: Slot,
+    pub(super) body: Pump,
 }
 
 /// Why one try failed.
@@ -138,49 +147,46 @@ pub async fn call(
             }
         };
         exchange.outcome.attempt(&picked.endpoint);
-        let (mut connection, slot) =
-            match connect(worker, client, &picked.endpoint, timeouts, due, wish).await {
-                Ok(ready) => ready,
-                Err(Failure::Queue(status, code, cause)) => {
-                    let refusal = refusal(service, &picked.endpoint, status, code, cause.to_owned());
-                    // When the request's time is over it is over for everybody.
-                    return Err(failed(refusal, is_unseen && code == "upstream_busy", began));
-                }
-                Err(Failure::Service { status, code, cause, .. }) => {
-                    picked.failed(clock::now().saturating_duration_since(began));
-                    picked.endpoint.metrics.connect_failures.add(1);
-                    let pause = tries.again(Cause::Connect, picked.index, may_resend, None, due);
-                    let Some(pause) = pause else {
-                        let refusal = refusal(service, &picked.endpoint, status, code, cause);
-                        return Err(failed(refusal, is_unseen, began));
-                    };
-                    exchange.outcome.attempt_failed(began, code, None);
-                    wish.opened_after = None;
-                    drop(picked);
-                    rest(worker, client, pause, due).await?;
-                    continue;
-                }
-                Err(failure) => return Err(given_up(failure)),
-            };
+        let (connection, slot) = match connect(worker, client, &picked.endpoint, timeouts, due, wish).await {
+            Ok(ready) => ready,
+            Err(Failure::Queue(status, code, cause)) => {
+                let refusal = refusal(service, &picked.endpoint, status, code, cause.to_owned());
+                // When the request's time is over it is over for everybody.
+                return Err(failed(refusal, is_unseen && code == "upstream_busy", began));
+            }
+            Err(Failure::Service { status, code, cause, .. }) => {
+                picked.failed(clock::now().saturating_duration_since(began));
+                picked.endpoint.metrics.connect_failures.add(1);
+                let pause = tries.again(Cause::Connect, picked.index, may_resend, None, due);
+                let Some(pause) = pause else {
+                    let refusal = refusal(service, &picked.endpoint, status, code, cause);
+                    return Err(failed(refusal, is_unseen, began));
+                };
+                exchange.outcome.attempt_failed(began, code, None);
+                wish.opened_after = None;
+                drop(picked);
+                rest(worker, client, pause, due).await?;
+                continue;
+            }
+            Err(failure) => return Err(given_up(failure)),
+        };
         exchange.outcome.connected();
         is_unseen = false;
         exchange.outcome.is_body_touched = exchange.request.framing != Framing::None && held == 0;
         rpc.tell_deadline(&mut exchange.request, due);
         let transform = rpc.request_transform();
-        let mut body = start(client, exchange, &connection, held, transform);
-        match exchange_heads(
-            worker,
-            client,
-            exchange,
-            &picked.endpoint,
-            &mut connection,
-            &mut body,
-            held,
-            timeouts,
-            due,
-        )
-        .await
-        {
+        let body = start(client, exchange, &connection, held, transform);
+        let mut leg = Leg { picked, connection, slot, body };
+        let heads = match limits.hedge.as_ref().filter(|rules| rules.fit(&exchange.request)) {
+            None => exchange_heads(worker, client, exchange, &mut leg, held, timeouts, due).await,
+            // On the heap: those without it do not carry the state of two.
+            Some(rules) => {
+                let terms = hedge::Terms { rules, hash, wish, timeouts, due };
+                Box::pin(hedge::race(worker, client, exchange, &mut leg, &mut tries, terms)).await
+            }
+        };
+        let Leg { picked, mut connection, slot, body } = leg;
+        match heads {
             Ok(progress) => {
                 exchange.outcome.first_byte();
                 let status = exchange.response.status;

@@ -12,6 +12,8 @@ pub mod fallback;
 pub mod farewell;
 mod grpc;
 pub mod health;
+pub mod hedge;
+mod latency;
 mod pick;
 mod pool;
 mod refused;
@@ -22,7 +24,7 @@ mod session;
 pub mod tally;
 pub mod tunnel;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ use breaker::{BreakerRules, Guard, Guards};
 use check::Check;
 use fallback::Fallback;
 use health::{EjectRules, Ejection, EndpointHealth, Healths, ServiceHealth};
+use latency::Latencies;
 use session::Sessions;
 
 /// A service as the configuration describes it.
@@ -161,6 +164,8 @@ pub struct Service {
 struct Memory {
     budget: retry::Budget,
     random: balance::Random,
+    /// How long answers take to begin; of services whose calls nobody hedges nothing is known.
+    latencies: OnceCell<Box<Latencies>>,
 }
 
 /// An endpoint on one worker.
@@ -264,7 +269,11 @@ impl Registry {
         });
         let mut memories = self.memories.borrow_mut();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
-            Rc::new(Memory { budget: retry::Budget::default(), random: balance::Random::new(seed, worker) })
+            Rc::new(Memory {
+                budget: retry::Budget::default(),
+                random: balance::Random::new(seed, worker),
+                latencies: OnceCell::new(),
+            })
         });
         Rc::new(Service {
             spec: Arc::clone(spec),

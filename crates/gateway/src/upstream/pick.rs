@@ -57,6 +57,15 @@ impl Picked {
         self.answered(StatusCode::OK, latency);
     }
 
+    /// Another endpoint was faster: it has taken at least so long, and may still be well.
+    pub fn outrun(&self, latency: Duration) {
+        self.in_flight.answered(latency, clock::now());
+        let is_slow = self.permit.borrow().as_ref().is_some_and(|permit| permit.rules().is_slow(latency));
+        if is_slow {
+            self.tell_breaker(false, latency);
+        }
+    }
+
     /// It failed to answer, after so long.
     pub fn failed(&self, latency: Duration) {
         self.in_flight.failed(latency, clock::now());

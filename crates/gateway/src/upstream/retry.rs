@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 
 use super::balance::Random;
-use super::{Picked, Service, Unavailable};
+use super::latency::Latencies;
+use super::{Affinity, Picked, Service, Unavailable};
 use crate::clock;
 
 /// A route's rules.
@@ -155,6 +156,38 @@ impl<'c> Tries<'c> {
             picked.endpoint.metrics.retries.add(1);
         }
         picked.map(|picked| picked.with_permit(permit))
+    }
+
+    /// Another endpoint to ask the same of while this one has not answered, if the budget has room for it. None while the service
+    /// fails, where a cookie says which endpoint it is, and none that nobody can be let in to at once.
+    pub(super) fn hedge(&mut self, than: &Picked, hash: Option<u64>) -> Option<Picked> {
+        let now = clock::now();
+        let service = self.service;
+        if matches!(service.spec.affinity, Affinity::Cookie(_)) || !service.is_closed(now) {
+            return None;
+        }
+        let permit = service.admit(now).ok()?;
+        let mut tried = self.failed.clone();
+        tried.push(than.index);
+        let picked = service.pick(hash, None, &tried, now).ok()?;
+        if !picked.endpoint.pool.has_room() {
+            return None;
+        }
+        if !service.memory.budget.take(now) {
+            picked.endpoint.metrics.hedges_denied.add(1);
+            return None;
+        }
+        Some(picked.with_permit(permit))
+    }
+
+    /// Whether an answer is one that another may be better than.
+    pub(super) fn is_unwanted(&self, status: StatusCode) -> bool {
+        matches!(status.as_u16(), 502..=504) || self.rules.names(Cause::Status(status))
+    }
+
+    /// How long the service's answers take to begin.
+    pub(super) fn latencies(&self) -> &Latencies {
+        self.service.memory.latencies.get_or_init(Box::default)
     }
 
     /// After an attempt at the endpoint in this place: the pause before the next one, or nothing if there is none. An endpoint

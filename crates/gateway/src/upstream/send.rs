@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
-use http1::{Framing, Limits, Outgoing, encode_request, parse_response};
+use http1::{Framing, Limits, Outgoing, ResponseHead, encode_request, parse_response};
 
-use super::call::{Failure, Heard};
+use super::call::{Failure, Heard, Leg};
 use super::retry::Cause;
 use super::session::Lease;
-use super::{Connection, Endpoint, Timeouts};
+use super::{Connection, Timeouts};
 use crate::accept::h2::head;
 use crate::accept::{Buffer, Client, Ends, Pump, Side, Trouble};
 use crate::clock;
@@ -26,7 +26,7 @@ use crate::worker::Worker;
 /// How long an endpoint may take before a time-out says something of it.
 const FAIR_CHANCE: Duration = Duration::from_secs(1);
 /// Interim answers (1xx) that one request may get.
-const MAX_INTERIM: usize = 16;
+pub(super) const MAX_INTERIM: usize = 16;
 /// What an answer's head may hold.
 pub(super) const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
 
@@ -57,15 +57,15 @@ pub(super) fn start(
 
 /// Puts the request's head, and a held body with it, into the connection's outbox; to a service that speaks HTTP/2 the head
 /// goes ahead.
-fn encode(
+pub(super) fn encode(
     worker: &Worker,
     client: &Client,
     exchange: &Exchange,
-    endpoint: &Endpoint,
-    connection: &mut Connection,
+    leg: &mut Leg,
     held: usize,
-    is_translated: bool,
 ) -> Result<(), Failure> {
+    let is_translated = leg.body.is_translated();
+    let (endpoint, connection) = (&leg.picked.endpoint, &mut leg.connection);
     let request = &exchange.request;
     let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
     let whole = [endpoint.spec.base.as_str(), path, "?", request.query.as_str()];
@@ -110,19 +110,16 @@ fn encode(
 }
 
 /// Sends the request until the head of the final answer is there; interim answers go straight to the client.
-#[allow(clippy::too_many_arguments)] // the two sides of one exchange, borrowed apart
 pub(super) async fn exchange_heads(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
-    endpoint: &Endpoint,
-    connection: &mut Connection,
-    body: &mut Pump,
+    leg: &mut Leg,
     held: usize,
     timeouts: Timeouts,
     due: Instant,
 ) -> Result<Progress, Failure> {
-    encode(worker, client, exchange, endpoint, connection, held, body.is_translated())?;
+    encode(worker, client, exchange, leg, held)?;
     let mut progress = Progress::default();
     let mut place = exchange.dialect.map(|_| worker.farewells.place());
     client.deadline.set(due.min(clock::now() + timeouts.first_byte));
@@ -131,7 +128,7 @@ pub(super) async fn exchange_heads(
             if place.as_mut().is_some_and(|place| place.is_told(context)) {
                 return Poll::Ready(Err(Failure::Client(call_drained())));
             }
-            progress.poll(context, worker, client, exchange, connection, body, timeouts, due)
+            progress.poll(context, worker, client, exchange, leg, timeouts, due)
         })
         .await?;
         let status = exchange.response.status;
@@ -142,11 +139,7 @@ pub(super) async fn exchange_heads(
             return Ok(progress);
         }
         client.send_interim(worker, exchange).await.map_err(|_| Failure::Gone)?;
-        progress.had_interim = true;
-        progress.is_invited |= status == StatusCode::CONTINUE;
-        // Whoever is waited for now has its whole time.
-        progress.seen = 0;
-        progress.scanned = 0;
+        progress.interim(status);
     }
     Err(malformed("it sent too many interim answers".to_owned()))
 }
@@ -168,23 +161,51 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// An interim answer has come.
+    pub(super) fn interim(&mut self, status: StatusCode) {
+        self.had_interim = true;
+        self.is_invited |= status == StatusCode::CONTINUE;
+        // Whoever is waited for now has its whole time.
+        self.seen = 0;
+        self.scanned = 0;
+    }
+
+    /// Sends a request without a body and reads the head of its answer apart from the exchange, without a look at the time.
+    pub(super) fn poll_apart(
+        &mut self,
+        context: &mut Context<'_>,
+        worker: &Worker,
+        client: &mut Client,
+        leg: &mut Leg,
+        method: &Method,
+        response: &mut ResponseHead,
+    ) -> Poll<Result<(), Failure>> {
+        if !self.is_sent
+            && let Poll::Ready(result) = poll_body(context, worker, client, leg)
+        {
+            self.is_sent = true;
+            self.write_failed = result.is_err();
+        }
+        self.poll_head(context, worker, &mut leg.connection, method, response)
+    }
+
     #[allow(clippy::too_many_arguments)] // the two sides of one exchange, borrowed apart
-    fn poll(
+    pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
         worker: &Worker,
         client: &mut Client,
         exchange: &mut Exchange,
-        connection: &mut Connection,
-        body: &mut Pump,
+        leg: &mut Leg,
         timeouts: Timeouts,
         due: Instant,
     ) -> Poll<Result<(), Failure>> {
         loop {
             if !self.is_sent {
-                self.poll_send(context, worker, client, exchange, connection, body, timeouts, due)?;
+                self.poll_send(context, worker, client, exchange, leg, timeouts, due)?;
             }
-            match self.poll_head(context, worker, exchange, connection) {
+            let Exchange { request, response, .. } = &mut *exchange;
+            match self.poll_head(context, worker, &mut leg.connection, &request.method, response) {
                 Poll::Ready(result) => return Poll::Ready(result),
                 Poll::Pending => {}
             }
@@ -197,13 +218,15 @@ impl Progress {
                 return Poll::Ready(Err(Failure::Gone));
             }
             ready!(client.deadline.poll_passed(context));
-            if self.is_sent || self.is_last_try || body.waits_for() == Side::Source || clock::now() >= due {
+            if self.is_sent || self.is_last_try || leg.body.waits_for() == Side::Source || clock::now() >= due
+            {
                 break;
             }
             // As with a client: the service may have taken something of which no event tells yet.
             self.is_last_try = true;
-            connection.stream.write_impatiently();
+            leg.connection.stream.write_impatiently();
         }
+        let body = &leg.body;
         let waits_for_client = !self.is_sent
             && body.waits_for() == Side::Source
             && !self.waits_for_leave(exchange, body)
@@ -239,19 +262,13 @@ impl Progress {
         worker: &Worker,
         client: &mut Client,
         exchange: &mut Exchange,
-        connection: &mut Connection,
-        body: &mut Pump,
+        leg: &mut Leg,
         timeouts: Timeouts,
         due: Instant,
     ) -> Result<(), Failure> {
-        let mut ends = Ends {
-            source: &client.stream,
-            input: &mut client.input,
-            sink: &connection.stream,
-            outbox: &mut connection.outbox,
-            buffers: &worker.buffers,
-        };
-        match body.poll(context, &mut ends) {
+        let result = poll_body(context, worker, client, leg);
+        let body = &leg.body;
+        match result {
             Poll::Ready(Ok(())) => {
                 self.is_sent = true;
                 exchange.outcome.sent();
@@ -311,32 +328,21 @@ impl Progress {
         &mut self,
         context: &mut Context<'_>,
         worker: &Worker,
-        exchange: &mut Exchange,
         connection: &mut Connection,
+        method: &Method,
+        response: &mut ResponseHead,
     ) -> Poll<Result<(), Failure>> {
         if let Some(mut message) = connection.stream.as_message() {
             let parts = ready!(message.poll_answer(context))
                 .map_err(|error| broken(&error, connection.lease.as_ref(), !self.had_interim))?;
-            let method = &exchange.request.method;
-            let read = head::read_response(
-                &parts,
-                !message.is_read(),
-                method,
-                &ANSWER_LIMITS,
-                &mut exchange.response,
-            );
+            let read = head::read_response(&parts, !message.is_read(), method, &ANSWER_LIMITS, response);
             return Poll::Ready(read.map_err(|fault| malformed(fault.to_string())));
         }
         loop {
             let input = &mut connection.input;
             if !input.is_empty() {
-                let parsed = parse_response(
-                    input.filled(),
-                    &mut self.scanned,
-                    &ANSWER_LIMITS,
-                    &exchange.request.method,
-                    &mut exchange.response,
-                );
+                let parsed =
+                    parse_response(input.filled(), &mut self.scanned, &ANSWER_LIMITS, method, response);
                 match parsed {
                     Ok(Some(length)) => {
                         input.consume(length);
@@ -363,7 +369,24 @@ impl Progress {
     }
 }
 
-fn malformed(cause: String) -> Failure {
+/// Moves the request's body, or what is left of its head.
+fn poll_body(
+    context: &mut Context<'_>,
+    worker: &Worker,
+    client: &mut Client,
+    leg: &mut Leg,
+) -> Poll<Result<(), Trouble>> {
+    let mut ends = Ends {
+        source: &client.stream,
+        input: &mut client.input,
+        sink: &leg.connection.stream,
+        outbox: &mut leg.connection.outbox,
+        buffers: &worker.buffers,
+    };
+    leg.body.poll(context, &mut ends)
+}
+
+pub(super) fn malformed(cause: String) -> Failure {
     Failure::Service {
         status: StatusCode::BAD_GATEWAY,
         code: "upstream_malformed",

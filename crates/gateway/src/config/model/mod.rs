@@ -8,6 +8,7 @@ mod device;
 mod eject;
 mod fallback;
 mod health;
+mod hedge;
 mod listener;
 mod log;
 mod policy;
@@ -32,6 +33,7 @@ pub use self::device::Device;
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::fallback::Fallback;
 pub use self::health::{CheckKind, Health, Start};
+pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::policy::{
@@ -232,6 +234,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Eject", &eject::EJECT),
     ("Fallback", &fallback::FALLBACK),
     ("Health", &health::HEALTH),
+    ("Hedge", &hedge::HEDGE),
     ("Retry", &retry::RETRY),
     ("Api", &api::API),
     ("Versions", &api::VERSIONS),

@@ -6,6 +6,7 @@ use super::breaker::Breaker;
 use super::eject::{Eject, WhenAllDown};
 use super::fallback::Fallback;
 use super::health::Health;
+use super::hedge::Hedge;
 use super::listener::Protocols;
 use super::policy::{Setting, Timeouts};
 use super::proxy_protocol::ProxyVersion;
@@ -38,6 +39,9 @@ pub struct Service {
     /// Further attempts after one that failed. A route's or API's own `retry` comes before it, `defaults` after it.
     /// Default: one, when no connection could be made; `off` for none.
     pub retry: Option<Setting<Retry>>,
+    /// A slow request is asked of another endpoint too. A route's or API's own `hedge` comes before it, `defaults` after it.
+    /// Default: it is not.
+    pub hedge: Option<Box<Setting<Hedge>>>,
     /// Endpoints are asked whether they are well. Default: they are not.
     pub health: Option<Box<Health>>,
     /// Endpoints that fail are put out for a while. Default: none is.
@@ -69,6 +73,7 @@ impl Service {
             timeout: None,
             pool: Pool::default(),
             retry: None,
+            hedge: None,
             health: None,
             eject: None,
             breaker: None,
@@ -97,6 +102,7 @@ impl Service {
         service.timeout = map.optional("timeout", reader);
         service.pool = map.or("pool", Pool::default(), reader);
         service.retry = map.optional("retry", reader);
+        service.hedge = map.optional("hedge", reader);
         service.health = map.optional("health", reader);
         service.eject = map.optional("eject", reader);
         service.breaker = map.optional("breaker", reader);
@@ -324,6 +330,7 @@ pub(super) static SERVICE: Keys = Keys {
         "timeout",
         "pool",
         "retry",
+        "hedge",
         "health",
         "eject",
         "breaker",

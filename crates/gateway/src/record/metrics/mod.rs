@@ -121,6 +121,12 @@ pub struct EndpointMetrics {
     pub retries: Counter,
     /// Attempts after which there was none, as too many were made already.
     pub retries_denied: Counter,
+    /// Requests that it was asked second, and answered first.
+    pub hedges_won: Counter,
+    /// Those that it was asked for nothing.
+    pub hedges_lost: Counter,
+    /// Those that it was not asked, as too many were made already.
+    pub hedges_denied: Counter,
     /// How often it was put out.
     pub ejections: Counter,
     requests: [Counter; CLASSES],

@@ -32,6 +32,8 @@ struct Endpoint {
     retries: u64,
     retries_denied: u64,
     ejections: u64,
+    /// Won, lost, denied.
+    hedges: [u64; 3],
 }
 
 /// A counter's name, its help, and where it stands.
@@ -84,6 +86,10 @@ fn merge_endpoints(shards: &[Arc<Shard>]) -> BTreeMap<Names, Endpoint> {
             endpoint.retries += part.retries.value();
             endpoint.retries_denied += part.retries_denied.value();
             endpoint.ejections += part.ejections.value();
+            let hedges = [&part.hedges_won, &part.hedges_lost, &part.hedges_denied];
+            for (sum, part) in endpoint.hedges.iter_mut().zip(hedges) {
+                *sum += part.value();
+            }
         }
     }
     endpoints
@@ -201,6 +207,14 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
         text.begin(name, "counter", help);
         for (labels, counts) in all() {
             text.sample(name, &labels, value(counts));
+        }
+    }
+    let name = "upstream_hedges_total";
+    text.begin(name, "counter", "Requests that an endpoint was asked second, by what came of it.");
+    // Endpoints that never were are left out.
+    for (labels, counts) in all().filter(|(_, counts)| counts.hedges != [0; 3]) {
+        for (result, count) in ["won", "lost", "denied"].iter().zip(counts.hedges) {
+            text.sample(name, &format!("{labels},result=\"{result}\""), count);
         }
     }
     text.begin(

@@ -32,6 +32,13 @@ pub struct BreakerRules {
     pub is_per_endpoint: bool,
 }
 
+impl BreakerRules {
+    /// Whether an answer that takes so long to begin is slow.
+    pub fn is_slow(&self, latency: Duration) -> bool {
+        self.slow.is_some_and(|(_, after)| latency >= after)
+    }
+}
+
 /// How soon those that try it will know.
 const TRIAL_TAKES: Duration = Duration::from_secs(1);
 
@@ -356,7 +363,7 @@ impl Permit {
     pub fn ended(mut self, failed: bool, latency: Duration, now: Instant) -> Option<Turn> {
         let trial = self.trial.take();
         let Guard { breaker, rules, lane } = &*self.guard;
-        let slow = rules.slow.is_some_and(|(_, after)| latency >= after);
+        let slow = rules.is_slow(latency);
         let went_well = !failed && !slow;
         if let Some(turn) = trial {
             return breaker.trial_ended(rules, turn, went_well, breaker.millis(now));
