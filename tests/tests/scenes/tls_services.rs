@@ -1,7 +1,7 @@
 //! TLS towards services, with nginx at the other end: whom the gateway believes, and what it shows.
 
 use tollgate_tests::tls::{OpenSsl, Wish};
-use tollgate_tests::{Gateway, Nginx, free_port, gateway_with, nginx};
+use tollgate_tests::{Gateway, Nginx, free_port, gateway_with, nginx, raw_backend};
 
 /// An nginx that speaks TLS and answers with what it knows of the connection; and its port.
 fn service(authority: &OpenSsl, more: &str) -> (Nginx, u16) {
@@ -114,4 +114,25 @@ fn a_bad_authority_is_shown_by_check_with_its_place() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("tollgate.yaml:1:56: error: cannot read") && said.contains("none.pem"), "{said}");
+}
+
+#[test]
+fn a_handshake_may_have_a_limit_of_its_own() {
+    // Takes the connection, and says nothing.
+    let silent = raw_backend(|socket| {
+        let _ = socket.take_until(b"what no handshake says");
+    });
+    for (limits, code) in
+        [("connect: 10s, tls: 100ms", "upstream_tls_timeout"), ("connect: 100ms", "upstream_connect_timeout")]
+    {
+        let gate = gateway_with(
+            "
+            services: { s: { endpoints: 'https://<silent>', timeout: { <limits> }, retry: off } }
+            routes: [{ match: '/{rest...}', to: s, access: public }]
+            ",
+            &[("silent", &silent.authority()), ("limits", &limits)],
+        );
+        gate.get("/x").expect(504).expect_refusal(code);
+        assert_eq!(gate.log(1)[0]["code"], code);
+    }
 }

@@ -400,6 +400,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
             facets.says("target", format_args!("service {}", service.name.value));
             facets.may_say("rewrite", rewrite.map(|path| &path.value));
             facets.says("connect timeout", route.timeouts.connect);
+            facets.may_say("TLS timeout", route.timeouts.tls);
             facets.says("first-byte timeout", route.timeouts.first_byte);
             facets.says("idle timeout", route.timeouts.idle);
             facets.may_say("total timeout", route.timeouts.total);

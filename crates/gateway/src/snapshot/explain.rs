@@ -141,10 +141,11 @@ impl Snapshot {
             detail(text, &sent);
         }
         let CallLimits { timeouts, retry, hedge } = &*route.limits;
+        let tls = timeouts.tls.map(|tls| format!("TLS within {tls:?}, ")).unwrap_or_default();
         detail(
             text,
             &format!(
-                "connect within {:?}, first byte within {:?}, idle at most {:?}, total {:?}",
+                "connect within {:?}, {tls}first byte within {:?}, idle at most {:?}, total {:?}",
                 timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total
             ),
         );

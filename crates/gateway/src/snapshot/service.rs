@@ -125,6 +125,7 @@ pub(super) fn hedge(hedge: &config::Hedge) -> hedge::Rules {
 pub(super) fn timeouts(timeouts: &config::Timeouts) -> Timeouts {
     Timeouts {
         connect: *timeouts.connect,
+        tls: timeouts.tls.map(|tls| *tls),
         first_byte: *timeouts.first_byte,
         idle: *timeouts.idle,
         total: timeouts.total.map_or(NO_BOUND, |total| *total),

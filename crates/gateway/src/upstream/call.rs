@@ -132,7 +132,7 @@ pub async fn call(
     let mut tries = Tries::new(rules, service);
     let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip));
     let is_tunnel = !exchange.request.upgrade.is_empty() || exchange.request.method == Method::CONNECT;
-    let mut wish = Wish { opened_after: None, http1: is_tunnel, client: told };
+    let mut wish = Wish { opened_after: None, http1: is_tunnel, client: told, parts: timeouts.parts() };
     exchange.outcome.service = Some(Rc::clone(service));
     let mut is_unseen = true;
     loop {
@@ -404,12 +404,12 @@ async fn connect(
     if let Some(connection) = endpoint.take(wish) {
         return Ok((connection, slot));
     }
-    client.deadline.set(due.min(clock::now() + timeouts.connect));
+    client.deadline.set(due.min(clock::now() + timeouts.opening()));
     // On the heap: most requests find a connection, and do not carry the state of opening one.
     match client.unless_gone(worker, Box::pin(endpoint.connect(wish))).await {
         Ok(Ok(connection)) => Ok((connection, slot)),
         Ok(Err(error)) => Err(Failure::Service {
-            status: StatusCode::BAD_GATEWAY,
+            status: error.status(),
             code: error.code(),
             cause: error.to_string(),
             heard: Heard::Nothing,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
@@ -45,6 +46,12 @@ pub enum ConnectError {
     /// The TLS handshake failed.
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    /// There was no connection in time.
+    #[error("no connection came about in time")]
+    TimedOut,
+    /// The TLS handshake took too long.
+    #[error("the TLS handshake did not end in time")]
+    TlsTimedOut,
     /// Its host is no name to ask for in TLS.
     #[error("its host is no name that can be asked for in TLS; `tls.server_name` names one")]
     ServerName,
@@ -65,6 +72,17 @@ pub struct Wish {
     pub http1: bool,
     /// Whom it tells the service of, where that wants a PROXY header.
     pub client: Option<Endpoints>,
+    /// How long its parts may take, where each has a limit of its own.
+    pub parts: Option<Parts>,
+}
+
+/// How long the parts of opening a connection may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Until the service has taken it.
+    pub connect: Duration,
+    /// For the TLS handshake then.
+    pub tls: Duration,
 }
 
 impl ConnectError {
@@ -73,7 +91,17 @@ impl ConnectError {
         match self {
             Self::Resolve(_) | Self::Connect(_) => "upstream_connect_failed",
             Self::Tls(_) | Self::ServerName | Self::Alpn => "upstream_tls_failed",
+            Self::TimedOut => "upstream_connect_timeout",
+            Self::TlsTimedOut => "upstream_tls_timeout",
             Self::Http2(_) => "upstream_malformed",
+        }
+    }
+
+    /// The status of the refusal.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TimedOut | Self::TlsTimedOut => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
         }
     }
 }
@@ -110,7 +138,7 @@ impl Endpoint {
     pub async fn connect(self: &Rc<Self>, wish: Wish) -> Result<Connection, ConnectError> {
         let protocols = self.protocols_for(wish);
         if !protocols.http2 {
-            return Ok(self.open(protocols, wish.client).await?.0);
+            return Ok(self.open(protocols, wish).await?.0);
         }
         loop {
             let Some(_opening) = self.sessions.opening() else {
@@ -124,7 +152,7 @@ impl Endpoint {
                 }
                 continue;
             };
-            let (connection, is_http2) = self.open(protocols, wish.client).await?;
+            let (connection, is_http2) = self.open(protocols, wish).await?;
             // What was begun before a reload changed what connections are made of serves this request and no other.
             if connection.generation == self.pool.generation() {
                 self.chose_http1_until.set((!is_http2).then(|| clock::now() + CHOICE_FOR));
@@ -153,10 +181,10 @@ impl Endpoint {
     async fn open(
         self: &Rc<Self>,
         protocols: Protocols,
-        client: Option<Endpoints>,
+        wish: Wish,
     ) -> Result<(Connection, bool), ConnectError> {
         let generation = self.pool.generation();
-        let (stream, is_http2) = self.open_stream(protocols, client).await?;
+        let (stream, is_http2) = self.open_stream(protocols, wish).await?;
         self.metrics.pool_opened.add(1);
         let mut connection = Connection::new(stream);
         connection.generation = generation;
@@ -164,8 +192,8 @@ impl Endpoint {
     }
 
     /// Opens a connection for bytes that are passed on: no protocol is agreed on. The caller bounds its time.
-    pub async fn open_unread(self: &Rc<Self>, client: Option<Endpoints>) -> Result<Connection, ConnectError> {
-        let (stream, _) = self.open_stream(Protocols::NONE, client).await?;
+    pub async fn open_unread(self: &Rc<Self>, wish: Wish) -> Result<Connection, ConnectError> {
+        let (stream, _) = self.open_stream(Protocols::NONE, wish).await?;
         self.metrics.pool_opened.add(1);
         Ok(Connection::new(stream))
     }
@@ -173,24 +201,31 @@ impl Endpoint {
     async fn open_stream(
         self: &Rc<Self>,
         protocols: Protocols,
-        client: Option<Endpoints>,
+        wish: Wish,
     ) -> Result<(Stream, bool), ConnectError> {
         let mut header = Vec::new();
         if let Some(version) = self.proxy_protocol.get() {
-            encode(version, client, &mut header);
+            encode(version, wish.client, &mut header);
         }
-        let mut socket = self.open_socket().await?;
-        // Before TLS, and before anything of the client's.
-        if !header.is_empty() {
-            socket.write_all(&header).await.map_err(ConnectError::Connect)?;
-        }
+        let opened = async {
+            let mut socket = self.open_socket().await?;
+            // Before TLS, and before anything of the client's.
+            if !header.is_empty() {
+                socket.write_all(&header).await.map_err(ConnectError::Connect)?;
+            }
+            Ok(socket)
+        };
+        let limit = wish.parts.map(|parts| parts.connect);
+        let socket = within(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut))?;
         let tls = self.tls.borrow().clone();
         let Some(tls) = tls.filter(|_| self.spec.is_tls) else {
             return Ok((Stream::new(socket), protocols == Protocols::HTTP2));
         };
         let name = tls.server_name(&self.spec.host).map_err(|_| ConnectError::ServerName)?;
         let connector = TlsConnector::from(tls.config(protocols));
-        let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;
+        let limit = wish.parts.map(|parts| parts.tls);
+        let shaken = within(limit, connector.connect(name, socket)).await.ok_or(ConnectError::TlsTimedOut)?;
+        let stream = shaken.map_err(ConnectError::Tls)?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if !is_http2 && protocols == Protocols::HTTP2 {
             return Err(ConnectError::Alpn);
@@ -269,6 +304,14 @@ impl Endpoint {
         }
         resolved.is_asking.set(false);
         resolved.answered.notify_waiters();
+    }
+}
+
+/// What a future comes to, unless it takes longer than it may.
+async fn within<F: Future>(limit: Option<Duration>, future: F) -> Option<F::Output> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+        None => Some(future.await),
     }
 }
 

@@ -220,7 +220,7 @@ impl Race<'_, '_> {
         self.second = Second::Over;
         let Some(picked) = self.tries.hedge(&leg.picked, self.terms.hash) else { return };
         exchange.outcome.attempts += 1;
-        let reached = reach(Rc::clone(&picked.endpoint), self.terms.wish, self.terms.timeouts.connect);
+        let reached = reach(Rc::clone(&picked.endpoint), self.terms.wish, self.terms.timeouts.opening());
         self.second = Second::Connecting(picked, clock::now(), Box::pin(reached));
     }
 

@@ -30,7 +30,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use connect::ConnectError;
+pub use connect::{ConnectError, Parts, Wish};
 pub use pick::{Picked, Unavailable};
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
@@ -130,8 +130,10 @@ pub const NO_BOUND: Duration = Duration::from_hours(10 * 365 * 24);
 /// How long a call may take, part by part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timeouts {
-    /// From the start of a connection to its being usable.
+    /// From the start of a connection to its being usable, or to its TLS handshake where that has a limit of its own.
     pub connect: Duration,
+    /// For that.
+    pub tls: Option<Duration>,
     /// From the request being sent to the first byte of the answer.
     pub first_byte: Duration,
     /// Between two movements of a body.
@@ -142,6 +144,18 @@ pub struct Timeouts {
     pub tunnel_idle: Duration,
     /// From a tunnel's beginning to its end.
     pub tunnel_total: Duration,
+}
+
+impl Timeouts {
+    /// From the start of a connection to its being usable.
+    pub fn opening(&self) -> Duration {
+        self.connect + self.tls.unwrap_or_default()
+    }
+
+    /// The parts of it, where each has a limit of its own.
+    pub fn parts(&self) -> Option<Parts> {
+        self.tls.map(|tls| Parts { connect: self.connect, tls })
+    }
 }
 
 /// A service on one worker.

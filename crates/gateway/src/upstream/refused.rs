@@ -55,7 +55,10 @@ pub(super) fn refusal(
 ) -> Refusal {
     let what = match code {
         "upstream_busy" => "takes no more requests at the moment",
-        "upstream_connect_failed" | "upstream_connect_timeout" | "upstream_tls_failed" => "cannot be reached",
+        "upstream_connect_failed"
+        | "upstream_connect_timeout"
+        | "upstream_tls_failed"
+        | "upstream_tls_timeout" => "cannot be reached",
         "upstream_no_tunnel" => "opens no tunnel",
         "upstream_timeout" => "did not answer in time",
         "upstream_malformed" => "gave an answer that is not safe to pass on",

@@ -9,7 +9,7 @@ use super::record::Relay;
 use crate::accept::Client;
 use crate::clock;
 use crate::refusal::Stage;
-use crate::upstream::{Affinity, Connection, Picked, Service, Slot, Timeouts, Unavailable, balance};
+use crate::upstream::{Affinity, Connection, Picked, Service, Slot, Timeouts, Unavailable, Wish, balance};
 
 /// A connection to an endpoint, and what is held as long as it is used.
 pub(super) struct Connected {
@@ -62,8 +62,9 @@ pub(super) async fn connect(
             return None;
         };
         let began = clock::now();
-        client.deadline.set(began + timeouts.connect);
-        let (code, status) = match client.deadline.bound(endpoint.open_unread(told)).await {
+        client.deadline.set(began + timeouts.opening());
+        let wish = Wish { client: told, parts: timeouts.parts(), ..Wish::default() };
+        let (code, status) = match client.deadline.bound(endpoint.open_unread(wish)).await {
             Some(Ok(connection)) => {
                 relay.outcome.connected();
                 picked.reached(clock::now().saturating_duration_since(began));
@@ -71,7 +72,7 @@ pub(super) async fn connect(
             }
             Some(Err(error)) => {
                 relay.outcome.cause = error.to_string();
-                (error.code(), StatusCode::BAD_GATEWAY)
+                (error.code(), error.status())
             }
             None => {
                 "no connection came about in time".clone_into(&mut relay.outcome.cause);

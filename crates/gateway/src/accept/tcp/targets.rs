@@ -54,6 +54,7 @@ mod tests {
     fn target(service: &str) -> Target {
         let second = Duration::from_secs(1);
         let timeouts = Timeouts {
+            tls: None,
             connect: second,
             first_byte: second,
             idle: second,

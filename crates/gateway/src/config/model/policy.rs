@@ -82,8 +82,11 @@ pub struct MediaType(pub String);
 #[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(default, transform = or_text)]
 pub struct Timeouts {
-    /// For a connection to an endpoint. Default: `1s`.
+    /// For a connection to an endpoint, and its TLS handshake unless `tls` is there. Default: `1s`.
     pub connect: Duration,
+    /// For the TLS handshake alone, after `connect`. Default: `connect` is for both.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Duration>,
     /// From the request's last byte to the answer's first. Default: `15s`.
     pub first_byte: Duration,
     /// Longest pause between two bytes of the answer, or of a tunnel such as a WebSocket. Default: `60s`.
@@ -109,6 +112,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
+            tls: None,
             first_byte: Duration::from_secs(15),
             idle: Duration::from_secs(60),
             total: Some(Duration::from_secs(60)),
@@ -253,6 +257,7 @@ impl Read for Timeouts {
         let mut map = reader.map(node, &TIMEOUTS)?;
         let timeouts = Self {
             connect: map.positive("connect", default.connect, reader),
+            tls: map.take("tls").and_then(|node| reader.positive(node)),
             first_byte: map.positive("first_byte", default.first_byte, reader),
             idle: map.positive("idle", default.idle, reader),
             total: match map.take("total") {
@@ -328,7 +333,7 @@ pub(super) static REQUEST: Keys =
 
 pub(super) static TIMEOUTS: Keys = Keys {
     of: "`timeout`",
-    known: &["connect", "first_byte", "idle", "total", "tunnel"],
+    known: &["connect", "tls", "first_byte", "idle", "total", "tunnel"],
     later: &[],
     shared: None,
 };
