@@ -16,6 +16,7 @@ pub mod hedge;
 mod latency;
 mod pick;
 mod pool;
+mod queue;
 mod refused;
 pub mod relay;
 pub mod retry;

@@ -1,7 +1,6 @@
 //! A worker's connections to one endpoint: in use, idle, and the requests that wait for one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -9,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use http1::Framing;
 
+use super::queue::{Queue, Waiter};
 use super::session::Lease;
 use crate::accept::{Buffer, Outbox, Stream};
+use crate::clock;
 
 /// Idle connections beyond `idle` are closed when they were not used for this long. A burst of requests needs many at
 /// once, again and again: closing what it leaves at once would open as many for the next.
@@ -86,13 +87,7 @@ pub struct Pool {
     /// The one used last stands last, so they stand in the order of their age.
     idle: RefCell<Vec<Connection>>,
     in_use: Cell<usize>,
-    queue: RefCell<VecDeque<Rc<Waiter>>>,
-}
-
-#[derive(Debug, Default)]
-struct Waiter {
-    granted: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
+    queue: Queue,
 }
 
 /// The queue of a pool is full.
@@ -107,7 +102,7 @@ impl Pool {
             generation: Cell::new(0),
             idle: RefCell::default(),
             in_use: Cell::new(0),
-            queue: RefCell::default(),
+            queue: Queue::default(),
         }
     }
 
@@ -126,23 +121,22 @@ impl Pool {
         self.in_use.get() < self.limits.get().in_use
     }
 
-    /// Waits for leave to use one connection, in order of arrival.
+    /// Waits for leave to use one connection.
     pub async fn slot(self: &Rc<Self>) -> Result<Slot, QueueFull> {
         if self.has_room() {
             self.in_use.set(self.in_use.get() + 1);
             return Ok(Slot { pool: Rc::clone(self) });
         }
-        if self.queue.borrow().len() >= self.limits.get().queue {
+        if self.queue.len() >= self.limits.get().queue {
             return Err(QueueFull);
         }
-        let waiter = Rc::new(Waiter::default());
-        self.queue.borrow_mut().push_back(Rc::clone(&waiter));
+        let waiter = self.queue.join(clock::now());
         let place = Place { pool: self, waiter, is_left: Cell::new(false) };
         poll_fn(|context| {
-            if place.waiter.granted.get() {
+            if place.waiter.is_granted() {
                 return Poll::Ready(());
             }
-            *place.waiter.waker.borrow_mut() = Some(context.waker().clone());
+            place.waiter.wake(context.waker());
             Poll::Pending
         })
         .await;
@@ -170,7 +164,7 @@ impl Pool {
         // Nobody opens one while one idles, so these and those in use are `in_use` at most. Slots say nothing here: one may
         // have been granted to a request that is about to take an idle connection.
         if is_wanted && connection.generation == self.generation.get() && idle.len() < limits.in_use {
-            connection.idle_since = Some(crate::clock::now());
+            connection.idle_since = Some(clock::now());
             idle.push(connection);
         }
     }
@@ -207,13 +201,8 @@ impl Pool {
     }
 
     fn give_back(&self) {
-        if let Some(waiter) = self.queue.borrow_mut().pop_front() {
-            // The leave passes from hand to hand, so `in_use` stays as it is.
-            waiter.granted.set(true);
-            if let Some(waker) = waiter.waker.borrow_mut().take() {
-                waker.wake();
-            }
-        } else {
+        // The leave passes from hand to hand, so `in_use` stays as it is.
+        if !self.queue.grant(self.limits.get().queue_for, clock::now()) {
             self.in_use.set(self.in_use.get() - 1);
         }
     }
@@ -244,10 +233,10 @@ impl Drop for Place<'_> {
         if self.is_left.get() {
             return;
         }
-        if self.waiter.granted.get() {
+        if self.waiter.is_granted() {
             self.pool.give_back();
         } else {
-            self.pool.queue.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
+            self.pool.queue.leave(&self.waiter);
         }
     }
 }

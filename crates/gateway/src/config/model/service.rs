@@ -173,8 +173,8 @@ pub struct Pool {
     pub idle: u32,
     /// How long an idle connection is kept. Default: `60s`.
     pub idle_for: Duration,
-    /// Requests that wait, in order, when all connections of every endpoint are in use, per endpoint and worker; others are refused
-    /// with 503. Default: `1000`.
+    /// Requests that wait when all connections of every endpoint are in use, per endpoint and worker; others are refused with 503.
+    /// In order, until the oldest has waited a tenth of `queue_for`: then the newest is served first. Default: `1000`.
     pub queue: u32,
     /// How long each of them waits at most. Default: `2s`.
     pub queue_for: Duration,
