@@ -24,11 +24,12 @@ use crate::outcome::{self, Outcome};
 use crate::policies::Step;
 use crate::refusal::{Refusal, Stage};
 use crate::route::{Found, Params, RequestView};
-use crate::snapshot::{Live, Route, StaticAnswer, Target};
+use crate::snapshot::{CallLimits, Live, Route, StaticAnswer, Target};
 use crate::tls::PeerCertificate;
 use crate::translate::grpc::{self, Dialect};
 use crate::upstream::call;
 use crate::upstream::relay;
+use crate::upstream::split::Choice;
 use crate::worker::Worker;
 
 /// One request and its answer, as stages and policies see them, free of any transport.
@@ -106,8 +107,13 @@ impl From<Refusal> for Failed {
 }
 
 /// What the stages before the call decided.
-enum Decision {
-    Call(usize),
+enum Decision<'l> {
+    Call {
+        service: usize,
+        limits: &'l CallLimits,
+        /// A cookie that goes with the answer.
+        cookie: Option<Box<str>>,
+    },
     Answer(Arc<StaticAnswer>),
 }
 
@@ -178,18 +184,21 @@ async fn proceed(
         return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
     let live = Rc::clone(&exchange.live);
-    match decide(&live, exchange).map_err(Failed::Refused)? {
+    match decide(worker, &live, exchange).map_err(Failed::Refused)? {
         Decision::Answer(answer) => {
             answer.write_fields(&mut exchange.response.fields);
             shape_response(&live, exchange);
             Ok(client.answer(worker, exchange, answer.status, &answer.body).await)
         }
-        Decision::Call(service) => {
+        Decision::Call { service, limits, cookie } => {
             let service = live.service(worker, service);
             shape_request(client, exchange);
-            let mut called = call::call(worker, client, exchange, &service).await?;
+            let mut called = call::call(worker, client, exchange, &service, limits).await?;
             if is_upgrade_declined(exchange) {
                 return Err(upgrade_declined(&service.spec.name).into());
+            }
+            if let Some(cookie) = cookie {
+                exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
             }
             shape_response(&live, exchange);
             // A tunnel outlasts reloads, and must not keep what they replaced.
@@ -249,7 +258,11 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
 }
 
 /// Stages `route` to `cache`: which route, and whether its policies let the request through.
-fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>> {
+fn decide<'l>(
+    worker: &Worker,
+    live: &'l Live,
+    exchange: &mut Exchange,
+) -> Result<Decision<'l>, Box<Refusal>> {
     let view = RequestView {
         devices: &live.snapshot.devices,
         is_tls: exchange.origin.as_ref().is_some_and(|origin| origin.is_tls()),
@@ -275,7 +288,12 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     match &route.target {
         Target::Service(service) => {
             rewrite(route, exchange)?;
-            Ok(Decision::Call(*service))
+            Ok(Decision::Call { service: *service, limits: &route.limits, cookie: None })
+        }
+        Target::Split(split) => {
+            rewrite(route, exchange)?;
+            let Choice { branch, cookie } = split.choose(worker.upstreams.random(), exchange);
+            Ok(Decision::Call { service: branch.service, limits: &branch.limits, cookie })
         }
         Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
         Target::Retired => Err(Box::new(version_retired())),

@@ -165,7 +165,7 @@ impl Worker {
             id: setup.id,
             buffers: Buffers::default(),
             shard: setup.shard,
-            upstreams: Registry::new(setup.healths),
+            upstreams: Registry::new(setup.healths, setup.id),
             farewells: Farewells::default(),
             log: RefCell::new(setup.log),
             ids: RefCell::new(IdGenerator::new()),

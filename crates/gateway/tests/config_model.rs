@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use gateway::config::{
-    self, Access, AccessLog, Action, Balance, Config, EffectiveRoute, Redirect, Source, Surroundings,
-    VersionBy, VersionState,
+    self, Access, AccessLog, Action, Balance, Config, EffectiveRoute, Redirect, Source, SplitBy,
+    Surroundings, VersionBy, VersionState,
 };
 use http::Method;
 
@@ -145,7 +145,7 @@ fn what_a_route_does_is_decided() {
                 ("users", "/static/{rest}")
             );
         }
-        Action::Respond(_) => panic!("goes to a service"),
+        other => panic!("goes to a service: {other:?}"),
     }
     match route(&routes, "/gone").action {
         Action::Respond(respond) => {
@@ -154,8 +154,22 @@ fn what_a_route_does_is_decided() {
                 (410, "gone")
             );
         }
-        Action::Forward { .. } => panic!("is answered here"),
+        other => panic!("is answered here: {other:?}"),
     }
+    let split = route(&routes, "/carts/{rest...}");
+    let Action::Split { split: model, rewrite } = split.action else { panic!("is split") };
+    assert!(matches!(&model.by, SplitBy::Hash(text) if text.value == "params.rest"));
+    assert_eq!(model.force.as_ref().unwrap(), "x-branch");
+    assert_eq!(rewrite.unwrap().value, "/{rest}");
+    let calls: Vec<_> =
+        split.branches.iter().map(|call| (&*call.service.name, call.retry.attempts)).collect();
+    assert_eq!(calls, [(&"carts".to_owned(), 1), (&"bills".to_owned(), 0)], "each service has its say");
+    let Action::Split { split: model, .. } = route(&routes, "/search").action else { panic!("is split") };
+    assert!(matches!(&model.by, SplitBy::Cookie(name) if name.value == "tg_search"));
+    assert_eq!(
+        model.branches.iter().map(|one| (one.weight, one.sticky)).collect::<Vec<_>>(),
+        [(95, false), (5, true)]
+    );
 }
 
 #[test]
@@ -266,8 +280,20 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         "max_body: 10MiB",
         "max_body: 1MiB",
         &[
-            "9 routes altered (GET api.example.com/shop/v1/users/{id}, GET api.example.com/shop/v2/users/{id}, bill and 6 more): \
+            "11 routes altered (GET api.example.com/shop/v1/users/{id}, GET api.example.com/shop/v2/users/{id}, bill and 8 more): \
          body limit becomes 1MiB (was 10MiB)",
+        ],
+    ),
+    (
+        "weight: 5,",
+        "weight: 10,",
+        &["route /search altered: share of orders becomes weight 10, sticky (was weight 5, sticky)"],
+    ),
+    (
+        "by: { hash: params.rest }",
+        "by: { header: X-User }",
+        &[
+            "route /carts/{rest...} altered: target becomes split by header x-user (was split by hash of params.rest)",
         ],
     ),
     (

@@ -2,6 +2,7 @@
 //! so that the scenes that wait for a time limit wait together.
 #![allow(clippy::unwrap_used)]
 
+mod canary;
 mod cli;
 mod connections;
 mod failures;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::check_tcp;
 use super::fault::{Fault, Faults};
-use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, Tcp, VersionState};
+use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, Target, Tcp, VersionState};
 use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
@@ -114,7 +114,7 @@ fn check_api(api: &Api, faults: &mut Faults) {
 
 fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &Route, faults: &mut Faults) {
     if let Some(target) = &route.to {
-        check_service(declared, &target.service, faults);
+        target.services().for_each(|service| check_service(declared, service, faults));
     }
     check_path(config, route, faults);
     check_versions(api, route, faults);
@@ -227,7 +227,8 @@ fn check_name<'c>(names: &mut HashMap<&'c str, Span>, route: &'c Route, faults: 
 
 fn check_unused(config: &Config, faults: &mut Faults) {
     let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    let used = all.filter_map(|route| Some(route.to.as_ref()?.service.value.as_str()));
+    let used = all.filter_map(|route| route.to.as_ref()).flat_map(Target::services);
+    let used = used.map(|service| service.value.as_str());
     let of_listeners = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
     let of_listeners = of_listeners.flat_map(Tcp::services).map(|service| service.value.as_str());
     let services: HashSet<&str> = used.chain(of_listeners).collect();

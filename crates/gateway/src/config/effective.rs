@@ -6,7 +6,7 @@ use http::Method;
 
 use super::model::{
     Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
-    SecureHeaders, Service, Setting, Timeouts, Version, VersionBy,
+    SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -37,6 +37,8 @@ pub struct EffectiveRoute<'c> {
     pub when: Option<&'c Located<String>>,
     /// What becomes of its requests.
     pub action: Action<'c>,
+    /// The services among which they are split, in the order of the split; none where they are not.
+    pub branches: Vec<EffectiveCall<'c>>,
     /// Who may call; nobody without one, which no configuration without faults has.
     pub access: Option<Access>,
     /// What a request may bring.
@@ -72,8 +74,26 @@ pub enum Action<'c> {
         /// The path that the service sees, when not the one that came.
         rewrite: Option<&'c Located<String>>,
     },
+    /// It goes to one of several services.
+    Split {
+        /// Which, and how one is chosen; what calls of each may take is in `EffectiveRoute::branches`.
+        split: &'c Split,
+        /// The path that they see, when not the one that came.
+        rewrite: Option<&'c Located<String>>,
+    },
     /// The gateway answers itself.
     Respond(&'c Respond),
+}
+
+/// A service with what calls of it may take: a service has a say of its own where neither route nor API has.
+#[derive(Clone, Debug)]
+pub struct EffectiveCall<'c> {
+    /// The service.
+    pub service: &'c Service,
+    /// How long to wait for it.
+    pub timeouts: Timeouts,
+    /// Further attempts after one that failed.
+    pub retry: &'c Retry,
 }
 
 impl Config {
@@ -109,9 +129,28 @@ impl Config {
 
     /// How long to wait for a service, and further attempts after one that failed, where no route has a say.
     pub fn service_limits<'c>(&'c self, service: &'c Service) -> (Timeouts, &'c Retry) {
-        let timeouts = service.timeout.as_ref().or(self.defaults.timeout.as_deref()).and_then(Setting::value);
-        let retry = service.retry.as_ref().or(self.defaults.retry.as_deref());
+        self.limits([None, None], Some(service))
+    }
+
+    /// The same where a route and an API may have a say.
+    fn limits<'c>(
+        &'c self,
+        near: [Option<&'c Policies>; 2],
+        service: Option<&'c Service>,
+    ) -> (Timeouts, &'c Retry) {
+        let timeouts = nearest(near, |policies| policies.timeout.as_deref())
+            .or_else(|| service?.timeout.as_ref())
+            .or(self.defaults.timeout.as_deref())
+            .and_then(Setting::value);
+        let retry = nearest(near, |policies| policies.retry.as_deref())
+            .or_else(|| service?.retry.as_ref())
+            .or(self.defaults.retry.as_deref());
         (timeouts.cloned().unwrap_or_default(), effective_retry(retry))
+    }
+
+    fn call<'c>(&'c self, near: [Option<&'c Policies>; 2], service: &'c Service) -> EffectiveCall<'c> {
+        let (timeouts, retry) = self.limits(near, Some(service));
+        EffectiveCall { service, timeouts, retry }
     }
 
     fn resolve<'c>(
@@ -139,22 +178,18 @@ impl Config {
         version: Option<EffectiveVersion<'c>>,
     ) -> Option<EffectiveRoute<'c>> {
         let action = self.action(route)?;
-        let service = match action {
-            Action::Forward { service, .. } => Some(service),
-            Action::Respond(_) => None,
-        };
         let near = [Some(&route.policies), api.map(|api| &api.policies)];
-        let far = [Some(&self.defaults)];
-        let services_timeout = service.and_then(|service| service.timeout.as_ref());
-        let services_retry = service.and_then(|service| service.retry.as_ref());
-        let timeouts = nearest(near, |policies| policies.timeout.as_deref())
-            .or(services_timeout)
-            .or_else(|| nearest(far, |policies| policies.timeout.as_deref()))
-            .and_then(Setting::value);
-        let retry = nearest(near, |policies| policies.retry.as_deref())
-            .or(services_retry)
-            .or_else(|| nearest(far, |policies| policies.retry.as_deref()));
-        let all = [near[0], near[1], far[0]];
+        let (service, branches) = match action {
+            Action::Forward { service, .. } => (Some(service), Vec::new()),
+            Action::Split { split, .. } => {
+                let services = split.branches.iter().map(|branch| self.services.get(branch.to.as_str()));
+                let calls = services.map(|service| Some(self.call(near, service?)));
+                (None, calls.collect::<Option<_>>()?)
+            }
+            Action::Respond(_) => (None, Vec::new()),
+        };
+        let (timeouts, retry) = self.limits(near, service);
+        let all = [near[0], near[1], Some(&self.defaults)];
         let matches = &route.matches;
         let name = route.name.as_ref();
         let host = matches.host.as_ref().or(api.and_then(|api| api.host.as_ref()));
@@ -175,10 +210,11 @@ impl Config {
             device: matches.device.as_ref(),
             when: matches.when.as_ref(),
             action,
+            branches,
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
-            timeouts: timeouts.cloned().unwrap_or_default(),
-            retry: effective_retry(retry),
+            timeouts,
+            retry,
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
                 .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),
@@ -190,8 +226,12 @@ impl Config {
         if let Some(respond) = &route.respond {
             return Some(Action::Respond(respond));
         }
-        let service = self.services.get(route.to.as_ref()?.service.as_str())?;
-        Some(Action::Forward { service, rewrite: route.rewrite.as_ref() })
+        let (target, rewrite) = (route.to.as_ref()?, route.rewrite.as_ref());
+        if let Some(split) = &target.split {
+            return Some(Action::Split { split, rewrite });
+        }
+        let service = self.services.get(target.service.as_ref()?.as_str())?;
+        Some(Action::Forward { service, rewrite })
     }
 }
 

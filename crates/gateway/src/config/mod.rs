@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use diff::{Change, ChangeKind, diff};
-pub use effective::{Action, EffectiveRoute, EffectiveVersion};
+pub use effective::{Action, EffectiveCall, EffectiveRoute, EffectiveVersion};
 pub use fault::{Fault, Faults, Severity};
 pub use interpolate::Surroundings;
 pub use model::*;

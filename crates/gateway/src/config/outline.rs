@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 use std::hash::{Hash, Hasher};
 
-use super::effective::{Action, EffectiveRoute};
+use super::effective::{Action, EffectiveCall, EffectiveRoute};
 use super::model::{
-    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, ProxyVersion, Service,
-    ServiceProtocol, VersionBy, VersionState,
+    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, ProxyVersion, Retry,
+    Service, ServiceProtocol, Split, SplitBy, Timeouts, VersionBy, VersionState,
 };
 use super::values::Secret;
 
@@ -138,13 +138,31 @@ impl Facets {
         }
     }
 
-    fn may_say(&mut self, facet: &'static str, value: Option<impl Display>) {
+    /// What a call may take, each facet by the name that is made of its own.
+    fn call(&mut self, timeouts: &Timeouts, retry: &Retry, name: impl Fn(&'static str) -> Cow<'static, str>) {
+        self.says(name("connect timeout"), timeouts.connect);
+        self.says(name("first-byte timeout"), timeouts.first_byte);
+        self.says(name("idle timeout"), timeouts.idle);
+        self.may_say(name("total timeout"), timeouts.total);
+        self.may_say(name("tunnel's idle timeout"), timeouts.tunnel.idle);
+        self.may_say(name("tunnel's total timeout"), timeouts.tunnel.total);
+        if retry.attempts > 0 {
+            self.says(name("retries"), retry.attempts);
+            self.list(name("retries on"), &retry.on);
+            self.list(name("retried methods"), &retry.methods);
+            self.says(name("retry budget"), retry.budget);
+            self.says(name("retry backoff"), retry.backoff);
+            self.may_say(name("attempt's timeout"), retry.timeout);
+        }
+    }
+
+    fn may_say(&mut self, facet: impl Into<Cow<'static, str>>, value: Option<impl Display>) {
         if let Some(value) = value {
             self.says(facet, value);
         }
     }
 
-    fn list(&mut self, facet: &'static str, values: impl IntoIterator<Item = impl Display>) {
+    fn list(&mut self, facet: impl Into<Cow<'static, str>>, values: impl IntoIterator<Item = impl Display>) {
         let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
         if !values.is_empty() {
             self.says(facet, values.join(", "));
@@ -165,15 +183,17 @@ impl OnTerms<'_> {
     /// All that `Terms` are made from.
     fn terms(&self) -> impl Hash + PartialEq {
         let route = &self.0;
-        let (forward, respond) = match route.action {
-            Action::Forward { service, rewrite } => (Some((&service.name, rewrite)), None),
-            Action::Respond(respond) => (None, Some(respond)),
+        let action = match route.action {
+            Action::Forward { service, rewrite } => (Some(&service.name), None, rewrite, None),
+            Action::Split { split, rewrite } => (None, Some(split), rewrite, None),
+            Action::Respond(respond) => (None, None, None, Some(respond)),
         };
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
         let policies = (route.access, route.request, &route.timeouts, route.retry);
         let shaping = (route.secure_headers, route.response);
-        (route.methods, conditions, version, forward, respond, policies, shaping)
+        let branches = route.branches.iter().map(|call| (&call.timeouts, call.retry)).collect::<Vec<_>>();
+        (route.methods, conditions, version, action, branches, policies, shaping)
     }
 }
 
@@ -374,6 +394,21 @@ fn api_facets(api: &Api) -> Facets {
     facets
 }
 
+fn split_facets(split: &Split, facets: &mut Facets) {
+    let by = match &split.by {
+        SplitBy::Cookie(name) => format!("cookie {}", name.value),
+        SplitBy::Header(name) => format!("header {name}"),
+        SplitBy::Hash(expression) => format!("hash of {}", expression.value),
+    };
+    facets.says("target", format_args!("split by {by}"));
+    for branch in &split.branches {
+        let sticky = if branch.sticky { ", sticky" } else { "" };
+        facets
+            .says(format!("share of {}", branch.to.value), format_args!("weight {}{sticky}", branch.weight));
+    }
+    facets.may_say("header that forces a service", split.force.as_ref());
+}
+
 /// What can be said of a route besides its name, host and path.
 fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
     let mut facets = Facets::default();
@@ -388,20 +423,14 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         Action::Forward { service, rewrite } => {
             facets.says("target", format_args!("service {}", service.name.value));
             facets.may_say("rewrite", rewrite.map(|path| &path.value));
-            facets.says("connect timeout", route.timeouts.connect);
-            facets.says("first-byte timeout", route.timeouts.first_byte);
-            facets.says("idle timeout", route.timeouts.idle);
-            facets.may_say("total timeout", route.timeouts.total);
-            facets.may_say("tunnel's idle timeout", route.timeouts.tunnel.idle);
-            facets.may_say("tunnel's total timeout", route.timeouts.tunnel.total);
-            if route.retry.attempts > 0 {
-                let retry = route.retry;
-                facets.says("retries", retry.attempts);
-                facets.list("retries on", &retry.on);
-                facets.list("retried methods", &retry.methods);
-                facets.says("retry budget", retry.budget);
-                facets.says("retry backoff", retry.backoff);
-                facets.may_say("attempt's timeout", retry.timeout);
+            facets.call(&route.timeouts, route.retry, Cow::Borrowed);
+        }
+        Action::Split { split, rewrite } => {
+            split_facets(split, &mut facets);
+            facets.may_say("rewrite", rewrite.map(|path| &path.value));
+            for EffectiveCall { service, timeouts, retry } in &route.branches {
+                let name = |facet: &str| Cow::Owned(format!("{facet} at {}", service.name.value));
+                facets.call(timeouts, retry, name);
             }
         }
         Action::Respond(respond) => {

@@ -12,9 +12,9 @@ use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
-    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
-    LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy, VersionState,
-    WhenAllDown,
+    self, AccessLog, Action, Balance, Config, EffectiveCall, EffectiveRoute, EffectiveVersion, Fault, Faults,
+    Located, LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
+    VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -29,7 +29,8 @@ use crate::route::{
     VersionBy, VersionMatch,
 };
 use crate::tls::{self, ClientTls, ServerTls};
-use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
+use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes, sticky_id};
+use crate::upstream::split::{Branch, Split, SplitBy};
 use crate::upstream::{Affinity, ServiceSpec, Timeouts};
 
 impl Snapshot {
@@ -160,7 +161,12 @@ impl<'c> Compiler<'c> {
 
     /// The condition of a route, which speaks of nothing that is not known when the route is chosen.
     fn when(&mut self, text: &Located<String>, path: &PathPattern) -> Option<Expression> {
-        let expression = self.expression(text, Roots::AT_ROUTE)?;
+        self.of_route(text, path, Roots::AT_ROUTE)
+    }
+
+    /// An expression that may speak of what the route's path captures.
+    fn of_route(&mut self, text: &Located<String>, path: &PathPattern, allowed: Roots) -> Option<Expression> {
+        let expression = self.expression(text, allowed)?;
         for name in expression.param_names().filter(|name| path.position_of(name).is_none()) {
             let offset = text.value.find(&format!("params.{name}")).or_else(|| text.value.find("params"));
             let message = format!("the path has no parameter `{name}`");
@@ -222,6 +228,10 @@ impl<'c> Compiler<'c> {
                 let index = *self.services.get(service.name.value.as_str())?;
                 (Target::Service(index), rewrite.and_then(|text| self.rewrite(text, &path)))
             }
+            Action::Split { split, rewrite } => {
+                let split = self.split(split, &route.branches, &path)?;
+                (Target::Split(Box::new(split)), rewrite.and_then(|text| self.rewrite(text, &path)))
+            }
             Action::Respond(respond) => (Target::Respond(Arc::new(compile_answer(respond))), None),
         };
         let target = if is_retired(route.version) { Target::Retired } else { target };
@@ -236,7 +246,7 @@ impl<'c> Compiler<'c> {
                 },
             ),
             target,
-            limits: self.limits(route),
+            limits: self.limits(&route.timeouts, route.retry),
             extras: extras(rewrite, policies(route)),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
@@ -268,11 +278,40 @@ impl<'c> Compiler<'c> {
         Targets::new(names.collect(), tcp.default.as_ref().and_then(target))
     }
 
+    fn split(
+        &mut self,
+        split: &config::Split,
+        calls: &[EffectiveCall<'_>],
+        path: &PathPattern,
+    ) -> Option<Split> {
+        let by = match &split.by {
+            config::SplitBy::Cookie(name) => SplitBy::Cookie(Arc::from(name.value.as_str())),
+            config::SplitBy::Header(name) => SplitBy::Header(name.as_str().into()),
+            config::SplitBy::Hash(text) => {
+                SplitBy::Key(self.of_route(text, path, Roots::BEFORE_RESPONSE.without(Root::Body))?)
+            }
+        };
+        let branches = split.branches.iter().zip(calls).map(|(branch, call)| {
+            let name = branch.to.value.as_str();
+            Some(Branch {
+                service: *self.services.get(name)?,
+                name: Arc::from(name),
+                weight: branch.weight,
+                is_sticky: branch.sticky,
+                limits: self.limits(&call.timeouts, call.retry),
+                id: sticky_id(&sticky_secret(name), name),
+                hash: hash_bytes(name.as_bytes()),
+            })
+        });
+        let branches = branches.collect::<Option<_>>()?;
+        Some(Split { branches, by, force: split.force.as_ref().map(|name| name.as_str().into()) })
+    }
+
     /// One copy for all routes with the same: they are read with every request.
-    fn limits(&mut self, route: &EffectiveRoute<'_>) -> Arc<CallLimits> {
-        let timeouts = parts::timeouts(&route.timeouts);
-        let limits = self.limits.entry((timeouts, std::ptr::from_ref(route.retry)));
-        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(route.retry) });
+    fn limits(&mut self, timeouts: &config::Timeouts, retry: &Retry) -> Arc<CallLimits> {
+        let timeouts = parts::timeouts(timeouts);
+        let limits = self.limits.entry((timeouts, std::ptr::from_ref(retry)));
+        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(retry) });
         Arc::clone(limits.or_insert_with(compile))
     }
 

@@ -12,6 +12,7 @@ use crate::route::{Candidate, Found, Params, RequestView, Verdict};
 use crate::upstream::NO_BOUND;
 use crate::upstream::balance::Policy;
 use crate::upstream::retry::Rules;
+use crate::upstream::split::{Split, SplitBy};
 
 /// The stages between the route and the call, in order.
 const MIDDLE: [Stage; 6] =
@@ -99,30 +100,57 @@ impl Snapshot {
             Target::Retired => {
                 line(text, Stage::Call, "none: the version is retired, so the gateway answers 410");
             }
-            Target::Service(index) => self.explain_call(*index, route, head, params, text),
+            Target::Service(index) => {
+                if let Some(path) = seen_path(route, head, params, text) {
+                    self.explain_call(*index, &route.limits, head, &path, text);
+                }
+            }
+            Target::Split(split) => {
+                if let Some(path) = seen_path(route, head, params, text) {
+                    self.explain_split(split, head, &path, text);
+                }
+            }
         }
         explain_policies(route, Stage::Shape, text);
+    }
+
+    fn explain_split(&self, split: &Split, head: &RequestHead, path: &str, text: &mut String) {
+        let forced = split.force.as_ref().and_then(|name| {
+            let branch = split.named(head.fields.get_named(name.as_bytes())?)?;
+            Some((name, branch))
+        });
+        if let Some((name, branch)) = forced {
+            line(text, Stage::Call, &format!("one of {} services: {name} names it", split.branches.len()));
+            return self.explain_call(branch.service, &branch.limits, head, path, text);
+        }
+        let by = match &split.by {
+            SplitBy::Header(name) => format!("the header {name}, or chance"),
+            SplitBy::Key(expression) => format!("{expression}, or chance"),
+            SplitBy::Cookie(name) if split.branches.iter().any(|branch| branch.is_sticky) => {
+                format!("the cookie {name}, or chance")
+            }
+            SplitBy::Cookie(_) => "chance".to_owned(),
+        };
+        line(text, Stage::Call, &format!("one of {} services, by {by}", split.branches.len()));
+        let total: u32 = split.branches.iter().map(|branch| branch.weight).sum();
+        for branch in &split.branches {
+            let keeps = if branch.is_sticky { ", who got it keeps it" } else { "" };
+            detail(text, &format!("{} of {total} to {}{keeps}", branch.weight, branch.name));
+        }
+        for branch in &split.branches {
+            self.explain_call(branch.service, &branch.limits, head, path, text);
+        }
     }
 
     fn explain_call(
         &self,
         service: usize,
-        route: &Route,
+        limits: &CallLimits,
         head: &RequestHead,
-        params: &Params,
+        path: &str,
         text: &mut String,
     ) {
         let service = &self.services[service];
-        let mut path = head.path.clone();
-        if let Some(rewrite) = route.rewrite() {
-            match rewrite.apply(&head.path, params, &mut path) {
-                Ok(()) => line(text, Stage::Shape, &format!("the path becomes {path}")),
-                Err(fault) => {
-                    line(text, Stage::Shape, &format!("refused with 400 (path_ambiguous): {fault}"));
-                    return;
-                }
-            }
-        }
         let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
         line(text, Stage::Call, &format!("service {}, {}", service.name, balance_name(service.balance)));
         for endpoint in &service.endpoints {
@@ -139,7 +167,7 @@ impl Snapshot {
             };
             detail(text, &sent);
         }
-        let CallLimits { timeouts, retry } = &*route.limits;
+        let CallLimits { timeouts, retry } = limits;
         detail(
             text,
             &format!(
@@ -160,6 +188,21 @@ impl Snapshot {
         let pattern = self.router.params_of(index).as_str();
         if name.contains(pattern) { name.to_string() } else { format!("{name} ({pattern})") }
     }
+}
+
+/// The path that the service sees; without one the request is refused.
+fn seen_path(route: &Route, head: &RequestHead, params: &Params, text: &mut String) -> Option<String> {
+    let mut path = head.path.clone();
+    if let Some(rewrite) = route.rewrite() {
+        match rewrite.apply(&head.path, params, &mut path) {
+            Ok(()) => line(text, Stage::Shape, &format!("the path becomes {path}")),
+            Err(fault) => {
+                line(text, Stage::Shape, &format!("refused with 400 (path_ambiguous): {fault}"));
+                return None;
+            }
+        }
+    }
+    Some(path)
 }
 
 fn explain_retry(retry: &Rules, head: &RequestHead) -> String {

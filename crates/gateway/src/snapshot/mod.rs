@@ -21,6 +21,7 @@ use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
+use crate::upstream::split::Split;
 use crate::upstream::{Service, ServiceSpec, Timeouts, retry};
 use crate::worker::Worker;
 
@@ -89,7 +90,7 @@ pub struct Route {
     pub api: Arc<str>,
     /// What becomes of its requests.
     pub target: Target,
-    /// What its calls may take; most routes share one.
+    /// What its calls may take, unless they are split; most routes share one.
     pub limits: Arc<CallLimits>,
     /// What few routes have.
     extras: Option<Box<Extras>>,
@@ -128,6 +129,8 @@ impl Route {
 pub enum Target {
     /// They go to the service at this place.
     Service(usize),
+    /// Each goes to one of several services.
+    Split(Box<Split>),
     /// The API's version is retired: every request is refused.
     Retired,
     /// The gateway answers.

@@ -19,6 +19,7 @@ use crate::accept::{Client, Pump};
 use crate::clock;
 use crate::exchange::{Exchange, Failed};
 use crate::refusal::{Refusal, Stage, UpstreamCause};
+use crate::snapshot::CallLimits;
 use crate::translate::grpc_web::Transform;
 use crate::worker::Worker;
 
@@ -95,13 +96,10 @@ pub async fn call(
     client: &mut Client,
     exchange: &mut Exchange,
     service: &Rc<Service>,
+    limits: &CallLimits,
 ) -> Result<Box<Called>, Failed> {
-    let live = Rc::clone(&exchange.live);
-    let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
-        unreachable!("only a route leads to a call")
-    };
-    let rules = &route.limits.retry;
-    let mut timeouts = route.limits.timeouts;
+    let rules = &limits.retry;
+    let mut timeouts = limits.timeouts;
     let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
     let due = exchange.started + timeouts.total;
     timeouts.first_byte = timeouts.first_byte.min(rules.timeout.unwrap_or(NO_BOUND));

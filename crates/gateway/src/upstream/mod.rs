@@ -16,6 +16,7 @@ pub mod relay;
 pub mod retry;
 mod send;
 mod session;
+pub mod split;
 pub mod tunnel;
 
 use std::cell::{Cell, RefCell};
@@ -369,6 +370,9 @@ impl Service {
     }
 }
 
+/// Where a worker's random numbers begin, beside its own number: nobody is to foretell nothing by them.
+const SEED: u64 = 0x746f_6c6c_6761_7465;
+
 /// A service's name and an endpoint's URL.
 type EndpointName = (Arc<str>, Arc<str>);
 
@@ -378,12 +382,19 @@ pub struct Registry {
     healths: Arc<Healths>,
     endpoints: RefCell<HashMap<EndpointName, Rc<Endpoint>>>,
     memories: RefCell<HashMap<Arc<str>, Rc<Memory>>>,
+    random: balance::Random,
 }
 
 impl Registry {
     /// One that knows none yet.
-    pub fn new(healths: Arc<Healths>) -> Self {
-        Self { healths, endpoints: RefCell::default(), memories: RefCell::default() }
+    pub fn new(healths: Arc<Healths>, worker: usize) -> Self {
+        let random = balance::Random::new(SEED, worker);
+        Self { healths, endpoints: RefCell::default(), memories: RefCell::default(), random }
+    }
+
+    /// Random numbers for choices that no service makes: which one is called, and what happens to a share of the requests.
+    pub fn random(&self) -> &balance::Random {
+        &self.random
     }
 
     /// The worker's view of a service.

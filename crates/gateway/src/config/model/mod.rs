@@ -15,6 +15,7 @@ mod retry;
 mod route;
 mod secure_headers;
 mod service;
+mod split;
 mod tcp;
 mod tls;
 
@@ -40,6 +41,7 @@ pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
+pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
 
@@ -237,6 +239,8 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Route", &route::ROUTE),
     ("Match", &route::MATCH),
     ("Target", &route::TARGET),
+    ("Branch", &split::BRANCH),
+    ("SplitBy", &split::SPLIT_BY),
     ("Respond", &route::RESPOND),
     ("Logs", &log::LOGS),
 ];

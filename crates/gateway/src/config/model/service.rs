@@ -277,7 +277,7 @@ impl Read for Balance {
 }
 
 /// The name of a cookie is a token (RFC 6265, section 4.1.1).
-fn read_cookie_name(node: &Node, reader: &mut Reader) -> Option<Located<String>> {
+pub(super) fn read_cookie_name(node: &Node, reader: &mut Reader) -> Option<Located<String>> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let name = reader.parsed(node, "the name of a cookie", |text| {
         if (1..=MAX_COOKIE_NAME).contains(&text.len()) && text.bytes().all(token) {

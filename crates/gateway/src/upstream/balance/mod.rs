@@ -20,7 +20,8 @@ use std::time::Instant;
 pub use cookie::{StickyId, find_cookie, set_cookie, sticky_id};
 pub use hash::{hash_bytes, hash_ip};
 pub use load::{FAILURE_COUNTS_AS, InFlight, Load, Loads};
-pub(super) use random::Random;
+pub use random::Random;
+pub(super) use rendezvous::owner;
 
 use cookie::StickyIds;
 use draw::Draw;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// Wyrand, by Wang Yi: a counter, hashed.
 #[derive(Debug)]
-pub(in crate::upstream) struct Random {
+pub struct Random {
     state: Cell<u64>,
 }
 
