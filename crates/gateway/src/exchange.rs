@@ -15,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode, Version};
 use http1::{Known, RequestHead, ResponseHead};
 
-use crate::accept::Client;
 use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
+use crate::accept::{Client, Tap};
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::outcome::{self, Outcome};
@@ -59,6 +59,8 @@ pub struct Exchange {
     pub dialect: Option<Dialect>,
     /// Bytes that its body may have; `u64::MAX` for no limit.
     pub max_body: u64,
+    /// Who takes its body down, for a copy.
+    pub tap: Option<Rc<Tap>>,
     /// The body of a refusal while it is written.
     pub problem: Vec<u8>,
     /// When its first byte was there.
@@ -109,6 +111,7 @@ impl From<Refusal> for Failed {
 /// What the stages before the call decided.
 enum Decision<'l> {
     Call {
+        route: &'l Route,
         service: usize,
         limits: &'l CallLimits,
         /// A cookie that goes with the answer.
@@ -190,9 +193,12 @@ async fn proceed(
             shape_response(&live, exchange);
             Ok(client.answer(worker, exchange, answer.status, &answer.body).await)
         }
-        Decision::Call { service, limits, cookie } => {
+        Decision::Call { route, service, limits, cookie } => {
             let service = live.service(worker, service);
             shape_request(client, exchange);
+            if let Some(mirror) = route.mirror() {
+                mirror.copy(worker, client, exchange, &live, &route.name);
+            }
             let mut called = call::call(worker, client, exchange, &service, limits).await?;
             if is_upgrade_declined(exchange) {
                 return Err(upgrade_declined(&service.spec.name).into());
@@ -288,12 +294,12 @@ fn decide<'l>(
     match &route.target {
         Target::Service(service) => {
             rewrite(route, exchange)?;
-            Ok(Decision::Call { service: *service, limits: &route.limits, cookie: None })
+            Ok(Decision::Call { route, service: *service, limits: &route.limits, cookie: None })
         }
         Target::Split(split) => {
             rewrite(route, exchange)?;
             let Choice { branch, cookie } = split.choose(worker.upstreams.random(), exchange);
-            Ok(Decision::Call { service: branch.service, limits: &branch.limits, cookie })
+            Ok(Decision::Call { route, service: branch.service, limits: &branch.limits, cookie })
         }
         Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
         Target::Retired => Err(Box::new(version_retired())),
@@ -421,6 +427,7 @@ impl Exchange {
             rewritten: String::new(),
             dialect: None,
             max_body: u64::MAX,
+            tap: None,
             problem: Vec::new(),
             started: clock::now(),
             outcome: Outcome::default(),
@@ -441,6 +448,7 @@ impl Exchange {
     pub fn end(&mut self) {
         self.outcome.clear();
         self.origin = None;
+        self.tap = None;
         self.request.clear();
         self.response.clear();
     }

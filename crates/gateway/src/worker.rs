@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -102,6 +102,7 @@ pub struct Worker {
     accepting: Cell<usize>,
     draining: Cell<bool>,
     drained: RefCell<Option<oneshot::Sender<()>>>,
+    me: Weak<Self>,
 }
 
 #[derive(Debug)]
@@ -161,7 +162,7 @@ pub fn run(setup: Setup, commands: mpsc::UnboundedReceiver<Command>) -> std::io:
 impl Worker {
     fn new(setup: Setup) -> Rc<Self> {
         let live = Rc::new(Live::new(setup.snapshot));
-        Rc::new(Self {
+        Rc::new_cyclic(|me| Self {
             id: setup.id,
             buffers: Buffers::default(),
             shard: setup.shard,
@@ -176,6 +177,7 @@ impl Worker {
             accepting: Cell::new(0),
             draining: Cell::new(false),
             drained: RefCell::default(),
+            me: Weak::clone(me),
         })
     }
 
@@ -286,6 +288,11 @@ impl Worker {
         self.shard.connection_opened();
         let key = self.connections.borrow_mut().insert(None);
         OpenConnection { worker: Rc::clone(self), key, _admission: admission }
+    }
+
+    /// A handle on it for a task that outlives the exchange.
+    pub fn handle(&self) -> Option<Rc<Self>> {
+        self.me.upgrade()
     }
 
     /// What it serves now.

@@ -173,6 +173,25 @@ fn what_a_route_does_is_decided() {
 }
 
 #[test]
+fn copies_take_what_their_service_allows() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    let (mirror, call) = route(&routes, "orders").mirror.as_ref().unwrap();
+    assert_eq!(
+        (mirror.percent.millionths(), mirror.max_body.bytes(), mirror.max_in_flight),
+        (125_000, 1 << 20, 7)
+    );
+    assert_eq!((&*call.service.name.value, call.retry.attempts), ("search", 0));
+    assert_eq!(call.timeouts.total.unwrap().as_secs(), 20, "the defaults, and not the route's own");
+    assert!(route(&routes, "/media").mirror.is_none());
+    let text = "services: { a: http://a, b: http://b }\ndefaults: { access: public, mirror: b }\n\
+        routes: [ { match: /a, to: a }, { match: /b, to: a, mirror: off }, { match: /c, respond: 204 } ]\n";
+    let config = read(text);
+    let mirrored: Vec<bool> = config.routes().iter().map(|route| route.mirror.is_some()).collect();
+    assert_eq!(mirrored, [true, false, false], "where a service is called, and it is not off");
+}
+
+#[test]
 fn a_few_lines_are_enough() {
     let config =
         read("services: { a: http://127.0.0.1:1 }\nroutes: [ { match: /, to: a, access: public } ]\n");
@@ -288,6 +307,12 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         "weight: 5,",
         "weight: 10,",
         &["route /search altered: share of orders becomes weight 10, sticky (was weight 5, sticky)"],
+    ),
+    (
+        "percent: 12.5",
+        "percent: 25",
+        &["route orders altered: copies becomes 25% to search, bodies up to 1MiB, 7 at once \
+              (was 12.5% to search, bodies up to 1MiB, 7 at once)"],
     ),
     (
         "by: { hash: params.rest }",

@@ -1,6 +1,8 @@
 //! Requests that are split among services, copied to another, or made to fail on purpose.
 
-use tollgate_tests::{Backend, Gateway, gateway_with, named, tollgate};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tollgate_tests::{Backend, Gateway, backend, eventually, front, gateway_with, named, tollgate};
 
 /// One worker in front of two versions of a service, with this as the route's target.
 fn split(first: &Backend, second: &Backend, to: &str) -> Gateway {
@@ -153,10 +155,10 @@ fn a_header_forces_a_service_where_the_route_says_so() {
 
 #[test]
 fn each_service_of_a_split_has_its_own_time_limits_and_retries() {
-    let silent = tollgate_tests::backend(|call| {
+    let silent = backend(|call| {
         call.wait_end();
     });
-    let bad = tollgate_tests::backend(|call| call.reply(503, "no"));
+    let bad = backend(|call| call.reply(503, "no"));
     let gate = gateway_with(
         "
         workers: 1
@@ -171,4 +173,197 @@ fn each_service_of_a_split_has_its_own_time_limits_and_retries() {
     answer.expect_refusal("upstream_timeout");
     gate.ask("GET", "/x").header("X-Branch", "bad").send().expect(503).expect_body("no");
     assert_eq!((silent.requests().len(), bad.requests().len()), (1, 3));
+}
+
+/// A gateway whose service is mirrored as these lines say.
+fn mirrored(service: &Backend, mirror: &dyn std::fmt::Display, lines: &str, policy: &str) -> Gateway {
+    gateway_with(
+        "
+        workers: 1
+        services: { real: { endpoints: <real>, retry: { attempts: 1, on: [503] } }, copy: { endpoints: <copy>, <lines> } }
+        defaults: { mirror: <policy>, access: public }
+        routes:
+          - { match: '/{rest...}', name: all, to: real }
+          - { match: '/api/{rest...}', to: real, rewrite: '/v2/{rest}' }
+          - { match: '/off', to: real, mirror: off }
+          - { match: '/here', respond: 204 }
+        ",
+        &[("real", service), ("copy", mirror), ("lines", &lines), ("policy", &policy)],
+    )
+}
+
+fn copies(gate: &Gateway, result: &str) -> f64 {
+    gate.metrics().sum("tollgate_mirrored_requests_total", &[("result", result)])
+}
+
+/// Waits until that many requests were copied, or not, with this result.
+fn expect_copies(gate: &Gateway, result: &str, count: u32) {
+    eventually(&format!("{count} times {result}"), || (copies(gate, result) - f64::from(count)).abs() < 0.1);
+}
+
+#[test]
+fn a_copy_is_what_the_service_gets_and_its_answer_is_thrown_away() {
+    let (real, copy) = (named("real"), backend(|call| call.reply(500, vec![b'x'; 50_000])));
+    let gate = mirrored(&real, &copy, "", "copy");
+    gate.ask("POST", "/api/x?y=1")
+        .header("X-Any", "thing")
+        .body("payload")
+        .send()
+        .expect(200)
+        .expect_body("real");
+    let seen = copy.request(0);
+    expect_copies(&gate, "answered", 1);
+    let seen = copy.requests().into_iter().next().unwrap_or(seen);
+    assert_eq!((&*seen.method, &*seen.target, &*seen.body), ("POST", "/v2/x?y=1", &b"payload"[..]));
+    let original = real.only_request();
+    for name in ["Host", "X-Any", "X-Request-Id", "X-Forwarded-For", "Content-Length"] {
+        assert_eq!(seen.header(name), original.header(name), "{name}");
+    }
+    assert_eq!((seen.header("X-Tollgate-Mirror"), original.header("X-Tollgate-Mirror")), (Some("1"), None));
+    // A body that waits for leave to come, in two parts.
+    let mut wire =
+        gate.send("PUT /y HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+    wire.send("first");
+    eventually("the first part", || real.requests().len() == 2);
+    wire.send("-last");
+    wire.answer().expect(200);
+    expect_copies(&gate, "answered", 2);
+    let seen = copy.requests().remove(1);
+    assert_eq!((&*seen.body, seen.header("Expect")), (&b"first-last"[..], None));
+    gate.get("/off").expect(200);
+    gate.get("/here").expect(204);
+    let log = gate.log(4);
+    assert!(log.iter().all(|line| line["service"] != "copy"), "copies are no requests of clients: {log:?}");
+    assert_eq!((copy.requests().len(), copy.connections()), (2, 1), "the connection is used again");
+    let path = gate.config_file().display().to_string();
+    let output = tollgate(&["explain", "GET", "/x", "-c", &path]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("mirror: copies, 100% to copy, bodies up to 64KiB, 100 at once"), "{text}");
+}
+
+#[test]
+fn a_share_of_the_requests_is_copied() {
+    let (real, copy) = (named("real"), named("copy"));
+    let gate = mirrored(&real, &copy, "", "{ to: copy, percent: 20, max_in_flight: 10000 }");
+    let mut wire = gate.connect();
+    for _ in 0..1_000 {
+        wire.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        wire.answer().expect(200).expect_body("real");
+    }
+    eventually("all copies to end", || {
+        copies(&gate, "answered") + copies(&gate, "full") >= copy.requests().len() as f64
+    });
+    let few = copy.requests().len();
+    assert!((100..=320).contains(&few), "{few} of 1000");
+}
+
+#[test]
+fn callers_do_not_notice_what_becomes_of_copies() {
+    let silent = backend(|call| {
+        call.wait_end();
+    });
+    let resetting = backend(|call| {
+        call.body();
+        call.reset();
+    });
+    let gone = named("gone");
+    gone.stop();
+    for (copy, lines, result) in [
+        (&silent, "timeout: 1h", "full"),
+        (&resetting, "retry: off", "failed"),
+        (&gone, "breaker: { failures: 1 }", "failed"),
+    ] {
+        let real = named("real");
+        let gate = mirrored(&real, copy, lines, "{ to: copy, max_in_flight: 3 }");
+        for _ in 0..20 {
+            gate.get("/x").expect(200).expect_body("real");
+            gate.post("/x", "body").expect(200).expect_body("real");
+        }
+        eventually("copies that came to nothing", || copies(&gate, result) > 5.0);
+        let counted = gate.metrics().sum("tollgate_mirrored_requests_total", &[("route", "all")]);
+        assert!(counted < 40.1, "{counted}");
+        assert_eq!(real.requests().len(), 40);
+        let log = gate.log(40);
+        assert!(log.iter().all(|line| line["status"] == 200 && line["attempts"] == 1), "{log:?}");
+    }
+    assert_eq!(silent.requests().len(), 3);
+}
+
+#[test]
+fn a_service_that_is_not_called_gets_no_copies() {
+    let (real, copy) = (named("real"), backend(|call| call.reply(503, "no")));
+    let gate = mirrored(&real, &copy, "breaker: { failures: 2, open_for: 1h }", "copy");
+    for done in 1..=5 {
+        gate.get("/x").expect(200);
+        eventually("the copy to end", || {
+            (copies(&gate, "answered") + copies(&gate, "failed") - f64::from(done)).abs() < 0.1
+        });
+    }
+    assert_eq!(copy.requests().len(), 2);
+}
+
+#[test]
+fn bodies_over_the_bound_and_of_unknown_length_are_not_copied() {
+    let (real, copy) = (named("real"), named("copy"));
+    let gate = mirrored(&real, &copy, "", "{ to: copy, max_body: 20000 }");
+    gate.post("/x", vec![b'x'; 20_001]).expect(200);
+    let mut wire =
+        gate.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    wire.answer().expect(200);
+    expect_copies(&gate, "body", 2);
+    gate.post("/x", vec![b'y'; 20_000]).expect(200);
+    expect_copies(&gate, "answered", 1);
+    assert_eq!(copy.only_request().body, vec![b'y'; 20_000]);
+    // One that breaks off.
+    let wire = gate.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst");
+    eventually("it to begin", || real.requests().len() == 4);
+    wire.reset();
+    expect_copies(&gate, "body", 3);
+    assert_eq!((real.requests().len(), copy.requests().len()), (4, 1));
+}
+
+#[test]
+fn a_request_that_is_tried_again_is_copied_once() {
+    let calls = AtomicUsize::new(0);
+    let real = backend(move |call| match calls.fetch_add(1, Ordering::SeqCst) {
+        0 => call.reply(503, "later"),
+        _ => call.reply(200, "now"),
+    });
+    let copy = named("copy");
+    let gate = mirrored(&real, &copy, "", "copy");
+    gate.ask("PUT", "/x").body("held").send().expect(200).expect_body("now");
+    expect_copies(&gate, "answered", 1);
+    assert_eq!((real.requests().len(), &*copy.only_request().body), (2, &b"held"[..]));
+}
+
+#[test]
+fn a_service_of_http2_gets_copies_too() {
+    let (real, behind) = (named("real"), named("behind"));
+    let relay = front(&behind);
+    let gate = mirrored(&real, &format!("http://{}", relay.address()), "protocol: http2", "copy");
+    for _ in 0..3 {
+        gate.get("/x").expect(200);
+        gate.post("/y", vec![b'z'; 60_000]).expect(200);
+    }
+    expect_copies(&gate, "answered", 6);
+    let seen = behind.requests();
+    assert_eq!(seen.iter().filter(|one| one.body == vec![b'z'; 60_000]).count(), 3);
+    assert!(seen.iter().all(|one| one.header("X-Tollgate-Mirror") == Some("1")));
+    assert!(relay.log(6).iter().all(|line| line["protocol"] == "HTTP/2"));
+}
+
+#[test]
+fn tunnels_are_not_copied() {
+    let real = backend(|call| {
+        call.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+        call.wait_end();
+    });
+    let copy = named("copy");
+    let gate = mirrored(&real, &copy, "", "copy");
+    let mut wire = gate.send("GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    wire.head().expect(101);
+    drop(wire);
+    gate.log(1);
+    assert_eq!(copy.requests().len(), 0);
+    assert!(!gate.metrics().has("tollgate_mirrored_requests_total", &[]));
 }

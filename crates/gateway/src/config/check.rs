@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::check_tcp;
 use super::fault::{Fault, Faults};
-use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, Target, Tcp, VersionState};
+use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, Tcp, VersionState};
 use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
@@ -15,7 +15,7 @@ use super::values::ListenAddress;
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_addresses(config, faults);
     check_redirects(config, faults);
-    check_listeners_services(config, declared, faults);
+    check_services(config, declared, faults);
     check_tcp::check(config, faults);
     config.services.values().for_each(|service| check_service_tls(service, faults));
     let mut names: HashMap<&str, Span> = HashMap::new();
@@ -113,9 +113,6 @@ fn check_api(api: &Api, faults: &mut Faults) {
 }
 
 fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &Route, faults: &mut Faults) {
-    if let Some(target) = &route.to {
-        target.services().for_each(|service| check_service(declared, service, faults));
-    }
     check_path(config, route, faults);
     check_versions(api, route, faults);
     if let Some(host) = &route.matches.host {
@@ -132,9 +129,10 @@ fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &
     }
 }
 
-fn check_listeners_services(config: &Config, declared: &Declared, faults: &mut Faults) {
+fn check_services(config: &Config, declared: &Declared, faults: &mut Faults) {
     let tcp = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
-    tcp.flat_map(Tcp::services).for_each(|service| check_service(declared, service, faults));
+    let named = tcp.flat_map(Tcp::services).chain(config.called_services());
+    named.for_each(|service| check_service(declared, service, faults));
 }
 
 fn check_service(declared: &Declared, used: &Located<String>, faults: &mut Faults) {
@@ -226,9 +224,7 @@ fn check_name<'c>(names: &mut HashMap<&'c str, Span>, route: &'c Route, faults: 
 }
 
 fn check_unused(config: &Config, faults: &mut Faults) {
-    let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    let used = all.filter_map(|route| route.to.as_ref()).flat_map(Target::services);
-    let used = used.map(|service| service.value.as_str());
+    let used = config.called_services().map(|service| service.value.as_str());
     let of_listeners = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
     let of_listeners = of_listeners.flat_map(Tcp::services).map(|service| service.value.as_str());
     let services: HashSet<&str> = used.chain(of_listeners).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::fault::{Fault, Faults};
-use super::model::{Balance, Config, Service, Target, Tcp};
+use super::model::{Balance, Config, Service, Tcp};
 
 /// Reports services that cannot do what a listener, a route or their own keys want of them.
 pub(super) fn check(config: &Config, faults: &mut Faults) {
@@ -13,8 +13,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     for service in named.iter().filter_map(|name| config.services.get(*name)) {
         check_behind_tcp(service, faults);
     }
-    let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    for target in all.filter_map(|route| route.to.as_ref()).flat_map(Target::services) {
+    for target in config.called_services() {
         let service = config.services.get(target.value.as_str());
         if service.is_some_and(speaks_no_http) {
             let message = "this service has tcp:// endpoints, which speak no HTTP";

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
+    Access, Api, Config, Headers, Mirror, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
     SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
@@ -47,6 +47,8 @@ pub struct EffectiveRoute<'c> {
     pub timeouts: Timeouts,
     /// Further attempts after one that failed; none is said by the number.
     pub retry: &'c Retry,
+    /// Where copies of its requests go, and what those may take.
+    pub mirror: Option<(&'c Mirror, EffectiveCall<'c>)>,
     /// Headers that make browsers careful.
     pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
@@ -153,6 +155,13 @@ impl Config {
         EffectiveCall { service, timeouts, retry }
     }
 
+    /// Nobody waits for a copy, and nobody sends it again: the service alone says how long it may take.
+    fn mirror_call<'c>(&'c self, mirror: &'c Mirror) -> Option<EffectiveCall<'c>> {
+        let service = self.services.get(mirror.to.as_str())?;
+        let (timeouts, _) = self.service_limits(service);
+        Some(EffectiveCall { service, timeouts, retry: effective_retry(Some(&Setting::Off)) })
+    }
+
     fn resolve<'c>(
         &'c self,
         api: Option<&'c Api>,
@@ -190,6 +199,8 @@ impl Config {
         };
         let (timeouts, retry) = self.limits(near, service);
         let all = [near[0], near[1], Some(&self.defaults)];
+        let mirror = nearest(all, |policies| policies.mirror.as_deref()).and_then(Setting::value);
+        let mirror = mirror.filter(|_| !matches!(action, Action::Respond(_)));
         let matches = &route.matches;
         let name = route.name.as_ref();
         let host = matches.host.as_ref().or(api.and_then(|api| api.host.as_ref()));
@@ -215,6 +226,7 @@ impl Config {
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts,
             retry,
+            mirror: mirror.and_then(|mirror| Some((mirror, self.mirror_call(mirror)?))),
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
                 .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),

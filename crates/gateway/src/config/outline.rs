@@ -190,7 +190,8 @@ impl OnTerms<'_> {
         };
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
-        let policies = (route.access, route.request, &route.timeouts, route.retry);
+        let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
+        let policies = (route.access, route.request, &route.timeouts, route.retry, mirror);
         let shaping = (route.secure_headers, route.response);
         let branches = route.branches.iter().map(|call| (&call.timeouts, call.retry)).collect::<Vec<_>>();
         (route.methods, conditions, version, action, branches, policies, shaping)
@@ -443,6 +444,10 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));
+    }
+    if let Some((mirror, call)) = &route.mirror {
+        facets.says("copies", mirror);
+        facets.call(&call.timeouts, call.retry, |facet| Cow::Owned(format!("{facet} of copies")));
     }
     facets.may_say("secure headers", route.secure_headers);
     if let Some(response) = route.response {

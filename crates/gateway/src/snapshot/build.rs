@@ -1,5 +1,7 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
+mod canary;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,9 +14,9 @@ use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
-    self, AccessLog, Action, Balance, Config, EffectiveCall, EffectiveRoute, EffectiveVersion, Fault, Faults,
-    Located, LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
-    VersionState, WhenAllDown,
+    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
+    LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy, VersionState,
+    WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -29,8 +31,8 @@ use crate::route::{
     VersionBy, VersionMatch,
 };
 use crate::tls::{self, ClientTls, ServerTls};
-use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes, sticky_id};
-use crate::upstream::split::{Branch, Split, SplitBy};
+use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
+use crate::upstream::mirror::Mirror;
 use crate::upstream::{Affinity, ServiceSpec, Timeouts};
 
 impl Snapshot {
@@ -247,7 +249,7 @@ impl<'c> Compiler<'c> {
             ),
             target,
             limits: self.limits(&route.timeouts, route.retry),
-            extras: extras(rewrite, policies(route)),
+            extras: extras(rewrite, self.mirror(route), policies(route)),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
         let matching = RouteMatch {
@@ -276,35 +278,6 @@ impl<'c> Compiler<'c> {
             Some((HostPattern::parse(&pattern.value).ok()?, target(service)?))
         });
         Targets::new(names.collect(), tcp.default.as_ref().and_then(target))
-    }
-
-    fn split(
-        &mut self,
-        split: &config::Split,
-        calls: &[EffectiveCall<'_>],
-        path: &PathPattern,
-    ) -> Option<Split> {
-        let by = match &split.by {
-            config::SplitBy::Cookie(name) => SplitBy::Cookie(Arc::from(name.value.as_str())),
-            config::SplitBy::Header(name) => SplitBy::Header(name.as_str().into()),
-            config::SplitBy::Hash(text) => {
-                SplitBy::Key(self.of_route(text, path, Roots::BEFORE_RESPONSE.without(Root::Body))?)
-            }
-        };
-        let branches = split.branches.iter().zip(calls).map(|(branch, call)| {
-            let name = branch.to.value.as_str();
-            Some(Branch {
-                service: *self.services.get(name)?,
-                name: Arc::from(name),
-                weight: branch.weight,
-                is_sticky: branch.sticky,
-                limits: self.limits(&call.timeouts, call.retry),
-                id: sticky_id(&sticky_secret(name), name),
-                hash: hash_bytes(name.as_bytes()),
-            })
-        });
-        let branches = branches.collect::<Option<_>>()?;
-        Some(Split { branches, by, force: split.force.as_ref().map(|name| name.as_str().into()) })
     }
 
     /// One copy for all routes with the same: they are read with every request.
@@ -351,9 +324,13 @@ impl<'c> Compiler<'c> {
     }
 }
 
-fn extras(rewrite: Option<Rewrite>, policies: Vec<Arc<dyn Policy>>) -> Option<Box<Extras>> {
-    let has_any = rewrite.is_some() || !policies.is_empty();
-    has_any.then(|| Box::new(Extras { rewrite, policies: policies.into() }))
+fn extras(
+    rewrite: Option<Rewrite>,
+    mirror: Option<Box<Mirror>>,
+    policies: Vec<Arc<dyn Policy>>,
+) -> Option<Box<Extras>> {
+    let has_any = rewrite.is_some() || mirror.is_some() || !policies.is_empty();
+    has_any.then(|| Box::new(Extras { rewrite, mirror, policies: policies.into() }))
 }
 
 /// A route's policies in the order of their stages: this is the one list that registers them.

@@ -111,6 +111,9 @@ impl Snapshot {
                 }
             }
         }
+        if let Some(mirror) = route.mirror() {
+            line(text, Stage::Call, &format!("mirror: copies, {}", mirror.summary));
+        }
         explain_policies(route, Stage::Shape, text);
     }
 

@@ -21,6 +21,7 @@ use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
+use crate::upstream::mirror::Mirror;
 use crate::upstream::split::Split;
 use crate::upstream::{Service, ServiceSpec, Timeouts, retry};
 use crate::worker::Worker;
@@ -109,6 +110,7 @@ pub struct CallLimits {
 #[derive(Debug)]
 struct Extras {
     rewrite: Option<Rewrite>,
+    mirror: Option<Box<Mirror>>,
     policies: Box<[Arc<dyn Policy>]>,
 }
 
@@ -116,6 +118,11 @@ impl Route {
     /// The path that the service sees, when not the one that came.
     pub fn rewrite(&self) -> Option<&Rewrite> {
         self.extras.as_ref()?.rewrite.as_ref()
+    }
+
+    /// Where copies of its requests go.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.extras.as_ref()?.mirror.as_deref()
     }
 
     /// Its policies, in the order of their stages.

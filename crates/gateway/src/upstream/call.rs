@@ -110,6 +110,11 @@ pub async fn call(
     let held =
         if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request, exchange.max_body) };
     let may_resend = resends && (exchange.request.framing == Framing::None || held > 0);
+    if held > 0
+        && let Some(tap) = &exchange.tap
+    {
+        tap.take(&client.input.filled()[..held]);
+    }
     let hash = affinity(exchange, service);
     let mut tries = Tries::new(rules, service);
     let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip));
@@ -295,7 +300,7 @@ fn held_body(client: &Client, request: &RequestHead, max: u64) -> usize {
 
 /// Whether the request can be sent again: the service did nothing with it, or the connection had gone stale and twice does
 /// no harm.
-fn may_repeat(heard: Heard, connection: &Connection, request: &RequestHead, held: usize) -> bool {
+pub(super) fn may_repeat(heard: Heard, connection: &Connection, request: &RequestHead, held: usize) -> bool {
     match heard {
         Heard::NotProcessed => true,
         Heard::Nothing => connection.reused && is_repeatable(request, held),
@@ -314,12 +319,12 @@ fn is_repeatable(request: &RequestHead, held: usize) -> bool {
 
 /// Whether the request has a body that a service may not look for (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.5) and take
 /// for the next request on the connection.
-fn has_unexpected_body(request: &RequestHead) -> bool {
+pub(super) fn has_unexpected_body(request: &RequestHead) -> bool {
     request.framing != Framing::None && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE)
 }
 
 /// The hash of the part of the request that decides the endpoint.
-fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
+pub(super) fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
     match &service.spec.affinity {
         Affinity::None | Affinity::Cookie(_) => None,
         Affinity::ClientIp => Some(balance::hash_ip(exchange.caller.ip)),

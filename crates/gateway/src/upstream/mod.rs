@@ -11,6 +11,7 @@ mod connect;
 pub mod farewell;
 mod grpc;
 pub mod health;
+pub mod mirror;
 mod pool;
 pub mod relay;
 pub mod retry;
@@ -158,6 +159,8 @@ pub struct Service {
 struct Memory {
     budget: retry::Budget,
     random: balance::Random,
+    /// Copies of requests that are under way to it.
+    copies: Cell<usize>,
 }
 
 /// An endpoint on one worker.
@@ -422,7 +425,8 @@ impl Registry {
         let serving = spec.endpoints.iter().filter(|endpoint| endpoint.weight > 0).count();
         let mut memories = self.memories.borrow_mut();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
-            Rc::new(Memory { budget: retry::Budget::default(), random: balance::Random::new(seed, worker) })
+            let random = balance::Random::new(seed, worker);
+            Rc::new(Memory { budget: retry::Budget::default(), random, copies: Cell::default() })
         });
         Rc::new(Service {
             spec: Arc::clone(spec),

@@ -4,12 +4,13 @@
 //! begins.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
-use http1::{Framing, Limits, Outgoing, encode_request, parse_response};
+use http1::{Framing, Limits, Outgoing, RequestHead, ResponseHead, encode_request, parse_response};
 
 use super::call::{Failure, Heard};
 use super::retry::Cause;
@@ -26,7 +27,7 @@ use crate::worker::Worker;
 /// How long an endpoint may take before a time-out says something of it.
 const FAIR_CHANCE: Duration = Duration::from_secs(1);
 /// Interim answers (1xx) that one request may get.
-const MAX_INTERIM: usize = 16;
+pub(super) const MAX_INTERIM: usize = 16;
 /// What an answer's head may hold.
 pub(super) const ANSWER_LIMITS: Limits = Limits { line: 8 * 1024, head: 64 * 1024, headers: 256 };
 
@@ -52,22 +53,23 @@ pub(super) fn start(
     if let Some(transform) = transform {
         body.set_transform(transform);
     }
+    if let Some(tap) = &exchange.tap {
+        body.set_tap(Rc::clone(tap));
+    }
     body
 }
 
-/// Puts the request's head, and a held body with it, into the connection's outbox; to a service that speaks HTTP/2 the head
-/// goes ahead.
-fn encode(
+/// Puts the request's head, with this path, and a held body behind it into the connection's outbox; to a service that speaks
+/// HTTP/2 the head goes ahead.
+pub(super) fn encode(
     worker: &Worker,
-    client: &Client,
-    exchange: &Exchange,
+    request: &RequestHead,
+    path: &str,
+    held: &[u8],
     endpoint: &Endpoint,
     connection: &mut Connection,
-    held: usize,
     is_translated: bool,
 ) -> Result<(), Failure> {
-    let request = &exchange.request;
-    let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
     let whole = [endpoint.spec.base.as_str(), path, "?", request.query.as_str()];
     let target: &[&str] = match request.method {
         Method::CONNECT => &[&request.authority],
@@ -102,10 +104,10 @@ fn encode(
             .map_err(|error| broken(&error, connection.lease.as_ref(), true))?;
     } else {
         // Of a body that is held the length is known, whatever protocol it came by.
-        let framing = if held > 0 { Framing::Length(held as u64) } else { outgoing.framing };
+        let framing = if held.is_empty() { outgoing.framing } else { Framing::Length(held.len() as u64) };
         encode_request(out, &Outgoing { framing, ..outgoing }, &request.fields);
     }
-    out.extend_from_slice(&client.input.filled()[..held]);
+    out.extend_from_slice(held);
     Ok(())
 }
 
@@ -122,7 +124,9 @@ pub(super) async fn exchange_heads(
     timeouts: Timeouts,
     due: Instant,
 ) -> Result<Progress, Failure> {
-    encode(worker, client, exchange, endpoint, connection, held, body.is_translated())?;
+    let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &exchange.request.path };
+    let held = &client.input.filled()[..held];
+    encode(worker, &exchange.request, path, held, endpoint, connection, body.is_translated())?;
     let mut progress = Progress::default();
     let mut place = exchange.dialect.map(|_| worker.farewells.place());
     client.deadline.set(due.min(clock::now() + timeouts.first_byte));
@@ -184,7 +188,8 @@ impl Progress {
             if !self.is_sent {
                 self.poll_send(context, worker, client, exchange, connection, body, timeouts, due)?;
             }
-            match self.poll_head(context, worker, exchange, connection) {
+            let Exchange { request, response, .. } = &mut *exchange;
+            match self.poll_head(context, worker, &request.method, response, connection) {
                 Poll::Ready(result) => return Poll::Ready(result),
                 Poll::Pending => {}
             }
@@ -307,36 +312,26 @@ impl Progress {
         if input.is_empty() && !self.had_interim { Heard::Nothing } else { Heard::Something }
     }
 
-    fn poll_head(
+    /// Reads the next head, an interim one or the final one.
+    pub(super) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
         worker: &Worker,
-        exchange: &mut Exchange,
+        method: &Method,
+        response: &mut ResponseHead,
         connection: &mut Connection,
     ) -> Poll<Result<(), Failure>> {
         if let Some(mut message) = connection.stream.as_message() {
             let parts = ready!(message.poll_answer(context))
                 .map_err(|error| broken(&error, connection.lease.as_ref(), !self.had_interim))?;
-            let method = &exchange.request.method;
-            let read = head::read_response(
-                &parts,
-                !message.is_read(),
-                method,
-                &ANSWER_LIMITS,
-                &mut exchange.response,
-            );
+            let read = head::read_response(&parts, !message.is_read(), method, &ANSWER_LIMITS, response);
             return Poll::Ready(read.map_err(|fault| malformed(fault.to_string())));
         }
         loop {
             let input = &mut connection.input;
             if !input.is_empty() {
-                let parsed = parse_response(
-                    input.filled(),
-                    &mut self.scanned,
-                    &ANSWER_LIMITS,
-                    &exchange.request.method,
-                    &mut exchange.response,
-                );
+                let parsed =
+                    parse_response(input.filled(), &mut self.scanned, &ANSWER_LIMITS, method, response);
                 match parsed {
                     Ok(Some(length)) => {
                         input.consume(length);
@@ -363,7 +358,7 @@ impl Progress {
     }
 }
 
-fn malformed(cause: String) -> Failure {
+pub(super) fn malformed(cause: String) -> Failure {
     Failure::Service {
         status: StatusCode::BAD_GATEWAY,
         code: "upstream_malformed",

@@ -9,6 +9,7 @@ mod eject;
 mod health;
 mod listener;
 mod log;
+mod mirror;
 mod policy;
 mod proxy_protocol;
 mod retry;
@@ -33,6 +34,7 @@ pub use self::eject::{Eject, WhenAllDown};
 pub use self::health::{CheckKind, Health, Start};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
+pub use self::mirror::Mirror;
 pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
 };
@@ -48,7 +50,7 @@ pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTl
 use super::fault::Faults;
 use super::node::{Node, Value};
 use super::read::{Keys, Read, Reader, named};
-use super::source::{Source, Span};
+use super::source::{Located, Source, Span};
 use super::values::{Duration, ListenAddress};
 
 /// The configuration of a gateway.
@@ -95,6 +97,16 @@ impl Config {
     /// An empty collection for faults that a later stage finds in this configuration.
     pub fn faults(&self) -> Faults {
         Faults::new(Arc::clone(&self.source)).with_files(self.files.clone())
+    }
+
+    /// The services that routes and policies name, each as often as it is named.
+    pub(super) fn called_services(&self) -> impl Iterator<Item = &Located<String>> {
+        let routes = || self.routes.iter().chain(self.apis.values().flat_map(|api| &api.routes));
+        let targets = routes().filter_map(|route| route.to.as_ref()).flat_map(Target::services);
+        let own = routes().map(|route| &route.policies);
+        let policies = own.chain(self.apis.values().map(|api| &api.policies)).chain([&self.defaults]);
+        let mirrors = policies.filter_map(|policies| policies.mirror.as_ref()?.value());
+        targets.chain(mirrors.map(|mirror| &mirror.to))
     }
 
     /// The text of the file, to find places in.
@@ -232,6 +244,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Eject", &eject::EJECT),
     ("Health", &health::HEALTH),
     ("Retry", &retry::RETRY),
+    ("Mirror", &mirror::MIRROR),
     ("Api", &api::API),
     ("Versions", &api::VERSIONS),
     ("VersionBy", &api::VERSION_BY),

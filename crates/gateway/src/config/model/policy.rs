@@ -3,6 +3,7 @@
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::mirror::Mirror;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
@@ -48,6 +49,8 @@ pub struct Policies {
     pub retry: Option<Box<Setting<Retry>>>,
     /// Headers that make browsers careful: `true`, or a map that says which.
     pub secure_headers: Option<Box<Setting<SecureHeaders>>>,
+    /// Copies of requests go to another service too, whose answers are thrown away. Default: there are none.
+    pub mirror: Option<Box<Setting<Mirror>>>,
     /// What is changed in the answer.
     pub response: Option<Box<Setting<ResponsePolicy>>>,
 }
@@ -167,6 +170,7 @@ impl Policies {
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
             secure_headers: map.optional("secure_headers", reader),
+            mirror: map.optional("mirror", reader),
             response: map.optional("response", reader),
         }
     }
@@ -301,7 +305,7 @@ impl Read for HeaderChanges {
 
 pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
-    known: &["access", "request", "timeout", "retry", "secure_headers", "response"],
+    known: &["access", "request", "timeout", "retry", "secure_headers", "mirror", "response"],
     later: &[
         "ip",
         "waf",
@@ -312,7 +316,6 @@ pub(super) static POLICIES: Keys = Keys {
         "concurrency",
         "validate",
         "cache",
-        "mirror",
         "async",
         "compose",
     ],

@@ -130,6 +130,12 @@ impl Read for Route {
         if map.has("respond") && map.has("rewrite") {
             reader.wrong(map.key_span("rewrite"), "`rewrite` has no effect beside `respond`");
         }
+        if map.has("respond") && map.has("mirror") {
+            reader.wrong(
+                map.key_span("mirror"),
+                "`mirror` has no effect beside `respond`: no service is called",
+            );
+        }
         let span = map.head();
         map.finish(reader);
         Some(Self { matches: matches?, name, to, rewrite, respond, versions, policies, span })

@@ -6,7 +6,7 @@ mod date;
 mod network;
 mod protocol;
 
-pub use amount::{Duration, Percent, Rate, Size};
+pub use amount::{Duration, Percent, Rate, Share, Size};
 pub use date::Date;
 pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};
 pub use protocol::{Pattern, Secret, StatusRange};
@@ -89,6 +89,28 @@ impl serde::Serialize for Percent {
 impl serde::Serialize for Size {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl Read for Share {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.parsed(node, "a share in percent: 10, 0.5", Self::parse)
+    }
+}
+
+impl schemars::JsonSchema for Share {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["number", "string"],
+            "description": "a share in percent: 10, 0.5",
+            "minimum": 0,
+            "maximum": 100,
+            "pattern": "^([0-9]+(\\.[0-9]+)?%?|.*\\$\\{.*)$"
+        })
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) enum ByCode {
 pub(super) enum ByRoute {
     Refusals,
     GrpcCalls,
+    Mirrored,
 }
 
 /// How a family is told.
@@ -69,7 +70,7 @@ impl ByCode {
 }
 
 impl ByRoute {
-    pub(super) const ALL: [Self; 2] = [Self::Refusals, Self::GrpcCalls];
+    pub(super) const ALL: [Self; 3] = [Self::Refusals, Self::GrpcCalls, Self::Mirrored];
 
     pub(super) fn family(self) -> Family {
         match self {
@@ -82,6 +83,11 @@ impl ByRoute {
                 name: "grpc_calls_total",
                 help: "Calls of gRPC by route and status.",
                 label: "status",
+            },
+            Self::Mirrored => Family {
+                name: "mirrored_requests_total",
+                help: "Requests that were to be copied, by route and result.",
+                label: "result",
             },
         }
     }

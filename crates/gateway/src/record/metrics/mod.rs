@@ -222,6 +222,11 @@ impl WorkerShard {
         self.count_by_route(ByRoute::GrpcCalls, route, status);
     }
 
+    /// Counts a copy of a request, by what became of it.
+    pub fn mirrored(&self, route: &str, result: &'static str) {
+        self.count_by_route(ByRoute::Mirrored, route, result);
+    }
+
     /// Counts a request that was refused for its syntax, sizes or slowness.
     pub fn parse_refusal(&self, code: &'static str) {
         self.count(ByCode::ParseRefusals, code);
