@@ -187,7 +187,18 @@ async fn proceed(
         return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
     let live = Rc::clone(&exchange.live);
-    match decide(worker, &live, exchange).map_err(Failed::Refused)? {
+    let decision = decide(worker, &live, exchange).map_err(Failed::Refused)?;
+    if let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index])
+        && let Some(fault) = route.fault()
+    {
+        let limits = match &decision {
+            Decision::Call { limits, .. } => *limits,
+            Decision::Answer(_) => &*route.limits,
+        };
+        // On the heap: routes without it do not carry its state.
+        Box::pin(fault.inject(worker, client, exchange, &route.name, limits.timeouts.total)).await?;
+    }
+    match decision {
         Decision::Answer(answer) => {
             answer.write_fields(&mut exchange.response.fields);
             shape_response(&live, exchange);

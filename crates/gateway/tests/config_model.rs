@@ -192,6 +192,19 @@ fn copies_take_what_their_service_allows() {
 }
 
 #[test]
+fn faults_say_whom_they_fall_on() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    let told = |label: &str| route(&routes, label).fault.map(ToString::to_string);
+    assert_eq!(
+        told("/search").as_deref(),
+        Some("10% wait 300ms (of those with x-fault-delay); 0.5% get 503 (of those with x-fault-abort)")
+    );
+    assert_eq!(told("/telemetry").as_deref(), Some("100% wait 1s; 100% get 429"));
+    assert_eq!(told("orders"), None);
+}
+
+#[test]
 fn a_few_lines_are_enough() {
     let config =
         read("services: { a: http://127.0.0.1:1 }\nroutes: [ { match: /, to: a, access: public } ]\n");
@@ -307,6 +320,11 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         "weight: 5,",
         "weight: 10,",
         &["route /search altered: share of orders becomes weight 10, sticky (was weight 5, sticky)"],
+    ),
+    (
+        "    fault: { delay: 1s, abort: 429 }\n",
+        "",
+        &["route /telemetry altered: injected faults removed (was 100% wait 1s; 100% get 429)"],
     ),
     (
         "percent: 12.5",

@@ -1,6 +1,7 @@
 //! Requests that are split among services, copied to another, or made to fail on purpose.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tollgate_tests::{Backend, Gateway, backend, eventually, front, gateway_with, named, tollgate};
 
@@ -366,4 +367,104 @@ fn tunnels_are_not_copied() {
     gate.log(1);
     assert_eq!(copy.requests().len(), 0);
     assert!(!gate.metrics().has("tollgate_mirrored_requests_total", &[]));
+}
+
+/// One worker in front of a service, where this fault is made on purpose.
+fn faulty(service: &Backend, lines: &str, fault: &str) -> Gateway {
+    gateway_with(
+        "
+        workers: 1
+        services: { service: { endpoints: <service>, <lines> } }
+        defaults: { fault: <fault>, access: public }
+        routes:
+          - { match: '/{rest...}', name: all, to: service }
+          - { match: '/off', to: service, fault: off }
+          - { match: '/here', respond: 204 }
+        ",
+        &[("service", service), ("lines", &lines), ("fault", &fault)],
+    )
+}
+
+fn injected(gate: &Gateway, fault: &str) -> f64 {
+    gate.metrics().sum("tollgate_injected_faults_total", &[("route", "all"), ("fault", fault)])
+}
+
+#[test]
+fn a_share_of_the_requests_gets_an_error() {
+    let service = named("service");
+    let gate = faulty(&service, "breaker: 1", "{ abort: { status: 503, percent: 20 } }");
+    let mut wire = gate.connect();
+    let mut failed = 0;
+    for _ in 0..500 {
+        wire.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = wire.answer();
+        if answer.status == 503 {
+            let problem = answer.expect_refusal("fault_injected");
+            assert_eq!(problem["stage"], "call");
+            failed += 1;
+        } else {
+            answer.expect(200).expect_body("service");
+        }
+    }
+    assert!((40..=180).contains(&failed), "{failed} of 500");
+    assert_eq!(service.requests().len(), 500 - failed);
+    assert!((injected(&gate, "abort") - failed as f64).abs() < 0.1);
+    let refused = gate.metrics().sum("tollgate_refusals_total", &[("code", "fault_injected")]);
+    assert!((refused - failed as f64).abs() < 0.1);
+    let log = gate.log(500);
+    assert_eq!(log.iter().filter(|line| line["code"] == "fault_injected").count(), failed);
+}
+
+#[test]
+fn only_those_with_the_header_are_meant_where_one_is_named() {
+    let service = named("service");
+    let gate = faulty(
+        &service,
+        "",
+        "{ delay: { time: 200ms, header: X-Slow }, abort: { status: 429, header: X-Fail } }",
+    );
+    gate.get("/x").expect(200);
+    gate.post("/x", "body").expect(200);
+    assert!(injected(&gate, "delay") + injected(&gate, "abort") < 0.1);
+    let ask = |path| gate.ask("POST", path).header("x-slow", "").header("x-fail", "any").body("body");
+    let began = Instant::now();
+    ask("/x").send().expect(429).expect_refusal("fault_injected");
+    assert!(began.elapsed() >= Duration::from_millis(200), "first it waits");
+    ask("/here").send().expect(429);
+    ask("/off").send().expect(200);
+    assert_eq!(service.requests().len(), 3);
+    let path = gate.config_file().display().to_string();
+    let text = String::from_utf8(tollgate(&["explain", "GET", "/x", "-c", &path]).stdout).unwrap();
+    assert!(text.contains("fault: 100% wait 200ms (of those with x-slow); 100% get 429"), "{text}");
+}
+
+#[test]
+fn a_delay_holds_nobody_else_up_and_ends_with_its_client() {
+    let service = named("service");
+    let gate = faulty(&service, "timeout: { total: off }", "{ delay: { time: 1h, header: X-Slow } }");
+    let wires: Vec<_> =
+        (0..3).map(|_| gate.send("GET /x HTTP/1.1\r\nHost: a\r\nX-Slow: 1\r\n\r\n")).collect();
+    eventually("all to wait", || injected(&gate, "delay") > 2.9);
+    gate.get("/x").expect(200);
+    drop(wires);
+    let log = gate.log(4);
+    assert_eq!(log.iter().filter(|line| line["code"] == "client_gone" && line["status"] == 499).count(), 3);
+    assert_eq!(service.requests().len(), 1);
+}
+
+#[test]
+fn a_delay_does_not_outlast_the_time_of_the_request() {
+    let service = named("service");
+    let gate = faulty(&service, "timeout: 200ms", "{ delay: 1h }");
+    gate.get("/x").expect(504).expect_refusal("fault_injected");
+    assert_eq!(service.requests().len(), 0);
+}
+
+#[test]
+fn a_caller_of_grpc_gets_a_status() {
+    let service = named("service");
+    let gate = faulty(&service, "protocol: grpc", "{ abort: 503 }");
+    let call = gate.ask("POST", "/shop.Stock/Reserve").header("Content-Type", "application/grpc-web");
+    let answer = call.body("\0\0\0\0\0").send().expect(200);
+    answer.expect_header("grpc-status", "14").expect_header("tollgate-code", "fault_injected");
 }

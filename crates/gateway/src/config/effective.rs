@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Mirror, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
-    SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
+    Access, Api, Config, FaultInjection, Headers, Mirror, Policies, RequestPolicy, Respond, ResponsePolicy,
+    Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -49,6 +49,8 @@ pub struct EffectiveRoute<'c> {
     pub retry: &'c Retry,
     /// Where copies of its requests go, and what those may take.
     pub mirror: Option<(&'c Mirror, EffectiveCall<'c>)>,
+    /// Trouble made on purpose.
+    pub fault: Option<&'c FaultInjection>,
     /// Headers that make browsers careful.
     pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
@@ -227,6 +229,7 @@ impl Config {
             timeouts,
             retry,
             mirror: mirror.and_then(|mirror| Some((mirror, self.mirror_call(mirror)?))),
+            fault: nearest(all, |policies| policies.fault.as_deref()).and_then(Setting::value),
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
                 .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),

@@ -191,7 +191,7 @@ impl OnTerms<'_> {
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
-        let policies = (route.access, route.request, &route.timeouts, route.retry, mirror);
+        let policies = (route.access, route.request, &route.timeouts, route.retry, mirror, route.fault);
         let shaping = (route.secure_headers, route.response);
         let branches = route.branches.iter().map(|call| (&call.timeouts, call.retry)).collect::<Vec<_>>();
         (route.methods, conditions, version, action, branches, policies, shaping)
@@ -449,6 +449,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.says("copies", mirror);
         facets.call(&call.timeouts, call.retry, |facet| Cow::Owned(format!("{facet} of copies")));
     }
+    facets.may_say("injected faults", route.fault);
     facets.may_say("secure headers", route.secure_headers);
     if let Some(response) = route.response {
         facets.headers("response header set", &response.headers.set);

@@ -32,7 +32,6 @@ use crate::route::{
 };
 use crate::tls::{self, ClientTls, ServerTls};
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
-use crate::upstream::mirror::Mirror;
 use crate::upstream::{Affinity, ServiceSpec, Timeouts};
 
 impl Snapshot {
@@ -249,7 +248,12 @@ impl<'c> Compiler<'c> {
             ),
             target,
             limits: self.limits(&route.timeouts, route.retry),
-            extras: extras(rewrite, self.mirror(route), policies(route)),
+            extras: extras(Extras {
+                rewrite,
+                mirror: self.mirror(route),
+                fault: canary::fault(route),
+                policies: policies(route).into(),
+            }),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
         let matching = RouteMatch {
@@ -324,13 +328,10 @@ impl<'c> Compiler<'c> {
     }
 }
 
-fn extras(
-    rewrite: Option<Rewrite>,
-    mirror: Option<Box<Mirror>>,
-    policies: Vec<Arc<dyn Policy>>,
-) -> Option<Box<Extras>> {
-    let has_any = rewrite.is_some() || mirror.is_some() || !policies.is_empty();
-    has_any.then(|| Box::new(Extras { rewrite, mirror, policies: policies.into() }))
+fn extras(extras: Extras) -> Option<Box<Extras>> {
+    let Extras { rewrite, mirror, fault, policies } = &extras;
+    let has_any = rewrite.is_some() || mirror.is_some() || fault.is_some() || !policies.is_empty();
+    has_any.then(|| Box::new(extras))
 }
 
 /// A route's policies in the order of their stages: this is the one list that registers them.

@@ -84,6 +84,9 @@ impl Snapshot {
         for stage in MIDDLE {
             explain_policies(route, stage, text);
         }
+        if let Some(fault) = route.fault().filter(|_| !matches!(route.target, Target::Retired)) {
+            line(text, Stage::Call, &format!("fault: {}", fault.summary));
+        }
         match &route.target {
             Target::Respond(answer) => {
                 let body = if answer.body.is_empty() {

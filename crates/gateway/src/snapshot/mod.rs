@@ -21,6 +21,7 @@ use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
+use crate::upstream::injection::Injection;
 use crate::upstream::mirror::Mirror;
 use crate::upstream::split::Split;
 use crate::upstream::{Service, ServiceSpec, Timeouts, retry};
@@ -111,6 +112,7 @@ pub struct CallLimits {
 struct Extras {
     rewrite: Option<Rewrite>,
     mirror: Option<Box<Mirror>>,
+    fault: Option<Box<Injection>>,
     policies: Box<[Arc<dyn Policy>]>,
 }
 
@@ -123,6 +125,11 @@ impl Route {
     /// Where copies of its requests go.
     pub fn mirror(&self) -> Option<&Mirror> {
         self.extras.as_ref()?.mirror.as_deref()
+    }
+
+    /// Trouble made on purpose.
+    pub fn fault(&self) -> Option<&Injection> {
+        self.extras.as_ref()?.fault.as_deref()
     }
 
     /// Its policies, in the order of their stages.

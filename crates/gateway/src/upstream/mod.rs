@@ -11,6 +11,7 @@ mod connect;
 pub mod farewell;
 mod grpc;
 pub mod health;
+pub mod injection;
 pub mod mirror;
 mod pool;
 pub mod relay;

@@ -7,6 +7,7 @@ mod breaker;
 mod device;
 mod eject;
 mod health;
+mod injection;
 mod listener;
 mod log;
 mod mirror;
@@ -32,6 +33,7 @@ pub use self::breaker::Breaker;
 pub use self::device::Device;
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::health::{CheckKind, Health, Start};
+pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
@@ -245,6 +247,9 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Health", &health::HEALTH),
     ("Retry", &retry::RETRY),
     ("Mirror", &mirror::MIRROR),
+    ("FaultInjection", &injection::FAULT),
+    ("FaultDelay", &injection::DELAY),
+    ("FaultAbort", &injection::ABORT),
     ("Api", &api::API),
     ("Versions", &api::VERSIONS),
     ("VersionBy", &api::VERSION_BY),

@@ -3,6 +3,7 @@
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::injection::FaultInjection;
 use super::mirror::Mirror;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
@@ -51,6 +52,8 @@ pub struct Policies {
     pub secure_headers: Option<Box<Setting<SecureHeaders>>>,
     /// Copies of requests go to another service too, whose answers are thrown away. Default: there are none.
     pub mirror: Option<Box<Setting<Mirror>>>,
+    /// Trouble made on purpose, to see how callers bear it. Default: none.
+    pub fault: Option<Box<Setting<FaultInjection>>>,
     /// What is changed in the answer.
     pub response: Option<Box<Setting<ResponsePolicy>>>,
 }
@@ -171,6 +174,7 @@ impl Policies {
             retry: map.optional("retry", reader),
             secure_headers: map.optional("secure_headers", reader),
             mirror: map.optional("mirror", reader),
+            fault: map.optional("fault", reader),
             response: map.optional("response", reader),
         }
     }
@@ -305,7 +309,7 @@ impl Read for HeaderChanges {
 
 pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
-    known: &["access", "request", "timeout", "retry", "secure_headers", "mirror", "response"],
+    known: &["access", "request", "timeout", "retry", "secure_headers", "mirror", "fault", "response"],
     later: &[
         "ip",
         "waf",

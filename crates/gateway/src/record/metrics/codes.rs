@@ -28,6 +28,7 @@ pub(super) enum ByRoute {
     Refusals,
     GrpcCalls,
     Mirrored,
+    InjectedFaults,
 }
 
 /// How a family is told.
@@ -70,7 +71,7 @@ impl ByCode {
 }
 
 impl ByRoute {
-    pub(super) const ALL: [Self; 3] = [Self::Refusals, Self::GrpcCalls, Self::Mirrored];
+    pub(super) const ALL: [Self; 4] = [Self::Refusals, Self::GrpcCalls, Self::Mirrored, Self::InjectedFaults];
 
     pub(super) fn family(self) -> Family {
         match self {
@@ -88,6 +89,11 @@ impl ByRoute {
                 name: "mirrored_requests_total",
                 help: "Requests that were to be copied, by route and result.",
                 label: "result",
+            },
+            Self::InjectedFaults => Family {
+                name: "injected_faults_total",
+                help: "Trouble made on purpose, by route and kind.",
+                label: "fault",
             },
         }
     }

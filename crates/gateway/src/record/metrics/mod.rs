@@ -227,6 +227,11 @@ impl WorkerShard {
         self.count_by_route(ByRoute::Mirrored, route, result);
     }
 
+    /// Counts trouble that was made on purpose, by its kind.
+    pub fn fault_injected(&self, route: &str, fault: &'static str) {
+        self.count_by_route(ByRoute::InjectedFaults, route, fault);
+    }
+
     /// Counts a request that was refused for its syntax, sizes or slowness.
     pub fn parse_refusal(&self, code: &'static str) {
         self.count(ByCode::ParseRefusals, code);

@@ -1,12 +1,16 @@
-//! What a route does with its requests besides one call: they are split, and copied.
+//! What a route does with its requests besides one call: they are split, copied, and made to fail on purpose.
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::{Compiler, is_retired, parts, sticky_secret};
+use crate::config::values::Share;
 use crate::config::{self, EffectiveCall, EffectiveRoute};
 use crate::expression::{Root, Roots};
 use crate::route::PathPattern;
 use crate::upstream::balance::{hash_bytes, sticky_id};
+use crate::upstream::injection::{Injection, Lot};
 use crate::upstream::mirror::Mirror;
 use crate::upstream::split::{Branch, Split, SplitBy};
 
@@ -53,4 +57,16 @@ impl Compiler<'_> {
             summary: mirror.to_string().into(),
         }))
     }
+}
+
+/// Trouble made on purpose.
+pub(super) fn fault(route: &EffectiveRoute<'_>) -> Option<Box<Injection>> {
+    let fault = route.fault?;
+    let lot = |percent: Share, header: &Option<HeaderName>| Lot {
+        share: percent.millionths(),
+        header: header.as_ref().map(|name| name.as_str().into()),
+    };
+    let delay = fault.delay.as_ref().map(|delay| (*delay.time, lot(delay.percent, &delay.header)));
+    let abort = fault.abort.as_ref().map(|abort| (abort.status, lot(abort.percent, &abort.header)));
+    Some(Box::new(Injection { delay, abort, summary: fault.to_string().into() }))
 }
