@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tollgate_tests::http2::{END_HEADERS, END_STREAM, Http2, frame, kind, pack};
 use tollgate_tests::{Backend, Gateway, backend, eventually, front, gateway_with, named, tollgate};
 
 /// One worker in front of two versions of a service, with this as the route's target.
@@ -351,6 +352,30 @@ fn a_service_of_http2_gets_copies_too() {
     assert_eq!(seen.iter().filter(|one| one.body == vec![b'z'; 60_000]).count(), 3);
     assert!(seen.iter().all(|one| one.header("X-Tollgate-Mirror") == Some("1")));
     assert!(relay.log(6).iter().all(|line| line["protocol"] == "HTTP/2"));
+}
+
+#[test]
+fn a_client_of_http2_has_bodies_copied_with_and_without_a_length() {
+    let (real, copy) = (named("real"), named("copy"));
+    let gate = mirrored(&real, &copy, "", "copy");
+    let head = [(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "a")];
+    for (body, length) in [("with a length", true), ("without", false)] {
+        let number = body.len().to_string();
+        let length = length.then_some(("content-length", &*number));
+        let head = pack(&head.into_iter().chain(length).collect::<Vec<_>>());
+        // In one write, so that the body is there with the head; if it is not, there is another try.
+        eventually("a copy of it", || {
+            let mut client = Http2::connect(gate.address(), &[]);
+            let frames = [
+                frame(kind::HEADERS, END_HEADERS, 1, &head),
+                frame(kind::DATA, END_STREAM, 1, body.as_bytes()),
+            ];
+            client.send(frames.concat());
+            assert_eq!(client.outcome(1).status(), Some(200));
+            copy.requests().iter().any(|seen| seen.body == body.as_bytes())
+        });
+    }
+    assert!(copy.requests().iter().all(|seen| seen.header("Content-Length").is_some()));
 }
 
 #[test]

@@ -73,12 +73,20 @@ impl Mirror {
             Framing::Length(length) if length <= self.max_body => {
                 let (tap, body) = Tap::new(length as usize);
                 exchange.tap = Some(tap);
-                Some(body)
+                Some((length, body))
+            }
+            // A short one over HTTP/2 has often come with its head, and says no length.
+            Framing::Chunked if client.has_whole_body(request) && is_short(client, self.max_body) => {
+                let whole = client.input.filled();
+                let (tap, body) = Tap::new(whole.len());
+                tap.take(whole);
+                Some((whole.len() as u64, body))
             }
             _ => return worker.shard.mirrored(route, BODY),
         };
+        let length = body.as_ref().map_or(0, |(length, _)| *length);
         let copy = Duplicate {
-            request: copy_of(exchange),
+            request: copy_of(exchange, length),
             hash: affinity(exchange, &service),
             client: service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip)),
             service,
@@ -88,14 +96,18 @@ impl Mirror {
         };
         let route: Box<str> = route.into();
         tokio::task::spawn_local(async move {
-            let result = copy.run(&task, body).await;
+            let result = copy.run(&task, body.map(|(_, body)| body)).await;
             task.shard.mirrored(&route, result);
         });
     }
 }
 
-/// The head as the service gets it, shaped as that of the request itself.
-fn copy_of(exchange: &Exchange) -> RequestHead {
+fn is_short(client: &Client, most: u64) -> bool {
+    client.input.filled().len() as u64 <= most
+}
+
+/// The head as the service gets it, with a body of this length, shaped as that of the request itself.
+fn copy_of(exchange: &Exchange, length: u64) -> RequestHead {
     let request = &exchange.request;
     let mut fields = request.fields.clone();
     // The body is there.
@@ -110,7 +122,7 @@ fn copy_of(exchange: &Exchange) -> RequestHead {
         has_query: request.has_query,
         authority: request.authority.clone(),
         fields,
-        framing: request.framing,
+        framing: if length > 0 { Framing::Length(length) } else { Framing::None },
         ..RequestHead::default()
     }
 }
