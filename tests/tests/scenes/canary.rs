@@ -270,10 +270,10 @@ fn callers_do_not_notice_what_becomes_of_copies() {
     });
     let gone = named("gone");
     gone.stop();
-    for (copy, lines, result) in [
-        (&silent, "timeout: 1h", "full"),
-        (&resetting, "retry: off", "failed"),
-        (&gone, "breaker: { failures: 1 }", "failed"),
+    for (copy, lines, result, least) in [
+        (&silent, "timeout: 1h", "full", 37.0),
+        (&resetting, "retry: off", "failed", 1.0),
+        (&gone, "breaker: { failures: 1 }", "failed", 1.0),
     ] {
         let real = named("real");
         let gate = mirrored(&real, copy, lines, "{ to: copy, max_in_flight: 3 }");
@@ -281,7 +281,7 @@ fn callers_do_not_notice_what_becomes_of_copies() {
             gate.get("/x").expect(200).expect_body("real");
             gate.post("/x", "body").expect(200).expect_body("real");
         }
-        eventually("copies that came to nothing", || copies(&gate, result) > 5.0);
+        eventually("copies that came to nothing", || copies(&gate, result) > least - 0.1);
         let counted = gate.metrics().sum("tollgate_mirrored_requests_total", &[("route", "all")]);
         assert!(counted < 40.1, "{counted}");
         assert_eq!(real.requests().len(), 40);

@@ -75,8 +75,11 @@ impl Mirror {
                 exchange.tap = Some(tap);
                 Some((length, body))
             }
-            // A short one over HTTP/2 has often come with its head, and says no length.
-            Framing::Chunked if client.has_whole_body(request) && is_short(client, self.max_body) => {
+            // A short one over HTTP/2 has often come with its head, and says no length. One that is refused is not copied.
+            Framing::Chunked
+                if client.has_whole_body(request)
+                    && client.input.filled().len() as u64 <= self.max_body.min(exchange.max_body) =>
+            {
                 let whole = client.input.filled();
                 let (tap, body) = Tap::new(whole.len());
                 tap.take(whole);
@@ -100,10 +103,6 @@ impl Mirror {
             task.shard.mirrored(&route, result);
         });
     }
-}
-
-fn is_short(client: &Client, most: u64) -> bool {
-    client.input.filled().len() as u64 <= most
 }
 
 /// The head as the service gets it, with a body of this length, shaped as that of the request itself.
