@@ -374,7 +374,7 @@ impl Service {
     }
 }
 
-/// Where a worker's random numbers begin, beside its own number: nobody is to foretell nothing by them.
+/// Where a worker's random numbers begin, beside its own number. Nothing secret rests on them.
 const SEED: u64 = 0x746f_6c6c_6761_7465;
 
 /// A service's name and an endpoint's URL.
