@@ -24,9 +24,9 @@ use crate::exchange::Exchange;
 use crate::notice::notice;
 use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
-use crate::upstream::Registry;
 use crate::upstream::farewell::Farewells;
 use crate::upstream::health::Healths;
+use crate::upstream::{Registry, ServiceSpec};
 
 /// Spare exchanges that a worker keeps.
 const EXCHANGES_KEPT: usize = 256;
@@ -52,6 +52,11 @@ pub enum Command {
         log: Option<LogWriter>,
         /// Told when done.
         done: oneshot::Sender<()>,
+    },
+    /// These services have other endpoints from now on.
+    Endpoints {
+        /// Each with its place in the snapshot that is served.
+        services: Vec<(usize, Arc<ServiceSpec>)>,
     },
     /// Close what does not end by itself: the process is about to go.
     Farewell,
@@ -189,6 +194,7 @@ impl Worker {
                     // Nobody waits any more when the process is going down.
                     let _ = done.send(());
                 }
+                Command::Endpoints { services } => self.set_endpoints(&services),
                 Command::Drain { done } => self.drain(done),
                 Command::Farewell => self.farewells.say(),
             }
@@ -240,6 +246,15 @@ impl Worker {
                 Err(error) => notice(format_args!("cannot listen on {}: {error}", spec.name)),
             }
         }
+        self.upstreams.retain_used();
+    }
+
+    fn set_endpoints(&self, services: &[(usize, Arc<ServiceSpec>)]) {
+        let live = self.live();
+        for (index, spec) in services {
+            live.set_service(self, *index, spec);
+        }
+        self.shard.endpoints_changed();
         self.upstreams.retain_used();
     }
 

@@ -12,6 +12,8 @@ use gateway::config::{Config, Faults};
 use gateway::record::Metrics;
 use gateway::server::{self, HandedSockets, Server};
 use gateway::snapshot::Snapshot;
+use gateway::upstream::ServiceSpec;
+use gateway::upstream::catalog::Catalog;
 use gateway::upstream::health::Healths;
 
 use crate::commands::Failure;
@@ -52,11 +54,12 @@ impl Engine {
     pub(crate) fn start(
         snapshot: Snapshot,
         workers: usize,
+        catalog: Arc<Catalog>,
         handed: &mut Vec<HandedSockets>,
     ) -> Result<Self, Failure> {
         server::raise_file_limit();
         let metrics = Metrics::new();
-        let server = Server::start(snapshot, workers, Arc::clone(&metrics), handed)
+        let server = Server::start(snapshot, workers, Arc::clone(&metrics), catalog, handed)
             .map_err(|error| Failure::new(error.to_string()))?;
         metrics.reloaded(true, SystemTime::now());
         let healths = Arc::clone(server.healths());
@@ -82,14 +85,32 @@ impl Engine {
         self.server().as_ref().map(|server| at(server.snapshot()))
     }
 
-    /// Compiles what the origin says now and puts it in force: all of it, or none and the reason.
-    pub(crate) fn reload(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
-        let reloaded = self.load_and_apply(origin);
+    /// The services that are served, with the endpoints that they have by now; none once the drain has begun.
+    pub(crate) fn services(&self) -> Vec<Arc<ServiceSpec>> {
+        self.server().as_ref().map_or_else(Vec::new, |server| server.services().to_vec())
+    }
+
+    /// Puts endpoints in force that were found since. Whether there were any.
+    pub(crate) fn apply_found(&self) -> bool {
+        self.server().as_mut().is_some_and(Server::apply_found)
+    }
+
+    /// Compiles what the origin says now and puts it in force: all of it, or none and the reason. `prepare` is called in between.
+    pub(crate) fn reload(
+        &self,
+        origin: &Origin,
+        prepare: impl FnOnce(&Snapshot),
+    ) -> Result<(Config, Faults), Refused> {
+        let reloaded = self.load_and_apply(origin, prepare);
         self.metrics.reloaded(reloaded.is_ok(), SystemTime::now());
         reloaded
     }
 
-    fn load_and_apply(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
+    fn load_and_apply(
+        &self,
+        origin: &Origin,
+        prepare: impl FnOnce(&Snapshot),
+    ) -> Result<(Config, Faults), Refused> {
         let draining = || Refused { error: "the gateway is draining".to_owned(), files: BTreeSet::new() };
         let before = self.look(Arc::clone).filter(|_| !self.is_ending()).ok_or_else(draining)?;
         // The server is not held: a file system that hangs must not keep the gateway from draining.
@@ -97,6 +118,7 @@ impl Engine {
             .compile(Some(&before))
             .map_err(|faults| Refused { error: faults.render(false), files: faults.files().clone() })?;
         let Compiled { config, snapshot, warnings } = compiled;
+        prepare(&snapshot);
         let mut server = self.server();
         let server = server.as_mut().ok_or_else(draining)?;
         server

@@ -294,6 +294,7 @@ fn service_facets(service: &Service) -> Facets {
     for endpoint in &service.endpoints {
         facets.says(format!("endpoint {}", endpoint.url.value), format_args!("weight {}", endpoint.weight));
     }
+    facets.may_say("discovery", service.discover.as_deref());
     facets.says(
         "balance",
         match &service.balance {

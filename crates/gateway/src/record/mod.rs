@@ -13,7 +13,7 @@ mod sink;
 pub use id::{IdGenerator, IdText, is_acceptable};
 pub use line::{FailedAttempt, Format, Line};
 pub use metrics::{
-    BreakerReading, Counter, EndpointMetrics, EndpointReading, Gauge, HealthReadings, Metrics, RouteMetrics,
-    TcpMetrics, WorkerShard,
+    BreakerReading, Counter, DiscoveryReading, EndpointMetrics, EndpointReading, Gauge, HealthReadings,
+    Metrics, RouteMetrics, TcpMetrics, WorkerShard,
 };
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

@@ -169,7 +169,7 @@ impl<'c> Compiler<'c> {
         Some(expression)
     }
 
-    fn service(&mut self, service: &config::Service, tls: Option<Arc<ClientTls>>) -> ServiceSpec {
+    fn service(&mut self, service: &config::Service, tls: ServiceSecurity) -> ServiceSpec {
         let (balance, affinity) = match &service.balance {
             Balance::RoundRobin => (BalancePolicy::RoundRobin, Affinity::None),
             Balance::WeightedRandom => (BalancePolicy::WeightedRandom, Affinity::None),
@@ -193,8 +193,12 @@ impl<'c> Compiler<'c> {
         ServiceSpec {
             name: Arc::from(service.name.value.as_str()),
             endpoints: service.endpoints.iter().map(parts::endpoint).collect(),
+            discovery: service
+                .discover
+                .as_deref()
+                .map(|discover| Arc::new(parts::discovery(discover, tls.source))),
             balance,
-            affinity,
+            affinity: Arc::new(affinity),
             pool: parts::pool(service),
             health: service.health.as_ref().map(|health| parts::check(health, service.protocol)),
             eject: service.eject.as_ref().map(parts::eject),
@@ -205,7 +209,7 @@ impl<'c> Compiler<'c> {
                 ProxyVersion::V2 => proxy_protocol::Version::V2,
             }),
             protocol: service.protocol,
-            tls,
+            tls: tls.endpoints,
         }
     }
 
@@ -368,7 +372,15 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
 /// TLS of listeners and services, each in the order of the configuration.
 struct Security {
     listeners: Vec<Option<Arc<ServerTls>>>,
-    services: Vec<Option<Arc<ClientTls>>>,
+    services: Vec<ServiceSecurity>,
+}
+
+/// TLS of one service.
+struct ServiceSecurity {
+    /// Towards its endpoints.
+    endpoints: Option<Arc<ClientTls>>,
+    /// Towards who knows its endpoints.
+    source: Option<Arc<ClientTls>>,
 }
 
 /// Reads all certificates and keys; every fault of every file is reported.
@@ -381,7 +393,11 @@ fn compile_tls(
     let mut builder = tls::Builder::new(faults, registry, clock::unix_ms() / 1000);
     let services = config.services.values().map(|service| {
         let known = before.and_then(|before| before.service(&service.name.value));
-        builder.service(service, known.and_then(|known| known.tls.as_ref()))
+        let source = known.and_then(|known| known.discovery.as_ref()?.tls.as_ref());
+        ServiceSecurity {
+            endpoints: builder.service(service, known.and_then(|known| known.tls.as_ref())),
+            source: builder.discovery(service, source),
+        }
     });
     let services = services.collect();
     let listeners = (0..config.listeners.len()).map(|index| {

@@ -125,7 +125,7 @@ impl Snapshot {
         }
         let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
         line(text, Stage::Call, &format!("service {}, {}", service.name, balance_name(service.balance)));
-        for endpoint in &service.endpoints {
+        for endpoint in &*service.endpoints {
             let weight = match endpoint.weight {
                 1 => String::new(),
                 0 => " (weight 0: gets none)".to_owned(),

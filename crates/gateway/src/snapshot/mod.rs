@@ -6,7 +6,7 @@ mod build;
 mod explain;
 mod service;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -172,7 +172,7 @@ impl StaticAnswer {
 pub struct Live {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
-    services: Vec<OnceCell<Rc<Service>>>,
+    services: Vec<RefCell<Option<Rc<Service>>>>,
     routes: Vec<OnceCell<Arc<RouteMetrics>>>,
     no_route: OnceCell<Arc<RouteMetrics>>,
 }
@@ -181,7 +181,7 @@ impl Live {
     /// A view of the snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
-            services: vec![OnceCell::new(); snapshot.services.len()],
+            services: vec![RefCell::default(); snapshot.services.len()],
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
             snapshot,
@@ -226,7 +226,7 @@ impl Live {
                 .snapshot
                 .services
                 .binary_search_by(|known| known.name.cmp(&spec.name))
-                .is_ok_and(|known| old.services[known].get().is_some());
+                .is_ok_and(|known| old.services[known].borrow().is_some());
             if was_used {
                 self.service(worker, index);
             }
@@ -241,10 +241,17 @@ impl Live {
 
     /// The service at this place of the snapshot.
     pub fn service(&self, worker: &Worker, index: usize) -> Rc<Service> {
-        let service = self.services[index].get_or_init(|| {
-            worker.upstreams.service(&self.snapshot.services[index], &worker.shard, worker.id)
-        });
-        Rc::clone(service)
+        if let Some(service) = &*self.services[index].borrow() {
+            return Rc::clone(service);
+        }
+        self.set_service(worker, index, &self.snapshot.services[index])
+    }
+
+    /// The service at this place of the snapshot is another one from the next call on: its endpoints have changed.
+    pub fn set_service(&self, worker: &Worker, index: usize, spec: &Arc<ServiceSpec>) -> Rc<Service> {
+        let service = worker.upstreams.service(spec, &worker.shard, worker.id);
+        self.services[index].replace(Some(Rc::clone(&service)));
+        service
     }
 
     /// The metrics of a route, or of the requests that have none.

@@ -322,7 +322,7 @@ fn has_unexpected_body(request: &RequestHead) -> bool {
 
 /// The hash of the part of the request that decides the endpoint.
 fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
-    match &service.spec.affinity {
+    match &*service.spec.affinity {
         Affinity::None | Affinity::Cookie(_) => None,
         Affinity::ClientIp => Some(balance::hash_ip(exchange.caller.ip)),
         Affinity::Key(expression) => {
@@ -333,7 +333,7 @@ fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
 
 /// The cookie that names the endpoint of a client that was here before.
 fn sticky<'a>(exchange: &'a Exchange, service: &Service) -> Option<&'a [u8]> {
-    let Affinity::Cookie(name) = &service.spec.affinity else { return None };
+    let Affinity::Cookie(name) = &*service.spec.affinity else { return None };
     exchange
         .request
         .fields
@@ -342,7 +342,7 @@ fn sticky<'a>(exchange: &'a Exchange, service: &Service) -> Option<&'a [u8]> {
 }
 
 fn set_sticky(service: &Service, picked: &Picked, exchange: &mut Exchange) {
-    if let Affinity::Cookie(name) = &service.spec.affinity
+    if let Affinity::Cookie(name) = &*service.spec.affinity
         && picked.set_sticky
         && let Some(id) = service.sticky_id(picked.index)
     {

@@ -6,8 +6,10 @@
 pub mod balance;
 pub mod breaker;
 pub mod call;
+pub mod catalog;
 pub mod check;
 mod connect;
+pub mod discovery;
 pub mod farewell;
 mod grpc;
 pub mod health;
@@ -31,7 +33,7 @@ pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
 use crate::accept::proxy_protocol;
 use crate::clock;
-use crate::config::values::Host;
+use crate::config::values::{EndpointUrl, Host};
 use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
 use crate::notice::notice;
@@ -41,20 +43,23 @@ use crate::worker::Worker;
 use balance::{Balancer, InFlight, Load};
 use breaker::{BreakerRules, Guard, Permit, State};
 use check::Check;
+use discovery::Discovery;
 use health::{EjectRules, EndpointHealth, Healths, ServiceHealth, Standing};
 use session::Sessions;
 
 /// A service as the configuration describes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServiceSpec {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// Its endpoints, in the configuration's order.
-    pub endpoints: Vec<EndpointSpec>,
+    /// Its endpoints, in the configuration's order; those that were found, where it looks for them.
+    pub endpoints: Arc<[EndpointSpec]>,
+    /// Where its endpoints are looked for.
+    pub discovery: Option<Arc<Discovery>>,
     /// How one is chosen.
     pub balance: balance::Policy,
     /// What the choice depends on, beside the policy.
-    pub affinity: Affinity,
+    pub affinity: Arc<Affinity>,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
     /// How endpoints are asked whether they are well.
@@ -115,6 +120,29 @@ pub struct EndpointSpec {
     pub base: String,
     /// Its share of the requests.
     pub weight: u32,
+    /// The name that its certificate is for, where that is not the host's: it was found under this name.
+    pub tls_name: Option<Host>,
+}
+
+impl EndpointSpec {
+    /// What stands at this URL.
+    pub fn new(url: &EndpointUrl, weight: u32) -> Self {
+        Self {
+            url: url.to_string().into(),
+            is_tls: url.is_tls,
+            host: url.host.clone(),
+            port: url.port,
+            authority: url.authority(),
+            base: url.base.clone(),
+            weight,
+            tls_name: None,
+        }
+    }
+
+    /// The name that its certificate is for.
+    pub fn tls_name(&self) -> &Host {
+        self.tls_name.as_ref().unwrap_or(&self.host)
+    }
 }
 
 /// What a time limit comes to that is turned off.
@@ -397,19 +425,23 @@ impl Registry {
             spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, &health, shard)).collect();
         let weighed: Vec<balance::Endpoint<'_>> = endpoints
             .iter()
-            .zip(&spec.endpoints)
+            .zip(&*spec.endpoints)
             .map(|(endpoint, spec)| balance::Endpoint {
                 key: &spec.url,
                 weight: spec.weight,
                 load: Rc::clone(&endpoint.load),
             })
             .collect();
-        let seed = balance::hash_bytes(spec.name.as_bytes());
+        let mut seed = balance::hash_bytes(spec.name.as_bytes());
+        let mut memories = self.memories.borrow_mut();
+        // Whoever is built again and again must not begin with the same endpoint each time.
+        if let Some(memory) = memories.get(&spec.name) {
+            seed = memory.random.next();
+        }
         let balancer = Balancer::new(spec.balance, &weighed, seed, worker)
             .or_else(|_| Balancer::new(spec.balance, &[], seed, worker));
         let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
         let serving = spec.endpoints.iter().filter(|endpoint| endpoint.weight > 0).count();
-        let mut memories = self.memories.borrow_mut();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
             Rc::new(Memory { budget: retry::Budget::default(), random: balance::Random::new(seed, worker) })
         });
@@ -454,6 +486,10 @@ impl Registry {
     ) -> Rc<Endpoint> {
         let key = (Arc::clone(&service.name), Arc::clone(&spec.url));
         let mut endpoints = self.endpoints.borrow_mut();
+        // One that was found under another name is another one: the next request must not believe the old one's certificate.
+        if endpoints.get(&key).is_some_and(|known| known.spec.tls_name != spec.tls_name) {
+            endpoints.remove(&key);
+        }
         let endpoint = endpoints.entry(key).or_insert_with(|| {
             Rc::new(Endpoint {
                 spec: spec.clone(),

@@ -5,6 +5,7 @@ mod admin;
 mod api;
 mod breaker;
 mod device;
+mod discover;
 mod eject;
 mod health;
 mod listener;
@@ -28,6 +29,7 @@ pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::breaker::Breaker;
 pub use self::device::Device;
+pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::health::{CheckKind, Health, Start};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
@@ -39,6 +41,7 @@ pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
 pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
+pub(super) use self::service::read_endpoints;
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
@@ -215,6 +218,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Admin", &admin::ADMIN),
     ("Service", &service::SERVICE),
     ("Endpoint", &service::ENDPOINT),
+    ("Discover", &discover::DISCOVER),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
     ("Device", &device::DEVICE),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 
 use super::breaker::Breaker;
+use super::discover::{Discover, Scheme};
 use super::eject::{Eject, WhenAllDown};
 use super::health::Health;
 use super::listener::Protocols;
@@ -24,8 +25,11 @@ pub struct Service {
     /// Its name.
     #[schemars(skip)]
     pub name: Located<String>,
-    /// Where the service runs: URLs, or maps with `url` and `weight`.
+    /// Where the service runs: URLs, or maps with `url` and `weight`. Beside `discover`: until it has found some.
+    #[schemars(default)]
     pub endpoints: Vec<Endpoint>,
+    /// Where its endpoints are found, which may come and go while the gateway runs.
+    pub discover: Option<Box<Discover>>,
     /// How an endpoint is chosen for a request. Default: `round_robin`.
     #[schemars(default)]
     pub balance: Balance,
@@ -62,6 +66,7 @@ impl Service {
         Self {
             name,
             endpoints,
+            discover: None,
             balance: Balance::RoundRobin,
             timeout: None,
             pool: Pool::default(),
@@ -88,6 +93,14 @@ impl Service {
             Some(node) => service.endpoints = read_endpoints(node, map.key_span("endpoints"), reader),
             None if map.has("discover") => {}
             None => map.missing("endpoints", reader),
+        }
+        service.discover = map.optional("discover", reader);
+        let finds_tcp = service.discover.as_ref().is_some_and(|discover| discover.scheme() == Scheme::Tcp);
+        if finds_tcp && service.endpoints.iter().any(|endpoint| !endpoint.url.value.is_tcp) {
+            reader.wrong(
+                map.key_span("endpoints"),
+                "with `scheme: tcp` in `discover` these are tcp:// endpoints too",
+            );
         }
         service.balance = map.or("balance", Balance::default(), reader);
         service.timeout = map.optional("timeout", reader);
@@ -212,7 +225,8 @@ impl ServiceProtocol {
     }
 }
 
-fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
+/// A list of endpoints, or the only one.
+pub(in crate::config) fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
     let items = reader.items(node, "the URL of an endpoint, or a list of them");
     let endpoints: Vec<Endpoint> = items.iter().filter_map(|item| Endpoint::read(item, reader)).collect();
     if items.is_empty() && matches!(node.value, Value::List(_)) {
@@ -315,6 +329,7 @@ pub(super) static SERVICE: Keys = Keys {
     of: "a service",
     known: &[
         "endpoints",
+        "discover",
         "balance",
         "timeout",
         "pool",
@@ -327,7 +342,7 @@ pub(super) static SERVICE: Keys = Keys {
         "tls",
         "proxy_protocol",
     ],
-    later: &["adaptive", "proto", "discover"],
+    later: &["adaptive", "proto"],
     shared: None,
 };
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use cell::{Counter, Gauge};
-pub use health::{BreakerReading, EndpointReading, HealthReadings};
+pub use health::{BreakerReading, DiscoveryReading, EndpointReading, HealthReadings};
 pub use tcp::TcpMetrics;
 
 use super::batch::Lost;
@@ -195,6 +195,11 @@ impl WorkerShard {
         for (codes, shared) in self.by_route.iter().zip(&self.shard.by_route) {
             codes.borrow_mut().forget_if_full(shared);
         }
+    }
+
+    /// Services have other endpoints: those that are gone may make room for new ones, should they be too many.
+    pub fn endpoints_changed(&self) {
+        self.may_forget_endpoints.set(true);
     }
 
     /// The counts of a route; both names empty for requests that found none.
