@@ -25,6 +25,8 @@ has openssl || need openssl
 has h2load && has nghttp || need nghttp2-client
 has haproxy || [ -x /usr/sbin/haproxy ] || need haproxy
 has redis-server || need redis-server
+has etcd || need etcd-server
+has dnsmasq || [ -x /usr/sbin/dnsmasq ] || need dnsmasq-base
 has varnishtest || need varnish
 has chromium || need chromium
 # `kill` as a program: not every image has it.
@@ -63,7 +65,7 @@ install_packages() {
         apt_get install -y --no-install-recommends $missing
     }
     # Where they were started all the same, they would only hold ports.
-    for service in nginx haproxy redis-server varnish varnishncsa; do
+    for service in nginx haproxy redis-server varnish varnishncsa etcd; do
         case "$missing" in
         *"$service"*) $as_root service "$service" stop >/dev/null 2>&1 || true ;;
         esac

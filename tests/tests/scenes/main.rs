@@ -4,6 +4,7 @@
 
 mod cli;
 mod connections;
+mod discovery;
 mod failures;
 mod framing;
 mod grpc;
@@ -20,6 +21,7 @@ mod multiplexing;
 mod peers;
 mod proxy_protocol;
 mod record;
+mod registries;
 mod reload;
 mod routing;
 mod scripts;
