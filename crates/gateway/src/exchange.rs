@@ -178,7 +178,7 @@ async fn proceed(
         return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
     let live = Rc::clone(&exchange.live);
-    match decide(&live, exchange).map_err(Failed::Refused)? {
+    match decide(worker, &live, exchange).map_err(Failed::Refused)? {
         Decision::Answer(answer) => {
             answer.write_fields(&mut exchange.response.fields);
             shape_response(&live, exchange);
@@ -249,7 +249,7 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
 }
 
 /// Stages `route` to `cache`: which route, and whether its policies let the request through.
-fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>> {
+fn decide(worker: &Worker, live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>> {
     let view = RequestView {
         devices: &live.snapshot.devices,
         is_tls: exchange.origin.as_ref().is_some_and(|origin| origin.is_tls()),
@@ -266,6 +266,9 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     };
     exchange.route = Some(index);
     let route = &live.snapshot.routes[index];
+    if worker.overload.refuses(route.limits.priority) {
+        return Err(Box::new(overloaded()));
+    }
     for policy in route.policies() {
         match policy.on_request(exchange) {
             Step::Continue => {}
@@ -376,6 +379,12 @@ fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal {
     let detail = format!("{} is not allowed here; allowed: {allow}", request.method);
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Stage::Route, detail)
         .with_field(Known::Allow, allow.to_owned())
+}
+
+fn overloaded() -> Refusal {
+    let detail = "the gateway has more to do than it can; come back in a moment";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_overloaded", Stage::Admit, detail)
+        .with_field(Known::RetryAfter, "1")
 }
 
 fn version_retired() -> Refusal {

@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod expression;
 pub mod notice;
 pub mod outcome;
+pub mod overload;
 pub mod policies;
 pub mod record;
 pub mod refusal;

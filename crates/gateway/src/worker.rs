@@ -14,6 +14,7 @@ use std::time::Duration;
 use http1::Known;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::coop::has_budget_remaining;
+use tokio::time::MissedTickBehavior;
 
 use crate::accept::connection;
 use crate::accept::listener::{Admission, Listener};
@@ -22,6 +23,7 @@ use crate::accept::{Buffers, Socket};
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::notice::notice;
+use crate::overload::{self, Bounds, Overload, Turn};
 use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::farewell::Farewells;
@@ -95,6 +97,8 @@ pub struct Worker {
     pub upstreams: Registry,
     /// What is to be told when it goes down.
     pub farewells: Farewells,
+    /// What it refuses when there is too much to do.
+    pub overload: Overload,
     log: RefCell<LogWriter>,
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
@@ -172,6 +176,7 @@ impl Worker {
             shard: setup.shard,
             upstreams: Registry::new(setup.healths),
             farewells: Farewells::default(),
+            overload: Overload::default(),
             log: RefCell::new(setup.log),
             ids: RefCell::new(IdGenerator::new()),
             live: RefCell::new(live),
@@ -187,6 +192,7 @@ impl Worker {
     async fn obey(self: Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
         tokio::task::spawn_local(Rc::clone(&self).keep_house());
         tokio::task::spawn_local(Rc::clone(&self).flush_logs());
+        tokio::task::spawn_local(Rc::clone(&self).watch_overload());
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Apply { snapshot, sockets, log, done } => {
@@ -429,6 +435,36 @@ impl Worker {
             tick.tick().await;
             self.upstreams.retain_used();
             self.upstreams.sweep(clock::now());
+        }
+    }
+
+    /// Looks whether it comes late to what is ready, and whether the process has used up its memory.
+    async fn watch_overload(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(overload::LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = tick.tick().await;
+            let bounds = self.live.borrow().snapshot.overload;
+            if let (Some(used), Some(of)) = (overload::memory_used(), overload::memory_limit()) {
+                self.tell(self.overload.saw_memory(used, of, bounds), bounds);
+            }
+            self.tell(self.overload.saw_lag(due.elapsed(), bounds), bounds);
+            self.shard.overload.set(u64::from(self.overload.share()));
+        }
+    }
+
+    fn tell(&self, turn: Option<Turn>, bounds: Bounds) {
+        let Some(turn) = turn else { return };
+        let (lag, id) = (bounds.lag.unwrap_or_default(), self.id);
+        match turn {
+            Turn::Late => notice(format_args!(
+                "worker {id} has too much to do, it comes more than {lag:?} late: it refuses requests"
+            )),
+            Turn::InTime => notice(format_args!("worker {id} is in time again, and refuses no more")),
+            Turn::NoMemory => notice(format_args!(
+                "worker {id} refuses requests: the process has used up its memory (`overload.memory`)"
+            )),
+            Turn::Room => notice(format_args!("worker {id} refuses no more: the process has memory again")),
         }
     }
 

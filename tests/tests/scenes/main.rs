@@ -18,6 +18,7 @@ mod interim;
 mod limits;
 mod malformed;
 mod multiplexing;
+mod overload;
 mod peers;
 mod proxy_protocol;
 mod record;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
+    Access, Api, Config, Headers, Policies, Priority, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
     SecureHeaders, Service, Setting, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
@@ -45,6 +45,8 @@ pub struct EffectiveRoute<'c> {
     pub timeouts: Timeouts,
     /// Further attempts after one that failed; none is said by the number.
     pub retry: &'c Retry,
+    /// What its calls are worth beside others.
+    pub priority: Priority,
     /// Headers that make browsers careful.
     pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
@@ -179,6 +181,10 @@ impl Config {
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts: timeouts.cloned().unwrap_or_default(),
             retry: effective_retry(retry),
+            priority: nearest(all, |policies| policies.priority.as_ref())
+                .and_then(Setting::value)
+                .copied()
+                .unwrap_or_default(),
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
                 .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),

@@ -103,6 +103,11 @@ pub(super) fn or_integer(schema: &mut Schema) {
     or(schema, vec![json!({ "type": ["integer", "string"] })]);
 }
 
+/// A map that one number, with or without a fraction, may stand for.
+pub(super) fn or_number(schema: &mut Schema) {
+    or(schema, vec![json!({ "type": ["number", "string"] })]);
+}
+
 /// A map that one text, or the list in its only required key, or else in its first, may stand for.
 pub(super) fn or_text_or_list(schema: &mut Schema) {
     let required = schema.get("required").and_then(Value::as_array).and_then(|required| required.first());

@@ -14,6 +14,6 @@ pub use id::{IdGenerator, IdText, is_acceptable};
 pub use line::{FailedAttempt, Format, Line};
 pub use metrics::{
     BreakerReading, Counter, DiscoveryReading, EndpointMetrics, EndpointReading, Gauge, HealthReadings,
-    Metrics, RouteMetrics, TcpMetrics, WorkerShard,
+    Metrics, RouteMetrics, ServiceMetrics, TcpMetrics, WorkerShard,
 };
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

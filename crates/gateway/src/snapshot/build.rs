@@ -13,11 +13,12 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
-    LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy, VersionState,
-    WhenAllDown,
+    LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
+    VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
+use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::policies::admit::request::Request;
 use crate::policies::shape::lifecycle::Lifecycle;
@@ -89,6 +90,10 @@ impl Snapshot {
             devices: compiler.devices.into_values().collect(),
             logs: compile_logs(&config.logs),
             drain: *config.drain,
+            overload: Bounds {
+                lag: config.overload.lag.map(|lag| *lag),
+                memory: config.overload.memory.map(config::values::Percent::millionths),
+            },
             tls: registry,
         };
         Ok((snapshot, faults))
@@ -104,7 +109,7 @@ struct Compiler<'c> {
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
-    limits: HashMap<(Timeouts, *const Retry), Arc<CallLimits>>,
+    limits: HashMap<(Timeouts, *const Retry, Priority), Arc<CallLimits>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -203,6 +208,7 @@ impl<'c> Compiler<'c> {
             health: service.health.as_ref().map(|health| parts::check(health, service.protocol)),
             eject: service.eject.as_ref().map(parts::eject),
             breaker: service.breaker.as_ref().map(parts::breaker),
+            adaptive: service.adaptive.as_ref().map(parts::adaptive),
             fails_when_all_down: service.when_all_down == Some(WhenAllDown::Fail),
             proxy_protocol: service.proxy_protocol.map(|version| match version {
                 ProxyVersion::V1 => proxy_protocol::Version::V1,
@@ -275,8 +281,9 @@ impl<'c> Compiler<'c> {
     /// One copy for all routes with the same: they are read with every request.
     fn limits(&mut self, route: &EffectiveRoute<'_>) -> Arc<CallLimits> {
         let timeouts = parts::timeouts(&route.timeouts);
-        let limits = self.limits.entry((timeouts, std::ptr::from_ref(route.retry)));
-        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(route.retry) });
+        let priority = route.priority;
+        let limits = self.limits.entry((timeouts, std::ptr::from_ref(route.retry), priority));
+        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(route.retry), priority });
         Arc::clone(limits.or_insert_with(compile))
     }
 

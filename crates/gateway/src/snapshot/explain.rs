@@ -139,7 +139,7 @@ impl Snapshot {
             };
             detail(text, &sent);
         }
-        let CallLimits { timeouts, retry } = &*route.limits;
+        let CallLimits { timeouts, retry, .. } = &*route.limits;
         detail(
             text,
             &format!(

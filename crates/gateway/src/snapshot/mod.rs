@@ -17,6 +17,8 @@ use http1::Known;
 
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
+use crate::config::Priority;
+use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
@@ -41,6 +43,8 @@ pub struct Snapshot {
     pub logs: LogConfig,
     /// How long a graceful stop waits.
     pub drain: Duration,
+    /// When the gateway itself has too much to do.
+    pub overload: Bounds,
     /// What TLS keeps from one snapshot to the next.
     pub tls: Arc<tls::Registry>,
 }
@@ -102,6 +106,8 @@ pub struct CallLimits {
     pub timeouts: Timeouts,
     /// Of attempts.
     pub retry: retry::Rules,
+    /// What it is worth beside others.
+    pub priority: Priority,
 }
 
 /// What few routes have.
@@ -209,6 +215,7 @@ impl Live {
             devices: Vec::new(),
             logs: self.snapshot.logs.clone(),
             drain: self.snapshot.drain,
+            overload: self.snapshot.overload,
             tls: Arc::clone(&self.snapshot.tls),
         };
         Self {

@@ -8,6 +8,7 @@ use http::Method;
 use crate::config::values::{HostPort, StatusRange};
 use crate::config::{self, CheckKind, Discover, Health, Retry, RetryOn, ServiceProtocol, Start};
 use crate::tls::ClientTls;
+use crate::upstream::adaptive::AdaptiveRules;
 use crate::upstream::breaker::BreakerRules;
 use crate::upstream::check::{Check, Probe};
 use crate::upstream::discovery::{Discovery, Lookup, Source};
@@ -91,6 +92,11 @@ pub(super) fn breaker(breaker: &config::Breaker) -> BreakerRules {
         open_for: *breaker.open_for,
         half_open: breaker.half_open,
     }
+}
+
+/// How many calls it is given at once.
+pub(super) fn adaptive(adaptive: &config::Adaptive) -> AdaptiveRules {
+    AdaptiveRules { target: adaptive.target.value(), min: adaptive.min, max: adaptive.max }
 }
 
 /// How endpoints are asked whether they are well.

@@ -100,6 +100,10 @@ pub async fn call(
     let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) else {
         unreachable!("only a route leads to a call")
     };
+    let _waiting = match &service.adaptive {
+        Some(adaptive) => Some(adaptive.admit(route.limits.priority).ok_or_else(|| overloaded(service))?),
+        None => None,
+    };
     let rules = &route.limits.retry;
     let mut timeouts = route.limits.timeouts;
     let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
@@ -419,6 +423,21 @@ fn breaker_open(service: &Service, wait: Duration) -> Refusal {
         service: name.to_string(),
         endpoint: String::new(),
         cause: "its breaker is open".to_owned(),
+    }));
+    refusal
+}
+
+/// The client is told when to come back, though not for how long it will last: nobody knows.
+fn overloaded(service: &Service) -> Refusal {
+    let name = &service.spec.name;
+    let detail = format!("service {name} has as much to do as it can, and takes no more at the moment");
+    let mut refusal =
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "service_overloaded", Stage::Call, detail)
+            .with_field(Known::RetryAfter, "1".to_owned());
+    refusal.upstream = Some(Box::new(UpstreamCause {
+        service: name.to_string(),
+        endpoint: String::new(),
+        cause: "its adaptive limit is reached".to_owned(),
     }));
     refusal
 }

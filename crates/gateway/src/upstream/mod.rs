@@ -3,6 +3,7 @@
 //! What a service is comes from the snapshot ([`ServiceSpec`]); what a worker knows of it ([`Service`], [`Endpoint`])
 //! outlives snapshots as long as its endpoints stay.
 
+pub mod adaptive;
 pub mod balance;
 pub mod breaker;
 pub mod call;
@@ -40,6 +41,7 @@ use crate::notice::notice;
 use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
 use crate::worker::Worker;
+use adaptive::{Adaptive, AdaptiveRules, Now};
 use balance::{Balancer, InFlight, Load};
 use breaker::{BreakerRules, Guard, Permit, State};
 use check::Check;
@@ -68,6 +70,8 @@ pub struct ServiceSpec {
     pub eject: Option<EjectRules>,
     /// When it is not called.
     pub breaker: Option<BreakerRules>,
+    /// How many calls it is given at once, where that is adapted.
+    pub adaptive: Option<AdaptiveRules>,
     /// Whether requests are refused while all endpoints are out.
     pub fails_when_all_down: bool,
     /// The version of the PROXY header that its connections begin with.
@@ -176,6 +180,8 @@ pub struct Service {
     memory: Rc<Memory>,
     /// Its breaker, where it has one.
     guard: Option<Rc<Guard>>,
+    /// How many calls it is given at once, where that is adapted.
+    pub adaptive: Option<Rc<Adaptive>>,
     /// Endpoints that have a weight.
     serving: usize,
 }
@@ -185,6 +191,20 @@ pub struct Service {
 struct Memory {
     budget: retry::Budget,
     random: balance::Random,
+    adaptive: RefCell<Option<Rc<Adaptive>>>,
+}
+
+impl Memory {
+    /// What is known of how many calls a service can be given, kept as long as that is adapted.
+    fn adaptive(&self, spec: &ServiceSpec, shard: &WorkerShard) -> Option<Rc<Adaptive>> {
+        let mut known = self.adaptive.borrow_mut();
+        match (spec.adaptive, &*known) {
+            (None, _) => *known = None,
+            (Some(rules), Some(known)) => known.set_rules(rules),
+            (Some(rules), None) => *known = Some(Rc::new(Adaptive::new(rules, shard.service(&spec.name)))),
+        }
+        known.clone()
+    }
 }
 
 /// An endpoint on one worker.
@@ -258,6 +278,8 @@ pub struct Picked {
     pub set_sticky: bool,
     /// The rules, and how many endpoints the service has that get requests.
     eject: Option<(EjectRules, usize)>,
+    /// What learns from its latency.
+    adaptive: Option<Rc<Adaptive>>,
     /// What the service's breaker gave.
     permit: RefCell<Option<Permit>>,
 }
@@ -273,6 +295,11 @@ impl Picked {
     /// The head of its answer came so long after the request was sent.
     pub fn answered(&self, status: StatusCode, latency: Duration) {
         self.in_flight.answered(latency, clock::now());
+        // What a service turns away itself it does so quickly that it tells nothing of its latency.
+        let is_work = !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS;
+        if let Some(adaptive) = self.adaptive.as_ref().filter(|_| is_work) {
+            adaptive.answered(latency, Now { instant: clock::now(), unix_ms: clock::unix_ms() });
+        }
         if matches!(status.as_u16(), 502..=504) {
             return self.blame();
         }
@@ -294,6 +321,9 @@ impl Picked {
     /// It failed to answer, after so long.
     pub fn failed(&self, latency: Duration) {
         self.in_flight.failed(latency, clock::now());
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.failed(latency, Now { instant: clock::now(), unix_ms: clock::unix_ms() });
+        }
         self.blame();
     }
 
@@ -356,7 +386,15 @@ impl Service {
         let in_flight = endpoint.load.begin();
         let eject = self.spec.eject.map(|rules| (rules, self.serving));
         let set_sticky = pick.set_sticky;
-        Some(Picked { endpoint, index: pick.index, in_flight, set_sticky, eject, permit: RefCell::default() })
+        Some(Picked {
+            endpoint,
+            index: pick.index,
+            in_flight,
+            set_sticky,
+            eject,
+            adaptive: self.adaptive.clone(),
+            permit: RefCell::default(),
+        })
     }
 
     /// Leave for a call, or how long to wait for it.
@@ -443,12 +481,17 @@ impl Registry {
         let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
         let serving = spec.endpoints.iter().filter(|endpoint| endpoint.weight > 0).count();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
-            Rc::new(Memory { budget: retry::Budget::default(), random: balance::Random::new(seed, worker) })
+            Rc::new(Memory {
+                budget: retry::Budget::default(),
+                random: balance::Random::new(seed, worker),
+                adaptive: RefCell::default(),
+            })
         });
         Rc::new(Service {
             spec: Arc::clone(spec),
             endpoints,
             balancer,
+            adaptive: memory.adaptive(spec, shard),
             memory: Rc::clone(memory),
             guard,
             serving,

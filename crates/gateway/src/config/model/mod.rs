@@ -1,6 +1,7 @@
 //! The typed model: what a configuration says, each part in the file of its name.
 //! The comments on the fields are the user's manual: the JSON Schema and the reference are made from them.
 
+mod adaptive;
 mod admin;
 mod api;
 mod breaker;
@@ -10,6 +11,7 @@ mod eject;
 mod health;
 mod listener;
 mod log;
+mod overload;
 mod policy;
 mod proxy_protocol;
 mod retry;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 
+pub use self::adaptive::{Adaptive, Priority};
 pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::breaker::Breaker;
@@ -34,6 +37,7 @@ pub use self::eject::{Eject, WhenAllDown};
 pub use self::health::{CheckKind, Health, Start};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
+pub use self::overload::Overload;
 pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
 };
@@ -66,6 +70,9 @@ pub struct Config {
     /// The admin address: API, `/metrics`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
     #[schemars(with = "Option<admin::AdminSetting>")]
     pub admin: Option<Admin>,
+    /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
+    #[schemars(with = "Setting<Overload>", default)]
+    pub overload: Overload,
     /// Services by name: each a set of endpoints that do the same job.
     #[schemars(default)]
     pub services: BTreeMap<String, Service>,
@@ -124,6 +131,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         workers: None,
         drain: default_drain(),
         admin: Some(Admin::default()),
+        overload: Overload::default(),
         services: BTreeMap::new(),
         devices: BTreeMap::new(),
         defaults: Policies::default(),
@@ -152,6 +160,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
     if let Some(node) = map.take("admin") {
         config.admin = if node.is("off") { None } else { Admin::read(node, reader) };
     }
+    config.overload = map.or("overload", Overload::default(), reader);
     if let Some(node) = map.take("services") {
         declared.services = names(node);
         config.services = named(node, "services by name", reader, Service::read);
@@ -185,6 +194,7 @@ static CONFIG: Keys = Keys {
         "workers",
         "drain",
         "admin",
+        "overload",
         "services",
         "devices",
         "defaults",
@@ -219,6 +229,8 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Service", &service::SERVICE),
     ("Endpoint", &service::ENDPOINT),
     ("Discover", &discover::DISCOVER),
+    ("Adaptive", &adaptive::ADAPTIVE),
+    ("Overload", &overload::OVERLOAD),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
     ("Device", &device::DEVICE),

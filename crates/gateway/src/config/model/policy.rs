@@ -3,6 +3,7 @@
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::adaptive::Priority;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
@@ -46,6 +47,10 @@ pub struct Policies {
     /// Further attempts after one that failed. A plain number is `attempts`. Default: one, when no connection could be
     /// made, as nothing was sent yet; `off` for none.
     pub retry: Option<Box<Setting<Retry>>>,
+    /// What calls are worth beside others when a service or the gateway has too much to do: `low`, `normal` or `high`. Default:
+    /// `normal`.
+    #[schemars(with = "Option<Priority>")]
+    pub priority: Option<Setting<Priority>>,
     /// Headers that make browsers careful: `true`, or a map that says which.
     pub secure_headers: Option<Box<Setting<SecureHeaders>>>,
     /// What is changed in the answer.
@@ -166,6 +171,7 @@ impl Policies {
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
+            priority: map.optional("priority", reader),
             secure_headers: map.optional("secure_headers", reader),
             response: map.optional("response", reader),
         }
@@ -301,7 +307,7 @@ impl Read for HeaderChanges {
 
 pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
-    known: &["access", "request", "timeout", "retry", "secure_headers", "response"],
+    known: &["access", "request", "timeout", "retry", "priority", "secure_headers", "response"],
     later: &[
         "ip",
         "waf",

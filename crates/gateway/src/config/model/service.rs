@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use super::adaptive::Adaptive;
 use super::breaker::Breaker;
 use super::discover::{Discover, Scheme};
 use super::eject::{Eject, WhenAllDown};
@@ -47,6 +48,8 @@ pub struct Service {
     pub eject: Option<Eject>,
     /// The service is not called while it keeps failing. Default: it always is.
     pub breaker: Option<Breaker>,
+    /// The service is given no more calls at once than it can work on, by what its latency tells. Default: as many as come.
+    pub adaptive: Option<Adaptive>,
     /// What becomes of requests while all endpoints are out: `try` sends them all the same, `fail` refuses them with 503.
     /// Default: `try`.
     pub when_all_down: Option<WhenAllDown>,
@@ -74,6 +77,7 @@ impl Service {
             health: None,
             eject: None,
             breaker: None,
+            adaptive: None,
             when_all_down: None,
             protocol: None,
             tls: None,
@@ -109,6 +113,7 @@ impl Service {
         service.health = map.optional("health", reader);
         service.eject = map.optional("eject", reader);
         service.breaker = map.optional("breaker", reader);
+        service.adaptive = map.optional("adaptive", reader);
         service.when_all_down = map.optional("when_all_down", reader);
         service.protocol = map.optional("protocol", reader);
         service.tls = map.optional("tls", reader);
@@ -337,12 +342,13 @@ pub(super) static SERVICE: Keys = Keys {
         "health",
         "eject",
         "breaker",
+        "adaptive",
         "when_all_down",
         "protocol",
         "tls",
         "proxy_protocol",
     ],
-    later: &["adaptive", "proto"],
+    later: &["proto"],
     shared: None,
 };
 

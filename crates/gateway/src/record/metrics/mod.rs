@@ -7,6 +7,7 @@ mod cell;
 mod codes;
 mod health;
 mod render;
+mod services;
 mod tcp;
 
 use std::cell::{Cell, RefCell};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use cell::{Counter, Gauge};
 pub use health::{BreakerReading, DiscoveryReading, EndpointReading, HealthReadings};
+pub use services::ServiceMetrics;
 pub use tcp::TcpMetrics;
 
 use super::batch::Lost;
@@ -67,12 +69,14 @@ type Series<K, T> = HashMap<K, Arc<T>>;
 struct Shard {
     routes: Mutex<Series<Names, RouteMetrics>>,
     endpoints: Mutex<Series<Names, EndpointMetrics>>,
+    services: Mutex<Series<Box<str>, ServiceMetrics>>,
     tcp: Mutex<Series<Names, TcpMetrics>>,
     by_route: [Mutex<RouteSeries>; ByRoute::ALL.len()],
     by_code: [Mutex<CodeSeries>; ByCode::ALL.len()],
     accepted: Counter,
     closed: Counter,
     accept_errors: Counter,
+    overload: Arc<Gauge>,
     panics: Counter,
 }
 
@@ -81,6 +85,8 @@ struct Shard {
 #[derive(Debug)]
 pub struct WorkerShard {
     shard: Arc<Shard>,
+    /// The share of requests that the worker refuses, in thousandths.
+    pub overload: Arc<Gauge>,
     by_route: [RefCell<RouteCodes>; ByRoute::ALL.len()],
     by_code: [RefCell<Codes>; ByCode::ALL.len()],
     may_forget_routes: Cell<bool>,
@@ -138,6 +144,7 @@ impl Metrics {
         let shard = Arc::new(Shard::default());
         lock(&self.shards).push(Arc::clone(&shard));
         WorkerShard {
+            overload: Arc::clone(&shard.overload),
             shard,
             by_route: Default::default(),
             by_code: Default::default(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
 use super::codes::{ByCode, ByRoute, Family};
-use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, tcp};
+use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, services, tcp};
 
 /// A route's counts on all workers.
 #[derive(Default)]
@@ -45,6 +45,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     write_codes(&shards, &mut text);
     write_endpoints(&merge_endpoints(&shards), &mut text);
     health::write(metrics, &mut text);
+    services::write(metrics, &mut text);
     tcp::write(&shards, &mut text);
     write_connections(&shards, &mut text);
     write_certificates(metrics, &mut text);
