@@ -16,6 +16,7 @@ pub mod refusal;
 pub mod route;
 pub mod server;
 pub mod snapshot;
+pub mod status;
 pub mod tls;
 pub mod translate;
 pub mod upstream;

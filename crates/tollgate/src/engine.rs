@@ -5,13 +5,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use gateway::config::values::ListenAddress;
 use gateway::config::{Config, Faults};
 use gateway::record::Metrics;
 use gateway::server::{self, HandedSockets, Server};
 use gateway::snapshot::Snapshot;
+use gateway::status::Sources;
 use gateway::upstream::ServiceSpec;
 use gateway::upstream::catalog::Catalog;
 use gateway::upstream::health::Healths;
@@ -27,6 +28,24 @@ pub(crate) struct Engine {
     healths: Arc<Healths>,
     /// Another process has the listeners: what changes from here on is for that one.
     is_handed_over: AtomicBool,
+    /// What is served, for who looks from outside: not behind the server's lock, which is held while a configuration is put in
+    /// force. It stays while the gateway drains.
+    served: Mutex<Served>,
+    is_draining: AtomicBool,
+}
+
+/// What is served.
+#[derive(Clone)]
+struct Served {
+    snapshot: Arc<Snapshot>,
+    /// The services, with the endpoints that they have by now.
+    services: Arc<[Arc<ServiceSpec>]>,
+}
+
+impl Served {
+    fn by(server: &Server) -> Self {
+        Self { snapshot: Arc::clone(server.snapshot()), services: server.services().into() }
+    }
 }
 
 /// A listener, as the operator is told of it.
@@ -63,8 +82,15 @@ impl Engine {
             .map_err(|error| Failure::new(error.to_string()))?;
         metrics.reloaded(true, SystemTime::now());
         let healths = Arc::clone(server.healths());
-        let is_handed_over = AtomicBool::new(false);
-        Ok(Self { server: Mutex::new(Some(server)), metrics, healths, is_handed_over })
+        let served = Mutex::new(Served::by(&server));
+        Ok(Self {
+            server: Mutex::new(Some(server)),
+            metrics,
+            healths,
+            is_handed_over: AtomicBool::new(false),
+            served,
+            is_draining: AtomicBool::new(false),
+        })
     }
 
     /// Where it listens, in the order of the configuration.
@@ -92,7 +118,13 @@ impl Engine {
 
     /// Puts endpoints in force that were found since. Whether there were any.
     pub(crate) fn apply_found(&self) -> bool {
-        self.server().as_mut().is_some_and(Server::apply_found)
+        let mut server = self.server();
+        let Some(server) = server.as_mut() else { return false };
+        let is_changed = server.apply_found();
+        if is_changed {
+            *lock(&self.served) = Served::by(server);
+        }
+        is_changed
     }
 
     /// Compiles what the origin says now and puts it in force: all of it, or none and the reason. `prepare` is called in between.
@@ -121,9 +153,9 @@ impl Engine {
         prepare(&snapshot);
         let mut server = self.server();
         let server = server.as_mut().ok_or_else(draining)?;
-        server
-            .apply(snapshot)
-            .map_err(|error| Refused { error: error.to_string(), files: config.files().clone() })?;
+        let applied = server.apply(snapshot);
+        *lock(&self.served) = Served::by(server);
+        applied.map_err(|error| Refused { error: error.to_string(), files: config.files().clone() })?;
         Ok((config, warnings))
     }
 
@@ -135,6 +167,20 @@ impl Engine {
     /// The metrics of all workers, in the Prometheus text format.
     pub(crate) fn metrics(&self) -> String {
         self.metrics.render()
+    }
+
+    /// How it stands and what it has counted, as of now, in JSON; while it drains too.
+    pub(crate) fn status(&self) -> String {
+        let Served { snapshot, services } = lock(&self.served).clone();
+        let sources = Sources {
+            metrics: &self.metrics,
+            healths: &self.healths,
+            snapshot: &snapshot,
+            services: &services,
+            is_draining: self.is_draining.load(Ordering::Acquire),
+        };
+        // Every key of a status is a text: it can always be written.
+        serde_json::to_string(&sources.status(Instant::now())).unwrap_or_default()
     }
 
     /// What its workers know of endpoints.
@@ -184,6 +230,7 @@ impl Engine {
     /// Stops accepting, waits until the last exchange has ended or the limit has passed, and ends the workers.
     /// Whether nothing was cut off.
     pub(crate) fn drain(&self) -> bool {
+        self.is_draining.store(true, Ordering::Release);
         let server = self.server().take();
         server.is_none_or(|mut server| {
             let is_complete = server.drain();
@@ -192,8 +239,12 @@ impl Engine {
         })
     }
 
-    /// A panic elsewhere leaves the server as it was: it is changed only by its own calls.
     fn server(&self) -> MutexGuard<'_, Option<Server>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.server)
     }
+}
+
+/// A panic elsewhere leaves what is locked as it was: it is changed only by the engine's own calls.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

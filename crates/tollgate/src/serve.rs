@@ -177,9 +177,10 @@ enum Phase {
 impl Running {
     fn serve_admin(&self) -> Result<(), Failure> {
         let Some((address, listener)) = &self.upgrade.admin else { return Ok(()) };
-        let engine = Arc::clone(&self.engine);
+        let (counted, looked) = (Arc::clone(&self.engine), Arc::clone(&self.engine));
         let state = AdminState {
-            metrics: Arc::new(move || engine.metrics()),
+            metrics: Arc::new(move || counted.metrics()),
+            status: Arc::new(move || looked.status()),
             readiness: Arc::clone(&self.readiness),
             token: Arc::clone(&self.token),
         };

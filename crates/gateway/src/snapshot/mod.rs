@@ -72,6 +72,14 @@ impl Snapshot {
         Some(&self.services[place])
     }
 
+    /// The service that a route's requests go to.
+    pub fn service_of(&self, route: &Route) -> Option<&ServiceSpec> {
+        match &route.target {
+            Target::Service(place) => Some(&self.services[*place]),
+            Target::Retired | Target::Respond(_) => None,
+        }
+    }
+
     /// The listener of this name.
     pub fn listener(&self, name: &ListenerName) -> Option<&Arc<ListenerSpec>> {
         self.listeners.iter().find(|spec| spec.name == *name)

@@ -83,7 +83,7 @@ const WELCOME: &str = "
   products on 9004 and 9005. The configuration is examples/quickstart.yaml.
 
     gateway  http://127.0.0.1:8080
-    admin    http://127.0.0.1:9900/metrics  /healthz  /readyz
+    admin    http://127.0.0.1:9900/metrics  /status  /healthz  /readyz
 
   Worth trying, from another terminal:
 

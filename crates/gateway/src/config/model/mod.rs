@@ -67,7 +67,7 @@ pub struct Config {
     /// How long a graceful stop waits for requests under way before it closes their connections. Default: `30s`.
     #[schemars(default = "default_drain")]
     pub drain: Duration,
-    /// The admin address: API, `/metrics`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
+    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
     #[schemars(with = "Option<admin::AdminSetting>")]
     pub admin: Option<Admin>,
     /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.

@@ -5,6 +5,7 @@
 
 mod cell;
 mod codes;
+mod figures;
 mod health;
 mod render;
 mod services;
@@ -16,7 +17,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use cell::{Counter, Gauge};
+pub use cell::{Counter, Gauge, LONG as TIME_BOUNDS, MergedHistogram};
+pub use figures::{EndpointFigures, Figures, RouteFigures};
 pub use health::{BreakerReading, DiscoveryReading, EndpointReading, HealthReadings};
 pub use services::ServiceMetrics;
 pub use tcp::TcpMetrics;
@@ -33,9 +35,9 @@ const MAX_SERIES: usize = 10_000;
 /// Pairs of route and refusal code, and other codes, that are told apart.
 const MAX_CODES: usize = 10_000;
 /// The name for all beyond a bound.
-const OTHER: &str = "other";
+pub const OTHER: &str = "other";
 /// Classes of status: 1xx to 5xx.
-const CLASSES: usize = 5;
+pub const CLASSES: usize = 5;
 
 /// The process's metrics.
 #[derive(Debug)]
@@ -185,6 +187,11 @@ impl Metrics {
         let ended: u64 = process.logs.extract_if(.., |lost| lost.is_final()).map(|lost| lost.count()).sum();
         process.lost_before += ended;
         process.logs.push(lost);
+    }
+
+    /// What was counted of routes, endpoints and connections.
+    pub fn figures(&self) -> Figures {
+        figures::read(self)
     }
 
     /// All series as Prometheus reads them (text format 0.0.4).
