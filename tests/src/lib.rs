@@ -24,6 +24,7 @@ mod peers;
 mod registries;
 mod socket;
 mod suites;
+mod terminal;
 pub mod tls;
 mod transport;
 mod wait;
@@ -46,5 +47,6 @@ pub use registries::{ConsulDouble, DnsServer, Etcd, Instance, consul_double, dns
 pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};
 pub use suites::{Verdicts, expect_intermediate_tls, httpwg, installed, varnishtest, web_socket_cases};
+pub use terminal::{Terminal, terminal};
 pub use transport::{Redis, TlsServer, redis, redis_cli, tls_handshake, tls_server};
 pub use wait::{PATIENCE, Signal, eventually, full_run};

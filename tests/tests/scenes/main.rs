@@ -36,6 +36,7 @@ mod tls;
 mod tls_clients;
 mod tls_reload;
 mod tls_services;
+mod top;
 mod tunnels;
 mod unix;
 mod upgrade;
