@@ -296,6 +296,9 @@ fn decide<'l>(
     };
     exchange.route = Some(index);
     let route = &live.snapshot.routes[index];
+    if worker.overload.refuses(route.limits.priority) {
+        return Err(Box::new(overloaded()));
+    }
     for policy in route.policies() {
         match policy.on_request(exchange) {
             Step::Continue => {}
@@ -411,6 +414,12 @@ fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal {
     let detail = format!("{} is not allowed here; allowed: {allow}", request.method);
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Stage::Route, detail)
         .with_field(Known::Allow, allow.to_owned())
+}
+
+fn overloaded() -> Refusal {
+    let detail = "the gateway has more to do than it can; come back in a moment";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_overloaded", Stage::Admit, detail)
+        .with_field(Known::RetryAfter, "1")
 }
 
 fn version_retired() -> Refusal {

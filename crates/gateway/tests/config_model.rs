@@ -48,7 +48,7 @@ fn every_served_key_is_read() {
     assert_eq!(local.address.value.to_string(), "unix:/run/tollgate.sock");
     assert_eq!(local.mode.map(gateway::config::values::FileMode::bits), Some(0o666));
     let services = |tcp: &Option<config::Tcp>| tcp.as_ref().unwrap().services().count();
-    assert_eq!((services(&to_one.tcp), services(&by_name.tcp)), (1, 3));
+    assert_eq!((services(&to_one.tcp), services(&by_name.tcp)), (1, 9));
     assert_eq!(by_name.tcp.as_ref().unwrap().sni[1].0.value, "*.example.org");
     for proxied in [to_one, by_name] {
         let from = &proxied.proxy_protocol.as_ref().unwrap().from;

@@ -87,7 +87,11 @@ fn check_redirects(config: &Config, faults: &mut Faults) {
 
 fn check_service_tls(service: &Service, faults: &mut Faults) {
     let Some(tls) = &service.tls else { return };
-    if !service.endpoints.is_empty() && service.endpoints.iter().all(|endpoint| !endpoint.url.value.is_tls) {
+    let may_find_tls = service.discover.as_ref().is_some_and(|discover| discover.may_find_tls());
+    if !may_find_tls
+        && !service.endpoints.is_empty()
+        && service.endpoints.iter().all(|endpoint| !endpoint.url.value.is_tls)
+    {
         let message = "`tls` has no effect: none of the endpoints begins with https://";
         faults.push(Fault::warning("unused_tls", service.name.span, message));
     }

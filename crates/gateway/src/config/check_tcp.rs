@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::fault::{Fault, Faults};
-use super::model::{Balance, Config, Service, Tcp};
+use super::model::{Balance, Config, Scheme, Service, Tcp};
 
 /// Reports services that cannot do what a listener, a route or their own keys want of them.
 pub(super) fn check(config: &Config, faults: &mut Faults) {
@@ -26,7 +26,8 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
 }
 
 fn speaks_no_http(service: &Service) -> bool {
-    service.endpoints.iter().any(|endpoint| endpoint.url.value.is_tcp)
+    let finds_tcp = service.discover.as_ref().is_some_and(|discover| discover.scheme() == Scheme::Tcp);
+    finds_tcp || service.endpoints.iter().any(|endpoint| endpoint.url.value.is_tcp)
 }
 
 /// A service that gets bytes as they come can be chosen by nothing that stands in requests.

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, FaultInjection, Headers, Mirror, Policies, RequestPolicy, Respond, ResponsePolicy,
-    Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
+    Access, Api, Config, FaultInjection, Headers, Mirror, Policies, Priority, RequestPolicy, Respond,
+    ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -51,6 +51,8 @@ pub struct EffectiveRoute<'c> {
     pub mirror: Option<(&'c Mirror, EffectiveCall<'c>)>,
     /// Trouble made on purpose.
     pub fault: Option<&'c FaultInjection>,
+    /// What its calls are worth beside others.
+    pub priority: Priority,
     /// Headers that make browsers careful.
     pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
@@ -228,6 +230,10 @@ impl Config {
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts,
             retry,
+            priority: nearest(all, |policies| policies.priority.as_ref())
+                .and_then(Setting::value)
+                .copied()
+                .unwrap_or_default(),
             mirror: mirror.and_then(|mirror| Some((mirror, self.mirror_call(mirror)?))),
             fault: nearest(all, |policies| policies.fault.as_deref()).and_then(Setting::value),
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())

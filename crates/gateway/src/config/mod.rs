@@ -74,6 +74,31 @@ pub fn load_source(source: Source, surroundings: Surroundings) -> Result<(Config
     if faults.has_errors() { Err(faults) } else { Ok((config, faults)) }
 }
 
+/// Reads a file with a list of endpoints, as under `endpoints` of a service.
+pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Faults> {
+    let name = path.display().to_string();
+    let (text, fault) = match read_file(path) {
+        Ok(text) => (text, None),
+        Err(cause) => {
+            let message = format!("cannot read the file: {cause}");
+            (String::new(), Some(Fault::error("unreadable_file", Span::default(), message)))
+        }
+    };
+    let source = Arc::new(Source::new(name, text));
+    let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut reader = read::Reader::new(Arc::clone(&source), Surroundings::of_process(directory));
+    let endpoints = match (fault, reader.tree(&source)) {
+        (Some(fault), _) => {
+            reader.fault(fault);
+            Vec::new()
+        }
+        (None, Some(tree)) => model::read_endpoints(&tree, Span::default(), &mut reader),
+        (None, None) => Vec::new(),
+    };
+    let faults = reader.finish();
+    if faults.has_errors() { Err(faults) } else { Ok(endpoints) }
+}
+
 impl Config {
     /// The configuration of `tollgate run --to URL`: everything goes to this one endpoint, from this address; without
     /// one, from loopback only.

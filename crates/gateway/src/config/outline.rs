@@ -191,7 +191,8 @@ impl OnTerms<'_> {
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
-        let policies = (route.access, route.request, &route.timeouts, route.retry, mirror, route.fault);
+        let policies =
+            (route.access, route.request, &route.timeouts, route.retry, mirror, route.fault, route.priority);
         let shaping = (route.secure_headers, route.response);
         let branches = route.branches.iter().map(|call| (&call.timeouts, call.retry)).collect::<Vec<_>>();
         (route.methods, conditions, version, action, branches, policies, shaping)
@@ -294,7 +295,10 @@ fn settings(config: &Config) -> Things {
         logs.says(format!("share of {range}"), share);
     }
     let admin = admin_facets(config.admin.as_ref());
-    [("workers", workers), ("logs", logs), ("admin", admin)]
+    let mut overload = Facets::default();
+    overload.says("lag", config.overload.lag.map_or("off".to_owned(), |lag| lag.to_string()));
+    overload.says("memory", config.overload.memory.map_or("off".to_owned(), |share| share.to_string()));
+    [("workers", workers), ("logs", logs), ("admin", admin), ("overload", overload)]
         .map(|(name, facets)| (name.to_owned(), facets))
         .into()
 }
@@ -315,6 +319,7 @@ fn service_facets(service: &Service) -> Facets {
     for endpoint in &service.endpoints {
         facets.says(format!("endpoint {}", endpoint.url.value), format_args!("weight {}", endpoint.weight));
     }
+    facets.may_say("discovery", service.discover.as_deref());
     facets.says(
         "balance",
         match &service.balance {
@@ -347,6 +352,7 @@ fn service_facets(service: &Service) -> Facets {
         facets.says("breaker's open time", breaker.open_for);
         facets.says("breaker's trials", breaker.half_open);
     }
+    facets.may_say("adaptive concurrency", service.adaptive);
     facets.may_say("when all are down", service.when_all_down);
     facets.may_say("protocol", service.protocol.map(ServiceProtocol::as_str));
     facets.may_say("TLS", service.tls.as_deref());
@@ -440,6 +446,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
             facets.headers("answer's header", &respond.headers);
         }
     }
+    facets.says("priority", route.priority.as_str());
     facets.says("access", if route.access.is_some() { "public" } else { "nobody" });
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);

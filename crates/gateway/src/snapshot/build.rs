@@ -15,11 +15,12 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Located,
-    LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy, VersionState,
-    WhenAllDown,
+    LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
+    VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
+use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::policies::admit::request::Request;
 use crate::policies::shape::lifecycle::Lifecycle;
@@ -91,6 +92,10 @@ impl Snapshot {
             devices: compiler.devices.into_values().collect(),
             logs: compile_logs(&config.logs),
             drain: *config.drain,
+            overload: Bounds {
+                lag: config.overload.lag.map(|lag| *lag),
+                memory: config.overload.memory.map(config::values::Percent::millionths),
+            },
             tls: registry,
         };
         Ok((snapshot, faults))
@@ -106,7 +111,7 @@ struct Compiler<'c> {
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
-    limits: HashMap<(Timeouts, *const Retry), Arc<CallLimits>>,
+    limits: HashMap<(Timeouts, *const Retry, Priority), Arc<CallLimits>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -176,7 +181,7 @@ impl<'c> Compiler<'c> {
         Some(expression)
     }
 
-    fn service(&mut self, service: &config::Service, tls: Option<Arc<ClientTls>>) -> ServiceSpec {
+    fn service(&mut self, service: &config::Service, tls: ServiceSecurity) -> ServiceSpec {
         let (balance, affinity) = match &service.balance {
             Balance::RoundRobin => (BalancePolicy::RoundRobin, Affinity::None),
             Balance::WeightedRandom => (BalancePolicy::WeightedRandom, Affinity::None),
@@ -200,19 +205,24 @@ impl<'c> Compiler<'c> {
         ServiceSpec {
             name: Arc::from(service.name.value.as_str()),
             endpoints: service.endpoints.iter().map(parts::endpoint).collect(),
+            discovery: service
+                .discover
+                .as_deref()
+                .map(|discover| Arc::new(parts::discovery(discover, tls.source))),
             balance,
-            affinity,
+            affinity: Arc::new(affinity),
             pool: parts::pool(service),
             health: service.health.as_ref().map(|health| parts::check(health, service.protocol)),
             eject: service.eject.as_ref().map(parts::eject),
             breaker: service.breaker.as_ref().map(parts::breaker),
+            adaptive: service.adaptive.as_ref().map(parts::adaptive),
             fails_when_all_down: service.when_all_down == Some(WhenAllDown::Fail),
             proxy_protocol: service.proxy_protocol.map(|version| match version {
                 ProxyVersion::V1 => proxy_protocol::Version::V1,
                 ProxyVersion::V2 => proxy_protocol::Version::V2,
             }),
             protocol: service.protocol,
-            tls,
+            tls: tls.endpoints,
         }
     }
 
@@ -230,7 +240,7 @@ impl<'c> Compiler<'c> {
                 (Target::Service(index), rewrite.and_then(|text| self.rewrite(text, &path)))
             }
             Action::Split { split, rewrite } => {
-                let split = self.split(split, &route.branches, &path)?;
+                let split = self.split(split, route, &path)?;
                 (Target::Split(Box::new(split)), rewrite.and_then(|text| self.rewrite(text, &path)))
             }
             Action::Respond(respond) => (Target::Respond(Arc::new(compile_answer(respond))), None),
@@ -247,7 +257,7 @@ impl<'c> Compiler<'c> {
                 },
             ),
             target,
-            limits: self.limits(&route.timeouts, route.retry),
+            limits: self.limits(&route.timeouts, route.retry, route.priority),
             extras: extras(Extras {
                 rewrite,
                 mirror: self.mirror(route),
@@ -285,10 +295,10 @@ impl<'c> Compiler<'c> {
     }
 
     /// One copy for all routes with the same: they are read with every request.
-    fn limits(&mut self, timeouts: &config::Timeouts, retry: &Retry) -> Arc<CallLimits> {
+    fn limits(&mut self, timeouts: &config::Timeouts, retry: &Retry, priority: Priority) -> Arc<CallLimits> {
         let timeouts = parts::timeouts(timeouts);
-        let limits = self.limits.entry((timeouts, std::ptr::from_ref(retry)));
-        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(retry) });
+        let limits = self.limits.entry((timeouts, std::ptr::from_ref(retry), priority));
+        let compile = || Arc::new(CallLimits { timeouts, retry: parts::retry(retry), priority });
         Arc::clone(limits.or_insert_with(compile))
     }
 
@@ -385,7 +395,15 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
 /// TLS of listeners and services, each in the order of the configuration.
 struct Security {
     listeners: Vec<Option<Arc<ServerTls>>>,
-    services: Vec<Option<Arc<ClientTls>>>,
+    services: Vec<ServiceSecurity>,
+}
+
+/// TLS of one service.
+struct ServiceSecurity {
+    /// Towards its endpoints.
+    endpoints: Option<Arc<ClientTls>>,
+    /// Towards who knows its endpoints.
+    source: Option<Arc<ClientTls>>,
 }
 
 /// Reads all certificates and keys; every fault of every file is reported.
@@ -398,7 +416,11 @@ fn compile_tls(
     let mut builder = tls::Builder::new(faults, registry, clock::unix_ms() / 1000);
     let services = config.services.values().map(|service| {
         let known = before.and_then(|before| before.service(&service.name.value));
-        builder.service(service, known.and_then(|known| known.tls.as_ref()))
+        let source = known.and_then(|known| known.discovery.as_ref()?.tls.as_ref());
+        ServiceSecurity {
+            endpoints: builder.service(service, known.and_then(|known| known.tls.as_ref())),
+            source: builder.discovery(service, source),
+        }
     });
     let services = services.collect();
     let listeners = (0..config.listeners.len()).map(|index| {

@@ -10,7 +10,6 @@ use super::{CallLimits, Route, Snapshot, Target};
 use crate::refusal::Stage;
 use crate::route::{Candidate, Found, Params, RequestView, Verdict};
 use crate::upstream::NO_BOUND;
-use crate::upstream::balance::Policy;
 use crate::upstream::retry::Rules;
 use crate::upstream::split::{Split, SplitBy};
 
@@ -158,8 +157,8 @@ impl Snapshot {
     ) {
         let service = &self.services[service];
         let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
-        line(text, Stage::Call, &format!("service {}, {}", service.name, balance_name(service.balance)));
-        for endpoint in &service.endpoints {
+        line(text, Stage::Call, &format!("service {}, {}", service.name, service.balance.name()));
+        for endpoint in &*service.endpoints {
             let weight = match endpoint.weight {
                 1 => String::new(),
                 0 => " (weight 0: gets none)".to_owned(),
@@ -173,7 +172,7 @@ impl Snapshot {
             };
             detail(text, &sent);
         }
-        let CallLimits { timeouts, retry } = limits;
+        let CallLimits { timeouts, retry, .. } = limits;
         detail(
             text,
             &format!(
@@ -252,18 +251,4 @@ fn line(text: &mut String, stage: Stage, what: &str) {
 
 fn detail(text: &mut String, what: &str) {
     let _ = writeln!(text, "{:<10}   {what}", "");
-}
-
-/// A balancer's name as the configuration writes it.
-fn balance_name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::RoundRobin => "round_robin",
-        Policy::Random => "random",
-        Policy::WeightedRandom => "weighted_random",
-        Policy::LeastRequests => "least_requests",
-        Policy::Ewma => "ewma",
-        Policy::IpHash => "ip_hash",
-        Policy::Hash => "hash",
-        Policy::Sticky { .. } => "sticky",
-    }
 }

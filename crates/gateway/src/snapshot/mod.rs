@@ -6,7 +6,7 @@ mod build;
 mod explain;
 mod service;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use http1::Known;
 
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
+use crate::config::Priority;
+use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub logs: LogConfig,
     /// How long a graceful stop waits.
     pub drain: Duration,
+    /// When the gateway itself has too much to do.
+    pub overload: Bounds,
     /// What TLS keeps from one snapshot to the next.
     pub tls: Arc<tls::Registry>,
 }
@@ -69,6 +73,16 @@ impl Snapshot {
     fn service(&self, name: &str) -> Option<&ServiceSpec> {
         let place = self.services.binary_search_by(|known| (*known.name).cmp(name)).ok()?;
         Some(&self.services[place])
+    }
+
+    /// The services that a route's requests go to.
+    pub fn services_of<'s>(&'s self, route: &'s Route) -> Vec<&'s ServiceSpec> {
+        let at = |place: usize| &*self.services[place];
+        match &route.target {
+            Target::Service(place) => vec![at(*place)],
+            Target::Split(split) => split.branches.iter().map(|branch| at(branch.service)).collect(),
+            Target::Retired | Target::Respond(_) => Vec::new(),
+        }
     }
 
     /// The listener of this name.
@@ -105,6 +119,8 @@ pub struct CallLimits {
     pub timeouts: Timeouts,
     /// Of attempts.
     pub retry: retry::Rules,
+    /// What it is worth beside others.
+    pub priority: Priority,
 }
 
 /// What few routes have.
@@ -189,7 +205,7 @@ impl StaticAnswer {
 pub struct Live {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
-    services: Vec<OnceCell<Rc<Service>>>,
+    services: Vec<RefCell<Option<Rc<Service>>>>,
     routes: Vec<OnceCell<Arc<RouteMetrics>>>,
     no_route: OnceCell<Arc<RouteMetrics>>,
 }
@@ -198,7 +214,7 @@ impl Live {
     /// A view of the snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
-            services: vec![OnceCell::new(); snapshot.services.len()],
+            services: vec![RefCell::default(); snapshot.services.len()],
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
             snapshot,
@@ -226,6 +242,7 @@ impl Live {
             devices: Vec::new(),
             logs: self.snapshot.logs.clone(),
             drain: self.snapshot.drain,
+            overload: self.snapshot.overload,
             tls: Arc::clone(&self.snapshot.tls),
         };
         Self {
@@ -243,7 +260,7 @@ impl Live {
                 .snapshot
                 .services
                 .binary_search_by(|known| known.name.cmp(&spec.name))
-                .is_ok_and(|known| old.services[known].get().is_some());
+                .is_ok_and(|known| old.services[known].borrow().is_some());
             if was_used {
                 self.service(worker, index);
             }
@@ -258,10 +275,17 @@ impl Live {
 
     /// The service at this place of the snapshot.
     pub fn service(&self, worker: &Worker, index: usize) -> Rc<Service> {
-        let service = self.services[index].get_or_init(|| {
-            worker.upstreams.service(&self.snapshot.services[index], &worker.shard, worker.id)
-        });
-        Rc::clone(service)
+        if let Some(service) = &*self.services[index].borrow() {
+            return Rc::clone(service);
+        }
+        self.set_service(worker, index, &self.snapshot.services[index])
+    }
+
+    /// The service at this place of the snapshot is another one from the next call on: its endpoints have changed.
+    pub fn set_service(&self, worker: &Worker, index: usize, spec: &Arc<ServiceSpec>) -> Rc<Service> {
+        let service = worker.upstreams.service(spec, &worker.shard, worker.id);
+        self.services[index].replace(Some(Rc::clone(&service)));
+        service
     }
 
     /// The metrics of a route, or of the requests that have none.

@@ -98,6 +98,10 @@ pub async fn call(
     service: &Rc<Service>,
     limits: &CallLimits,
 ) -> Result<Box<Called>, Failed> {
+    let _waiting = match &service.adaptive {
+        Some(adaptive) => Some(adaptive.admit(limits.priority).ok_or_else(|| overloaded(service))?),
+        None => None,
+    };
     let rules = &limits.retry;
     let mut timeouts = limits.timeouts;
     let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
@@ -325,7 +329,7 @@ pub(super) fn has_unexpected_body(request: &RequestHead) -> bool {
 
 /// The hash of the part of the request that decides the endpoint.
 pub(super) fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
-    match &service.spec.affinity {
+    match &*service.spec.affinity {
         Affinity::None | Affinity::Cookie(_) => None,
         Affinity::ClientIp => Some(balance::hash_ip(exchange.caller.ip)),
         Affinity::Key(expression) => {
@@ -336,7 +340,7 @@ pub(super) fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
 
 /// The cookie that names the endpoint of a client that was here before.
 fn sticky<'a>(exchange: &'a Exchange, service: &Service) -> Option<&'a [u8]> {
-    let Affinity::Cookie(name) = &service.spec.affinity else { return None };
+    let Affinity::Cookie(name) = &*service.spec.affinity else { return None };
     exchange
         .request
         .fields
@@ -345,7 +349,7 @@ fn sticky<'a>(exchange: &'a Exchange, service: &Service) -> Option<&'a [u8]> {
 }
 
 fn set_sticky(service: &Service, picked: &Picked, exchange: &mut Exchange) {
-    if let Affinity::Cookie(name) = &service.spec.affinity
+    if let Affinity::Cookie(name) = &*service.spec.affinity
         && picked.set_sticky
         && let Some(id) = service.sticky_id(picked.index)
     {
@@ -422,6 +426,21 @@ fn breaker_open(service: &Service, wait: Duration) -> Refusal {
         service: name.to_string(),
         endpoint: String::new(),
         cause: "its breaker is open".to_owned(),
+    }));
+    refusal
+}
+
+/// The client is told when to come back, though not for how long it will last: nobody knows.
+fn overloaded(service: &Service) -> Refusal {
+    let name = &service.spec.name;
+    let detail = format!("service {name} has as much to do as it can, and takes no more at the moment");
+    let mut refusal =
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "service_overloaded", Stage::Call, detail)
+            .with_field(Known::RetryAfter, "1".to_owned());
+    refusal.upstream = Some(Box::new(UpstreamCause {
+        service: name.to_string(),
+        endpoint: String::new(),
+        cause: "its adaptive limit is reached".to_owned(),
     }));
     refusal
 }

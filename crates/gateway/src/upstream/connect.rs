@@ -188,7 +188,7 @@ impl Endpoint {
         let Some(tls) = tls.filter(|_| self.spec.is_tls) else {
             return Ok((Stream::new(socket), protocols == Protocols::HTTP2));
         };
-        let name = tls.server_name(&self.spec.host).map_err(|_| ConnectError::ServerName)?;
+        let name = tls.server_name(self.spec.tls_name()).map_err(|_| ConnectError::ServerName)?;
         let connector = TlsConnector::from(tls.config(protocols));
         let stream = connector.connect(name, socket).await.map_err(ConnectError::Tls)?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

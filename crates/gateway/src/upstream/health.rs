@@ -4,10 +4,14 @@
 //! few requests at first, then more. It never happens to more than a share of a service's endpoints: where most fail the
 //! fault may be elsewhere, and the others would break down under what is left.
 
+mod look;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+pub use look::{EndpointLook, EndpointState, ServiceLook};
 
 use super::breaker::{Breaker, State};
 use crate::record::{BreakerReading, EndpointReading, HealthReadings};

@@ -3,11 +3,14 @@
 //! What a service is comes from the snapshot ([`ServiceSpec`]); what a worker knows of it ([`Service`], [`Endpoint`])
 //! outlives snapshots as long as its endpoints stay.
 
+pub mod adaptive;
 pub mod balance;
 pub mod breaker;
 pub mod call;
+pub mod catalog;
 pub mod check;
 mod connect;
+pub mod discovery;
 pub mod farewell;
 mod grpc;
 pub mod health;
@@ -34,30 +37,34 @@ pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
 use crate::accept::proxy_protocol;
 use crate::clock;
-use crate::config::values::Host;
+use crate::config::values::{EndpointUrl, Host};
 use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
 use crate::notice::notice;
 use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
 use crate::worker::Worker;
+use adaptive::{Adaptive, AdaptiveRules, Now};
 use balance::{Balancer, InFlight, Load};
 use breaker::{BreakerRules, Guard, Permit, State};
 use check::Check;
+use discovery::Discovery;
 use health::{EjectRules, EndpointHealth, Healths, ServiceHealth, Standing};
 use session::Sessions;
 
 /// A service as the configuration describes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServiceSpec {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// Its endpoints, in the configuration's order.
-    pub endpoints: Vec<EndpointSpec>,
+    /// Its endpoints, in the configuration's order; those that were found, where it looks for them.
+    pub endpoints: Arc<[EndpointSpec]>,
+    /// Where its endpoints are looked for.
+    pub discovery: Option<Arc<Discovery>>,
     /// How one is chosen.
     pub balance: balance::Policy,
     /// What the choice depends on, beside the policy.
-    pub affinity: Affinity,
+    pub affinity: Arc<Affinity>,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
     /// How endpoints are asked whether they are well.
@@ -66,6 +73,8 @@ pub struct ServiceSpec {
     pub eject: Option<EjectRules>,
     /// When it is not called.
     pub breaker: Option<BreakerRules>,
+    /// How many calls it is given at once, where that is adapted.
+    pub adaptive: Option<AdaptiveRules>,
     /// Whether requests are refused while all endpoints are out.
     pub fails_when_all_down: bool,
     /// The version of the PROXY header that its connections begin with.
@@ -118,6 +127,29 @@ pub struct EndpointSpec {
     pub base: String,
     /// Its share of the requests.
     pub weight: u32,
+    /// The name that its certificate is for, where that is not the host's: it was found under this name.
+    pub tls_name: Option<Host>,
+}
+
+impl EndpointSpec {
+    /// What stands at this URL.
+    pub fn new(url: &EndpointUrl, weight: u32) -> Self {
+        Self {
+            url: url.to_string().into(),
+            is_tls: url.is_tls,
+            host: url.host.clone(),
+            port: url.port,
+            authority: url.authority(),
+            base: url.base.clone(),
+            weight,
+            tls_name: None,
+        }
+    }
+
+    /// The name that its certificate is for.
+    pub fn tls_name(&self) -> &Host {
+        self.tls_name.as_ref().unwrap_or(&self.host)
+    }
 }
 
 /// What a time limit comes to that is turned off.
@@ -151,6 +183,8 @@ pub struct Service {
     memory: Rc<Memory>,
     /// Its breaker, where it has one.
     guard: Option<Rc<Guard>>,
+    /// How many calls it is given at once, where that is adapted.
+    pub adaptive: Option<Rc<Adaptive>>,
     /// Endpoints that have a weight.
     serving: usize,
 }
@@ -162,6 +196,20 @@ struct Memory {
     random: balance::Random,
     /// Copies of requests that are under way to it.
     copies: Cell<usize>,
+    adaptive: RefCell<Option<Rc<Adaptive>>>,
+}
+
+impl Memory {
+    /// What is known of how many calls a service can be given, kept as long as that is adapted.
+    fn adaptive(&self, spec: &ServiceSpec, shard: &WorkerShard) -> Option<Rc<Adaptive>> {
+        let mut known = self.adaptive.borrow_mut();
+        match (spec.adaptive, &*known) {
+            (None, _) => *known = None,
+            (Some(rules), Some(known)) => known.set_rules(rules),
+            (Some(rules), None) => *known = Some(Rc::new(Adaptive::new(rules, shard.service(&spec.name)))),
+        }
+        known.clone()
+    }
 }
 
 /// An endpoint on one worker.
@@ -235,6 +283,8 @@ pub struct Picked {
     pub set_sticky: bool,
     /// The rules, and how many endpoints the service has that get requests.
     eject: Option<(EjectRules, usize)>,
+    /// What learns from its latency.
+    adaptive: Option<Rc<Adaptive>>,
     /// What the service's breaker gave.
     permit: RefCell<Option<Permit>>,
 }
@@ -250,6 +300,11 @@ impl Picked {
     /// The head of its answer came so long after the request was sent.
     pub fn answered(&self, status: StatusCode, latency: Duration) {
         self.in_flight.answered(latency, clock::now());
+        // What a service turns away itself it does so quickly that it tells nothing of its latency.
+        let is_work = !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS;
+        if let Some(adaptive) = self.adaptive.as_ref().filter(|_| is_work) {
+            adaptive.answered(latency, Now { instant: clock::now(), unix_ms: clock::unix_ms() });
+        }
         if matches!(status.as_u16(), 502..=504) {
             return self.blame();
         }
@@ -271,6 +326,9 @@ impl Picked {
     /// It failed to answer, after so long.
     pub fn failed(&self, latency: Duration) {
         self.in_flight.failed(latency, clock::now());
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.failed(latency, Now { instant: clock::now(), unix_ms: clock::unix_ms() });
+        }
         self.blame();
     }
 
@@ -333,7 +391,15 @@ impl Service {
         let in_flight = endpoint.load.begin();
         let eject = self.spec.eject.map(|rules| (rules, self.serving));
         let set_sticky = pick.set_sticky;
-        Some(Picked { endpoint, index: pick.index, in_flight, set_sticky, eject, permit: RefCell::default() })
+        Some(Picked {
+            endpoint,
+            index: pick.index,
+            in_flight,
+            set_sticky,
+            eject,
+            adaptive: self.adaptive.clone(),
+            permit: RefCell::default(),
+        })
     }
 
     /// Leave for a call, or how long to wait for it.
@@ -412,27 +478,36 @@ impl Registry {
             spec.endpoints.iter().map(|endpoint| self.endpoint(spec, endpoint, &health, shard)).collect();
         let weighed: Vec<balance::Endpoint<'_>> = endpoints
             .iter()
-            .zip(&spec.endpoints)
+            .zip(&*spec.endpoints)
             .map(|(endpoint, spec)| balance::Endpoint {
                 key: &spec.url,
                 weight: spec.weight,
                 load: Rc::clone(&endpoint.load),
             })
             .collect();
-        let seed = balance::hash_bytes(spec.name.as_bytes());
+        let mut seed = balance::hash_bytes(spec.name.as_bytes());
+        let mut memories = self.memories.borrow_mut();
+        // Whoever is built again and again must not begin with the same endpoint each time.
+        if let Some(memory) = memories.get(&spec.name) {
+            seed = memory.random.next();
+        }
         let balancer = Balancer::new(spec.balance, &weighed, seed, worker)
             .or_else(|_| Balancer::new(spec.balance, &[], seed, worker));
         let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
         let serving = spec.endpoints.iter().filter(|endpoint| endpoint.weight > 0).count();
-        let mut memories = self.memories.borrow_mut();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
-            let random = balance::Random::new(seed, worker);
-            Rc::new(Memory { budget: retry::Budget::default(), random, copies: Cell::default() })
+            Rc::new(Memory {
+                budget: retry::Budget::default(),
+                random: balance::Random::new(seed, worker),
+                copies: Cell::default(),
+                adaptive: RefCell::default(),
+            })
         });
         Rc::new(Service {
             spec: Arc::clone(spec),
             endpoints,
             balancer,
+            adaptive: memory.adaptive(spec, shard),
             memory: Rc::clone(memory),
             guard,
             serving,
@@ -470,6 +545,10 @@ impl Registry {
     ) -> Rc<Endpoint> {
         let key = (Arc::clone(&service.name), Arc::clone(&spec.url));
         let mut endpoints = self.endpoints.borrow_mut();
+        // One that was found under another name is another one: the next request must not believe the old one's certificate.
+        if endpoints.get(&key).is_some_and(|known| known.spec.tls_name != spec.tls_name) {
+            endpoints.remove(&key);
+        }
         let endpoint = endpoints.entry(key).or_insert_with(|| {
             Rc::new(Endpoint {
                 spec: spec.clone(),

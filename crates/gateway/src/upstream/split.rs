@@ -166,6 +166,7 @@ mod tests {
     fn split(weights: &[u32]) -> Split {
         let second = Duration::from_secs(1);
         let limits = Arc::new(CallLimits {
+            priority: crate::config::Priority::Normal,
             timeouts: Timeouts {
                 connect: second,
                 first_byte: second,

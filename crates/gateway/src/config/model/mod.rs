@@ -1,16 +1,19 @@
 //! The typed model: what a configuration says, each part in the file of its name.
 //! The comments on the fields are the user's manual: the JSON Schema and the reference are made from them.
 
+mod adaptive;
 mod admin;
 mod api;
 mod breaker;
 mod device;
+mod discover;
 mod eject;
 mod health;
 mod injection;
 mod listener;
 mod log;
 mod mirror;
+mod overload;
 mod policy;
 mod proxy_protocol;
 mod retry;
@@ -27,16 +30,19 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 
+pub use self::adaptive::{Adaptive, Priority};
 pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::breaker::Breaker;
 pub use self::device::Device;
+pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::health::{CheckKind, Health, Start};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
+pub use self::overload::Overload;
 pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
 };
@@ -44,6 +50,7 @@ pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
 pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
+pub(super) use self::service::read_endpoints;
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
 pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
@@ -66,9 +73,12 @@ pub struct Config {
     /// How long a graceful stop waits for requests under way before it closes their connections. Default: `30s`.
     #[schemars(default = "default_drain")]
     pub drain: Duration,
-    /// The admin address: API, `/metrics`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
+    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
     #[schemars(with = "Option<admin::AdminSetting>")]
     pub admin: Option<Admin>,
+    /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
+    #[schemars(with = "Setting<Overload>", default)]
+    pub overload: Overload,
     /// Services by name: each a set of endpoints that do the same job.
     #[schemars(default)]
     pub services: BTreeMap<String, Service>,
@@ -137,6 +147,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         workers: None,
         drain: default_drain(),
         admin: Some(Admin::default()),
+        overload: Overload::default(),
         services: BTreeMap::new(),
         devices: BTreeMap::new(),
         defaults: Policies::default(),
@@ -165,6 +176,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
     if let Some(node) = map.take("admin") {
         config.admin = if node.is("off") { None } else { Admin::read(node, reader) };
     }
+    config.overload = map.or("overload", Overload::default(), reader);
     if let Some(node) = map.take("services") {
         declared.services = names(node);
         config.services = named(node, "services by name", reader, Service::read);
@@ -198,6 +210,7 @@ static CONFIG: Keys = Keys {
         "workers",
         "drain",
         "admin",
+        "overload",
         "services",
         "devices",
         "defaults",
@@ -231,6 +244,9 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Admin", &admin::ADMIN),
     ("Service", &service::SERVICE),
     ("Endpoint", &service::ENDPOINT),
+    ("Discover", &discover::DISCOVER),
+    ("Adaptive", &adaptive::ADAPTIVE),
+    ("Overload", &overload::OVERLOAD),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
     ("Device", &device::DEVICE),

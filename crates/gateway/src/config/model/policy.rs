@@ -3,6 +3,7 @@
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::adaptive::Priority;
 use super::injection::FaultInjection;
 use super::mirror::Mirror;
 use super::retry::Retry;
@@ -48,6 +49,10 @@ pub struct Policies {
     /// Further attempts after one that failed. A plain number is `attempts`. Default: one, when no connection could be
     /// made, as nothing was sent yet; `off` for none.
     pub retry: Option<Box<Setting<Retry>>>,
+    /// What calls are worth beside others when a service or the gateway has too much to do: `low`, `normal` or `high`. Default:
+    /// `normal`.
+    #[schemars(with = "Option<Priority>")]
+    pub priority: Option<Setting<Priority>>,
     /// Headers that make browsers careful: `true`, or a map that says which.
     pub secure_headers: Option<Box<Setting<SecureHeaders>>>,
     /// Copies of requests go to another service too, whose answers are thrown away. Default: there are none.
@@ -172,6 +177,7 @@ impl Policies {
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
+            priority: map.optional("priority", reader),
             secure_headers: map.optional("secure_headers", reader),
             mirror: map.optional("mirror", reader),
             fault: map.optional("fault", reader),
@@ -309,7 +315,17 @@ impl Read for HeaderChanges {
 
 pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
-    known: &["access", "request", "timeout", "retry", "secure_headers", "mirror", "fault", "response"],
+    known: &[
+        "access",
+        "request",
+        "timeout",
+        "retry",
+        "priority",
+        "secure_headers",
+        "mirror",
+        "fault",
+        "response",
+    ],
     later: &[
         "ip",
         "waf",

@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 
+use super::adaptive::Adaptive;
 use super::breaker::Breaker;
+use super::discover::{Discover, Scheme};
 use super::eject::{Eject, WhenAllDown};
 use super::health::Health;
 use super::listener::Protocols;
@@ -24,8 +26,11 @@ pub struct Service {
     /// Its name.
     #[schemars(skip)]
     pub name: Located<String>,
-    /// Where the service runs: URLs, or maps with `url` and `weight`.
+    /// Where the service runs: URLs, or maps with `url` and `weight`. Beside `discover`: until it has found some.
+    #[schemars(default)]
     pub endpoints: Vec<Endpoint>,
+    /// Where its endpoints are found, which may come and go while the gateway runs.
+    pub discover: Option<Box<Discover>>,
     /// How an endpoint is chosen for a request. Default: `round_robin`.
     #[schemars(default)]
     pub balance: Balance,
@@ -43,6 +48,8 @@ pub struct Service {
     pub eject: Option<Eject>,
     /// The service is not called while it keeps failing. Default: it always is.
     pub breaker: Option<Breaker>,
+    /// The service is given no more calls at once than it can work on, by what its latency tells. Default: as many as come.
+    pub adaptive: Option<Adaptive>,
     /// What becomes of requests while all endpoints are out: `try` sends them all the same, `fail` refuses them with 503.
     /// Default: `try`.
     pub when_all_down: Option<WhenAllDown>,
@@ -62,6 +69,7 @@ impl Service {
         Self {
             name,
             endpoints,
+            discover: None,
             balance: Balance::RoundRobin,
             timeout: None,
             pool: Pool::default(),
@@ -69,6 +77,7 @@ impl Service {
             health: None,
             eject: None,
             breaker: None,
+            adaptive: None,
             when_all_down: None,
             protocol: None,
             tls: None,
@@ -89,6 +98,14 @@ impl Service {
             None if map.has("discover") => {}
             None => map.missing("endpoints", reader),
         }
+        service.discover = map.optional("discover", reader);
+        let finds_tcp = service.discover.as_ref().is_some_and(|discover| discover.scheme() == Scheme::Tcp);
+        if finds_tcp && service.endpoints.iter().any(|endpoint| !endpoint.url.value.is_tcp) {
+            reader.wrong(
+                map.key_span("endpoints"),
+                "with `scheme: tcp` in `discover` these are tcp:// endpoints too",
+            );
+        }
         service.balance = map.or("balance", Balance::default(), reader);
         service.timeout = map.optional("timeout", reader);
         service.pool = map.or("pool", Pool::default(), reader);
@@ -96,6 +113,7 @@ impl Service {
         service.health = map.optional("health", reader);
         service.eject = map.optional("eject", reader);
         service.breaker = map.optional("breaker", reader);
+        service.adaptive = map.optional("adaptive", reader);
         service.when_all_down = map.optional("when_all_down", reader);
         service.protocol = map.optional("protocol", reader);
         service.tls = map.optional("tls", reader);
@@ -212,7 +230,8 @@ impl ServiceProtocol {
     }
 }
 
-fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
+/// A list of endpoints, or the only one.
+pub(in crate::config) fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
     let items = reader.items(node, "the URL of an endpoint, or a list of them");
     let endpoints: Vec<Endpoint> = items.iter().filter_map(|item| Endpoint::read(item, reader)).collect();
     if items.is_empty() && matches!(node.value, Value::List(_)) {
@@ -315,6 +334,7 @@ pub(super) static SERVICE: Keys = Keys {
     of: "a service",
     known: &[
         "endpoints",
+        "discover",
         "balance",
         "timeout",
         "pool",
@@ -322,12 +342,13 @@ pub(super) static SERVICE: Keys = Keys {
         "health",
         "eject",
         "breaker",
+        "adaptive",
         "when_all_down",
         "protocol",
         "tls",
         "proxy_protocol",
     ],
-    later: &["adaptive", "proto", "discover"],
+    later: &["proto"],
     shared: None,
 };
 

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::{Compiler, is_retired, parts, sticky_secret};
 use crate::config::values::Share;
-use crate::config::{self, EffectiveCall, EffectiveRoute};
+use crate::config::{self, EffectiveRoute};
 use crate::expression::{Root, Roots};
 use crate::route::PathPattern;
 use crate::upstream::balance::{hash_bytes, sticky_id};
@@ -19,7 +19,7 @@ impl Compiler<'_> {
     pub(super) fn split(
         &mut self,
         split: &config::Split,
-        calls: &[EffectiveCall<'_>],
+        route: &EffectiveRoute<'_>,
         path: &PathPattern,
     ) -> Option<Split> {
         let by = match &split.by {
@@ -29,14 +29,14 @@ impl Compiler<'_> {
                 SplitBy::Key(self.of_route(text, path, Roots::BEFORE_RESPONSE.without(Root::Body))?)
             }
         };
-        let branches = split.branches.iter().zip(calls).map(|(branch, call)| {
+        let branches = split.branches.iter().zip(&route.branches).map(|(branch, call)| {
             let name = branch.to.value.as_str();
             Some(Branch {
                 service: *self.services.get(name)?,
                 name: Arc::from(name),
                 weight: branch.weight,
                 is_sticky: branch.sticky,
-                limits: self.limits(&call.timeouts, call.retry),
+                limits: self.limits(&call.timeouts, call.retry, route.priority),
                 id: sticky_id(&sticky_secret(name), name),
                 hash: hash_bytes(name.as_bytes()),
             })

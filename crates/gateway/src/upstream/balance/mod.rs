@@ -59,6 +59,22 @@ pub enum Policy {
     },
 }
 
+impl Policy {
+    /// Its name as the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::Random => "random",
+            Self::WeightedRandom => "weighted_random",
+            Self::LeastRequests => "least_requests",
+            Self::Ewma => "ewma",
+            Self::IpHash => "ip_hash",
+            Self::Hash => "hash",
+            Self::Sticky { .. } => "sticky",
+        }
+    }
+}
+
 /// An endpoint as a balancer sees it.
 #[derive(Clone, Debug)]
 pub struct Endpoint<'a> {
