@@ -32,6 +32,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_LIMIT: usize = 16 * 1024;
 const FIELD_LIMIT: usize = 64;
 
+/// How long connections are still asked on when the listener closes.
+const LAST_QUESTION: Duration = Duration::from_millis(250);
+
 /// The pause after a failed accept (out of descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -83,6 +86,10 @@ pub(crate) async fn serve(
             tokio::select! {
                 _ = &mut connection => {}
                 () = closed(&mut is_closing) => {
+                    // Whoever has just connected is about to ask, and would be cut off without a word.
+                    if tokio::time::timeout(LAST_QUESTION, &mut connection).await.is_ok() {
+                        return;
+                    }
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }
