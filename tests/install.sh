@@ -25,8 +25,11 @@ has openssl || need openssl
 has h2load && has nghttp || need nghttp2-client
 has haproxy || [ -x /usr/sbin/haproxy ] || need haproxy
 has redis-server || need redis-server
+has etcd || need etcd-server
+has dnsmasq || [ -x /usr/sbin/dnsmasq ] || need dnsmasq-base
 has varnishtest || need varnish
 has chromium || need chromium
+has setsid || need util-linux
 # `kill` as a program: not every image has it.
 [ -x /bin/kill ] || [ -x /usr/bin/kill ] || need procps
 # Debian's Python has Debian's packages; another may stand earlier on the path.
@@ -63,7 +66,7 @@ install_packages() {
         apt_get install -y --no-install-recommends $missing
     }
     # Where they were started all the same, they would only hold ports.
-    for service in nginx haproxy redis-server varnish varnishncsa; do
+    for service in nginx haproxy redis-server varnish varnishncsa etcd; do
         case "$missing" in
         *"$service"*) $as_root service "$service" stop >/dev/null 2>&1 || true ;;
         esac

@@ -88,6 +88,14 @@ pub fn backend(script: impl Fn(&mut Call) + Send + Sync + 'static) -> Backend {
     Backend::at(0, script)
 }
 
+/// A backend at this address, whose port the kernel chooses if it is 0.
+pub fn backend_on(
+    address: impl Into<SocketAddr>,
+    script: impl Fn(&mut Call) + Send + Sync + 'static,
+) -> Backend {
+    Backend::on(address.into(), script)
+}
+
 /// A backend that answers 200 with `hello`.
 pub fn hello() -> Backend {
     named("hello")
@@ -100,13 +108,17 @@ pub fn named(name: &'static str) -> Backend {
 
 /// A backend that runs `script` for each connection, HTTP or not.
 pub fn raw_backend(script: impl Fn(&mut Socket) + Send + Sync + 'static) -> Backend {
-    Backend::listen(0, move |socket, _, _| script(socket))
+    Backend::listen((Ipv4Addr::LOCALHOST, 0).into(), move |socket, _, _| script(socket))
 }
 
 impl Backend {
     /// A backend on a port of the scene's choice, e.g. one that came back.
     pub fn at(port: u16, script: impl Fn(&mut Call) + Send + Sync + 'static) -> Self {
-        Self::listen(port, move |socket, shared, connection| {
+        Self::on((Ipv4Addr::LOCALHOST, port).into(), script)
+    }
+
+    fn on(address: SocketAddr, script: impl Fn(&mut Call) + Send + Sync + 'static) -> Self {
+        Self::listen(address, move |socket, shared, connection| {
             while let Ok(mut call) = Call::read(socket, shared, connection) {
                 script(&mut call);
                 if !call.finish() {
@@ -116,8 +128,11 @@ impl Backend {
         })
     }
 
-    fn listen(port: u16, serve: impl Fn(&mut Socket, &Arc<Shared>, usize) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+    fn listen(
+        address: SocketAddr,
+        serve: impl Fn(&mut Socket, &Arc<Shared>, usize) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         // The standard library's 128 is too few for a burst: what does not fit is tried again after a second.
         socket2::SockRef::from(&listener).listen(4096).unwrap();
         let address = listener.local_addr().unwrap();

@@ -12,6 +12,7 @@
 mod backend;
 mod certificates;
 mod client;
+mod fault_proxy;
 mod gateway;
 mod grpc;
 mod haproxy;
@@ -20,15 +21,18 @@ mod load;
 mod message;
 mod metrics;
 mod peers;
+mod registries;
 mod socket;
 mod suites;
+mod terminal;
 pub mod tls;
 mod transport;
 mod wait;
 
-pub use backend::{Backend, Call, Seen, backend, hello, named, raw_backend};
+pub use backend::{Backend, Call, Seen, backend, backend_on, hello, named, raw_backend};
 pub use certificates::{Authority, Pair};
 pub use client::{Ask, Wire};
+pub use fault_proxy::{FaultProxy, Faults, fault_proxy};
 pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_with, tollgate};
 pub use grpc::{GrpcCall, GrpcOutcome, GrpcServer, buf_curl, grpc_call, grpc_server, grpc_server_with};
 pub use haproxy::{Haproxy, haproxy, http2_relay, proxy_relay, tls_relay};
@@ -39,8 +43,10 @@ pub use peers::{
     Browser, Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, browser, curl,
     file_server, free_port, nginx, python, web_socket, web_socket_listener, web_socket_server,
 };
+pub use registries::{ConsulDouble, DnsServer, Etcd, Instance, consul_double, dns_server, etcd};
 pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};
 pub use suites::{Verdicts, expect_intermediate_tls, httpwg, installed, varnishtest, web_socket_cases};
+pub use terminal::{Terminal, terminal};
 pub use transport::{Redis, TlsServer, redis, redis_cli, tls_handshake, tls_server};
 pub use wait::{PATIENCE, Signal, eventually, full_run};

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::eventually;
@@ -26,6 +27,16 @@ impl Peer {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().unwrap_or_else(|error| missing(&name, &error.to_string()));
         Self(child)
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
     /// What it said on stderr, if it has ended.
@@ -122,8 +133,7 @@ impl Nginx {
 
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
-        self.peer.0.kill().unwrap();
-        self.peer.0.wait().unwrap();
+        self.peer.kill();
     }
 
     /// Starts it again where it was.

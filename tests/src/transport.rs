@@ -1,6 +1,7 @@
 //! Foreign programs below HTTP: Redis, and OpenSSL at both ends. Each ends with the scene.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -50,7 +51,7 @@ pub fn redis_cli(address: SocketAddr, command: &[&str]) -> String {
 /// A running `openssl s_server`, which tells whoever asks by HTTP about the session.
 pub struct TlsServer {
     _peer: Peer,
-    _authority: Authority,
+    authority: Authority,
     /// Its port.
     pub port: u16,
 }
@@ -67,7 +68,14 @@ pub fn tls_server(name: &str) -> TlsServer {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let peer = Peer::start(&mut command);
     await_port("openssl s_server", port);
-    TlsServer { _peer: peer, _authority: authority, port }
+    TlsServer { _peer: peer, authority, port }
+}
+
+impl TlsServer {
+    /// The certificate of the authority that signed its own.
+    pub fn authority(&self) -> PathBuf {
+        self.authority.certificate()
+    }
 }
 
 /// What `openssl s_client` says of a handshake with that address, asking for a name or for none.

@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/healthz` and `/readyz`.
+//! The admin listener: `/metrics`, `/status`, `/healthz` and `/readyz`.
 //!
 //! Probes come without credentials, so the two health pages are open; everything else asks for the token where
 //! one is configured. It never stands on the request path, and it keeps answering while the gateway drains.
@@ -32,6 +32,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_LIMIT: usize = 16 * 1024;
 const FIELD_LIMIT: usize = 64;
 
+/// How long connections are still asked on when the listener closes.
+const LAST_QUESTION: Duration = Duration::from_millis(250);
+
 /// The pause after a failed accept (out of descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,6 +43,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct AdminState {
     /// Renders the metrics in the Prometheus text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How the gateway stands, as JSON.
+    pub status: Arc<dyn Fn() -> String + Send + Sync>,
     /// What `/readyz` says.
     pub readiness: Arc<Readiness>,
     /// Who may see more than health.
@@ -81,6 +86,10 @@ pub(crate) async fn serve(
             tokio::select! {
                 _ = &mut connection => {}
                 () = closed(&mut is_closing) => {
+                    // Whoever has just connected is about to ask, and would be cut off without a word.
+                    if tokio::time::timeout(LAST_QUESTION, &mut connection).await.is_ok() {
+                        return;
+                    }
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }
@@ -97,6 +106,7 @@ async fn closed(is_closing: &mut watch::Receiver<bool>) {
 fn router(state: AdminState) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
+        .route("/status", get(status))
         .route_layer(from_fn_with_state(state.clone(), require_token));
     Router::new()
         .route("/healthz", get(healthz))
@@ -125,6 +135,10 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     page(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", (state.metrics)())
 }
 
+async fn status(State(state): State<AdminState>) -> Response {
+    page(StatusCode::OK, "application/json", (state.status)())
+}
+
 async fn require_token(State(state): State<AdminState>, request: Request, next: Next) -> Response {
     if is_allowed(&state, request.headers()) {
         return next.run(request).await;
@@ -142,7 +156,7 @@ async fn require_token(State(state): State<AdminState>, request: Request, next: 
 }
 
 async fn no_such_page() -> Response {
-    let detail = "The admin listener has /metrics, /healthz and /readyz.";
+    let detail = "The admin listener has /metrics, /status, /healthz and /readyz.";
     problem(StatusCode::NOT_FOUND, "no_such_page", detail)
 }
 
@@ -194,6 +208,7 @@ mod tests {
         let readiness = Arc::new(Readiness::new());
         let state = AdminState {
             metrics: Arc::new(|| "tollgate_up 1\n".to_owned()),
+            status: Arc::new(|| r#"{"pid":1}"#.to_owned()),
             readiness: Arc::clone(&readiness),
             token: Arc::new(Token::new(token.map(str::to_owned))),
         };
@@ -226,6 +241,13 @@ mod tests {
     }
 
     #[test]
+    fn the_status_comes_as_json() {
+        let answer = admin(None).get("/status", "");
+        assert!(answer.contains("content-type: application/json"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n{\"pid\":1}"), "{answer}");
+    }
+
+    #[test]
     fn health_is_open_and_the_rest_needs_the_token() {
         let scene = admin(Some("s3cret"));
         scene.readiness.loaded(SystemTime::now());
@@ -235,6 +257,8 @@ mod tests {
             ("/metrics", "", "HTTP/1.1 401"),
             ("/metrics", "Authorization: Bearer wrong\r\n", "HTTP/1.1 401"),
             ("/metrics", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 200"),
+            ("/status", "", "HTTP/1.1 401"),
+            ("/status", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 200"),
             ("/unknown", "", "HTTP/1.1 404"),
         ];
         for (path, header, expected) in cases {

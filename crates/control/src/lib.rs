@@ -6,6 +6,8 @@
 mod admin;
 mod certificates;
 mod checks;
+mod dial;
+mod discovery;
 mod handover;
 mod readiness;
 mod reload;
@@ -18,6 +20,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as threads};
 use std::time::{Duration, SystemTime};
 
+use gateway::upstream::catalog::Catalog;
 use gateway::upstream::health::Healths;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -25,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 pub use admin::AdminState;
 pub use certificates::Expiry;
 pub use checks::Checks;
+pub use discovery::Discoverer;
 pub use handover::{Binary, Bundle, Predecessor, Successor};
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
@@ -113,6 +117,11 @@ impl Control {
     /// Active health checks, none of which run yet. They end with the control plane.
     pub fn checks(&self, healths: Arc<Healths>) -> Checks {
         Checks::new(self.runtime.handle().clone(), healths)
+    }
+
+    /// Searches for endpoints, none of which run yet. What they find stands in the catalog. They end with the control plane.
+    pub fn discoverer(&self, catalog: Arc<Catalog>) -> Discoverer {
+        Discoverer::new(self.runtime.handle().clone(), catalog)
     }
 
     /// The signals as a channel, for a thread that has nothing else to do than to wait for them.

@@ -133,7 +133,7 @@ impl Watch {
 
     /// Looks once. True when something differs from what was taken, and nothing from the look before: whoever
     /// writes has finished. What is seen is taken then.
-    fn has_settled_change(&mut self) -> bool {
+    pub(crate) fn has_settled_change(&mut self) -> bool {
         let mut is_moving = false;
         for file in &mut self.files {
             let now = stamp(&file.path);

@@ -15,21 +15,22 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode, Version};
 use http1::{Known, RequestHead, ResponseHead};
 
-use crate::accept::Client;
 use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
+use crate::accept::{Client, Tap};
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::outcome::{self, Outcome};
 use crate::policies::Step;
 use crate::refusal::{Refusal, Stage};
 use crate::route::{Found, Params, RequestView};
-use crate::snapshot::{Live, Route, StaticAnswer, Target};
+use crate::snapshot::{CallLimits, Live, Route, StaticAnswer, Target};
 use crate::tls::PeerCertificate;
 use crate::translate::grpc::{self, Dialect};
 use crate::upstream::call;
 use crate::upstream::fallback::{self, Instead};
 use crate::upstream::relay;
+use crate::upstream::split::Choice;
 use crate::worker::Worker;
 
 /// One request and its answer, as stages and policies see them, free of any transport.
@@ -59,6 +60,8 @@ pub struct Exchange {
     pub dialect: Option<Dialect>,
     /// Bytes that its body may have; `u64::MAX` for no limit.
     pub max_body: u64,
+    /// Who takes its body down, for a copy.
+    pub tap: Option<Rc<Tap>>,
     /// The body of a refusal while it is written.
     pub problem: Vec<u8>,
     /// When its first byte was there.
@@ -118,11 +121,13 @@ impl From<Refusal> for Failed {
 }
 
 /// What the stages before the call decided.
-enum Decision {
-    /// The service at this place, for the route at this place.
+enum Decision<'l> {
     Call {
-        route: usize,
+        route: &'l Route,
         service: usize,
+        limits: &'l CallLimits,
+        /// A cookie that goes with the answer.
+        cookie: Option<Box<str>>,
     },
     Answer(Arc<StaticAnswer>),
 }
@@ -195,12 +200,25 @@ async fn proceed(
         return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
     let live = Rc::clone(&exchange.live);
-    match decide(&live, exchange).map_err(Failed::Refused)? {
+    let decision = decide(worker, &live, exchange).map_err(Failed::Refused)?;
+    if let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index])
+        && let Some(fault) = route.fault()
+    {
+        let limits = match &decision {
+            Decision::Call { limits, .. } => *limits,
+            Decision::Answer(_) => &*route.limits,
+        };
+        // On the heap: routes without it do not carry its state.
+        Box::pin(fault.inject(worker, client, exchange, &route.name, limits.timeouts.total)).await?;
+    }
+    match decision {
         Decision::Answer(answer) => Ok(give(worker, client, exchange, &answer).await),
-        Decision::Call { route, service } => {
+        Decision::Call { route, service, limits, cookie } => {
             let service = live.service(worker, service);
-            let limits = &live.snapshot.routes[route].limits;
             shape_request(client, exchange);
+            if let Some(mirror) = route.mirror() {
+                mirror.copy(worker, client, exchange, &live, &route.name);
+            }
             let mut called = match call::call(worker, client, exchange, &service, limits).await {
                 Ok(called) => called,
                 // On the heap: it is rare, and as large as a call.
@@ -213,6 +231,9 @@ async fn proceed(
             };
             if is_upgrade_declined(exchange) {
                 return Err(upgrade_declined(called.service()).into());
+            }
+            if let Some(cookie) = cookie {
+                exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
             }
             shape_response(&live, exchange);
             // A tunnel outlasts reloads, and must not keep what they replaced.
@@ -279,7 +300,11 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
 }
 
 /// Stages `route` to `cache`: which route, and whether its policies let the request through.
-fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>> {
+fn decide<'l>(
+    worker: &Worker,
+    live: &'l Live,
+    exchange: &mut Exchange,
+) -> Result<Decision<'l>, Box<Refusal>> {
     let view = RequestView {
         devices: &live.snapshot.devices,
         is_tls: exchange.origin.as_ref().is_some_and(|origin| origin.is_tls()),
@@ -296,6 +321,9 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     };
     exchange.route = Some(index);
     let route = &live.snapshot.routes[index];
+    if worker.overload.refuses(route.limits.priority) {
+        return Err(Box::new(overloaded()));
+    }
     for policy in route.policies() {
         match policy.on_request(exchange) {
             Step::Continue => {}
@@ -305,7 +333,12 @@ fn decide(live: &Live, exchange: &mut Exchange) -> Result<Decision, Box<Refusal>
     match &route.target {
         Target::Service(service) => {
             rewrite(route, exchange)?;
-            Ok(Decision::Call { route: index, service: *service })
+            Ok(Decision::Call { route, service: *service, limits: &route.limits, cookie: None })
+        }
+        Target::Split(split) => {
+            rewrite(route, exchange)?;
+            let Choice { branch, cookie } = split.choose(worker.upstreams.random(), exchange);
+            Ok(Decision::Call { route, service: branch.service, limits: &branch.limits, cookie })
         }
         Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
         Target::Retired => Err(Box::new(version_retired())),
@@ -408,6 +441,12 @@ fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal {
         .with_field(Known::Allow, allow.to_owned())
 }
 
+fn overloaded() -> Refusal {
+    let detail = "the gateway has more to do than it can; come back in a moment";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_overloaded", Stage::Admit, detail)
+        .with_field(Known::RetryAfter, "1")
+}
+
 fn version_retired() -> Refusal {
     let detail = "this version of the API is retired; call a current one";
     Refusal::new(StatusCode::GONE, "version_retired", Stage::Route, detail)
@@ -433,6 +472,7 @@ impl Exchange {
             rewritten: String::new(),
             dialect: None,
             max_body: u64::MAX,
+            tap: None,
             problem: Vec::new(),
             started: clock::now(),
             outcome: Outcome::default(),
@@ -453,6 +493,7 @@ impl Exchange {
     pub fn end(&mut self) {
         self.outcome.clear();
         self.origin = None;
+        self.tap = None;
         self.request.clear();
         self.response.clear();
     }

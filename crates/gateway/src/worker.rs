@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use http1::Known;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::coop::has_budget_remaining;
+use tokio::time::MissedTickBehavior;
 
 use crate::accept::connection;
 use crate::accept::listener::{Admission, Listener};
@@ -22,11 +23,12 @@ use crate::accept::{Buffers, Socket};
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::notice::notice;
+use crate::overload::{self, Bounds, Overload, Turn};
 use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
 use crate::snapshot::{Live, Snapshot};
-use crate::upstream::Registry;
 use crate::upstream::farewell::Farewells;
 use crate::upstream::health::Healths;
+use crate::upstream::{Registry, ServiceSpec};
 
 /// Spare exchanges that a worker keeps.
 const EXCHANGES_KEPT: usize = 256;
@@ -52,6 +54,11 @@ pub enum Command {
         log: Option<LogWriter>,
         /// Told when done.
         done: oneshot::Sender<()>,
+    },
+    /// These services have other endpoints from now on.
+    Endpoints {
+        /// Each with its place in the snapshot that is served.
+        services: Vec<(usize, Arc<ServiceSpec>)>,
     },
     /// Close what does not end by itself: the process is about to go.
     Farewell,
@@ -90,6 +97,8 @@ pub struct Worker {
     pub upstreams: Registry,
     /// What is to be told when it goes down.
     pub farewells: Farewells,
+    /// What it refuses when there is too much to do.
+    pub overload: Overload,
     log: RefCell<LogWriter>,
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
@@ -102,6 +111,7 @@ pub struct Worker {
     accepting: Cell<usize>,
     draining: Cell<bool>,
     drained: RefCell<Option<oneshot::Sender<()>>>,
+    me: Weak<Self>,
 }
 
 #[derive(Debug)]
@@ -161,12 +171,13 @@ pub fn run(setup: Setup, commands: mpsc::UnboundedReceiver<Command>) -> std::io:
 impl Worker {
     fn new(setup: Setup) -> Rc<Self> {
         let live = Rc::new(Live::new(setup.snapshot));
-        Rc::new(Self {
+        Rc::new_cyclic(|me| Self {
             id: setup.id,
             buffers: Buffers::default(),
             shard: setup.shard,
-            upstreams: Registry::new(setup.healths),
+            upstreams: Registry::new(setup.healths, setup.id),
             farewells: Farewells::default(),
+            overload: Overload::default(),
             log: RefCell::new(setup.log),
             ids: RefCell::new(IdGenerator::new()),
             live: RefCell::new(live),
@@ -176,12 +187,14 @@ impl Worker {
             accepting: Cell::new(0),
             draining: Cell::new(false),
             drained: RefCell::default(),
+            me: Weak::clone(me),
         })
     }
 
     async fn obey(self: Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
         tokio::task::spawn_local(Rc::clone(&self).keep_house());
         tokio::task::spawn_local(Rc::clone(&self).flush_logs());
+        tokio::task::spawn_local(Rc::clone(&self).watch_overload());
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Apply { snapshot, sockets, log, done } => {
@@ -189,6 +202,7 @@ impl Worker {
                     // Nobody waits any more when the process is going down.
                     let _ = done.send(());
                 }
+                Command::Endpoints { services } => self.set_endpoints(&services),
                 Command::Drain { done } => self.drain(done),
                 Command::Farewell => self.farewells.say(),
             }
@@ -243,6 +257,15 @@ impl Worker {
         self.upstreams.retain_used();
     }
 
+    fn set_endpoints(&self, services: &[(usize, Arc<ServiceSpec>)]) {
+        let live = self.live();
+        for (index, spec) in services {
+            live.set_service(self, *index, spec);
+        }
+        self.shard.endpoints_changed();
+        self.upstreams.retain_used();
+    }
+
     async fn accept(self: Rc<Self>, socket: Acceptor, listener: Rc<Listener>, closing: Rc<Closing>) {
         loop {
             let accepted = poll_fn(|context| match socket.poll_accept(context) {
@@ -286,6 +309,11 @@ impl Worker {
         self.shard.connection_opened();
         let key = self.connections.borrow_mut().insert(None);
         OpenConnection { worker: Rc::clone(self), key, _admission: admission }
+    }
+
+    /// A handle on it for a task that outlives the exchange.
+    pub fn handle(&self) -> Option<Rc<Self>> {
+        self.me.upgrade()
     }
 
     /// What it serves now.
@@ -417,6 +445,36 @@ impl Worker {
             tick.tick().await;
             self.upstreams.retain_used();
             self.upstreams.sweep(clock::now());
+        }
+    }
+
+    /// Looks whether it comes late to what is ready, and whether the process has used up its memory.
+    async fn watch_overload(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(overload::LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = tick.tick().await;
+            let bounds = self.live.borrow().snapshot.overload;
+            if let (Some(used), Some(of)) = (overload::memory_used(), overload::memory_limit()) {
+                self.tell(self.overload.saw_memory(used, of, bounds), bounds);
+            }
+            self.tell(self.overload.saw_lag(due.elapsed(), bounds), bounds);
+            self.shard.overload.set(u64::from(self.overload.share()));
+        }
+    }
+
+    fn tell(&self, turn: Option<Turn>, bounds: Bounds) {
+        let Some(turn) = turn else { return };
+        let (lag, id) = (bounds.lag.unwrap_or_default(), self.id);
+        match turn {
+            Turn::Late => notice(format_args!(
+                "worker {id} has too much to do, it comes more than {lag:?} late: it refuses requests"
+            )),
+            Turn::InTime => notice(format_args!("worker {id} is in time again, and refuses no more")),
+            Turn::NoMemory => notice(format_args!(
+                "worker {id} refuses requests: the process has used up its memory (`overload.memory`)"
+            )),
+            Turn::Room => notice(format_args!("worker {id} refuses no more: the process has memory again")),
         }
     }
 

@@ -27,6 +27,7 @@ const STAGES: &[(&str, &[&str])] = &[
     ("refusal", &["accept", "config", "policies", "snapshot", "upstream", "worker"]),
     ("route", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),
     ("policies", &["accept", "snapshot", "worker"]),
+    ("status", &["accept", "exchange", "policies", "route", "worker"]),
     ("tls", &["accept", "exchange", "policies", "record", "route", "snapshot", "upstream", "worker"]),
     (
         "translate",
@@ -78,6 +79,8 @@ const NOT_CODES: &[&str] = &[
     "request_id",
     // a policy
     "secure_headers",
+    // how a breaker's state is spelt in the status
+    "snake_case",
     // what came of a TLS handshake, in the metrics
     "client_certificate",
     // the engine's words that the request's own replace: `request_smuggling`, `uri_too_long`, `client_gone`

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use gateway::config::{
-    self, Access, AccessLog, Action, Balance, Config, EffectiveRoute, Redirect, Source, Surroundings,
-    VersionBy, VersionState,
+    self, Access, AccessLog, Action, Balance, Config, EffectiveRoute, Redirect, Source, SplitBy,
+    Surroundings, VersionBy, VersionState,
 };
 use http::Method;
 
@@ -48,7 +48,7 @@ fn every_served_key_is_read() {
     assert_eq!(local.address.value.to_string(), "unix:/run/tollgate.sock");
     assert_eq!(local.mode.map(gateway::config::values::FileMode::bits), Some(0o666));
     let services = |tcp: &Option<config::Tcp>| tcp.as_ref().unwrap().services().count();
-    assert_eq!((services(&to_one.tcp), services(&by_name.tcp)), (1, 3));
+    assert_eq!((services(&to_one.tcp), services(&by_name.tcp)), (1, 9));
     assert_eq!(by_name.tcp.as_ref().unwrap().sni[1].0.value, "*.example.org");
     for proxied in [to_one, by_name] {
         let from = &proxied.proxy_protocol.as_ref().unwrap().from;
@@ -145,7 +145,7 @@ fn what_a_route_does_is_decided() {
                 ("users", "/static/{rest}")
             );
         }
-        Action::Respond(_) => panic!("goes to a service"),
+        other => panic!("goes to a service: {other:?}"),
     }
     match route(&routes, "/gone").action {
         Action::Respond(respond) => {
@@ -154,8 +154,54 @@ fn what_a_route_does_is_decided() {
                 (410, "gone")
             );
         }
-        Action::Forward { .. } => panic!("is answered here"),
+        other => panic!("is answered here: {other:?}"),
     }
+    let split = route(&routes, "/carts/{rest...}");
+    let Action::Split { split: model, rewrite } = split.action else { panic!("is split") };
+    assert!(matches!(&model.by, SplitBy::Hash(text) if text.value == "params.rest"));
+    assert_eq!(model.force.as_ref().unwrap(), "x-branch");
+    assert_eq!(rewrite.unwrap().value, "/{rest}");
+    let calls: Vec<_> =
+        split.branches.iter().map(|call| (&*call.service.name, call.retry.attempts)).collect();
+    assert_eq!(calls, [(&"carts".to_owned(), 1), (&"bills".to_owned(), 0)], "each service has its say");
+    let Action::Split { split: model, .. } = route(&routes, "/search").action else { panic!("is split") };
+    assert!(matches!(&model.by, SplitBy::Cookie(name) if name.value == "tg_search"));
+    assert_eq!(
+        model.branches.iter().map(|one| (one.weight, one.sticky)).collect::<Vec<_>>(),
+        [(95, false), (5, true)]
+    );
+}
+
+#[test]
+fn copies_take_what_their_service_allows() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    let (mirror, call) = route(&routes, "orders").mirror.as_ref().unwrap();
+    assert_eq!(
+        (mirror.percent.millionths(), mirror.max_body.bytes(), mirror.max_in_flight),
+        (125_000, 1 << 20, 7)
+    );
+    assert_eq!((&*call.service.name.value, call.retry.attempts), ("search", 0));
+    assert_eq!(call.timeouts.total.unwrap().as_secs(), 20, "the defaults, and not the route's own");
+    assert!(route(&routes, "/media").mirror.is_none());
+    let text = "services: { a: http://a, b: http://b }\ndefaults: { access: public, mirror: b }\n\
+        routes: [ { match: /a, to: a }, { match: /b, to: a, mirror: off }, { match: /c, respond: 204 } ]\n";
+    let config = read(text);
+    let mirrored: Vec<bool> = config.routes().iter().map(|route| route.mirror.is_some()).collect();
+    assert_eq!(mirrored, [true, false, false], "where a service is called, and it is not off");
+}
+
+#[test]
+fn faults_say_whom_they_fall_on() {
+    let config = read(WHOLE);
+    let routes = config.routes();
+    let told = |label: &str| route(&routes, label).fault.map(ToString::to_string);
+    assert_eq!(
+        told("/search").as_deref(),
+        Some("10% wait 300ms (of those with x-fault-delay); 0.5% get 503 (of those with x-fault-abort)")
+    );
+    assert_eq!(told("/telemetry").as_deref(), Some("100% wait 1s; 100% get 429"));
+    assert_eq!(told("orders"), None);
 }
 
 #[test]
@@ -266,8 +312,31 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         "max_body: 10MiB",
         "max_body: 1MiB",
         &[
-            "9 routes altered (GET api.example.com/shop/v1/users/{id}, GET api.example.com/shop/v2/users/{id}, bill and 6 more): \
+            "11 routes altered (GET api.example.com/shop/v1/users/{id}, GET api.example.com/shop/v2/users/{id}, bill and 8 more): \
          body limit becomes 1MiB (was 10MiB)",
+        ],
+    ),
+    (
+        "weight: 5,",
+        "weight: 10,",
+        &["route /search altered: share of orders becomes weight 10, sticky (was weight 5, sticky)"],
+    ),
+    (
+        "    fault: { delay: 1s, abort: 429 }\n",
+        "",
+        &["route /telemetry altered: injected faults removed (was 100% wait 1s; 100% get 429)"],
+    ),
+    (
+        "percent: 12.5",
+        "percent: 25",
+        &["route orders altered: copies becomes 25% to search, bodies up to 1MiB, 7 at once \
+              (was 12.5% to search, bodies up to 1MiB, 7 at once)"],
+    ),
+    (
+        "by: { hash: params.rest }",
+        "by: { header: X-User }",
+        &[
+            "route /carts/{rest...} altered: target becomes split by header x-user (was split by hash of params.rest)",
         ],
     ),
     (

@@ -5,13 +5,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use gateway::config::values::ListenAddress;
 use gateway::config::{Config, Faults};
 use gateway::record::Metrics;
 use gateway::server::{self, HandedSockets, Server};
 use gateway::snapshot::Snapshot;
+use gateway::status::Sources;
+use gateway::upstream::ServiceSpec;
+use gateway::upstream::catalog::Catalog;
 use gateway::upstream::health::Healths;
 
 use crate::commands::Failure;
@@ -25,6 +28,24 @@ pub(crate) struct Engine {
     healths: Arc<Healths>,
     /// Another process has the listeners: what changes from here on is for that one.
     is_handed_over: AtomicBool,
+    /// What is served, for who looks from outside: not behind the server's lock, which is held while a configuration is put in
+    /// force. It stays while the gateway drains.
+    served: Mutex<Served>,
+    is_draining: AtomicBool,
+}
+
+/// What is served.
+#[derive(Clone)]
+struct Served {
+    snapshot: Arc<Snapshot>,
+    /// The services, with the endpoints that they have by now.
+    services: Arc<[Arc<ServiceSpec>]>,
+}
+
+impl Served {
+    fn by(server: &Server) -> Self {
+        Self { snapshot: Arc::clone(server.snapshot()), services: server.services().into() }
+    }
 }
 
 /// A listener, as the operator is told of it.
@@ -52,16 +73,24 @@ impl Engine {
     pub(crate) fn start(
         snapshot: Snapshot,
         workers: usize,
+        catalog: Arc<Catalog>,
         handed: &mut Vec<HandedSockets>,
     ) -> Result<Self, Failure> {
         server::raise_file_limit();
         let metrics = Metrics::new();
-        let server = Server::start(snapshot, workers, Arc::clone(&metrics), handed)
+        let server = Server::start(snapshot, workers, Arc::clone(&metrics), catalog, handed)
             .map_err(|error| Failure::new(error.to_string()))?;
         metrics.reloaded(true, SystemTime::now());
         let healths = Arc::clone(server.healths());
-        let is_handed_over = AtomicBool::new(false);
-        Ok(Self { server: Mutex::new(Some(server)), metrics, healths, is_handed_over })
+        let served = Mutex::new(Served::by(&server));
+        Ok(Self {
+            server: Mutex::new(Some(server)),
+            metrics,
+            healths,
+            is_handed_over: AtomicBool::new(false),
+            served,
+            is_draining: AtomicBool::new(false),
+        })
     }
 
     /// Where it listens, in the order of the configuration.
@@ -82,14 +111,38 @@ impl Engine {
         self.server().as_ref().map(|server| at(server.snapshot()))
     }
 
-    /// Compiles what the origin says now and puts it in force: all of it, or none and the reason.
-    pub(crate) fn reload(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
-        let reloaded = self.load_and_apply(origin);
+    /// The services that are served, with the endpoints that they have by now; none once the drain has begun.
+    pub(crate) fn services(&self) -> Vec<Arc<ServiceSpec>> {
+        self.server().as_ref().map_or_else(Vec::new, |server| server.services().to_vec())
+    }
+
+    /// Puts endpoints in force that were found since. Whether there were any.
+    pub(crate) fn apply_found(&self) -> bool {
+        let mut server = self.server();
+        let Some(server) = server.as_mut() else { return false };
+        let is_changed = server.apply_found();
+        if is_changed {
+            *lock(&self.served) = Served::by(server);
+        }
+        is_changed
+    }
+
+    /// Compiles what the origin says now and puts it in force: all of it, or none and the reason. `prepare` is called in between.
+    pub(crate) fn reload(
+        &self,
+        origin: &Origin,
+        prepare: impl FnOnce(&Snapshot),
+    ) -> Result<(Config, Faults), Refused> {
+        let reloaded = self.load_and_apply(origin, prepare);
         self.metrics.reloaded(reloaded.is_ok(), SystemTime::now());
         reloaded
     }
 
-    fn load_and_apply(&self, origin: &Origin) -> Result<(Config, Faults), Refused> {
+    fn load_and_apply(
+        &self,
+        origin: &Origin,
+        prepare: impl FnOnce(&Snapshot),
+    ) -> Result<(Config, Faults), Refused> {
         let draining = || Refused { error: "the gateway is draining".to_owned(), files: BTreeSet::new() };
         let before = self.look(Arc::clone).filter(|_| !self.is_ending()).ok_or_else(draining)?;
         // The server is not held: a file system that hangs must not keep the gateway from draining.
@@ -97,11 +150,12 @@ impl Engine {
             .compile(Some(&before))
             .map_err(|faults| Refused { error: faults.render(false), files: faults.files().clone() })?;
         let Compiled { config, snapshot, warnings } = compiled;
+        prepare(&snapshot);
         let mut server = self.server();
         let server = server.as_mut().ok_or_else(draining)?;
-        server
-            .apply(snapshot)
-            .map_err(|error| Refused { error: error.to_string(), files: config.files().clone() })?;
+        let applied = server.apply(snapshot);
+        *lock(&self.served) = Served::by(server);
+        applied.map_err(|error| Refused { error: error.to_string(), files: config.files().clone() })?;
         Ok((config, warnings))
     }
 
@@ -113,6 +167,20 @@ impl Engine {
     /// The metrics of all workers, in the Prometheus text format.
     pub(crate) fn metrics(&self) -> String {
         self.metrics.render()
+    }
+
+    /// How it stands and what it has counted, as of now, in JSON; while it drains too.
+    pub(crate) fn status(&self) -> String {
+        let Served { snapshot, services } = lock(&self.served).clone();
+        let sources = Sources {
+            metrics: &self.metrics,
+            healths: &self.healths,
+            snapshot: &snapshot,
+            services: &services,
+            is_draining: self.is_draining.load(Ordering::Acquire),
+        };
+        // Every key of a status is a text: it can always be written.
+        serde_json::to_string(&sources.status(Instant::now())).unwrap_or_default()
     }
 
     /// What its workers know of endpoints.
@@ -162,6 +230,7 @@ impl Engine {
     /// Stops accepting, waits until the last exchange has ended or the limit has passed, and ends the workers.
     /// Whether nothing was cut off.
     pub(crate) fn drain(&self) -> bool {
+        self.is_draining.store(true, Ordering::Release);
         let server = self.server().take();
         server.is_none_or(|mut server| {
             let is_complete = server.drain();
@@ -170,8 +239,12 @@ impl Engine {
         })
     }
 
-    /// A panic elsewhere leaves the server as it was: it is changed only by its own calls.
     fn server(&self) -> MutexGuard<'_, Option<Server>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.server)
     }
+}
+
+/// A panic elsewhere leaves what is locked as it was: it is changed only by the engine's own calls.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

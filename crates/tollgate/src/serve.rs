@@ -13,17 +13,23 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use control::{
-    AdminState, Binary, Checks, Control, Expiry, Notifier, Readiness, Reload, Reloader, Signal, Token, Watch,
+    AdminState, Binary, Checks, Control, Discoverer, Expiry, Notifier, Readiness, Reload, Reloader, Signal,
+    Token, Watch,
 };
 use gateway::config::values::TcpAddress;
 use gateway::config::{Config, Outline};
 use gateway::tls::Certificate;
+use gateway::upstream::catalog::Catalog;
 
 use crate::commands::Failure;
 use crate::engine::{Engine, Listening, Refused};
 use crate::origin::{Compiled, Origin};
 use crate::terminal::note;
 use crate::upgrade::{Inheritance, Upgrade};
+
+/// How long a start, or a reload, waits for the endpoints that are looked for.
+const SEARCH_BEFORE_START: Duration = Duration::from_secs(5);
+const SEARCH_BEFORE_RELOAD: Duration = Duration::from_secs(2);
 
 /// Changes that a reload tells at most; `tollgate diff` tells all.
 const CHANGES_SHOWN: usize = 20;
@@ -61,7 +67,11 @@ pub(crate) fn serve(
         Some(admin) => Some(bind_admin(admin.address.value.socket(), &mut inheritance)?),
         None => None,
     };
-    let engine = Arc::new(Engine::start(snapshot, count(&config, workers), &mut inheritance.listeners)?);
+    let catalog = Arc::new(Catalog::default());
+    let discoverer = Arc::new(control.discoverer(Arc::clone(&catalog)));
+    discoverer.prepare(&snapshot, SEARCH_BEFORE_START);
+    let count = count(&config, workers);
+    let engine = Arc::new(Engine::start(snapshot, count, catalog, &mut inheritance.listeners)?);
     note_listeners(&[], &engine.listening());
     if let Origin::Target { url, .. } = &origin {
         note(&format!("everything goes to {url}"));
@@ -70,6 +80,7 @@ pub(crate) fn serve(
     readiness.set_process(inheritance.generation());
     let running = Running {
         checks: Arc::new(control.checks(Arc::clone(engine.healths()))),
+        discoverer,
         engine: Arc::clone(&engine),
         readiness,
         token: Arc::new(Token::new(admin_token(&config))),
@@ -87,7 +98,13 @@ pub(crate) fn serve(
     running.serve_admin()?;
     running.readiness.loaded(SystemTime::now());
     watch_certificates(&running.engine, &running.readiness);
-    running.engine.look(|snapshot| running.checks.apply(snapshot));
+    running.checks.apply(|| running.engine.services());
+    let (found_in, checks) = (Arc::clone(&running.engine), Arc::clone(&running.checks));
+    running.discoverer.on_change(move || {
+        if found_in.apply_found() {
+            checks.apply(|| found_in.services());
+        }
+    });
     running.control.remind(Arc::clone(&running.readiness), SystemTime::now, note);
     let reloader = running.watch(watch, origin, config)?;
     // Nothing can fail any more.
@@ -141,6 +158,7 @@ enum Event {
 struct Running {
     engine: Arc<Engine>,
     checks: Arc<Checks>,
+    discoverer: Arc<Discoverer>,
     readiness: Arc<Readiness>,
     token: Arc<Token>,
     notifier: Arc<Notifier>,
@@ -159,9 +177,10 @@ enum Phase {
 impl Running {
     fn serve_admin(&self) -> Result<(), Failure> {
         let Some((address, listener)) = &self.upgrade.admin else { return Ok(()) };
-        let engine = Arc::clone(&self.engine);
+        let (counted, looked) = (Arc::clone(&self.engine), Arc::clone(&self.engine));
         let state = AdminState {
-            metrics: Arc::new(move || engine.metrics()),
+            metrics: Arc::new(move || counted.metrics()),
+            status: Arc::new(move || looked.status()),
             readiness: Arc::clone(&self.readiness),
             token: Arc::clone(&self.token),
         };
@@ -176,12 +195,13 @@ impl Running {
         let Some(path) = origin.path().map(PathBuf::from) else { return Ok(None) };
         let engine = Arc::clone(&self.engine);
         let checks = Arc::clone(&self.checks);
+        let discoverer = Arc::clone(&self.discoverer);
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
         let changes = Arc::clone(&self.upgrade.changes);
         let mut current = InForce::of(&config);
         drop(config);
-        let mut load = move || match load_again(&origin, &engine, &current) {
+        let mut load = move || match load_again(&origin, &engine, &discoverer, &current) {
             Ok((config, before)) => {
                 note_listeners(&before.listening, &engine.listening());
                 note_certificates(&before.certificates, &engine);
@@ -191,7 +211,7 @@ impl Running {
                 let generation = readiness.generation() + 1;
                 note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &next)));
                 watch_certificates(&engine, &readiness);
-                engine.look(|snapshot| checks.apply(snapshot));
+                checks.apply(|| engine.services());
                 let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
                 current = next;
                 Reload { files, result: Ok(()) }
@@ -398,9 +418,17 @@ fn watch_certificates(engine: &Engine, readiness: &Readiness) {
 }
 
 /// Puts what the origin says now in force, with what was before it; or says why not.
-fn load_again(origin: &Origin, engine: &Engine, current: &InForce) -> Result<(Config, Before), Refused> {
+fn load_again(
+    origin: &Origin,
+    engine: &Engine,
+    discoverer: &Discoverer,
+    current: &InForce,
+) -> Result<(Config, Before), Refused> {
     let before = Before { listening: engine.listening(), certificates: certificates(engine) };
-    let (config, warnings) = engine.reload(origin)?;
+    let reloaded = engine.reload(origin, |snapshot| discoverer.prepare(snapshot, SEARCH_BEFORE_RELOAD));
+    // What is searched for is what is in force, also where the new configuration was refused.
+    engine.look(|snapshot| discoverer.apply(snapshot));
+    let (config, warnings) = reloaded?;
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
     }

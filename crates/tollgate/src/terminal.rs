@@ -24,9 +24,17 @@ pub(crate) fn complain(faults: &str) {
     let _ = io::stderr().lock().write_all(faults.as_bytes());
 }
 
-/// Whether standard error shows colours, and its reader wants them (<https://no-color.org>).
+/// Whether standard error shows colours, and its reader wants them.
 pub(crate) fn is_colored() -> bool {
-    let is_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-    !is_unwanted && !is_dumb && io::stderr().is_terminal()
+    wants_color() && can_draw() && io::stderr().is_terminal()
+}
+
+/// Whether the reader wants colours (<https://no-color.org>).
+pub(crate) fn wants_color() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether the terminal can do more than to print one line below the other.
+pub(crate) fn can_draw() -> bool {
+    env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

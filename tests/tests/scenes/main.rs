@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod breakers;
+mod canary;
 mod cli;
 mod connections;
+mod discovery;
 mod failures;
 mod fallback;
 mod framing;
@@ -20,9 +22,11 @@ mod interim;
 mod limits;
 mod malformed;
 mod multiplexing;
+mod overload;
 mod peers;
 mod proxy_protocol;
 mod record;
+mod registries;
 mod reload;
 mod routing;
 mod scripts;
@@ -36,6 +40,7 @@ mod tls;
 mod tls_clients;
 mod tls_reload;
 mod tls_services;
+mod top;
 mod tunnels;
 mod unix;
 mod upgrade;

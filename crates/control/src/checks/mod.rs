@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gateway::notice::notice;
-use gateway::snapshot::Snapshot;
 use gateway::upstream::ServiceSpec;
 use gateway::upstream::check::Check;
 use gateway::upstream::health::{EndpointHealth, Healths};
@@ -43,12 +42,13 @@ impl Checks {
         Self { runtime, healths, running: Mutex::default() }
     }
 
-    /// Checks what this configuration wants from now on. What was checked in the same way before goes on as it was, and what is
+    /// Checks what these services want from now on. What was checked in the same way before goes on as it was, and what is
     /// checked in another way is taken for what it was found to be.
-    pub fn apply(&self, snapshot: &Snapshot) {
+    /// The services are asked for when nobody else can change the checks: the last to come would win else, whatever it knows.
+    pub fn apply(&self, services: impl FnOnce() -> Vec<Arc<ServiceSpec>>) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *running);
-        for service in &snapshot.services {
+        for service in &services() {
             let Some(check) = &service.health else { continue };
             for (place, endpoint) in service.endpoints.iter().enumerate() {
                 let name = (Arc::clone(&service.name), Arc::clone(&endpoint.url));
@@ -127,7 +127,7 @@ async fn watch(
 }
 
 /// A time within this share of another.
-fn jitter(time: Duration, share: std::ops::RangeInclusive<f64>) -> Duration {
+pub(crate) fn jitter(time: Duration, share: std::ops::RangeInclusive<f64>) -> Duration {
     let mut seed = [0; 4];
     // Without the system's randomness all pauses are alike, which does no harm to one endpoint.
     let _ = getrandom::fill(&mut seed);

@@ -1,11 +1,7 @@
 //! One question to one endpoint, over a connection of its own.
 
-use std::io;
-
 use bytes::Bytes;
-use gateway::accept::proxy_protocol;
 use gateway::config::Protocols;
-use gateway::config::values::Host;
 use gateway::upstream::check::Probe;
 use gateway::upstream::{EndpointSpec, ServiceSpec};
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,17 +10,13 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, TE, USER_AGENT};
 use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
+
+use crate::dial::{Dial, Io, dial};
 
 /// What is read of an answer's body.
 const MOST_BODY: usize = 64 * 1024;
 /// `SERVING` in `grpc.health.v1.HealthCheckResponse`, as the whole message: field 1, a number.
 const SERVING: [u8; 2] = [0x08, 0x01];
-
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// Asks; what is wrong otherwise.
 pub(super) async fn ask(service: &ServiceSpec, endpoint: &EndpointSpec, probe: &Probe) -> Result<(), String> {
@@ -49,29 +41,23 @@ async fn connect(
     probe: &Probe,
     protocols: Protocols,
 ) -> Result<(Box<dyn Io>, bool), String> {
-    let failed = |error: io::Error| error.to_string();
-    let mut socket: Box<dyn Io> = match &endpoint.host {
-        Host::Ip(ip) => Box::new(TcpStream::connect((*ip, endpoint.port)).await.map_err(failed)?),
-        Host::Name(name) => Box::new(TcpStream::connect((&**name, endpoint.port)).await.map_err(failed)?),
-        Host::Unix(path) => Box::new(UnixStream::connect(path.as_path()).await.map_err(failed)?),
-    };
-    if let Some(version) = service.proxy_protocol {
-        let mut header = Vec::new();
-        proxy_protocol::encode(version, None, &mut header);
-        socket.write_all(&header).await.map_err(failed)?;
-    }
     let wants_http2 = matches!(probe, Probe::Grpc { .. }) || !protocols.http1;
-    let Some(tls) = service.tls.as_ref().filter(|_| endpoint.is_tls) else {
-        return Ok((socket, wants_http2));
-    };
-    let name = tls.server_name(&endpoint.host).map_err(|error| error.to_string())?;
     let offered = if wants_http2 { Protocols::HTTP2 } else { protocols };
-    let stream = TlsConnector::from(tls.config(offered)).connect(name, socket).await.map_err(failed)?;
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let tls = service.tls.as_deref().filter(|_| endpoint.is_tls);
+    let (stream, is_http2) = dial(&Dial {
+        host: &endpoint.host,
+        port: endpoint.port,
+        proxy_protocol: service.proxy_protocol,
+        tls: tls.map(|tls| (tls, endpoint.tls_name(), offered)),
+    })
+    .await?;
+    if tls.is_none() {
+        return Ok((stream, wants_http2));
+    }
     if wants_http2 && !is_http2 && !matches!(probe, Probe::Tcp) {
         return Err("it does not speak HTTP/2".to_owned());
     }
-    Ok((Box::new(stream), is_http2))
+    Ok((stream, is_http2))
 }
 
 fn http_request(

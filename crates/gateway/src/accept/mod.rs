@@ -12,9 +12,11 @@ pub mod proxy_protocol;
 mod pump;
 pub mod socket;
 mod stream;
+mod tap;
 pub mod tcp;
 
 pub use buffer::{Buffer, Buffers, Outbox};
 pub use client::Client;
 pub use pump::{Ends, Pump, Side, Trouble};
 pub use stream::{Socket, Stream};
+pub use tap::Tap;

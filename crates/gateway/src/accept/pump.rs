@@ -4,6 +4,7 @@
 //! written, so a slow reader slows the writer down and not our memory.
 
 use std::io::{self, IoSlice};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use http1::{BodyDecoder, BodyFault, Fields, Framing, Piece, encode_chunk_head, encode_last_chunk};
@@ -11,6 +12,7 @@ use http1::{BodyDecoder, BodyFault, Fields, Framing, Piece, encode_chunk_head, e
 use super::buffer::{Buffer, Buffers, Outbox};
 use super::h2::{MessageStream, head};
 use super::stream::Stream;
+use super::tap::Tap;
 use crate::translate::base64_stream::Base64Fault;
 use crate::translate::grpc_web::Transform;
 
@@ -57,6 +59,8 @@ pub struct Pump {
     trailers: Fields,
     /// What the body becomes on the way.
     transform: Option<Box<Transform>>,
+    /// Who takes the body down as it passes by.
+    tap: Option<Rc<Tap>>,
     /// Bytes at the front of the source's buffer that are data to be written in place.
     in_place: usize,
     /// Whether anything was taken from the source.
@@ -98,6 +102,7 @@ impl Pump {
             chunked: outgoing == Framing::Chunked,
             trailers: Fields::new(),
             transform: None,
+            tap: None,
             in_place: 0,
             is_begun: false,
             is_fast: false,
@@ -114,6 +119,11 @@ impl Pump {
     /// Makes the body another on the way.
     pub fn set_transform(&mut self, transform: Transform) {
         self.transform = Some(Box::new(transform));
+    }
+
+    /// Has the body taken down as it passes by.
+    pub fn set_tap(&mut self, tap: Rc<Tap>) {
+        self.tap = Some(tap);
     }
 
     /// The trailers, once the body has ended; also those that became a part of it.
@@ -188,6 +198,9 @@ impl Pump {
                     self.moved += length as u64;
                     if self.moved > self.limit {
                         return Err(Trouble::TooLarge);
+                    }
+                    if let Some(tap) = &self.tap {
+                        tap.take(&ends.input.filled()[..length]);
                     }
                     if self.transform.is_some() {
                         self.translate(ends, length)?;

@@ -15,7 +15,7 @@ use super::values::ListenAddress;
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_addresses(config, faults);
     check_redirects(config, faults);
-    check_listeners_services(config, declared, faults);
+    check_services(config, declared, faults);
     check_tcp::check(config, faults);
     for service in config.services.values() {
         check_service_tls(service, faults);
@@ -90,7 +90,11 @@ fn check_redirects(config: &Config, faults: &mut Faults) {
 
 fn check_service_tls(service: &Service, faults: &mut Faults) {
     let Some(tls) = &service.tls else { return };
-    if !service.endpoints.is_empty() && service.endpoints.iter().all(|endpoint| !endpoint.url.value.is_tls) {
+    let may_find_tls = service.discover.as_ref().is_some_and(|discover| discover.may_find_tls());
+    if !may_find_tls
+        && !service.endpoints.is_empty()
+        && service.endpoints.iter().all(|endpoint| !endpoint.url.value.is_tls)
+    {
         let message = "`tls` has no effect: none of the endpoints begins with https://";
         faults.push(Fault::warning("unused_tls", service.name.span, message));
     }
@@ -125,9 +129,6 @@ fn check_api(api: &Api, faults: &mut Faults) {
 }
 
 fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &Route, faults: &mut Faults) {
-    if let Some(target) = &route.to {
-        check_service(declared, &target.service, faults);
-    }
     check_path(config, route, faults);
     check_versions(api, route, faults);
     if let Some(host) = &route.matches.host {
@@ -144,9 +145,10 @@ fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &
     }
 }
 
-fn check_listeners_services(config: &Config, declared: &Declared, faults: &mut Faults) {
+fn check_services(config: &Config, declared: &Declared, faults: &mut Faults) {
     let tcp = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
-    tcp.flat_map(Tcp::services).for_each(|service| check_service(declared, service, faults));
+    let named = tcp.flat_map(Tcp::services).chain(config.called_services());
+    named.for_each(|service| check_service(declared, service, faults));
 }
 
 fn check_service(declared: &Declared, used: &Located<String>, faults: &mut Faults) {
@@ -238,8 +240,7 @@ fn check_name<'c>(names: &mut HashMap<&'c str, Span>, route: &'c Route, faults: 
 }
 
 fn check_unused(config: &Config, faults: &mut Faults) {
-    let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    let used = all.filter_map(|route| Some(route.to.as_ref()?.service.value.as_str()));
+    let used = config.called_services().map(|service| service.value.as_str());
     let of_listeners = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
     let of_listeners = of_listeners.flat_map(Tcp::services).map(|service| service.value.as_str());
     let fallbacks = config.services.values().filter_map(|service| service.fallback.as_ref()?.service());

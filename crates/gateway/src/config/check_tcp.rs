@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::fault::{Fault, Faults};
-use super::model::{Balance, Config, Service, Tcp};
+use super::model::{Balance, Config, Scheme, Service, Tcp};
 
 /// Reports services that cannot do what a listener, a route or their own keys want of them.
 pub(super) fn check(config: &Config, faults: &mut Faults) {
@@ -13,10 +13,7 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
     for service in named.iter().filter_map(|name| config.services.get(*name)) {
         check_behind_tcp(service, faults);
     }
-    let all = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    let targets = all.filter_map(|route| Some(&route.to.as_ref()?.service));
-    let fallbacks = config.services.values().filter_map(|service| service.fallback.as_ref()?.service());
-    for target in targets.chain(fallbacks) {
+    for target in config.called_services() {
         let service = config.services.get(target.value.as_str());
         if service.is_some_and(speaks_no_http) {
             let message = "this service has tcp:// endpoints, which speak no HTTP";
@@ -29,7 +26,8 @@ pub(super) fn check(config: &Config, faults: &mut Faults) {
 }
 
 fn speaks_no_http(service: &Service) -> bool {
-    service.endpoints.iter().any(|endpoint| endpoint.url.value.is_tcp)
+    let finds_tcp = service.discover.as_ref().is_some_and(|discover| discover.scheme() == Scheme::Tcp);
+    finds_tcp || service.endpoints.iter().any(|endpoint| endpoint.url.value.is_tcp)
 }
 
 /// A service that gets bytes as they come can be chosen by nothing that stands in requests.

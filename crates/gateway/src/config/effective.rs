@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Headers, Hedge, Policies, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
-    SecureHeaders, Service, Setting, Timeouts, Version, VersionBy,
+    Access, Api, Config, FaultInjection, Headers, Hedge, Mirror, Policies, Priority, RequestPolicy, Respond,
+    ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -37,6 +37,8 @@ pub struct EffectiveRoute<'c> {
     pub when: Option<&'c Located<String>>,
     /// What becomes of its requests.
     pub action: Action<'c>,
+    /// The services among which they are split, in the order of the split; none where they are not.
+    pub branches: Vec<EffectiveCall<'c>>,
     /// Who may call; nobody without one, which no configuration without faults has.
     pub access: Option<Access>,
     /// What a request may bring.
@@ -47,6 +49,12 @@ pub struct EffectiveRoute<'c> {
     pub retry: &'c Retry,
     /// When another endpoint is asked beside a slow one.
     pub hedge: Option<&'c Hedge>,
+    /// Where copies of its requests go, and what those may take.
+    pub mirror: Option<(&'c Mirror, EffectiveCall<'c>)>,
+    /// Trouble made on purpose.
+    pub fault: Option<&'c FaultInjection>,
+    /// What its calls are worth beside others.
+    pub priority: Priority,
     /// Headers that make browsers careful.
     pub secure_headers: Option<&'c SecureHeaders>,
     /// What is changed in the answer.
@@ -74,8 +82,28 @@ pub enum Action<'c> {
         /// The path that the service sees, when not the one that came.
         rewrite: Option<&'c Located<String>>,
     },
+    /// It goes to one of several services.
+    Split {
+        /// Which, and how one is chosen; what calls of each may take is in `EffectiveRoute::branches`.
+        split: &'c Split,
+        /// The path that they see, when not the one that came.
+        rewrite: Option<&'c Located<String>>,
+    },
     /// The gateway answers itself.
     Respond(&'c Respond),
+}
+
+/// A service with what calls of it may take: a service has a say of its own where neither route nor API has.
+#[derive(Clone, Debug)]
+pub struct EffectiveCall<'c> {
+    /// The service.
+    pub service: &'c Service,
+    /// How long to wait for it.
+    pub timeouts: Timeouts,
+    /// Further attempts after one that failed.
+    pub retry: &'c Retry,
+    /// When another endpoint is asked beside a slow one.
+    pub hedge: Option<&'c Hedge>,
 }
 
 impl Config {
@@ -111,14 +139,52 @@ impl Config {
 
     /// How long to wait for a service, and further attempts after one that failed, where no route has a say.
     pub fn service_limits<'c>(&'c self, service: &'c Service) -> (Timeouts, &'c Retry) {
-        let timeouts = service.timeout.as_ref().or(self.defaults.timeout.as_deref()).and_then(Setting::value);
-        let retry = service.retry.as_ref().or(self.defaults.retry.as_deref());
+        self.limits([None, None], Some(service))
+    }
+
+    /// The same where a route and an API may have a say.
+    fn limits<'c>(
+        &'c self,
+        near: [Option<&'c Policies>; 2],
+        service: Option<&'c Service>,
+    ) -> (Timeouts, &'c Retry) {
+        let timeouts = nearest(near, |policies| policies.timeout.as_deref())
+            .or_else(|| service?.timeout.as_ref())
+            .or(self.defaults.timeout.as_deref())
+            .and_then(Setting::value);
+        let retry = nearest(near, |policies| policies.retry.as_deref())
+            .or_else(|| service?.retry.as_ref())
+            .or(self.defaults.retry.as_deref());
         (timeouts.cloned().unwrap_or_default(), effective_retry(retry))
     }
 
     /// When another endpoint is asked beside a slow one, where no route has a say.
     pub fn service_hedge<'c>(&'c self, service: &'c Service) -> Option<&'c Hedge> {
-        service.hedge.as_deref().or(self.defaults.hedge.as_deref()).and_then(Setting::value)
+        self.hedge([None, None], Some(service))
+    }
+
+    /// The same where a route and an API may have a say.
+    fn hedge<'c>(
+        &'c self,
+        near: [Option<&'c Policies>; 2],
+        service: Option<&'c Service>,
+    ) -> Option<&'c Hedge> {
+        nearest(near, |policies| policies.hedge.as_deref())
+            .or_else(|| service?.hedge.as_deref())
+            .or(self.defaults.hedge.as_deref())
+            .and_then(Setting::value)
+    }
+
+    fn call<'c>(&'c self, near: [Option<&'c Policies>; 2], service: &'c Service) -> EffectiveCall<'c> {
+        let (timeouts, retry) = self.limits(near, Some(service));
+        EffectiveCall { service, timeouts, retry, hedge: self.hedge(near, Some(service)) }
+    }
+
+    /// Nobody waits for a copy, and nobody sends it again: the service alone says how long it may take.
+    fn mirror_call<'c>(&'c self, mirror: &'c Mirror) -> Option<EffectiveCall<'c>> {
+        let service = self.services.get(mirror.to.as_str())?;
+        let (timeouts, _) = self.service_limits(service);
+        Some(EffectiveCall { service, timeouts, retry: effective_retry(Some(&Setting::Off)), hedge: None })
     }
 
     fn resolve<'c>(
@@ -146,26 +212,20 @@ impl Config {
         version: Option<EffectiveVersion<'c>>,
     ) -> Option<EffectiveRoute<'c>> {
         let action = self.action(route)?;
-        let service = match action {
-            Action::Forward { service, .. } => Some(service),
-            Action::Respond(_) => None,
-        };
         let near = [Some(&route.policies), api.map(|api| &api.policies)];
-        let far = [Some(&self.defaults)];
-        let services_timeout = service.and_then(|service| service.timeout.as_ref());
-        let services_retry = service.and_then(|service| service.retry.as_ref());
-        let timeouts = nearest(near, |policies| policies.timeout.as_deref())
-            .or(services_timeout)
-            .or_else(|| nearest(far, |policies| policies.timeout.as_deref()))
-            .and_then(Setting::value);
-        let retry = nearest(near, |policies| policies.retry.as_deref())
-            .or(services_retry)
-            .or_else(|| nearest(far, |policies| policies.retry.as_deref()));
-        let hedge = nearest(near, |policies| policies.hedge.as_deref())
-            .or(service.and_then(|service| service.hedge.as_deref()))
-            .or_else(|| nearest(far, |policies| policies.hedge.as_deref()))
-            .and_then(Setting::value);
-        let all = [near[0], near[1], far[0]];
+        let (service, branches) = match action {
+            Action::Forward { service, .. } => (Some(service), Vec::new()),
+            Action::Split { split, .. } => {
+                let services = split.branches.iter().map(|branch| self.services.get(branch.to.as_str()));
+                let calls = services.map(|service| Some(self.call(near, service?)));
+                (None, calls.collect::<Option<_>>()?)
+            }
+            Action::Respond(_) => (None, Vec::new()),
+        };
+        let (timeouts, retry) = self.limits(near, service);
+        let all = [near[0], near[1], Some(&self.defaults)];
+        let mirror = nearest(all, |policies| policies.mirror.as_deref()).and_then(Setting::value);
+        let mirror = mirror.filter(|_| !matches!(action, Action::Respond(_)));
         let matches = &route.matches;
         let name = route.name.as_ref();
         let host = matches.host.as_ref().or(api.and_then(|api| api.host.as_ref()));
@@ -186,11 +246,18 @@ impl Config {
             device: matches.device.as_ref(),
             when: matches.when.as_ref(),
             action,
+            branches,
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
-            timeouts: timeouts.cloned().unwrap_or_default(),
-            retry: effective_retry(retry),
-            hedge,
+            timeouts,
+            retry,
+            hedge: self.hedge(near, service),
+            priority: nearest(all, |policies| policies.priority.as_ref())
+                .and_then(Setting::value)
+                .copied()
+                .unwrap_or_default(),
+            mirror: mirror.and_then(|mirror| Some((mirror, self.mirror_call(mirror)?))),
+            fault: nearest(all, |policies| policies.fault.as_deref()).and_then(Setting::value),
             secure_headers: nearest(all, |policies| policies.secure_headers.as_deref())
                 .and_then(Setting::value),
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),
@@ -202,8 +269,12 @@ impl Config {
         if let Some(respond) = &route.respond {
             return Some(Action::Respond(respond));
         }
-        let service = self.services.get(route.to.as_ref()?.service.as_str())?;
-        Some(Action::Forward { service, rewrite: route.rewrite.as_ref() })
+        let (target, rewrite) = (route.to.as_ref()?, route.rewrite.as_ref());
+        if let Some(split) = &target.split {
+            return Some(Action::Split { split, rewrite });
+        }
+        let service = self.services.get(target.service.as_ref()?.as_str())?;
+        Some(Action::Forward { service, rewrite })
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use diff::{Change, ChangeKind, diff};
-pub use effective::{Action, EffectiveRoute, EffectiveVersion};
+pub use effective::{Action, EffectiveCall, EffectiveRoute, EffectiveVersion};
 pub use fault::{Fault, Faults, Severity};
 pub use interpolate::Surroundings;
 pub use model::*;
@@ -72,6 +72,31 @@ pub fn load_source(source: Source, surroundings: Surroundings) -> Result<(Config
     config.files.clone_from(faults.files());
     check::check(&config, &declared, &mut faults);
     if faults.has_errors() { Err(faults) } else { Ok((config, faults)) }
+}
+
+/// Reads a file with a list of endpoints, as under `endpoints` of a service.
+pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Faults> {
+    let name = path.display().to_string();
+    let (text, fault) = match read_file(path) {
+        Ok(text) => (text, None),
+        Err(cause) => {
+            let message = format!("cannot read the file: {cause}");
+            (String::new(), Some(Fault::error("unreadable_file", Span::default(), message)))
+        }
+    };
+    let source = Arc::new(Source::new(name, text));
+    let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut reader = read::Reader::new(Arc::clone(&source), Surroundings::of_process(directory));
+    let endpoints = match (fault, reader.tree(&source)) {
+        (Some(fault), _) => {
+            reader.fault(fault);
+            Vec::new()
+        }
+        (None, Some(tree)) => model::read_endpoints(&tree, Span::default(), &mut reader),
+        (None, None) => Vec::new(),
+    };
+    let faults = reader.finish();
+    if faults.has_errors() { Err(faults) } else { Ok(endpoints) }
 }
 
 impl Config {

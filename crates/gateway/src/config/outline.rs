@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 use std::hash::{Hash, Hasher};
 
-use super::effective::{Action, EffectiveRoute};
+use super::effective::{Action, EffectiveCall, EffectiveRoute};
 use super::model::{
-    AccessLog, Admin, Api, Balance, Config, Device, Headers, Listener, LogFormat, ProxyVersion, Service,
-    ServiceProtocol, VersionBy, VersionState,
+    AccessLog, Admin, Api, Balance, Config, Device, Headers, Hedge, Listener, LogFormat, ProxyVersion, Retry,
+    Service, ServiceProtocol, Split, SplitBy, Timeouts, VersionBy, VersionState,
 };
 use super::values::Secret;
 
@@ -138,13 +138,42 @@ impl Facets {
         }
     }
 
-    fn may_say(&mut self, facet: &'static str, value: Option<impl Display>) {
+    /// What a call may take, each facet by the name that is made of its own.
+    fn call(
+        &mut self,
+        timeouts: &Timeouts,
+        retry: &Retry,
+        hedge: Option<&Hedge>,
+        name: impl Fn(&'static str) -> Cow<'static, str>,
+    ) {
+        self.says(name("connect timeout"), timeouts.connect);
+        self.may_say(name("TLS timeout"), timeouts.tls);
+        self.says(name("first-byte timeout"), timeouts.first_byte);
+        self.says(name("idle timeout"), timeouts.idle);
+        self.may_say(name("total timeout"), timeouts.total);
+        self.may_say(name("tunnel's idle timeout"), timeouts.tunnel.idle);
+        self.may_say(name("tunnel's total timeout"), timeouts.tunnel.total);
+        if retry.attempts > 0 {
+            self.says(name("retries"), retry.attempts);
+            self.list(name("retries on"), &retry.on);
+            self.list(name("retried methods"), &retry.methods);
+            self.says(name("retry budget"), retry.budget);
+            self.says(name("retry backoff"), retry.backoff);
+            self.may_say(name("attempt's timeout"), retry.timeout);
+        }
+        if let Some(hedge) = hedge {
+            self.says(name("hedged after"), hedge.after);
+            self.list(name("hedged methods"), &hedge.methods);
+        }
+    }
+
+    fn may_say(&mut self, facet: impl Into<Cow<'static, str>>, value: Option<impl Display>) {
         if let Some(value) = value {
             self.says(facet, value);
         }
     }
 
-    fn list(&mut self, facet: &'static str, values: impl IntoIterator<Item = impl Display>) {
+    fn list(&mut self, facet: impl Into<Cow<'static, str>>, values: impl IntoIterator<Item = impl Display>) {
         let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
         if !values.is_empty() {
             self.says(facet, values.join(", "));
@@ -165,15 +194,28 @@ impl OnTerms<'_> {
     /// All that `Terms` are made from.
     fn terms(&self) -> impl Hash + PartialEq {
         let route = &self.0;
-        let (forward, respond) = match route.action {
-            Action::Forward { service, rewrite } => (Some((&service.name, rewrite)), None),
-            Action::Respond(respond) => (None, Some(respond)),
+        let action = match route.action {
+            Action::Forward { service, rewrite } => (Some(&service.name), None, rewrite, None),
+            Action::Split { split, rewrite } => (None, Some(split), rewrite, None),
+            Action::Respond(respond) => (None, None, None, Some(respond)),
         };
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
-        let policies = (route.access, route.request, &route.timeouts, route.retry, route.hedge);
+        let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
+        let policies = (
+            route.access,
+            route.request,
+            &route.timeouts,
+            route.retry,
+            mirror,
+            route.fault,
+            route.priority,
+            route.hedge,
+        );
         let shaping = (route.secure_headers, route.response);
-        (route.methods, conditions, version, forward, respond, policies, shaping)
+        let branches =
+            route.branches.iter().map(|call| (&call.timeouts, call.retry, call.hedge)).collect::<Vec<_>>();
+        (route.methods, conditions, version, action, branches, policies, shaping)
     }
 }
 
@@ -273,7 +315,10 @@ fn settings(config: &Config) -> Things {
         logs.says(format!("share of {range}"), share);
     }
     let admin = admin_facets(config.admin.as_ref());
-    [("workers", workers), ("logs", logs), ("admin", admin)]
+    let mut overload = Facets::default();
+    overload.says("lag", config.overload.lag.map_or("off".to_owned(), |lag| lag.to_string()));
+    overload.says("memory", config.overload.memory.map_or("off".to_owned(), |share| share.to_string()));
+    [("workers", workers), ("logs", logs), ("admin", admin), ("overload", overload)]
         .map(|(name, facets)| (name.to_owned(), facets))
         .into()
 }
@@ -294,6 +339,7 @@ fn service_facets(service: &Service) -> Facets {
     for endpoint in &service.endpoints {
         facets.says(format!("endpoint {}", endpoint.url.value), format_args!("weight {}", endpoint.weight));
     }
+    facets.may_say("discovery", service.discover.as_deref());
     facets.says(
         "balance",
         match &service.balance {
@@ -337,6 +383,7 @@ fn service_facets(service: &Service) -> Facets {
         facets.says("breaker's trials", breaker.half_open);
     }
     facets.may_say("fallback", service.fallback.as_deref());
+    facets.may_say("adaptive concurrency", service.adaptive);
     facets.may_say("when all are down", service.when_all_down);
     facets.may_say("protocol", service.protocol.map(ServiceProtocol::as_str));
     facets.may_say("TLS", service.tls.as_deref());
@@ -385,6 +432,21 @@ fn api_facets(api: &Api) -> Facets {
     facets
 }
 
+fn split_facets(split: &Split, facets: &mut Facets) {
+    let by = match &split.by {
+        SplitBy::Cookie(name) => format!("cookie {}", name.value),
+        SplitBy::Header(name) => format!("header {name}"),
+        SplitBy::Hash(expression) => format!("hash of {}", expression.value),
+    };
+    facets.says("target", format_args!("split by {by}"));
+    for branch in &split.branches {
+        let sticky = if branch.sticky { ", sticky" } else { "" };
+        facets
+            .says(format!("share of {}", branch.to.value), format_args!("weight {}{sticky}", branch.weight));
+    }
+    facets.may_say("header that forces a service", split.force.as_ref());
+}
+
 /// What can be said of a route besides its name, host and path.
 fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
     let mut facets = Facets::default();
@@ -399,25 +461,14 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         Action::Forward { service, rewrite } => {
             facets.says("target", format_args!("service {}", service.name.value));
             facets.may_say("rewrite", rewrite.map(|path| &path.value));
-            facets.says("connect timeout", route.timeouts.connect);
-            facets.may_say("TLS timeout", route.timeouts.tls);
-            facets.says("first-byte timeout", route.timeouts.first_byte);
-            facets.says("idle timeout", route.timeouts.idle);
-            facets.may_say("total timeout", route.timeouts.total);
-            facets.may_say("tunnel's idle timeout", route.timeouts.tunnel.idle);
-            facets.may_say("tunnel's total timeout", route.timeouts.tunnel.total);
-            if route.retry.attempts > 0 {
-                let retry = route.retry;
-                facets.says("retries", retry.attempts);
-                facets.list("retries on", &retry.on);
-                facets.list("retried methods", &retry.methods);
-                facets.says("retry budget", retry.budget);
-                facets.says("retry backoff", retry.backoff);
-                facets.may_say("attempt's timeout", retry.timeout);
-            }
-            if let Some(hedge) = route.hedge {
-                facets.says("hedged after", hedge.after);
-                facets.list("hedged methods", &hedge.methods);
+            facets.call(&route.timeouts, route.retry, route.hedge, Cow::Borrowed);
+        }
+        Action::Split { split, rewrite } => {
+            split_facets(split, &mut facets);
+            facets.may_say("rewrite", rewrite.map(|path| &path.value));
+            for EffectiveCall { service, timeouts, retry, hedge } in &route.branches {
+                let name = |facet: &str| Cow::Owned(format!("{facet} at {}", service.name.value));
+                facets.call(timeouts, retry, *hedge, name);
             }
         }
         Action::Respond(respond) => {
@@ -426,11 +477,17 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
             facets.headers("answer's header", &respond.headers);
         }
     }
+    facets.says("priority", route.priority.as_str());
     facets.says("access", if route.access.is_some() { "public" } else { "nobody" });
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));
     }
+    if let Some((mirror, call)) = &route.mirror {
+        facets.says("copies", mirror);
+        facets.call(&call.timeouts, call.retry, None, |facet| Cow::Owned(format!("{facet} of copies")));
+    }
+    facets.may_say("injected faults", route.fault);
     facets.may_say("secure headers", route.secure_headers);
     if let Some(response) = route.response {
         facets.headers("response header set", &response.headers.set);

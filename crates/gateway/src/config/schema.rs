@@ -103,10 +103,18 @@ pub(super) fn or_integer(schema: &mut Schema) {
     or(schema, vec![json!({ "type": ["integer", "string"] })]);
 }
 
-/// A map that one text, or the list in its only required key, may stand for.
+/// A map that one number, with or without a fraction, may stand for.
+pub(super) fn or_number(schema: &mut Schema) {
+    or(schema, vec![json!({ "type": ["number", "string"] })]);
+}
+
+/// A map that one text, or the list in its only required key, or else in its first, may stand for.
 pub(super) fn or_text_or_list(schema: &mut Schema) {
-    let list = schema.get("required").and_then(Value::as_array).and_then(|required| required.first());
-    let list = list.and_then(Value::as_str).and_then(|key| schema.get("properties")?.get(key));
+    let required = schema.get("required").and_then(Value::as_array).and_then(|required| required.first());
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let first = || properties.and_then(|properties| properties.keys().next()).map(String::as_str);
+    let key = required.and_then(Value::as_str).or_else(first);
+    let list = key.and_then(|key| properties?.get(key));
     let items = list.and_then(|list| list.get("items")).cloned().unwrap_or(json!(true));
     or(schema, vec![json!({ "type": "string" }), json!({ "type": "array", "items": items })]);
 }

@@ -13,7 +13,8 @@ mod sink;
 pub use id::{IdGenerator, IdText, is_acceptable};
 pub use line::{FailedAttempt, Format, Line};
 pub use metrics::{
-    BreakerReading, Counter, EndpointMetrics, EndpointReading, Gauge, HealthReadings, Metrics, RouteMetrics,
-    TcpMetrics, WorkerShard,
+    BreakerReading, CLASSES, Counter, DiscoveryReading, EndpointFigures, EndpointMetrics, EndpointReading,
+    Figures, Gauge, HealthReadings, MergedHistogram, Metrics, OTHER, RouteFigures, RouteMetrics,
+    ServiceMetrics, TIME_BOUNDS, TcpMetrics, WorkerShard,
 };
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

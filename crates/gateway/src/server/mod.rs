@@ -14,8 +14,10 @@ pub use sockets::HandedSockets;
 
 use crate::config::values::ListenAddress;
 use crate::notice::notice;
-use crate::record::{LogSink, Metrics};
+use crate::record::{HealthReadings, LogSink, Metrics};
 use crate::snapshot::Snapshot;
+use crate::upstream::ServiceSpec;
+use crate::upstream::catalog::Catalog;
 use crate::upstream::farewell::FAREWELL;
 use crate::upstream::health::Healths;
 use crate::worker::{self, Command, Setup};
@@ -82,8 +84,11 @@ pub struct Server {
     workers: Vec<WorkerHandle>,
     metrics: Arc<Metrics>,
     healths: Arc<Healths>,
+    catalog: Arc<Catalog>,
     sink: LogSink,
     snapshot: Arc<Snapshot>,
+    /// The services of the snapshot, with the endpoints that they have by now.
+    services: Vec<Arc<ServiceSpec>>,
     open: Vec<OpenSockets>,
 }
 
@@ -95,20 +100,26 @@ struct WorkerHandle {
 
 impl Server {
     /// Starts `count` workers that serve the snapshot, on sockets that another process has `handed` where there are any.
-    /// Those that no listener needs stay there.
+    /// Those that no listener needs stay there. Services that look for their endpoints have those of the `catalog`.
     pub fn start(
-        snapshot: Snapshot,
+        mut snapshot: Snapshot,
         count: usize,
         metrics: Arc<Metrics>,
+        catalog: Arc<Catalog>,
         handed: &mut Vec<HandedSockets>,
     ) -> Result<Self, ServeError> {
+        fill_in(&mut snapshot.services, &catalog, &[]);
+        let services = snapshot.services.clone();
         let snapshot = Arc::new(snapshot);
         let sink = open_log(&snapshot)?;
         let (sockets, open) = OpenSockets::open_missing(&snapshot, &[], handed, count)?;
         let mut workers = Vec::with_capacity(count);
         let healths = Arc::new(Healths::new(Instant::now()));
-        let watched = Arc::clone(&healths);
-        metrics.watch_health(move || watched.readings(Instant::now()));
+        let (watched, found) = (Arc::clone(&healths), Arc::clone(&catalog));
+        metrics.watch_health(move || {
+            let now = Instant::now();
+            HealthReadings { discoveries: found.readings(now), ..watched.readings(now) }
+        });
         for id in 0..count {
             let setup = Setup {
                 id,
@@ -119,7 +130,7 @@ impl Server {
             };
             workers.push(WorkerHandle::start(setup)?);
         }
-        let mut server = Self { workers, metrics, healths, sink, snapshot, open };
+        let mut server = Self { workers, metrics, healths, catalog, sink, snapshot, services, open };
         server.metrics.watch_log(&server.sink);
         server.watch_certificates();
         server.send_all(sockets, false)?;
@@ -136,6 +147,27 @@ impl Server {
         &self.snapshot
     }
 
+    /// The services of the snapshot, with the endpoints that they have by now.
+    pub fn services(&self) -> &[Arc<ServiceSpec>] {
+        &self.services
+    }
+
+    /// Has services call the endpoints that were found for them since. Whether there is any change.
+    pub fn apply_found(&mut self) -> bool {
+        let mut changed = Vec::new();
+        for (index, known) in self.services.iter_mut().enumerate() {
+            if let Some(found) = found(known, &self.catalog) {
+                *known = Arc::new(found);
+                changed.push((index, Arc::clone(known)));
+            }
+        }
+        for worker in self.workers.iter().filter(|_| !changed.is_empty()) {
+            // One that has ended serves nothing any more.
+            let _ = worker.commands.send(Command::Endpoints { services: changed.clone() });
+        }
+        !changed.is_empty()
+    }
+
     /// The addresses that are listened on, in the order of the listeners.
     pub fn addresses(&self) -> Vec<ListenAddress> {
         let listeners = self.snapshot.listeners.iter();
@@ -145,7 +177,9 @@ impl Server {
 
     /// Serves another snapshot from the next request on. No connection is closed; a listener that stays keeps its socket.
     /// On an error everything stays as it was.
-    pub fn apply(&mut self, snapshot: Snapshot) -> Result<(), ServeError> {
+    pub fn apply(&mut self, mut snapshot: Snapshot) -> Result<(), ServeError> {
+        fill_in(&mut snapshot.services, &self.catalog, &self.services);
+        let services = snapshot.services.clone();
         let snapshot = Arc::new(snapshot);
         let sink = if snapshot.logs == self.snapshot.logs { None } else { Some(open_log(&snapshot)?) };
         let workers = self.workers.len();
@@ -162,6 +196,7 @@ impl Server {
         self.open.extend(opened);
         // Held until no worker has it any more: freeing 100,000 routes takes a while, and must not take a worker's.
         let _before = std::mem::replace(&mut self.snapshot, snapshot);
+        self.services = services;
         let has_new_log = sink.is_some();
         let old = sink.map(|sink| std::mem::replace(&mut self.sink, sink));
         self.watch_certificates();
@@ -283,6 +318,28 @@ pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Refused where the limit is already what it can be.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Gives services that look for their endpoints those that were found; before there are any, those that they have had.
+fn fill_in(services: &mut [Arc<ServiceSpec>], catalog: &Catalog, before: &[Arc<ServiceSpec>]) {
+    for service in services.iter_mut().filter(|service| service.discovery.is_some()) {
+        if let Some(found) = found(service, catalog) {
+            *service = Arc::new(found);
+        } else if service.endpoints.is_empty()
+            && let Ok(known) = before.binary_search_by(|known| known.name.cmp(&service.name))
+        {
+            let endpoints = Arc::clone(&before[known].endpoints);
+            *service = Arc::new(ServiceSpec { endpoints, ..ServiceSpec::clone(service) });
+        }
+    }
+}
+
+/// A service with the endpoints that were found for it, unless it has them already.
+fn found(service: &ServiceSpec, catalog: &Catalog) -> Option<ServiceSpec> {
+    service.discovery.as_ref()?;
+    let endpoints = catalog.endpoints(&service.name)?;
+    let is_news = !Arc::ptr_eq(&endpoints, &service.endpoints);
+    is_news.then(|| ServiceSpec { endpoints, ..service.clone() })
 }
 
 fn wait_until(drained: &mut oneshot::Receiver<()>, due: Instant) -> bool {

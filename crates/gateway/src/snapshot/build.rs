@@ -1,5 +1,7 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
+mod canary;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,11 +15,12 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Hedge,
-    Located, LogFormat, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
+    Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
     VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
+use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::policies::admit::request::Request;
 use crate::policies::shape::lifecycle::Lifecycle;
@@ -90,11 +93,17 @@ impl Snapshot {
             devices: compiler.devices.into_values().collect(),
             logs: compile_logs(&config.logs),
             drain: *config.drain,
+            overload: Bounds {
+                lag: config.overload.lag.map(|lag| *lag),
+                memory: config.overload.memory.map(config::values::Percent::millionths),
+            },
             tls: registry,
         };
         Ok((snapshot, faults))
     }
 }
+
+type LimitsKey = (Timeouts, *const Retry, Option<*const Hedge>, Priority);
 
 struct Compiler<'c> {
     config: &'c Config,
@@ -105,7 +114,7 @@ struct Compiler<'c> {
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
-    limits: HashMap<(Timeouts, *const Retry, Option<*const Hedge>), Arc<CallLimits>>,
+    limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
 
 impl<'c> Compiler<'c> {
@@ -161,7 +170,12 @@ impl<'c> Compiler<'c> {
 
     /// The condition of a route, which speaks of nothing that is not known when the route is chosen.
     fn when(&mut self, text: &Located<String>, path: &PathPattern) -> Option<Expression> {
-        let expression = self.expression(text, Roots::AT_ROUTE)?;
+        self.of_route(text, path, Roots::AT_ROUTE)
+    }
+
+    /// An expression that may speak of what the route's path captures.
+    fn of_route(&mut self, text: &Located<String>, path: &PathPattern, allowed: Roots) -> Option<Expression> {
+        let expression = self.expression(text, allowed)?;
         for name in expression.param_names().filter(|name| path.position_of(name).is_none()) {
             let offset = text.value.find(&format!("params.{name}")).or_else(|| text.value.find("params"));
             let message = format!("the path has no parameter `{name}`");
@@ -170,7 +184,7 @@ impl<'c> Compiler<'c> {
         Some(expression)
     }
 
-    fn service(&mut self, service: &config::Service, tls: Option<Arc<ClientTls>>) -> ServiceSpec {
+    fn service(&mut self, service: &config::Service, tls: ServiceSecurity) -> ServiceSpec {
         let (balance, affinity) = match &service.balance {
             Balance::RoundRobin => (BalancePolicy::RoundRobin, Affinity::None),
             Balance::WeightedRandom => (BalancePolicy::WeightedRandom, Affinity::None),
@@ -194,20 +208,25 @@ impl<'c> Compiler<'c> {
         ServiceSpec {
             name: Arc::from(service.name.value.as_str()),
             endpoints: service.endpoints.iter().map(parts::endpoint).collect(),
+            discovery: service
+                .discover
+                .as_deref()
+                .map(|discover| Arc::new(parts::discovery(discover, tls.source))),
             balance,
-            affinity,
+            affinity: Arc::new(affinity),
             pool: parts::pool(service),
             health: service.health.as_ref().map(|health| parts::check(health, service.protocol)),
             eject: service.eject.as_ref().map(parts::eject),
             breaker: service.breaker.as_ref().map(parts::breaker),
             fallback: service.fallback.as_deref().and_then(|fallback| self.fallback(fallback)),
+            adaptive: service.adaptive.as_ref().map(parts::adaptive),
             fails_when_all_down: service.when_all_down == Some(WhenAllDown::Fail),
             proxy_protocol: service.proxy_protocol.map(|version| match version {
                 ProxyVersion::V1 => proxy_protocol::Version::V1,
                 ProxyVersion::V2 => proxy_protocol::Version::V2,
             }),
             protocol: service.protocol,
-            tls,
+            tls: tls.endpoints,
         }
     }
 
@@ -222,7 +241,7 @@ impl<'c> Compiler<'c> {
                 let (timeouts, retry) = config.service_limits(other);
                 Some(Fallback::To {
                     service,
-                    limits: self.limits(&timeouts, retry, config.service_hedge(other)),
+                    limits: self.limits(&timeouts, retry, config.service_hedge(other), Priority::Normal),
                 })
             }
         }
@@ -241,6 +260,10 @@ impl<'c> Compiler<'c> {
                 let index = *self.services.get(service.name.value.as_str())?;
                 (Target::Service(index), rewrite.and_then(|text| self.rewrite(text, &path)))
             }
+            Action::Split { split, rewrite } => {
+                let split = self.split(split, route, &path)?;
+                (Target::Split(Box::new(split)), rewrite.and_then(|text| self.rewrite(text, &path)))
+            }
             Action::Respond(respond) => (Target::Respond(Arc::new(compile_answer(respond))), None),
         };
         let target = if is_retired(route.version) { Target::Retired } else { target };
@@ -255,8 +278,13 @@ impl<'c> Compiler<'c> {
                 },
             ),
             target,
-            limits: self.limits(&route.timeouts, route.retry, route.hedge),
-            extras: extras(rewrite, policies(route)),
+            limits: self.limits(&route.timeouts, route.retry, route.hedge, route.priority),
+            extras: extras(Extras {
+                rewrite,
+                mirror: self.mirror(route),
+                fault: canary::fault(route),
+                policies: policies(route).into(),
+            }),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
         let matching = RouteMatch {
@@ -293,11 +321,14 @@ impl<'c> Compiler<'c> {
         timeouts: &config::Timeouts,
         retry: &Retry,
         hedge: Option<&Hedge>,
+        priority: Priority,
     ) -> Arc<CallLimits> {
         let timeouts = parts::timeouts(timeouts);
-        let limits = self.limits.entry((timeouts, std::ptr::from_ref(retry), hedge.map(std::ptr::from_ref)));
+        let key = (timeouts, std::ptr::from_ref(retry), hedge.map(std::ptr::from_ref), priority);
+        let limits = self.limits.entry(key);
+        let hedge = || hedge.map(parts::hedge);
         let compile =
-            || Arc::new(CallLimits { timeouts, retry: parts::retry(retry), hedge: hedge.map(parts::hedge) });
+            || Arc::new(CallLimits { timeouts, retry: parts::retry(retry), hedge: hedge(), priority });
         Arc::clone(limits.or_insert_with(compile))
     }
 
@@ -337,9 +368,10 @@ impl<'c> Compiler<'c> {
     }
 }
 
-fn extras(rewrite: Option<Rewrite>, policies: Vec<Arc<dyn Policy>>) -> Option<Box<Extras>> {
-    let has_any = rewrite.is_some() || !policies.is_empty();
-    has_any.then(|| Box::new(Extras { rewrite, policies: policies.into() }))
+fn extras(extras: Extras) -> Option<Box<Extras>> {
+    let Extras { rewrite, mirror, fault, policies } = &extras;
+    let has_any = rewrite.is_some() || mirror.is_some() || fault.is_some() || !policies.is_empty();
+    has_any.then(|| Box::new(extras))
 }
 
 /// A route's policies in the order of their stages: this is the one list that registers them.
@@ -393,7 +425,15 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
 /// TLS of listeners and services, each in the order of the configuration.
 struct Security {
     listeners: Vec<Option<Arc<ServerTls>>>,
-    services: Vec<Option<Arc<ClientTls>>>,
+    services: Vec<ServiceSecurity>,
+}
+
+/// TLS of one service.
+struct ServiceSecurity {
+    /// Towards its endpoints.
+    endpoints: Option<Arc<ClientTls>>,
+    /// Towards who knows its endpoints.
+    source: Option<Arc<ClientTls>>,
 }
 
 /// Reads all certificates and keys; every fault of every file is reported.
@@ -406,7 +446,11 @@ fn compile_tls(
     let mut builder = tls::Builder::new(faults, registry, clock::unix_ms() / 1000);
     let services = config.services.values().map(|service| {
         let known = before.and_then(|before| before.service(&service.name.value));
-        builder.service(service, known.and_then(|known| known.tls.as_ref()))
+        let source = known.and_then(|known| known.discovery.as_ref()?.tls.as_ref());
+        ServiceSecurity {
+            endpoints: builder.service(service, known.and_then(|known| known.tls.as_ref())),
+            source: builder.discovery(service, source),
+        }
     });
     let services = services.collect();
     let listeners = (0..config.listeners.len()).map(|index| {

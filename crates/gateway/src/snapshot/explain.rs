@@ -10,9 +10,9 @@ use super::{CallLimits, Route, Snapshot, Target};
 use crate::refusal::Stage;
 use crate::route::{Candidate, Found, Params, RequestView, Verdict};
 use crate::upstream::NO_BOUND;
-use crate::upstream::balance::Policy;
 use crate::upstream::fallback::Fallback;
 use crate::upstream::retry::Rules;
+use crate::upstream::split::{Split, SplitBy};
 
 /// The stages between the route and the call, in order.
 const MIDDLE: [Stage; 6] =
@@ -84,6 +84,9 @@ impl Snapshot {
         for stage in MIDDLE {
             explain_policies(route, stage, text);
         }
+        if let Some(fault) = route.fault().filter(|_| !matches!(route.target, Target::Retired)) {
+            line(text, Stage::Call, &format!("fault: {}", fault.summary));
+        }
         match &route.target {
             Target::Respond(answer) => {
                 let body = if answer.body.is_empty() {
@@ -100,33 +103,63 @@ impl Snapshot {
             Target::Retired => {
                 line(text, Stage::Call, "none: the version is retired, so the gateway answers 410");
             }
-            Target::Service(index) => self.explain_call(*index, route, head, params, text),
+            Target::Service(index) => {
+                if let Some(path) = seen_path(route, head, params, text) {
+                    self.explain_call(*index, &route.limits, head, &path, text);
+                }
+            }
+            Target::Split(split) => {
+                if let Some(path) = seen_path(route, head, params, text) {
+                    self.explain_split(split, head, &path, text);
+                }
+            }
+        }
+        if let Some(mirror) = route.mirror() {
+            line(text, Stage::Call, &format!("mirror: copies, {}", mirror.summary));
         }
         explain_policies(route, Stage::Shape, text);
+    }
+
+    fn explain_split(&self, split: &Split, head: &RequestHead, path: &str, text: &mut String) {
+        let forced = split.force.as_ref().and_then(|name| {
+            let branch = split.named(head.fields.get_named(name.as_bytes())?)?;
+            Some((name, branch))
+        });
+        if let Some((name, branch)) = forced {
+            line(text, Stage::Call, &format!("one of {} services: {name} names it", split.branches.len()));
+            return self.explain_call(branch.service, &branch.limits, head, path, text);
+        }
+        let by = match &split.by {
+            SplitBy::Header(name) => format!("the header {name}, or chance"),
+            SplitBy::Key(expression) => format!("{expression}, or chance"),
+            SplitBy::Cookie(name) if split.branches.iter().any(|branch| branch.is_sticky) => {
+                format!("the cookie {name}, or chance")
+            }
+            SplitBy::Cookie(_) => "chance".to_owned(),
+        };
+        line(text, Stage::Call, &format!("one of {} services, by {by}", split.branches.len()));
+        let total: u32 = split.branches.iter().map(|branch| branch.weight).sum();
+        for branch in &split.branches {
+            let keeps = if branch.is_sticky { ", who got it keeps it" } else { "" };
+            detail(text, &format!("{} of {total} to {}{keeps}", branch.weight, branch.name));
+        }
+        for branch in &split.branches {
+            self.explain_call(branch.service, &branch.limits, head, path, text);
+        }
     }
 
     fn explain_call(
         &self,
         service: usize,
-        route: &Route,
+        limits: &CallLimits,
         head: &RequestHead,
-        params: &Params,
+        path: &str,
         text: &mut String,
     ) {
         let service = &self.services[service];
-        let mut path = head.path.clone();
-        if let Some(rewrite) = route.rewrite() {
-            match rewrite.apply(&head.path, params, &mut path) {
-                Ok(()) => line(text, Stage::Shape, &format!("the path becomes {path}")),
-                Err(fault) => {
-                    line(text, Stage::Shape, &format!("refused with 400 (path_ambiguous): {fault}"));
-                    return;
-                }
-            }
-        }
         let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
-        line(text, Stage::Call, &format!("service {}, {}", service.name, balance_name(service.balance)));
-        for endpoint in &service.endpoints {
+        line(text, Stage::Call, &format!("service {}, {}", service.name, service.balance.name()));
+        for endpoint in &*service.endpoints {
             let weight = match endpoint.weight {
                 1 => String::new(),
                 0 => " (weight 0: gets none)".to_owned(),
@@ -140,7 +173,7 @@ impl Snapshot {
             };
             detail(text, &sent);
         }
-        let CallLimits { timeouts, retry, hedge } = &*route.limits;
+        let CallLimits { timeouts, retry, hedge, .. } = limits;
         let tls = timeouts.tls.map(|tls| format!("TLS within {tls:?}, ")).unwrap_or_default();
         detail(
             text,
@@ -175,6 +208,21 @@ impl Snapshot {
         let pattern = self.router.params_of(index).as_str();
         if name.contains(pattern) { name.to_string() } else { format!("{name} ({pattern})") }
     }
+}
+
+/// The path that the service sees; without one the request is refused.
+fn seen_path(route: &Route, head: &RequestHead, params: &Params, text: &mut String) -> Option<String> {
+    let mut path = head.path.clone();
+    if let Some(rewrite) = route.rewrite() {
+        match rewrite.apply(&head.path, params, &mut path) {
+            Ok(()) => line(text, Stage::Shape, &format!("the path becomes {path}")),
+            Err(fault) => {
+                line(text, Stage::Shape, &format!("refused with 400 (path_ambiguous): {fault}"));
+                return None;
+            }
+        }
+    }
+    Some(path)
 }
 
 fn explain_retry(retry: &Rules, head: &RequestHead) -> String {
@@ -218,18 +266,4 @@ fn line(text: &mut String, stage: Stage, what: &str) {
 
 fn detail(text: &mut String, what: &str) {
     let _ = writeln!(text, "{:<10}   {what}", "");
-}
-
-/// A balancer's name as the configuration writes it.
-fn balance_name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::RoundRobin => "round_robin",
-        Policy::Random => "random",
-        Policy::WeightedRandom => "weighted_random",
-        Policy::LeastRequests => "least_requests",
-        Policy::Ewma => "ewma",
-        Policy::IpHash => "ip_hash",
-        Policy::Hash => "hash",
-        Policy::Sticky { .. } => "sticky",
-    }
 }

@@ -6,7 +6,7 @@ mod build;
 mod explain;
 mod service;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,10 +17,15 @@ use http1::Known;
 
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
+use crate::config::Priority;
+use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
+use crate::upstream::injection::Injection;
+use crate::upstream::mirror::Mirror;
+use crate::upstream::split::Split;
 use crate::upstream::{Service, ServiceSpec, Timeouts, hedge, retry};
 use crate::worker::Worker;
 
@@ -41,6 +46,8 @@ pub struct Snapshot {
     pub logs: LogConfig,
     /// How long a graceful stop waits.
     pub drain: Duration,
+    /// When the gateway itself has too much to do.
+    pub overload: Bounds,
     /// What TLS keeps from one snapshot to the next.
     pub tls: Arc<tls::Registry>,
 }
@@ -68,6 +75,16 @@ impl Snapshot {
         Some(&self.services[place])
     }
 
+    /// The services that a route's requests go to.
+    pub fn services_of<'s>(&'s self, route: &'s Route) -> Vec<&'s ServiceSpec> {
+        let at = |place: usize| &*self.services[place];
+        match &route.target {
+            Target::Service(place) => vec![at(*place)],
+            Target::Split(split) => split.branches.iter().map(|branch| at(branch.service)).collect(),
+            Target::Retired | Target::Respond(_) => Vec::new(),
+        }
+    }
+
     /// The listener of this name.
     pub fn listener(&self, name: &ListenerName) -> Option<&Arc<ListenerSpec>> {
         self.listeners.iter().find(|spec| spec.name == *name)
@@ -89,7 +106,7 @@ pub struct Route {
     pub api: Arc<str>,
     /// What becomes of its requests.
     pub target: Target,
-    /// What its calls may take; most routes share one.
+    /// What its calls may take, unless they are split; most routes share one.
     pub limits: Arc<CallLimits>,
     /// What few routes have.
     extras: Option<Box<Extras>>,
@@ -104,12 +121,16 @@ pub struct CallLimits {
     pub retry: retry::Rules,
     /// When another endpoint is asked beside a slow one.
     pub hedge: Option<hedge::Rules>,
+    /// What it is worth beside others.
+    pub priority: Priority,
 }
 
 /// What few routes have.
 #[derive(Debug)]
 struct Extras {
     rewrite: Option<Rewrite>,
+    mirror: Option<Box<Mirror>>,
+    fault: Option<Box<Injection>>,
     policies: Box<[Arc<dyn Policy>]>,
 }
 
@@ -117,6 +138,16 @@ impl Route {
     /// The path that the service sees, when not the one that came.
     pub fn rewrite(&self) -> Option<&Rewrite> {
         self.extras.as_ref()?.rewrite.as_ref()
+    }
+
+    /// Where copies of its requests go.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        self.extras.as_ref()?.mirror.as_deref()
+    }
+
+    /// Trouble made on purpose.
+    pub fn fault(&self) -> Option<&Injection> {
+        self.extras.as_ref()?.fault.as_deref()
     }
 
     /// Its policies, in the order of their stages.
@@ -130,6 +161,8 @@ impl Route {
 pub enum Target {
     /// They go to the service at this place.
     Service(usize),
+    /// Each goes to one of several services.
+    Split(Box<Split>),
     /// The API's version is retired: every request is refused.
     Retired,
     /// The gateway answers.
@@ -174,7 +207,7 @@ impl StaticAnswer {
 pub struct Live {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
-    services: Vec<OnceCell<Rc<Service>>>,
+    services: Vec<RefCell<Option<Rc<Service>>>>,
     routes: Vec<OnceCell<Arc<RouteMetrics>>>,
     no_route: OnceCell<Arc<RouteMetrics>>,
 }
@@ -183,7 +216,7 @@ impl Live {
     /// A view of the snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
-            services: vec![OnceCell::new(); snapshot.services.len()],
+            services: vec![RefCell::default(); snapshot.services.len()],
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
             snapshot,
@@ -211,6 +244,7 @@ impl Live {
             devices: Vec::new(),
             logs: self.snapshot.logs.clone(),
             drain: self.snapshot.drain,
+            overload: self.snapshot.overload,
             tls: Arc::clone(&self.snapshot.tls),
         };
         Self {
@@ -228,7 +262,7 @@ impl Live {
                 .snapshot
                 .services
                 .binary_search_by(|known| known.name.cmp(&spec.name))
-                .is_ok_and(|known| old.services[known].get().is_some());
+                .is_ok_and(|known| old.services[known].borrow().is_some());
             if was_used {
                 self.service(worker, index);
             }
@@ -243,10 +277,17 @@ impl Live {
 
     /// The service at this place of the snapshot.
     pub fn service(&self, worker: &Worker, index: usize) -> Rc<Service> {
-        let service = self.services[index].get_or_init(|| {
-            worker.upstreams.service(&self.snapshot.services[index], &worker.shard, worker.id)
-        });
-        Rc::clone(service)
+        if let Some(service) = &*self.services[index].borrow() {
+            return Rc::clone(service);
+        }
+        self.set_service(worker, index, &self.snapshot.services[index])
+    }
+
+    /// The service at this place of the snapshot is another one from the next call on: its endpoints have changed.
+    pub fn set_service(&self, worker: &Worker, index: usize, spec: &Arc<ServiceSpec>) -> Rc<Service> {
+        let service = worker.upstreams.service(spec, &worker.shard, worker.id);
+        self.services[index].replace(Some(Rc::clone(&service)));
+        service
     }
 
     /// The metrics of a route, or of the requests that have none.

@@ -1,13 +1,19 @@
 //! What the configuration says of a service, as calls use it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::Method;
 
-use crate::config::values::{Percent, StatusRange};
+use crate::config::values::{HostPort, Percent, StatusRange};
 use crate::config::{
-    self, BreakerPer, CheckKind, Health, HedgeAfter, Retry, RetryOn, ServiceProtocol, Start,
+    self, BreakerPer, CheckKind, Discover, Health, HedgeAfter, Retry, RetryOn, ServiceProtocol, Start,
 };
+use crate::tls::ClientTls;
+use crate::upstream::adaptive::AdaptiveRules;
 use crate::upstream::breaker::BreakerRules;
 use crate::upstream::check::{Check, Probe};
+use crate::upstream::discovery::{Discovery, Lookup, Source};
 use crate::upstream::health::EjectRules;
 use crate::upstream::retry::Rules;
 use crate::upstream::tally::Share;
@@ -15,16 +21,7 @@ use crate::upstream::{EndpointSpec, NO_BOUND, PoolLimits, Timeouts, hedge};
 
 /// Where an endpoint is.
 pub(super) fn endpoint(endpoint: &config::Endpoint) -> EndpointSpec {
-    let url = &endpoint.url.value;
-    EndpointSpec {
-        url: url.to_string().into(),
-        is_tls: url.is_tls,
-        host: url.host.clone(),
-        port: url.port,
-        authority: url.authority(),
-        base: url.base.clone(),
-        weight: endpoint.weight,
-    }
+    EndpointSpec::new(&endpoint.url.value, endpoint.weight)
 }
 
 /// How many connections are kept.
@@ -39,6 +36,46 @@ pub(super) fn pool(service: &config::Service) -> PoolLimits {
         queue_for: *pool.queue_for,
     }
 }
+
+/// Where endpoints are looked for. A configuration that has been read names one source.
+pub(super) fn discovery(discover: &Discover, tls: Option<Arc<ClientTls>>) -> Discovery {
+    let lookup =
+        Lookup { every: discover.every.map_or(LOOKUP_EVERY, |every| *every), server: discover.server };
+    let source = match discover {
+        Discover { dns: Some(HostPort { name, port }), .. } => {
+            Source::Dns { name: name.clone(), port: *port, lookup }
+        }
+        Discover { srv: Some(name), .. } => Source::Srv { name: name.clone(), lookup },
+        Discover { file: Some(path), .. } => Source::File { path: path.clone() },
+        Discover { consul: Some(url), .. } => Source::Consul {
+            url: url.clone(),
+            service: discover.service.clone().unwrap_or_default(),
+            tags: discover.tag.clone(),
+            datacenter: discover.datacenter.clone(),
+            token: discover.token.clone(),
+        },
+        Discover { http: Some(url), .. } => Source::Http {
+            url: url.clone(),
+            headers: discover
+                .headers
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), value.value.parse().ok()?)))
+                .collect(),
+            every: discover.every.map_or(POLL_EVERY, |every| *every),
+        },
+        _ => Source::Etcd {
+            urls: discover.etcd.clone().unwrap_or_default(),
+            prefix: discover.prefix.clone().unwrap_or_default(),
+            login: discover.user.clone().zip(discover.password.clone()),
+        },
+    };
+    Discovery { source, scheme: discover.scheme(), tls }
+}
+
+/// The longest time between two questions to DNS.
+const LOOKUP_EVERY: Duration = Duration::from_secs(30);
+/// Between two questions to a URL.
+const POLL_EVERY: Duration = Duration::from_secs(5);
 
 /// When endpoints are put out.
 pub(super) fn eject(eject: &config::Eject) -> EjectRules {
@@ -63,6 +100,11 @@ pub(super) fn breaker(breaker: &config::Breaker) -> BreakerRules {
         half_open: breaker.half_open,
         is_per_endpoint: breaker.per == BreakerPer::Endpoint,
     }
+}
+
+/// How many calls it is given at once.
+pub(super) fn adaptive(adaptive: &config::Adaptive) -> AdaptiveRules {
+    AdaptiveRules { target: adaptive.target.value(), min: adaptive.min, max: adaptive.max }
 }
 
 /// How endpoints are asked whether they are well.

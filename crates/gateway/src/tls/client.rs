@@ -15,7 +15,7 @@ use super::fault::Flaw;
 use super::server::alpn;
 use super::{Builder, digest, pem};
 use crate::config::values::Host;
-use crate::config::{Located, Protocols, Service, ServiceTls};
+use crate::config::{Located, Protocols, Scheme, Service, ServiceTls};
 
 /// TLS towards one service.
 #[derive(Debug)]
@@ -70,9 +70,39 @@ fn name_of(host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> {
 impl Builder<'_> {
     /// Compiles the TLS of a service, if any of its endpoints speaks it. What did not change since `before` is kept.
     pub fn service(&mut self, service: &Service, before: Option<&Arc<ClientTls>>) -> Option<Arc<ClientTls>> {
-        let first = service.endpoints.iter().find(|endpoint| endpoint.url.value.is_tls)?;
+        let tls = service.tls.as_deref();
+        let first = service.endpoints.iter().find(|endpoint| endpoint.url.value.is_tls);
+        if let Some(first) = first {
+            return self.client(tls, &Located::new((), first.url.span), before);
+        }
+        let discover = service.discover.as_deref().filter(|discover| discover.may_find_tls())?;
+        // Perhaps none that is found speaks it: no reason to refuse to start on a system without authorities.
+        let is_certain = discover.scheme() == Scheme::Https || tls.is_some();
+        if !is_certain && self.registry.system_roots().is_empty() {
+            return None;
+        }
+        self.client(tls, &Located::new((), service.name.span), before)
+    }
+
+    /// Compiles TLS towards the source of a service's endpoints, if that speaks it.
+    pub fn discovery(
+        &mut self,
+        service: &Service,
+        before: Option<&Arc<ClientTls>>,
+    ) -> Option<Arc<ClientTls>> {
+        let discover = service.discover.as_deref().filter(|discover| discover.asks_by_tls())?;
+        self.client(discover.tls.as_deref(), &Located::new((), service.name.span), before)
+    }
+
+    /// Compiles what the configuration says of TLS towards somebody; `at` is where it is spoken of.
+    fn client(
+        &mut self,
+        tls: Option<&ServiceTls>,
+        at: &Located<()>,
+        before: Option<&Arc<ClientTls>>,
+    ) -> Option<Arc<ClientTls>> {
         let usual = ServiceTls::default();
-        let tls = service.tls.as_deref().unwrap_or(&usual);
+        let tls = tls.unwrap_or(&usual);
         let files = [&tls.ca, &tls.cert, &tls.key].map(Option::as_ref);
         let read = files.map(|place| self.bytes(place));
         let own = match (&tls.cert, &tls.key) {
@@ -103,12 +133,12 @@ impl Builder<'_> {
         let verifier: Arc<dyn ServerCertVerifier> = if tls.is_insecure() {
             Arc::new(Anybody { provider: Arc::clone(&self.provider) })
         } else {
-            self.verifier(&first.url, tls.ca.as_ref().map(|place| (place, ca.as_slice())))?
+            self.verifier(at, tls.ca.as_ref().map(|place| (place, ca.as_slice())))?
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| Flaw::new("no_tls", error.to_string()));
-        let builder = self.told(&first.url, builder)?.dangerous().with_custom_certificate_verifier(verifier);
+        let builder = self.told(at, builder)?.dangerous().with_custom_certificate_verifier(verifier);
         let certificate = own.as_ref().map(|own| own.certificate.clone());
         let mut config = match own {
             Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.key))),
@@ -138,9 +168,9 @@ impl Builder<'_> {
         self.told(place, read)
     }
 
-    fn verifier<V>(
+    fn verifier(
         &mut self,
-        endpoint: &Located<V>,
+        endpoint: &Located<()>,
         ca: Option<(&Located<PathBuf>, &[u8])>,
     ) -> Option<Arc<dyn ServerCertVerifier>> {
         let roots = match ca {

@@ -12,7 +12,7 @@ use http1::{Framing, Known, RequestHead};
 use super::connect::Wish;
 use super::grpc::Rpc;
 use super::hedge;
-use super::refused::{breaker_open, refusal, unavailable};
+use super::refused::{breaker_open, overloaded, refusal, unavailable};
 use super::retry::{self, Cause, Tries};
 use super::send::{body_timeout, exchange_heads, start};
 use super::{
@@ -116,6 +116,11 @@ pub async fn call(
     service: &Rc<Service>,
     limits: &CallLimits,
 ) -> Result<Box<Called>, Failed> {
+    let turned_away = || failed(overloaded(service), true, clock::now());
+    let _waiting = match &service.adaptive {
+        Some(adaptive) => Some(adaptive.admit(limits.priority).ok_or_else(turned_away)?),
+        None => None,
+    };
     let rules = &limits.retry;
     let mut timeouts = limits.timeouts;
     let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
@@ -128,6 +133,11 @@ pub async fn call(
     let held =
         if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request, exchange.max_body) };
     let may_resend = resends && (exchange.request.framing == Framing::None || held > 0);
+    if held > 0
+        && let Some(tap) = exchange.tap.take()
+    {
+        tap.take(&client.input.filled()[..held]);
+    }
     let hash = affinity(exchange, service);
     let mut tries = Tries::new(rules, service);
     let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip));
@@ -324,7 +334,7 @@ fn held_body(client: &Client, request: &RequestHead, max: u64) -> usize {
 
 /// Whether the request can be sent again: the service did nothing with it, or the connection had gone stale and twice does
 /// no harm.
-fn may_repeat(heard: Heard, connection: &Connection, request: &RequestHead, held: usize) -> bool {
+pub(super) fn may_repeat(heard: Heard, connection: &Connection, request: &RequestHead, held: usize) -> bool {
     match heard {
         Heard::NotProcessed => true,
         Heard::Nothing => connection.reused && is_repeatable(request, held),
@@ -343,13 +353,13 @@ fn is_repeatable(request: &RequestHead, held: usize) -> bool {
 
 /// Whether the request has a body that a service may not look for (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.5) and take
 /// for the next request on the connection.
-fn has_unexpected_body(request: &RequestHead) -> bool {
+pub(super) fn has_unexpected_body(request: &RequestHead) -> bool {
     request.framing != Framing::None && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE)
 }
 
 /// The hash of the part of the request that decides the endpoint.
-fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
-    match &service.spec.affinity {
+pub(super) fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
+    match &*service.spec.affinity {
         Affinity::None | Affinity::Cookie(_) => None,
         Affinity::ClientIp => Some(balance::hash_ip(exchange.caller.ip)),
         Affinity::Key(expression) => {
@@ -360,7 +370,7 @@ fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
 
 /// The cookie that names the endpoint of a client that was here before.
 fn sticky<'a>(exchange: &'a Exchange, service: &Service) -> Option<&'a [u8]> {
-    let Affinity::Cookie(name) = &service.spec.affinity else { return None };
+    let Affinity::Cookie(name) = &*service.spec.affinity else { return None };
     exchange
         .request
         .fields
@@ -369,7 +379,7 @@ fn sticky<'a>(exchange: &'a Exchange, service: &Service) -> Option<&'a [u8]> {
 }
 
 fn set_sticky(service: &Service, picked: &Picked, exchange: &mut Exchange) {
-    if let Affinity::Cookie(name) = &service.spec.affinity
+    if let Affinity::Cookie(name) = &*service.spec.affinity
         && picked.set_sticky
         && let Some(id) = service.sticky_id(picked.index)
     {

@@ -221,7 +221,7 @@ impl Endpoint {
         let Some(tls) = tls.filter(|_| self.spec.is_tls) else {
             return Ok((Stream::new(socket), protocols == Protocols::HTTP2));
         };
-        let name = tls.server_name(&self.spec.host).map_err(|_| ConnectError::ServerName)?;
+        let name = tls.server_name(self.spec.tls_name()).map_err(|_| ConnectError::ServerName)?;
         let connector = TlsConnector::from(tls.config(protocols));
         let limit = wish.parts.map(|parts| parts.tls);
         let shaken = within(limit, connector.connect(name, socket)).await.ok_or(ConnectError::TlsTimedOut)?;

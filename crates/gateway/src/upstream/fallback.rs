@@ -16,7 +16,7 @@ use crate::translate::grpc::Dialect;
 use crate::worker::Worker;
 
 /// What answers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Fallback {
     /// The gateway.
     Respond(Arc<StaticAnswer>),

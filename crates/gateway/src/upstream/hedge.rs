@@ -16,7 +16,7 @@ use http1::{Framing, RequestHead, ResponseHead};
 use super::call::{Failure, Heard, Leg};
 use super::connect::Wish;
 use super::retry::{Cause, Tries};
-use super::send::{MAX_INTERIM, Progress, encode, malformed, start};
+use super::send::{MAX_INTERIM, Progress, encode_leg, malformed, start};
 use super::{Connection, Endpoint, Picked, Slot, Timeouts};
 use crate::accept::Client;
 use crate::clock::{self, Deadline};
@@ -123,7 +123,7 @@ pub(super) async fn race(
     tries: &mut Tries<'_>,
     terms: Terms<'_>,
 ) -> Result<Progress, Failure> {
-    encode(worker, client, exchange, leg, 0)?;
+    encode_leg(worker, exchange, leg, &[])?;
     let began = clock::now();
     client.deadline.set(terms.due.min(began + terms.timeouts.first_byte));
     let timer = Deadline::default();
@@ -241,7 +241,7 @@ impl Race<'_, '_> {
             Ok((connection, slot)) => {
                 let body = start(client, exchange, &connection, 0, None);
                 let mut leg = Leg { picked, connection, slot, body };
-                if encode(worker, client, exchange, &mut leg, 0).is_err() {
+                if encode_leg(worker, exchange, &mut leg, &[]).is_err() {
                     return note_lost(exchange, &leg.picked, began, "upstream_malformed", None);
                 }
                 let (progress, response) = (Progress::default(), ResponseHead::default());

@@ -3,17 +3,22 @@
 //! What a service is comes from the snapshot ([`ServiceSpec`]); what a worker knows of it ([`Service`], [`Endpoint`])
 //! outlives snapshots as long as its endpoints stay.
 
+pub mod adaptive;
 pub mod balance;
 pub mod breaker;
 pub mod call;
+pub mod catalog;
 pub mod check;
 mod connect;
+pub mod discovery;
 pub mod fallback;
 pub mod farewell;
 mod grpc;
 pub mod health;
 pub mod hedge;
+pub mod injection;
 mod latency;
+pub mod mirror;
 mod pick;
 mod pool;
 mod queue;
@@ -22,6 +27,7 @@ pub mod relay;
 pub mod retry;
 mod send;
 mod session;
+pub mod split;
 pub mod tally;
 pub mod tunnel;
 
@@ -36,31 +42,35 @@ pub use pick::{Picked, Unavailable};
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
 use crate::accept::proxy_protocol;
-use crate::config::values::Host;
+use crate::config::values::{EndpointUrl, Host};
 use crate::config::{Protocols, ServiceProtocol};
 use crate::expression::Expression;
 use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
 use crate::worker::Worker;
+use adaptive::{Adaptive, AdaptiveRules};
 use balance::{Balancer, Load};
 use breaker::{BreakerRules, Guard, Guards};
 use check::Check;
+use discovery::Discovery;
 use fallback::Fallback;
 use health::{EjectRules, Ejection, EndpointHealth, Healths, ServiceHealth};
 use latency::Latencies;
 use session::Sessions;
 
 /// A service as the configuration describes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServiceSpec {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// Its endpoints, in the configuration's order.
-    pub endpoints: Vec<EndpointSpec>,
+    /// Its endpoints, in the configuration's order; those that were found, where it looks for them.
+    pub endpoints: Arc<[EndpointSpec]>,
+    /// Where its endpoints are looked for.
+    pub discovery: Option<Arc<Discovery>>,
     /// How one is chosen.
     pub balance: balance::Policy,
     /// What the choice depends on, beside the policy.
-    pub affinity: Affinity,
+    pub affinity: Arc<Affinity>,
     /// Connections for each endpoint, on each worker.
     pub pool: PoolLimits,
     /// How endpoints are asked whether they are well.
@@ -71,6 +81,8 @@ pub struct ServiceSpec {
     pub breaker: Option<BreakerRules>,
     /// What answers when it cannot.
     pub fallback: Option<Fallback>,
+    /// How many calls it is given at once, where that is adapted.
+    pub adaptive: Option<AdaptiveRules>,
     /// Whether requests are refused while all endpoints are out.
     pub fails_when_all_down: bool,
     /// The version of the PROXY header that its connections begin with.
@@ -123,6 +135,29 @@ pub struct EndpointSpec {
     pub base: String,
     /// Its share of the requests.
     pub weight: u32,
+    /// The name that its certificate is for, where that is not the host's: it was found under this name.
+    pub tls_name: Option<Host>,
+}
+
+impl EndpointSpec {
+    /// What stands at this URL.
+    pub fn new(url: &EndpointUrl, weight: u32) -> Self {
+        Self {
+            url: url.to_string().into(),
+            is_tls: url.is_tls,
+            host: url.host.clone(),
+            port: url.port,
+            authority: url.authority(),
+            base: url.base.clone(),
+            weight,
+            tls_name: None,
+        }
+    }
+
+    /// The name that its certificate is for.
+    pub fn tls_name(&self) -> &Host {
+        self.tls_name.as_ref().unwrap_or(&self.host)
+    }
 }
 
 /// What a time limit comes to that is turned off.
@@ -172,6 +207,8 @@ pub struct Service {
     guards: Guards,
     /// What puts its endpoints out, if anything does.
     ejection: Option<Rc<Ejection>>,
+    /// How many calls it is given at once, where that is adapted.
+    pub adaptive: Option<Rc<Adaptive>>,
 }
 
 /// What a worker knows of a service beside its endpoints, which outlives snapshots too.
@@ -181,6 +218,22 @@ struct Memory {
     random: balance::Random,
     /// How long answers take to begin; of services whose calls nobody hedges nothing is known.
     latencies: OnceCell<Box<Latencies>>,
+    /// Copies of requests that are under way to it.
+    copies: Cell<usize>,
+    adaptive: RefCell<Option<Rc<Adaptive>>>,
+}
+
+impl Memory {
+    /// What is known of how many calls a service can be given, kept as long as that is adapted.
+    fn adaptive(&self, spec: &ServiceSpec, shard: &WorkerShard) -> Option<Rc<Adaptive>> {
+        let mut known = self.adaptive.borrow_mut();
+        match (spec.adaptive, &*known) {
+            (None, _) => *known = None,
+            (Some(rules), Some(known)) => known.set_rules(rules),
+            (Some(rules), None) => *known = Some(Rc::new(Adaptive::new(rules, shard.service(&spec.name)))),
+        }
+        known.clone()
+    }
 }
 
 /// An endpoint on one worker.
@@ -241,6 +294,9 @@ impl Endpoint {
     }
 }
 
+/// Where a worker's random numbers begin, beside its own number. Nothing secret rests on them.
+const SEED: u64 = 0x746f_6c6c_6761_7465;
+
 /// A service's name and an endpoint's URL.
 type EndpointName = (Arc<str>, Arc<str>);
 
@@ -250,12 +306,19 @@ pub struct Registry {
     healths: Arc<Healths>,
     endpoints: RefCell<HashMap<EndpointName, Rc<Endpoint>>>,
     memories: RefCell<HashMap<Arc<str>, Rc<Memory>>>,
+    random: balance::Random,
 }
 
 impl Registry {
     /// One that knows none yet.
-    pub fn new(healths: Arc<Healths>) -> Self {
-        Self { healths, endpoints: RefCell::default(), memories: RefCell::default() }
+    pub fn new(healths: Arc<Healths>, worker: usize) -> Self {
+        let random = balance::Random::new(SEED, worker);
+        Self { healths, endpoints: RefCell::default(), memories: RefCell::default(), random }
+    }
+
+    /// Random numbers for choices that no service makes: which one is called, and what happens to a share of the requests.
+    pub fn random(&self) -> &balance::Random {
+        &self.random
     }
 
     /// The worker's view of a service.
@@ -266,14 +329,19 @@ impl Registry {
         let guards = guards(spec, &health, &endpoints, worker);
         let weighed: Vec<balance::Endpoint<'_>> = endpoints
             .iter()
-            .zip(&spec.endpoints)
+            .zip(&*spec.endpoints)
             .map(|(endpoint, spec)| balance::Endpoint {
                 key: &spec.url,
                 weight: spec.weight,
                 load: Rc::clone(&endpoint.load),
             })
             .collect();
-        let seed = balance::hash_bytes(spec.name.as_bytes());
+        let mut seed = balance::hash_bytes(spec.name.as_bytes());
+        let mut memories = self.memories.borrow_mut();
+        // Whoever is built again and again must not begin with the same endpoint each time.
+        if let Some(memory) = memories.get(&spec.name) {
+            seed = memory.random.next();
+        }
         let balancer = Balancer::new(spec.balance, &weighed, seed, worker)
             .or_else(|_| Balancer::new(spec.balance, &[], seed, worker));
         let Ok(balancer) = balancer else { unreachable!("no endpoints are not too many") };
@@ -282,18 +350,20 @@ impl Registry {
             let healths = endpoints.iter().map(|endpoint| &*endpoint.health);
             Rc::new(Ejection::new(rules, healths, serving, worker))
         });
-        let mut memories = self.memories.borrow_mut();
         let memory = memories.entry(Arc::clone(&spec.name)).or_insert_with(|| {
             Rc::new(Memory {
                 budget: retry::Budget::default(),
                 random: balance::Random::new(seed, worker),
                 latencies: OnceCell::new(),
+                copies: Cell::default(),
+                adaptive: RefCell::default(),
             })
         });
         Rc::new(Service {
             spec: Arc::clone(spec),
             endpoints,
             balancer,
+            adaptive: memory.adaptive(spec, shard),
             memory: Rc::clone(memory),
             guards,
             ejection,
@@ -331,6 +401,10 @@ impl Registry {
     ) -> Rc<Endpoint> {
         let key = (Arc::clone(&service.name), Arc::clone(&spec.url));
         let mut endpoints = self.endpoints.borrow_mut();
+        // One that was found under another name is another one: the next request must not believe the old one's certificate.
+        if endpoints.get(&key).is_some_and(|known| known.spec.tls_name != spec.tls_name) {
+            endpoints.remove(&key);
+        }
         let endpoint = endpoints.entry(key).or_insert_with(|| {
             Rc::new(Endpoint {
                 spec: spec.clone(),

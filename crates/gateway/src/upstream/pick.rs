@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
+use super::adaptive::{Adaptive, Now};
 use super::balance::{self, InFlight};
 use super::breaker::{BreakerRules, Guards, Permit, Turn};
 use super::health::{Ejected, Ejection, Standing};
@@ -24,6 +25,8 @@ pub struct Picked {
     pub in_flight: InFlight,
     /// Whether the client is to be given a cookie that leads it here again.
     pub set_sticky: bool,
+    /// What learns from its latency.
+    adaptive: Option<Rc<Adaptive>>,
     /// What may put the endpoint out.
     ejection: Option<Rc<Ejection>>,
     /// What the breaker of the service, or of the endpoint, gave.
@@ -43,6 +46,11 @@ impl Picked {
     /// The head of its answer came so long after the request was sent.
     pub fn answered(&self, status: StatusCode, latency: Duration) {
         self.in_flight.answered(latency, clock::now());
+        // What a service turns away itself it does so quickly that it tells nothing of its latency.
+        let is_work = !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS;
+        if let Some(adaptive) = self.adaptive.as_ref().filter(|_| is_work) {
+            adaptive.answered(latency, Now { instant: clock::now(), unix_ms: clock::unix_ms() });
+        }
         if matches!(status.as_u16(), 502..=504) {
             return self.blame(latency);
         }
@@ -69,6 +77,9 @@ impl Picked {
     /// It failed to answer, after so long.
     pub fn failed(&self, latency: Duration) {
         self.in_flight.failed(latency, clock::now());
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.failed(latency, Now { instant: clock::now(), unix_ms: clock::unix_ms() });
+        }
         self.blame(latency);
     }
 
@@ -140,6 +151,7 @@ impl Service {
                 index: pick.index,
                 in_flight,
                 set_sticky: pick.set_sticky,
+                adaptive: self.adaptive.clone(),
                 ejection: self.ejection.clone(),
                 permit: RefCell::new(permit),
             });
@@ -180,7 +192,7 @@ impl Service {
     /// Why none is chosen. Where breakers are open: until the first of them lets calls try it.
     fn unavailable(&self, now: Instant) -> Unavailable {
         let Guards::Endpoints(guards) = &self.guards else { return Unavailable::NoEndpoint };
-        let serving = guards.iter().zip(&self.spec.endpoints).filter(|(_, spec)| spec.weight > 0);
+        let serving = guards.iter().zip(&*self.spec.endpoints).filter(|(_, spec)| spec.weight > 0);
         let waits = serving.filter(|(guard, _)| !guard.is_closed()).map(|(guard, _)| guard.wait(now));
         waits.min().map_or(Unavailable::NoEndpoint, Unavailable::Until)
     }

@@ -24,6 +24,21 @@ pub(super) fn breaker_open(service: &Service, wait: Duration) -> Refusal {
     refusal
 }
 
+/// It has as much to do as it can. The client is told when to come back, though not for how long it will last: nobody knows.
+pub(super) fn overloaded(service: &Service) -> Refusal {
+    let name = &service.spec.name;
+    let detail = format!("service {name} has as much to do as it can, and takes no more at the moment");
+    let mut refusal =
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "service_overloaded", Stage::Call, detail)
+            .with_field(Known::RetryAfter, "1".to_owned());
+    refusal.upstream = Some(Box::new(UpstreamCause {
+        service: name.to_string(),
+        endpoint: String::new(),
+        cause: "its adaptive limit is reached".to_owned(),
+    }));
+    refusal
+}
+
 /// None of its endpoints takes the request.
 pub(super) fn unavailable(service: &Service, exchange: &Exchange) -> Refusal {
     let cause = if exchange.outcome.attempts == 0 {

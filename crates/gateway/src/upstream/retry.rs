@@ -163,7 +163,7 @@ impl<'c> Tries<'c> {
     pub(super) fn hedge(&mut self, than: &Picked, hash: Option<u64>) -> Option<Picked> {
         let now = clock::now();
         let service = self.service;
-        if matches!(service.spec.affinity, Affinity::Cookie(_)) || !service.is_closed(now) {
+        if matches!(*service.spec.affinity, Affinity::Cookie(_)) || !service.is_closed(now) {
             return None;
         }
         let permit = service.admit(now).ok()?;

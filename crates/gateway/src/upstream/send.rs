@@ -4,17 +4,18 @@
 //! begins.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
-use http1::{Framing, Limits, Outgoing, ResponseHead, encode_request, parse_response};
+use http1::{Framing, Limits, Outgoing, RequestHead, ResponseHead, encode_request, parse_response};
 
 use super::call::{Failure, Heard, Leg};
 use super::retry::Cause;
 use super::session::Lease;
-use super::{Connection, Timeouts};
+use super::{Connection, Endpoint, Timeouts};
 use crate::accept::h2::head;
 use crate::accept::{Buffer, Client, Ends, Pump, Side, Trouble};
 use crate::clock;
@@ -52,22 +53,23 @@ pub(super) fn start(
     if let Some(transform) = transform {
         body.set_transform(transform);
     }
+    if let Some(tap) = &exchange.tap {
+        body.set_tap(Rc::clone(tap));
+    }
     body
 }
 
-/// Puts the request's head, and a held body with it, into the connection's outbox; to a service that speaks HTTP/2 the head
-/// goes ahead.
+/// Puts the request's head, with this path, and a held body behind it into the connection's outbox; to a service that speaks
+/// HTTP/2 the head goes ahead.
 pub(super) fn encode(
     worker: &Worker,
-    client: &Client,
-    exchange: &Exchange,
-    leg: &mut Leg,
-    held: usize,
+    request: &RequestHead,
+    path: &str,
+    held: &[u8],
+    endpoint: &Endpoint,
+    connection: &mut Connection,
+    is_translated: bool,
 ) -> Result<(), Failure> {
-    let is_translated = leg.body.is_translated();
-    let (endpoint, connection) = (&leg.picked.endpoint, &mut leg.connection);
-    let request = &exchange.request;
-    let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &request.path };
     let whole = [endpoint.spec.base.as_str(), path, "?", request.query.as_str()];
     let target: &[&str] = match request.method {
         Method::CONNECT => &[&request.authority],
@@ -102,11 +104,24 @@ pub(super) fn encode(
             .map_err(|error| broken(&error, connection.lease.as_ref(), true))?;
     } else {
         // Of a body that is held the length is known, whatever protocol it came by.
-        let framing = if held > 0 { Framing::Length(held as u64) } else { outgoing.framing };
+        let framing = if held.is_empty() { outgoing.framing } else { Framing::Length(held.len() as u64) };
         encode_request(out, &Outgoing { framing, ..outgoing }, &request.fields);
     }
-    out.extend_from_slice(&client.input.filled()[..held]);
+    out.extend_from_slice(held);
     Ok(())
+}
+
+/// Puts the exchange's request into the outbox of the connection that it is to go over, as [`encode`].
+pub(super) fn encode_leg(
+    worker: &Worker,
+    exchange: &Exchange,
+    leg: &mut Leg,
+    held: &[u8],
+) -> Result<(), Failure> {
+    let path = if exchange.is_rewritten { exchange.rewritten.as_str() } else { &exchange.request.path };
+    let is_translated = leg.body.is_translated();
+    let endpoint = &leg.picked.endpoint;
+    encode(worker, &exchange.request, path, held, endpoint, &mut leg.connection, is_translated)
 }
 
 /// Sends the request until the head of the final answer is there; interim answers go straight to the client.
@@ -119,7 +134,7 @@ pub(super) async fn exchange_heads(
     timeouts: Timeouts,
     due: Instant,
 ) -> Result<Progress, Failure> {
-    encode(worker, client, exchange, leg, held)?;
+    encode_leg(worker, exchange, leg, &client.input.filled()[..held])?;
     let mut progress = Progress::default();
     let mut place = exchange.dialect.map(|_| worker.farewells.place());
     client.deadline.set(due.min(clock::now() + timeouts.first_byte));
@@ -186,7 +201,7 @@ impl Progress {
             self.is_sent = true;
             self.write_failed = result.is_err();
         }
-        self.poll_head(context, worker, &mut leg.connection, method, response)
+        self.poll_head(context, worker, method, response, &mut leg.connection)
     }
 
     #[allow(clippy::too_many_arguments)] // the two sides of one exchange, borrowed apart
@@ -205,7 +220,7 @@ impl Progress {
                 self.poll_send(context, worker, client, exchange, leg, timeouts, due)?;
             }
             let Exchange { request, response, .. } = &mut *exchange;
-            match self.poll_head(context, worker, &mut leg.connection, &request.method, response) {
+            match self.poll_head(context, worker, &request.method, response, &mut leg.connection) {
                 Poll::Ready(result) => return Poll::Ready(result),
                 Poll::Pending => {}
             }
@@ -324,13 +339,14 @@ impl Progress {
         if input.is_empty() && !self.had_interim { Heard::Nothing } else { Heard::Something }
     }
 
-    fn poll_head(
+    /// Reads the next head, an interim one or the final one.
+    pub(super) fn poll_head(
         &mut self,
         context: &mut Context<'_>,
         worker: &Worker,
-        connection: &mut Connection,
         method: &Method,
         response: &mut ResponseHead,
+        connection: &mut Connection,
     ) -> Poll<Result<(), Failure>> {
         if let Some(mut message) = connection.stream.as_message() {
             let parts = ready!(message.poll_answer(context))

@@ -83,7 +83,7 @@ const WELCOME: &str = "
   products on 9004 and 9005. The configuration is examples/quickstart.yaml.
 
     gateway  http://127.0.0.1:8080
-    admin    http://127.0.0.1:9900/metrics  /healthz  /readyz
+    admin    http://127.0.0.1:9900/metrics  /status  /healthz  /readyz
 
   Worth trying, from another terminal:
 
@@ -93,6 +93,7 @@ const WELCOME: &str = "
     curl -i -X DELETE http://127.0.0.1:8080/orders         # 405, and what is allowed
     curl -i 'http://127.0.0.1:8080/orders?delay=5s'        # too slow: 504 that names service and cause
     curl -s http://127.0.0.1:9900/metrics | grep requests_total  # what became of them all
+    tollgate top --admin 127.0.0.1:9900                    # services and routes, live
 
   Each request is one line of JSON below. Ctrl-C ends it.
 

@@ -6,6 +6,7 @@ mod diff;
 mod explain;
 mod run;
 mod schema;
+mod top;
 mod version;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     Diff(diff::Diff),
     Explain(explain::Explain),
     Schema(schema::Schema),
+    Top(top::Top),
     Demo(demo::Demo),
     Version(version::Version),
 }
@@ -34,6 +36,7 @@ impl Command {
             Self::Diff(diff) => diff.run(),
             Self::Explain(explain) => explain.run(),
             Self::Schema(schema) => Ok(schema.run()),
+            Self::Top(top) => top.run(),
             Self::Demo(demo) => demo.run(),
             Self::Version(version) => Ok(version.run()),
         }

@@ -30,7 +30,7 @@ pub(super) async fn connect(
     let &Target { timeouts, attempts, .. } = target;
     let peer = client.peer().ip().to_canonical();
     let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(peer));
-    let hash = match service.spec.affinity {
+    let hash = match *service.spec.affinity {
         Affinity::ClientIp => Some(balance::hash_ip(peer)),
         Affinity::None | Affinity::Key(_) | Affinity::Cookie(_) => None,
     };

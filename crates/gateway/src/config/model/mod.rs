@@ -1,22 +1,28 @@
 //! The typed model: what a configuration says, each part in the file of its name.
 //! The comments on the fields are the user's manual: the JSON Schema and the reference are made from them.
 
+mod adaptive;
 mod admin;
 mod api;
 mod breaker;
 mod device;
+mod discover;
 mod eject;
 mod fallback;
 mod health;
 mod hedge;
+mod injection;
 mod listener;
 mod log;
+mod mirror;
+mod overload;
 mod policy;
 mod proxy_protocol;
 mod retry;
 mod route;
 mod secure_headers;
 mod service;
+mod split;
 mod tcp;
 mod tls;
 
@@ -26,16 +32,21 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 
+pub use self::adaptive::{Adaptive, Priority};
 pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::breaker::{Breaker, BreakerPer};
 pub use self::device::Device;
+pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::fallback::Fallback;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
+pub use self::mirror::Mirror;
+pub use self::overload::Overload;
 pub use self::policy::{
     Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
 };
@@ -43,14 +54,16 @@ pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
 pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
+pub(super) use self::service::read_endpoints;
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
+pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
 
 use super::fault::Faults;
 use super::node::{Node, Value};
 use super::read::{Keys, Read, Reader, named};
-use super::source::{Source, Span};
+use super::source::{Located, Source, Span};
 use super::values::{Duration, ListenAddress};
 
 /// The configuration of a gateway.
@@ -64,9 +77,12 @@ pub struct Config {
     /// How long a graceful stop waits for requests under way before it closes their connections. Default: `30s`.
     #[schemars(default = "default_drain")]
     pub drain: Duration,
-    /// The admin address: API, `/metrics`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
+    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
     #[schemars(with = "Option<admin::AdminSetting>")]
     pub admin: Option<Admin>,
+    /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
+    #[schemars(with = "Setting<Overload>", default)]
+    pub overload: Overload,
     /// Services by name: each a set of endpoints that do the same job.
     #[schemars(default)]
     pub services: BTreeMap<String, Service>,
@@ -99,6 +115,16 @@ impl Config {
         Faults::new(Arc::clone(&self.source)).with_files(self.files.clone())
     }
 
+    /// The services that routes and policies name, each as often as it is named.
+    pub(super) fn called_services(&self) -> impl Iterator<Item = &Located<String>> {
+        let routes = || self.routes.iter().chain(self.apis.values().flat_map(|api| &api.routes));
+        let targets = routes().filter_map(|route| route.to.as_ref()).flat_map(Target::services);
+        let own = routes().map(|route| &route.policies);
+        let policies = own.chain(self.apis.values().map(|api| &api.policies)).chain([&self.defaults]);
+        let mirrors = policies.filter_map(|policies| policies.mirror.as_ref()?.value());
+        targets.chain(mirrors.map(|mirror| &mirror.to))
+    }
+
     /// The text of the file, to find places in.
     pub fn source(&self) -> &Source {
         &self.source
@@ -125,6 +151,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         workers: None,
         drain: default_drain(),
         admin: Some(Admin::default()),
+        overload: Overload::default(),
         services: BTreeMap::new(),
         devices: BTreeMap::new(),
         defaults: Policies::default(),
@@ -153,6 +180,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
     if let Some(node) = map.take("admin") {
         config.admin = if node.is("off") { None } else { Admin::read(node, reader) };
     }
+    config.overload = map.or("overload", Overload::default(), reader);
     if let Some(node) = map.take("services") {
         declared.services = names(node);
         config.services = named(node, "services by name", reader, Service::read);
@@ -186,6 +214,7 @@ static CONFIG: Keys = Keys {
         "workers",
         "drain",
         "admin",
+        "overload",
         "services",
         "devices",
         "defaults",
@@ -219,6 +248,9 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Admin", &admin::ADMIN),
     ("Service", &service::SERVICE),
     ("Endpoint", &service::ENDPOINT),
+    ("Discover", &discover::DISCOVER),
+    ("Adaptive", &adaptive::ADAPTIVE),
+    ("Overload", &overload::OVERLOAD),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
     ("Device", &device::DEVICE),
@@ -236,6 +268,10 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Health", &health::HEALTH),
     ("Hedge", &hedge::HEDGE),
     ("Retry", &retry::RETRY),
+    ("Mirror", &mirror::MIRROR),
+    ("FaultInjection", &injection::FAULT),
+    ("FaultDelay", &injection::DELAY),
+    ("FaultAbort", &injection::ABORT),
     ("Api", &api::API),
     ("Versions", &api::VERSIONS),
     ("VersionBy", &api::VERSION_BY),
@@ -243,6 +279,8 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Route", &route::ROUTE),
     ("Match", &route::MATCH),
     ("Target", &route::TARGET),
+    ("Branch", &split::BRANCH),
+    ("SplitBy", &split::SPLIT_BY),
     ("Respond", &route::RESPOND),
     ("Logs", &log::LOGS),
 ];

@@ -3,7 +3,10 @@
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::adaptive::Priority;
 use super::hedge::Hedge;
+use super::injection::FaultInjection;
+use super::mirror::Mirror;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
@@ -49,8 +52,16 @@ pub struct Policies {
     pub retry: Option<Box<Setting<Retry>>>,
     /// A slow request is asked of another endpoint too. A percentile or duration alone is `after`. Default: it is not.
     pub hedge: Option<Box<Setting<Hedge>>>,
+    /// What calls are worth beside others when a service or the gateway has too much to do: `low`, `normal` or `high`. Default:
+    /// `normal`.
+    #[schemars(with = "Option<Priority>")]
+    pub priority: Option<Setting<Priority>>,
     /// Headers that make browsers careful: `true`, or a map that says which.
     pub secure_headers: Option<Box<Setting<SecureHeaders>>>,
+    /// Copies of requests go to another service too, whose answers are thrown away. Default: there are none.
+    pub mirror: Option<Box<Setting<Mirror>>>,
+    /// Trouble made on purpose, to see how callers bear it. Default: none.
+    pub fault: Option<Box<Setting<FaultInjection>>>,
     /// What is changed in the answer.
     pub response: Option<Box<Setting<ResponsePolicy>>>,
 }
@@ -174,7 +185,10 @@ impl Policies {
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
             hedge: map.optional("hedge", reader),
+            priority: map.optional("priority", reader),
             secure_headers: map.optional("secure_headers", reader),
+            mirror: map.optional("mirror", reader),
+            fault: map.optional("fault", reader),
             response: map.optional("response", reader),
         }
     }
@@ -310,7 +324,18 @@ impl Read for HeaderChanges {
 
 pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
-    known: &["access", "request", "timeout", "retry", "hedge", "secure_headers", "response"],
+    known: &[
+        "access",
+        "request",
+        "timeout",
+        "retry",
+        "hedge",
+        "priority",
+        "secure_headers",
+        "mirror",
+        "fault",
+        "response",
+    ],
     later: &[
         "ip",
         "waf",
@@ -321,7 +346,6 @@ pub(super) static POLICIES: Keys = Keys {
         "concurrency",
         "validate",
         "cache",
-        "mirror",
         "async",
         "compose",
     ],

@@ -4,6 +4,7 @@ use http::{HeaderName, Method, StatusCode};
 use schemars::JsonSchema;
 
 use super::policy::{POLICIES, Policies};
+use super::split::Split;
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
@@ -20,7 +21,7 @@ pub struct Route {
     /// Its name in logs, metrics and `explain`; each name once. Default: its methods, host and path.
     #[schemars(with = "Option<String>")]
     pub name: Option<Located<String>>,
-    /// The service that answers. A route has either `to` or `respond`.
+    /// The service that answers, or several among which requests are split. A route has either `to` or `respond`.
     pub to: Option<Target>,
     /// The path that the service sees, with what the match captured: `/static/{rest}`. Default: the path as it came.
     #[schemars(with = "Option<String>")]
@@ -73,8 +74,19 @@ pub type Headers = Vec<(HeaderName, Located<String>)>;
 #[schemars(transform = or_text)]
 pub struct Target {
     /// The name of a service.
-    #[schemars(with = "String")]
-    pub service: Located<String>,
+    #[schemars(with = "Option<String>")]
+    pub service: Option<Located<String>>,
+    /// Several services, in the place of one.
+    #[schemars(flatten)]
+    pub split: Option<Box<Split>>,
+}
+
+impl Target {
+    /// The services that it names.
+    pub(in crate::config) fn services(&self) -> impl Iterator<Item = &Located<String>> {
+        let branches = self.split.iter().flat_map(|split| &split.branches);
+        self.service.iter().chain(branches.map(|branch| &branch.to))
+    }
 }
 
 /// An answer that the gateway gives itself. A plain number is `status`.
@@ -117,6 +129,12 @@ impl Read for Route {
         }
         if map.has("respond") && map.has("rewrite") {
             reader.wrong(map.key_span("rewrite"), "`rewrite` has no effect beside `respond`");
+        }
+        if map.has("respond") && map.has("mirror") {
+            reader.wrong(
+                map.key_span("mirror"),
+                "`mirror` has no effect beside `respond`: no service is called",
+            );
         }
         let span = map.head();
         map.finish(reader);
@@ -229,13 +247,18 @@ pub(super) const FRAMING: &str = "this header belongs to one connection; the gat
 impl Read for Target {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if matches!(node.value, Value::Text(_)) {
-            return Located::read(node, reader).map(|service| Self { service });
+            return Located::read(node, reader).map(|service| Self { service: Some(service), split: None });
         }
         let mut map = reader.map(node, &TARGET)?;
-        let known = TARGET.later.iter().any(|key| map.has(key));
-        let service = if known { None } else { map.required("service", reader) };
+        let is_other = map.has("split") || TARGET.later.iter().any(|key| map.has(key));
+        let service =
+            if is_other { map.optional("service", reader) } else { map.required("service", reader) };
+        if map.has("service") && map.has("split") {
+            reader.wrong(map.key_span("split"), "`to` has either `service` or `split`, not both");
+        }
+        let split = Split::take(&mut map, reader).map(Box::new);
         map.finish_kind(reader);
-        Some(Self { service: service? })
+        (service.is_some() || split.is_some()).then_some(Self { service, split })
     }
 }
 
@@ -294,8 +317,8 @@ pub(super) static MATCH: Keys = Keys {
 /// The keys of `to`. Each later one is a kind of target with further keys of its own.
 pub(super) static TARGET: Keys = Keys {
     of: "`to`",
-    known: &["service"],
-    later: &["split", "grpc", "graphql", "websocket", "mqtt"],
+    known: &["service", "split", "by", "force"],
+    later: &["grpc", "graphql", "websocket", "mqtt"],
     shared: None,
 };
 

@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 
+use super::adaptive::Adaptive;
 use super::breaker::Breaker;
+use super::discover::{Discover, Scheme};
 use super::eject::{Eject, WhenAllDown};
 use super::fallback::Fallback;
 use super::health::Health;
@@ -26,8 +28,11 @@ pub struct Service {
     /// Its name.
     #[schemars(skip)]
     pub name: Located<String>,
-    /// Where the service runs: URLs, or maps with `url` and `weight`.
+    /// Where the service runs: URLs, or maps with `url` and `weight`. Beside `discover`: until it has found some.
+    #[schemars(default)]
     pub endpoints: Vec<Endpoint>,
+    /// Where its endpoints are found, which may come and go while the gateway runs.
+    pub discover: Option<Box<Discover>>,
     /// How an endpoint is chosen for a request. Default: `round_robin`.
     #[schemars(default)]
     pub balance: Balance,
@@ -50,6 +55,8 @@ pub struct Service {
     pub breaker: Option<Breaker>,
     /// What answers when the service cannot be called. Default: the gateway, with a refusal.
     pub fallback: Option<Box<Fallback>>,
+    /// The service is given no more calls at once than it can work on, by what its latency tells. Default: as many as come.
+    pub adaptive: Option<Adaptive>,
     /// What becomes of requests while all endpoints are out: `try` sends them all the same, `fail` refuses them with 503.
     /// Default: `try`.
     pub when_all_down: Option<WhenAllDown>,
@@ -69,6 +76,7 @@ impl Service {
         Self {
             name,
             endpoints,
+            discover: None,
             balance: Balance::RoundRobin,
             timeout: None,
             pool: Pool::default(),
@@ -78,6 +86,7 @@ impl Service {
             eject: None,
             breaker: None,
             fallback: None,
+            adaptive: None,
             when_all_down: None,
             protocol: None,
             tls: None,
@@ -98,6 +107,14 @@ impl Service {
             None if map.has("discover") => {}
             None => map.missing("endpoints", reader),
         }
+        service.discover = map.optional("discover", reader);
+        let finds_tcp = service.discover.as_ref().is_some_and(|discover| discover.scheme() == Scheme::Tcp);
+        if finds_tcp && service.endpoints.iter().any(|endpoint| !endpoint.url.value.is_tcp) {
+            reader.wrong(
+                map.key_span("endpoints"),
+                "with `scheme: tcp` in `discover` these are tcp:// endpoints too",
+            );
+        }
         service.balance = map.or("balance", Balance::default(), reader);
         service.timeout = map.optional("timeout", reader);
         service.pool = map.or("pool", Pool::default(), reader);
@@ -107,6 +124,7 @@ impl Service {
         service.eject = map.optional("eject", reader);
         service.breaker = map.optional("breaker", reader);
         service.fallback = map.optional("fallback", reader);
+        service.adaptive = map.optional("adaptive", reader);
         service.when_all_down = map.optional("when_all_down", reader);
         service.protocol = map.optional("protocol", reader);
         service.tls = map.optional("tls", reader);
@@ -223,7 +241,8 @@ impl ServiceProtocol {
     }
 }
 
-fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
+/// A list of endpoints, or the only one.
+pub(in crate::config) fn read_endpoints(node: &Node, at: Span, reader: &mut Reader) -> Vec<Endpoint> {
     let items = reader.items(node, "the URL of an endpoint, or a list of them");
     let endpoints: Vec<Endpoint> = items.iter().filter_map(|item| Endpoint::read(item, reader)).collect();
     if items.is_empty() && matches!(node.value, Value::List(_)) {
@@ -288,7 +307,7 @@ impl Read for Balance {
 }
 
 /// The name of a cookie is a token (RFC 6265, section 4.1.1).
-fn read_cookie_name(node: &Node, reader: &mut Reader) -> Option<Located<String>> {
+pub(super) fn read_cookie_name(node: &Node, reader: &mut Reader) -> Option<Located<String>> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let name = reader.parsed(node, "the name of a cookie", |text| {
         if (1..=MAX_COOKIE_NAME).contains(&text.len()) && text.bytes().all(token) {
@@ -326,6 +345,7 @@ pub(super) static SERVICE: Keys = Keys {
     of: "a service",
     known: &[
         "endpoints",
+        "discover",
         "balance",
         "timeout",
         "pool",
@@ -335,12 +355,13 @@ pub(super) static SERVICE: Keys = Keys {
         "eject",
         "breaker",
         "fallback",
+        "adaptive",
         "when_all_down",
         "protocol",
         "tls",
         "proxy_protocol",
     ],
-    later: &["adaptive", "proto", "discover"],
+    later: &["proto"],
     shared: None,
 };
 

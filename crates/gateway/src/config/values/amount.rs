@@ -199,6 +199,33 @@ impl Percent {
     }
 }
 
+/// A share in percent, as a plain number: `10`, `0.5`. The sign may stand behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Share(Percent);
+
+impl Share {
+    /// All of it.
+    pub const ALL: Self = Self(Percent::ALL);
+
+    /// The share in millionths: `5` is 50,000.
+    pub const fn millionths(self) -> u32 {
+        self.0.millionths()
+    }
+
+    /// Reads `5`, `0.25` or `5%`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').unwrap_or(text);
+        let share = Percent::parse(&format!("{number}%")).map(Self);
+        share.map_err(|_| "expected a share in percent, a number from 0 to 100, as in 5 or 0.25".to_owned())
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, part) = (self.millionths / 10_000, self.millionths % 10_000);
@@ -259,6 +286,16 @@ mod tests {
         }
         for text in ["", "10", "0/s", "/s", "10/", "10/w", "10/ s", "1.5/s", "9999999999999/s"] {
             assert!(Rate::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_are_numbers_and_may_have_a_sign() {
+        for (text, shown) in [("0", "0%"), ("10", "10%"), ("0.25", "0.25%"), ("5%", "5%"), ("100", "100%")] {
+            assert_eq!(Share::parse(text).map(|share| share.to_string()), Ok(shown.to_owned()));
+        }
+        for text in ["", "%", "5%%", "101", "-1", "ten"] {
+            assert!(Share::parse(text).is_err(), "{text}");
         }
     }
 

@@ -5,12 +5,14 @@ mod amount;
 mod date;
 mod network;
 mod protocol;
+mod source;
 
-pub use amount::{Duration, Percent, Rate, Size};
+pub use amount::{Duration, Percent, Rate, Share, Size};
 pub use date::Date;
 pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};
 pub use protocol::{Pattern, Secret, StatusRange};
 pub(super) use protocol::{header_name, header_value, method, status};
+pub use source::{HostPort, HttpUrl};
 
 use super::node::Node;
 use super::read::{Read, Reader};
@@ -50,6 +52,8 @@ textual! {
     TcpAddress: "an address to listen on: 127.0.0.1:9900, [::1]:9900, :9900 (all addresses)", None;
     Date: "a day: 2027-03-31", Some("[0-9]{4}-[0-9]{2}-[0-9]{2}");
     EndpointUrl: "the URL of an endpoint: http://127.0.0.1:9001, or unix:/run/app.sock", None;
+    HttpUrl: "a URL: http://127.0.0.1:2379", None;
+    HostPort: "a name and a port: search.internal:8080", None;
     Pattern: "a regular expression, matched anywhere in the value", None;
     Secret: "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}", None;
 }
@@ -89,6 +93,28 @@ impl serde::Serialize for Percent {
 impl serde::Serialize for Size {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl Read for Share {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.parsed(node, "a share in percent: 10, 0.5", Self::parse)
+    }
+}
+
+impl schemars::JsonSchema for Share {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["number", "string"],
+            "description": "a share in percent: 10, 0.5",
+            "minimum": 0,
+            "maximum": 100,
+            "pattern": "^([0-9]+(\\.[0-9]+)?%?|.*\\$\\{.*)$"
+        })
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) type Bounds = [u64; BUCKETS];
 pub(super) const BUCKETS: usize = 16;
 
 /// For whole requests and services: half a millisecond to a minute.
-pub(super) const LONG: Bounds = [
+pub const LONG: Bounds = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
@@ -76,10 +76,39 @@ impl Histogram {
 }
 
 /// Histograms of several shards, added up.
-#[derive(Debug, Default)]
-pub(super) struct MergedHistogram {
+#[derive(Debug, Default, Clone)]
+pub struct MergedHistogram {
     /// Counts, not yet cumulated.
-    pub(super) buckets: [u64; BUCKETS + 1],
+    buckets: [u64; BUCKETS + 1],
     /// The sum, in microseconds.
-    pub(super) sum_us: u64,
+    sum_us: u64,
+}
+
+impl MergedHistogram {
+    /// Adds another one's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (count, bucket) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count += bucket;
+        }
+        self.sum_us += other.sum_us;
+    }
+
+    /// For each bound, in seconds, how many took no longer; those beyond the last one are only in the count.
+    pub fn cumulative(&self, bounds: &Bounds) -> impl Iterator<Item = (f64, u64)> {
+        let mut count = 0;
+        bounds.iter().zip(&self.buckets).map(move |(bound, bucket)| {
+            count += bucket;
+            (*bound as f64 / 1e6, count)
+        })
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// How long they took together, in seconds.
+    pub fn sum(&self) -> f64 {
+        self.sum_us as f64 / 1e6
+    }
 }

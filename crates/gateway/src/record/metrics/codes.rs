@@ -28,6 +28,8 @@ pub(super) enum ByRoute {
     Refusals,
     Fallbacks,
     GrpcCalls,
+    Mirrored,
+    InjectedFaults,
 }
 
 /// How a family is told.
@@ -70,7 +72,8 @@ impl ByCode {
 }
 
 impl ByRoute {
-    pub(super) const ALL: [Self; 3] = [Self::Refusals, Self::Fallbacks, Self::GrpcCalls];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Refusals, Self::Fallbacks, Self::GrpcCalls, Self::Mirrored, Self::InjectedFaults];
 
     pub(super) fn family(self) -> Family {
         match self {
@@ -88,6 +91,16 @@ impl ByRoute {
                 name: "grpc_calls_total",
                 help: "Calls of gRPC by route and status.",
                 label: "status",
+            },
+            Self::Mirrored => Family {
+                name: "mirrored_requests_total",
+                help: "Requests that were to be copied, by route and result.",
+                label: "result",
+            },
+            Self::InjectedFaults => Family {
+                name: "injected_faults_total",
+                help: "Trouble made on purpose, by route and kind.",
+                label: "fault",
             },
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::render::{Text, labels};
 use super::{MAX_SERIES, Metrics, lock};
@@ -16,6 +17,8 @@ pub struct HealthReadings {
     pub endpoints: Vec<EndpointReading>,
     /// Breakers.
     pub breakers: Vec<BreakerReading>,
+    /// Services that look for their endpoints.
+    pub discoveries: Vec<DiscoveryReading>,
 }
 
 /// How an endpoint stands.
@@ -42,6 +45,21 @@ pub struct BreakerReading {
     pub opened: u64,
     /// How often it closed again.
     pub closed: u64,
+}
+
+/// What is known of a service's endpoints that are looked for.
+#[derive(Debug)]
+pub struct DiscoveryReading {
+    /// The name of the service.
+    pub service: Arc<str>,
+    /// How many were found.
+    pub endpoints: usize,
+    /// For how long its source has not answered; nothing while it never has.
+    pub age: Option<Duration>,
+    /// How often they changed.
+    pub changes: u64,
+    /// How often the source failed or was not believed.
+    pub failures: u64,
 }
 
 impl fmt::Debug for HealthReader {
@@ -81,6 +99,33 @@ pub(super) fn write(metrics: &Metrics, text: &mut Text) {
                 text.sample(&name, &labels(&names), count);
             }
         }
+    }
+    write_discoveries(&readings.discoveries, text);
+}
+
+fn write_discoveries(readings: &[DiscoveryReading], text: &mut Text) {
+    let labels_of = |one: &DiscoveryReading| labels(&[("service", &one.service)]);
+    let name = "discovery_endpoints";
+    text.begin(name, "gauge", "Endpoints that were found for a service.");
+    for one in readings {
+        text.sample(name, &labels_of(one), one.endpoints);
+    }
+    let name = "discovery_age_seconds";
+    text.begin(name, "gauge", "For how long the source of a service's endpoints has not answered.");
+    for one in readings {
+        if let Some(age) = one.age {
+            text.sample(name, &labels_of(one), age.as_secs_f64());
+        }
+    }
+    let name = "discovery_changes_total";
+    text.begin(name, "counter", "How often the endpoints that were found changed.");
+    for one in readings {
+        text.sample(name, &labels_of(one), one.changes);
+    }
+    let name = "discovery_failures_total";
+    text.begin(name, "counter", "How often a source failed, or gave an answer that is not believed.");
+    for one in readings {
+        text.sample(name, &labels_of(one), one.failures);
     }
 }
 

@@ -5,8 +5,10 @@
 
 mod cell;
 mod codes;
+mod figures;
 mod health;
 mod render;
+mod services;
 mod tcp;
 
 use std::cell::{Cell, RefCell};
@@ -15,8 +17,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use cell::{Counter, Gauge};
-pub use health::{BreakerReading, EndpointReading, HealthReadings};
+pub use cell::{Counter, Gauge, LONG as TIME_BOUNDS, MergedHistogram};
+pub use figures::{EndpointFigures, Figures, RouteFigures};
+pub use health::{BreakerReading, DiscoveryReading, EndpointReading, HealthReadings};
+pub use services::ServiceMetrics;
 pub use tcp::TcpMetrics;
 
 use super::batch::Lost;
@@ -31,9 +35,9 @@ const MAX_SERIES: usize = 10_000;
 /// Pairs of route and refusal code, and other codes, that are told apart.
 const MAX_CODES: usize = 10_000;
 /// The name for all beyond a bound.
-const OTHER: &str = "other";
+pub const OTHER: &str = "other";
 /// Classes of status: 1xx to 5xx.
-const CLASSES: usize = 5;
+pub const CLASSES: usize = 5;
 
 /// The process's metrics.
 #[derive(Debug)]
@@ -67,12 +71,14 @@ type Series<K, T> = HashMap<K, Arc<T>>;
 struct Shard {
     routes: Mutex<Series<Names, RouteMetrics>>,
     endpoints: Mutex<Series<Names, EndpointMetrics>>,
+    services: Mutex<Series<Box<str>, ServiceMetrics>>,
     tcp: Mutex<Series<Names, TcpMetrics>>,
     by_route: [Mutex<RouteSeries>; ByRoute::ALL.len()],
     by_code: [Mutex<CodeSeries>; ByCode::ALL.len()],
     accepted: Counter,
     closed: Counter,
     accept_errors: Counter,
+    overload: Arc<Gauge>,
     panics: Counter,
 }
 
@@ -81,6 +87,8 @@ struct Shard {
 #[derive(Debug)]
 pub struct WorkerShard {
     shard: Arc<Shard>,
+    /// The share of requests that the worker refuses, in thousandths.
+    pub overload: Arc<Gauge>,
     by_route: [RefCell<RouteCodes>; ByRoute::ALL.len()],
     by_code: [RefCell<Codes>; ByCode::ALL.len()],
     may_forget_routes: Cell<bool>,
@@ -144,6 +152,7 @@ impl Metrics {
         let shard = Arc::new(Shard::default());
         lock(&self.shards).push(Arc::clone(&shard));
         WorkerShard {
+            overload: Arc::clone(&shard.overload),
             shard,
             by_route: Default::default(),
             by_code: Default::default(),
@@ -186,6 +195,11 @@ impl Metrics {
         process.logs.push(lost);
     }
 
+    /// What was counted of routes, endpoints and connections.
+    pub fn figures(&self) -> Figures {
+        figures::read(self)
+    }
+
     /// All series as Prometheus reads them (text format 0.0.4).
     pub fn render(&self) -> String {
         render::render(self)
@@ -201,6 +215,11 @@ impl WorkerShard {
         for (codes, shared) in self.by_route.iter().zip(&self.shard.by_route) {
             codes.borrow_mut().forget_if_full(shared);
         }
+    }
+
+    /// Services have other endpoints: those that are gone may make room for new ones, should they be too many.
+    pub fn endpoints_changed(&self) {
+        self.may_forget_endpoints.set(true);
     }
 
     /// The counts of a route; both names empty for requests that found none.
@@ -231,6 +250,16 @@ impl WorkerShard {
     /// Counts a call of gRPC, by its status.
     pub fn grpc_call(&self, route: &str, status: &'static str) {
         self.count_by_route(ByRoute::GrpcCalls, route, status);
+    }
+
+    /// Counts a copy of a request, by what became of it.
+    pub fn mirrored(&self, route: &str, result: &'static str) {
+        self.count_by_route(ByRoute::Mirrored, route, result);
+    }
+
+    /// Counts trouble that was made on purpose, by its kind.
+    pub fn fault_injected(&self, route: &str, fault: &'static str) {
+        self.count_by_route(ByRoute::InjectedFaults, route, fault);
     }
 
     /// Counts a request that was refused for its syntax, sizes or slowness.

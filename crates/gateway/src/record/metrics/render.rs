@@ -6,38 +6,13 @@ use std::sync::Arc;
 
 use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
 use super::codes::{ByCode, ByRoute, Family};
-use super::{CLASSES, Counter, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, tcp};
-
-/// A route's counts on all workers.
-#[derive(Default)]
-struct Route {
-    requests: [u64; CLASSES],
-    duration: MergedHistogram,
-    gateway: MergedHistogram,
-    bytes_in: u64,
-    bytes_out: u64,
-    web_sockets_opened: u64,
-    web_sockets_closed: u64,
-}
-
-/// An endpoint's counts on all workers.
-#[derive(Default)]
-struct Endpoint {
-    requests: [u64; CLASSES],
-    first_byte: MergedHistogram,
-    connect_failures: u64,
-    opened: u64,
-    reused: u64,
-    idle: u64,
-    retries: u64,
-    retries_denied: u64,
-    ejections: u64,
-    /// Won, lost, denied.
-    hedges: [u64; 3],
-}
+use super::figures::{
+    EndpointFigures, RouteFigures, connections, merge_by_route, merge_endpoints, merge_routes,
+};
+use super::{CLASSES, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, services, tcp};
 
 /// A counter's name, its help, and where it stands.
-type Reading = (&'static str, &'static str, fn(&Endpoint) -> u64);
+type Reading = (&'static str, &'static str, fn(&EndpointFigures) -> u64);
 
 /// All of it as one text.
 pub(super) fn render(metrics: &Metrics) -> String {
@@ -47,6 +22,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     write_codes(&shards, &mut text);
     write_endpoints(&merge_endpoints(&shards), &mut text);
     health::write(metrics, &mut text);
+    services::write(metrics, &mut text);
     tcp::write(&shards, &mut text);
     write_connections(&shards, &mut text);
     write_certificates(metrics, &mut text);
@@ -54,54 +30,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     text.0
 }
 
-fn merge_routes(shards: &[Arc<Shard>]) -> BTreeMap<Names, Route> {
-    let mut routes: BTreeMap<Names, Route> = BTreeMap::new();
-    for shard in shards {
-        for (names, part) in &*lock(&shard.routes) {
-            let route = routes.entry(names.clone()).or_default();
-            add(&mut route.requests, &part.requests);
-            part.duration.merge_into(&mut route.duration);
-            part.gateway.merge_into(&mut route.gateway);
-            route.bytes_in += part.bytes_in.value();
-            route.bytes_out += part.bytes_out.value();
-            // Read first: what closes meanwhile must not seem never to have opened.
-            route.web_sockets_closed += part.web_sockets_closed.value();
-            route.web_sockets_opened += part.web_sockets_opened.value();
-        }
-    }
-    routes
-}
-
-fn merge_endpoints(shards: &[Arc<Shard>]) -> BTreeMap<Names, Endpoint> {
-    let mut endpoints: BTreeMap<Names, Endpoint> = BTreeMap::new();
-    for shard in shards {
-        for (names, part) in &*lock(&shard.endpoints) {
-            let endpoint = endpoints.entry(names.clone()).or_default();
-            add(&mut endpoint.requests, &part.requests);
-            part.first_byte.merge_into(&mut endpoint.first_byte);
-            endpoint.connect_failures += part.connect_failures.value();
-            endpoint.opened += part.pool_opened.value();
-            endpoint.reused += part.pool_reused.value();
-            endpoint.idle += part.pool_idle.value();
-            endpoint.retries += part.retries.value();
-            endpoint.retries_denied += part.retries_denied.value();
-            endpoint.ejections += part.ejections.value();
-            let hedges = [&part.hedges_won, &part.hedges_lost, &part.hedges_denied];
-            for (sum, part) in endpoint.hedges.iter_mut().zip(hedges) {
-                *sum += part.value();
-            }
-        }
-    }
-    endpoints
-}
-
-fn add(sums: &mut [u64; CLASSES], parts: &[Counter; CLASSES]) {
-    for (sum, part) in sums.iter_mut().zip(parts) {
-        *sum += part.value();
-    }
-}
-
-fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
+fn write_routes(routes: &BTreeMap<Names, RouteFigures>, text: &mut Text) {
     text.begin("requests_total", "counter", "Requests by route and class of status.");
     for ((route, api), counts) in routes {
         let labels = labels(&[("route", route), ("api", api)]);
@@ -148,12 +77,7 @@ fn write_routes(routes: &BTreeMap<Names, Route>, text: &mut Text) {
 
 fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     for kind in ByRoute::ALL {
-        let mut counts: BTreeMap<(Box<str>, &str), u64> = BTreeMap::new();
-        for shard in shards {
-            for ((route, code), count) in &*lock(&shard.by_route[kind as usize]) {
-                *counts.entry((route.clone(), code)).or_default() += count.value();
-            }
-        }
+        let counts = merge_by_route(shards, kind);
         let Family { name, help, label } = kind.family();
         text.begin(name, "counter", help);
         for ((route, code), count) in counts {
@@ -175,7 +99,7 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
     }
 }
 
-fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
+fn write_endpoints(endpoints: &BTreeMap<Names, EndpointFigures>, text: &mut Text) {
     let all = || {
         endpoints.iter().map(|((service, endpoint), counts)| {
             (labels(&[("service", service), ("endpoint", endpoint)]), counts)
@@ -229,17 +153,11 @@ fn write_endpoints(endpoints: &BTreeMap<Names, Endpoint>, text: &mut Text) {
 
 fn write_connections(shards: &[Arc<Shard>], text: &mut Text) {
     let sum = |value: fn(&Shard) -> u64| shards.iter().map(|shard| value(shard)).sum::<u64>();
-    let accepted = sum(|shard| shard.accepted.value());
-    let closed = sum(|shard| shard.closed.value());
+    let (open, accepted) = connections(shards);
     let errors = sum(|shard| shard.accept_errors.value());
     let panics = sum(|shard| shard.panics.value());
     text.one("connections_total", "counter", "Connections of clients.", accepted);
-    text.one(
-        "connections_open",
-        "gauge",
-        "Connections of clients that are open.",
-        accepted.saturating_sub(closed),
-    );
+    text.one("connections_open", "gauge", "Connections of clients that are open.", open);
     text.one("accept_errors_total", "counter", "Failures to accept a connection.", errors);
     text.one("panics_total", "counter", "Connections ended by a fault in the gateway itself.", panics);
     text.one("workers", "gauge", "Worker threads.", shards.len());
@@ -330,14 +248,10 @@ impl Text {
     }
 
     fn histogram(&mut self, name: &str, labels: &str, bounds: &Bounds, histogram: &MergedHistogram) {
-        let mut count = 0;
-        for (bound, bucket) in bounds.iter().zip(&histogram.buckets) {
-            count += bucket;
-            let bound = *bound as f64 / 1e6;
+        for (bound, count) in histogram.cumulative(bounds) {
             let _ = writeln!(self.0, "tollgate_{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
         }
-        count = histogram.buckets.iter().sum();
-        let sum = histogram.sum_us as f64 / 1e6;
+        let (count, sum) = (histogram.count(), histogram.sum());
         let _ = writeln!(self.0, "tollgate_{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
         let _ = writeln!(self.0, "tollgate_{name}_sum{{{labels}}} {sum}");
         let _ = writeln!(self.0, "tollgate_{name}_count{{{labels}}} {count}");

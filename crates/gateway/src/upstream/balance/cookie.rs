@@ -21,9 +21,9 @@ pub fn find_cookie<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// The value of the `Set-Cookie` field that makes a client stick to the endpoint with this id until its browser
-/// closes. `secure` says that the client came over TLS.
-pub fn set_cookie(name: &str, id: &StickyId, secure: bool) -> String {
+/// The value of the `Set-Cookie` field that makes a client stick to the endpoint with this id, or to what these ids stand for,
+/// until its browser closes. `secure` says that the client came over TLS.
+pub fn set_cookie(name: &str, id: &[u8], secure: bool) -> String {
     const ATTRIBUTES: &str = "; Path=/; HttpOnly; SameSite=Lax";
     const SECURE: &str = "; Secure";
     let mut value = String::with_capacity(name.len() + 1 + id.len() + ATTRIBUTES.len() + SECURE.len());

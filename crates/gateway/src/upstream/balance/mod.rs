@@ -20,7 +20,8 @@ use std::time::Instant;
 pub use cookie::{StickyId, find_cookie, set_cookie, sticky_id};
 pub use hash::{hash_bytes, hash_ip};
 pub use load::{FAILURE_COUNTS_AS, InFlight, Load, Loads};
-pub(super) use random::Random;
+pub use random::Random;
+pub(super) use rendezvous::owner;
 
 use cookie::StickyIds;
 use draw::Draw;
@@ -56,6 +57,22 @@ pub enum Policy {
         /// outside, or ids can be tried out against guessed addresses.
         secret: [u8; 16],
     },
+}
+
+impl Policy {
+    /// Its name as the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::Random => "random",
+            Self::WeightedRandom => "weighted_random",
+            Self::LeastRequests => "least_requests",
+            Self::Ewma => "ewma",
+            Self::IpHash => "ip_hash",
+            Self::Hash => "hash",
+            Self::Sticky { .. } => "sticky",
+        }
+    }
 }
 
 /// An endpoint as a balancer sees it.

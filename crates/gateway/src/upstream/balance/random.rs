@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 /// Wyrand, by Wang Yi: a counter, hashed.
 #[derive(Debug)]
-pub(in crate::upstream) struct Random {
+pub struct Random {
     state: Cell<u64>,
 }
 
@@ -13,7 +13,7 @@ impl Random {
         Self { state: Cell::new(mix(seed ^ mix(worker as u64))) }
     }
 
-    pub(super) fn next(&self) -> u64 {
+    pub(in crate::upstream) fn next(&self) -> u64 {
         let state = self.state.get().wrapping_add(0xa076_1d64_78bd_642f);
         self.state.set(state);
         let product = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);

@@ -62,12 +62,25 @@ impl Rendezvous {
         if self.equal_weights {
             return lots.max_by_key(|&(_, lot, _)| lot).map(|(position, ..)| position);
         }
-        // -ln(lot) / weight is the time until something happens that happens `weight` times as often: the chance
-        // to be the first is in proportion to the weight. It orders equal weights as the lots themselves do.
-        lots.map(|(position, lot, weight)| (position, -unit(lot).ln() / f64::from(weight)))
-            .min_by(|(_, one), (_, other)| one.total_cmp(other))
-            .map(|(position, _)| position)
+        first(lots)
     }
+}
+
+/// Of some, each with a hash of its own and a weight above zero, the one that owns `hash`: without slots, for so few that all
+/// can be looked at.
+pub(in crate::upstream) fn owner<T>(hash: u64, members: impl Iterator<Item = (T, u64, u32)>) -> Option<T> {
+    let hash = mix(hash);
+    first(members.map(|(member, own, weight)| (member, mix(own ^ hash), weight)))
+}
+
+/// The one with the best lot for its weight.
+///
+/// `-ln(lot) / weight` is the time until something happens that happens `weight` times as often: the chance to be the first is
+/// in proportion to the weight. It orders equal weights as the lots themselves do.
+fn first<T>(lots: impl Iterator<Item = (T, u64, u32)>) -> Option<T> {
+    lots.map(|(member, lot, weight)| (member, -unit(lot).ln() / f64::from(weight)))
+        .min_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map(|(member, _)| member)
 }
 
 /// `lot` as a fraction above 0 and below 1.

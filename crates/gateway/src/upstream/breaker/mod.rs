@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::upstream::tally::{Counts, Lane, Share, Tally, Verdict};
 
 /// When it opens and closes.
@@ -43,7 +45,8 @@ impl BreakerRules {
 const TRIAL_TAKES: Duration = Duration::from_secs(1);
 
 /// How it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Calls go through.
     Closed,

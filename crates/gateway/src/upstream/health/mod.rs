@@ -1,6 +1,7 @@
 //! Which endpoints take requests: what the process knows of each, shared by its workers without a lock.
 
 mod eject;
+mod look;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub use eject::{EjectRules, Ejected, Ejection, Reason};
+pub use look::{EndpointLook, EndpointState, ServiceLook};
 
 use super::breaker::{Breaker, State};
 use super::tally::Tally;
