@@ -3,6 +3,8 @@
 //! `accept` and `parse` have run when an exchange begins ([`crate::accept::h1`]); everything after happens here, in this
 //! order, in one task on one thread: `route` -> `admit` … `cache` (the route's policies) -> `shape` -> `call` -> `shape` -> `record`.
 
+mod refused;
+
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -32,6 +34,9 @@ use crate::upstream::fallback::{self, Instead};
 use crate::upstream::relay;
 use crate::upstream::split::Choice;
 use crate::worker::Worker;
+use refused::{
+    clear_on_tls_port, method_not_allowed, no_route, overloaded, upgrade_declined, version_retired,
+};
 
 /// One request and its answer, as stages and policies see them, free of any transport.
 #[derive(Debug)]
@@ -414,42 +419,6 @@ fn is_upgrade_declined(exchange: &Exchange) -> bool {
     exchange.request.version == Version::HTTP_2
         && !exchange.request.upgrade.is_empty()
         && exchange.response.status.is_success()
-}
-
-fn upgrade_declined(service: &str) -> Refusal {
-    let detail = format!("service {service} opened no WebSocket, but answered as if none had been asked for");
-    Refusal::new(StatusCode::BAD_GATEWAY, "upgrade_declined", Stage::Call, detail)
-}
-
-fn clear_on_tls_port() -> Refusal {
-    let detail = "this port speaks TLS, and the request came in clear: use https://";
-    Refusal::new(StatusCode::BAD_REQUEST, "clear_on_tls_port", Stage::Parse, detail)
-}
-
-fn no_route(request: &RequestHead) -> Refusal {
-    let detail = if request.authority.is_empty() {
-        format!("no route matches {} {}", request.method, request.path)
-    } else {
-        format!("no route matches {} {} on host {}", request.method, request.path, request.host())
-    };
-    Refusal::new(StatusCode::NOT_FOUND, "no_route", Stage::Route, detail)
-}
-
-fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal {
-    let detail = format!("{} is not allowed here; allowed: {allow}", request.method);
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Stage::Route, detail)
-        .with_field(Known::Allow, allow.to_owned())
-}
-
-fn overloaded() -> Refusal {
-    let detail = "the gateway has more to do than it can; come back in a moment";
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_overloaded", Stage::Admit, detail)
-        .with_field(Known::RetryAfter, "1")
-}
-
-fn version_retired() -> Refusal {
-    let detail = "this version of the API is retired; call a current one";
-    Refusal::new(StatusCode::GONE, "version_retired", Stage::Route, detail)
 }
 
 fn options_answer(allow: &str) -> StaticAnswer {

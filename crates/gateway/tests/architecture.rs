@@ -62,6 +62,7 @@ const CLOCKS: &[&str] = &[
 /// Where refusals and other ends of an exchange get their codes: texts of several words joined by `_`.
 const CODES: &[&str] = &[
     "crates/gateway/src/accept",
+    "crates/gateway/src/exchange",
     "crates/gateway/src/exchange.rs",
     "crates/gateway/src/outcome.rs",
     "crates/gateway/src/policies",

@@ -383,7 +383,7 @@ fn set_sticky(service: &Service, picked: &Picked, exchange: &mut Exchange) {
         && picked.set_sticky
         && let Some(id) = service.sticky_id(picked.index)
     {
-        let cookie = balance::set_cookie(name, id, false);
+        let cookie = balance::set_cookie(name, id, exchange.is_tls());
         exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
     }
 }
