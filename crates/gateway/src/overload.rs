@@ -1,8 +1,8 @@
 //! When the gateway itself has too much to do: a part of the requests is refused at once, so that the others are answered in time.
 //!
 //! A worker that comes late to what is ready, again and again, refuses more and more until it is in time, then less and less. A
-//! process that has used up its memory refuses all but what matters most. Both are looked at a few times a second, and a request
-//! costs a look at one number.
+//! process that has used up its memory refuses all but what matters most. Both are looked at all the time, and a request costs a look
+//! at one number.
 
 use std::cell::Cell;
 use std::fs;
@@ -22,6 +22,8 @@ pub struct Bounds {
 
 /// How often a worker looks whether it is late.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// At which of these looks it looks at the memory too: every tenth.
+pub const MEMORY_EVERY: u32 = 10;
 
 /// What one worker refuses.
 #[derive(Debug, Default)]
@@ -113,9 +115,7 @@ impl Overload {
 
 /// Bytes that the process holds in memory.
 pub fn memory_used() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 
 /// Bytes that it may hold: what its cgroup is given, else what the machine has.
@@ -125,11 +125,16 @@ pub fn memory_limit() -> Option<u64> {
         let of_cgroup = number("/sys/fs/cgroup/memory.max")
             .or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
         let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-        let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        let total = total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024;
+        let total = kilobytes(&meminfo, "MemTotal:")?;
         Some(of_cgroup.map_or(total, |limit| limit.min(total)))
     });
     *LIMIT
+}
+
+/// The bytes that a line of this name tells in kilobytes.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let told = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(told.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// All requests, in thousandths.

@@ -452,10 +452,12 @@ impl Worker {
     async fn watch_overload(self: Rc<Self>) {
         let mut tick = tokio::time::interval(overload::LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        for look in (0..overload::MEMORY_EVERY).cycle() {
             let due = tick.tick().await;
             let bounds = self.live.borrow().snapshot.overload;
-            if let (Some(used), Some(of)) = (overload::memory_used(), overload::memory_limit()) {
+            if look == 0
+                && let (Some(used), Some(of)) = (overload::memory_used(), overload::memory_limit())
+            {
                 self.tell(self.overload.saw_memory(used, of, bounds), bounds);
             }
             self.tell(self.overload.saw_lag(due.elapsed(), bounds), bounds);

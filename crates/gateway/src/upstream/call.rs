@@ -35,10 +35,8 @@ const HELD_BODY: u64 = 16 * 1024;
 /// A service's answer whose head has come. On the heap: half a kilobyte would be moved from hand to hand.
 #[derive(Debug)]
 pub struct Called {
-    /// The connection, its body unread.
-    pub connection: Connection,
-    /// The request's body, perhaps still on its way.
-    pub request_body: Pump,
+    /// The endpoint that answers, and what is held for that.
+    pub leg: Leg,
     /// Bytes of the request's body that were held and went with the head.
     pub held: u64,
     /// Whether the request has been sent whole.
@@ -49,33 +47,35 @@ pub struct Called {
     pub answer_transform: Option<Transform>,
     /// The time limits of this call.
     pub timeouts: Timeouts,
-    /// The endpoint that answers.
-    pub picked: Picked,
-    /// Lets the next request in when it is dropped: when the call is over, or becomes a tunnel.
-    pub slot: Option<Slot>,
 }
 
 impl Called {
     /// The name of the service that answers.
     pub fn service(&self) -> &str {
-        self.picked.endpoint.health.service()
+        self.leg.picked.endpoint.health.service()
     }
 
     /// The exchange is over: the connection goes back into the pool if it may serve another.
     pub fn end(self: Box<Self>, worker: &Worker) {
         // A message of HTTP/2 is over; its connection was never taken out of use.
-        if self.is_reusable && self.connection.lease.is_none() {
-            self.picked.endpoint.give_back(self.connection, worker);
+        if self.is_reusable && self.leg.connection.lease.is_none() {
+            let Leg { picked, connection, .. } = self.leg;
+            picked.endpoint.give_back(connection, worker);
         }
     }
 }
 
 /// An endpoint that is asked, and what is held for that.
-pub(super) struct Leg {
-    pub(super) picked: Picked,
-    pub(super) connection: Connection,
-    pub(super) slot: Slot,
-    pub(super) body: Pump,
+#[derive(Debug)]
+pub struct Leg {
+    /// The endpoint.
+    pub picked: Picked,
+    /// The connection, the answer's body unread.
+    pub connection: Connection,
+    /// Lets the next request in when it is dropped: when the call is over, or becomes a tunnel.
+    pub slot: Option<Slot>,
+    /// The request's body, perhaps still on its way.
+    pub body: Pump,
 }
 
 /// Why one try failed.
@@ -186,22 +186,32 @@ pub async fn call(
         rpc.tell_deadline(&mut exchange.request, due);
         let transform = rpc.request_transform();
         let body = start(client, exchange, &connection, held, transform);
-        let mut leg = Leg { picked, connection, slot, body };
+        // Where it stays: it is not moved from hand to hand any more.
+        let mut called = Box::new(Called {
+            leg: Leg { picked, connection, slot: Some(slot), body },
+            held: held as u64,
+            is_sent: false,
+            is_reusable: false,
+            answer_transform: None,
+            timeouts,
+        });
+        let leg = &mut called.leg;
         let heads = match limits.hedge.as_ref().filter(|rules| rules.fit(&exchange.request)) {
-            None => exchange_heads(worker, client, exchange, &mut leg, held, timeouts, due).await,
+            None => exchange_heads(worker, client, exchange, leg, held, timeouts, due).await,
             // On the heap: those without it do not carry the state of two.
             Some(rules) => {
                 let terms = hedge::Terms { rules, hash, wish, timeouts, due };
-                Box::pin(hedge::race(worker, client, exchange, &mut leg, &mut tries, terms)).await
+                Box::pin(hedge::race(worker, client, exchange, leg, &mut tries, terms)).await
             }
         };
-        let Leg { picked, mut connection, slot, body } = leg;
+        let Leg { picked, connection, body, .. } = &mut called.leg;
         match heads {
             Ok(progress) => {
                 exchange.outcome.first_byte();
                 let status = exchange.response.status;
                 // First: the breaker that it opens allows no further attempt.
                 picked.answered(status, exchange.outcome.since_sent());
+                let may_reuse = !progress.write_failed && !has_unexpected_body(&exchange.request);
                 let cause = Cause::Status(status);
                 let asked = || exchange.response.fields.get(Known::RetryAfter).and_then(retry::retry_after);
                 if rules.names(cause)
@@ -209,41 +219,31 @@ pub async fn call(
                         tries.again(cause, picked.index, may_resend && progress.is_sent, asked(), due)
                 {
                     exchange.outcome.attempt_failed(began, "", Some(status));
-                    let is_reusable = !progress.write_failed
-                        && exchange.response.persistent
-                        && !has_unexpected_body(&exchange.request);
-                    if is_reusable && discard_body(&mut connection, exchange.response.framing) {
+                    let may_reuse = may_reuse && exchange.response.persistent;
+                    if may_reuse && discard_body(connection, exchange.response.framing) {
+                        let Leg { picked, connection, .. } = called.leg;
                         picked.endpoint.give_back(connection, worker);
                     } else {
-                        drop(connection);
+                        drop(called);
                     }
                     exchange.response.clear();
                     wish.opened_after = None;
-                    drop((picked, slot));
                     rest(worker, client, pause, due).await?;
                     continue;
                 }
                 if held > 0 {
                     client.input.consume(held);
                 }
-                set_sticky(service, &picked, exchange);
-                let answer_transform = rpc.translate_answer(&mut exchange.response);
-                return Ok(Box::new(Called {
-                    connection,
-                    request_body: body,
-                    held: held as u64,
-                    is_sent: progress.is_sent,
-                    is_reusable: !progress.write_failed && !has_unexpected_body(&exchange.request),
-                    answer_transform,
-                    timeouts,
-                    picked,
-                    slot: Some(slot),
-                }));
+                set_sticky(service, picked, exchange);
+                called.answer_transform = rpc.translate_answer(&mut exchange.response);
+                called.is_sent = progress.is_sent;
+                called.is_reusable = may_reuse;
+                return Ok(called);
             }
             Err(Failure::Service { heard, .. })
                 if wish.opened_after.is_none()
                     && body.is_untouched()
-                    && may_repeat(heard, &connection, &exchange.request, held) =>
+                    && may_repeat(heard, connection, &exchange.request, held) =>
             {
                 wish.opened_after = Some(clock::refresh());
             }
@@ -259,7 +259,7 @@ pub async fn call(
                 exchange.outcome.attempt_failed(began, code, None);
                 exchange.response.clear();
                 wish.opened_after = None;
-                drop((picked, connection, slot));
+                drop(called);
                 rest(worker, client, pause, due).await?;
             }
             Err(failure) => return Err(given_up(failure)),

@@ -240,7 +240,7 @@ impl Race<'_, '_> {
         match reached {
             Ok((connection, slot)) => {
                 let body = start(client, exchange, &connection, 0, None);
-                let mut leg = Leg { picked, connection, slot, body };
+                let mut leg = Leg { picked, connection, slot: Some(slot), body };
                 if encode_leg(worker, exchange, &mut leg, &[]).is_err() {
                     return note_lost(exchange, &leg.picked, began, "upstream_malformed", None);
                 }

@@ -36,7 +36,7 @@ pub async fn relay(
 }
 
 async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, called: &mut Called) -> After {
-    let incoming = called.connection.incoming(exchange.response.framing);
+    let incoming = called.leg.connection.incoming(exchange.response.framing);
     let outgoing = match exchange.response.framing {
         Framing::None => Framing::None,
         _ if client.stream.is_message() => Framing::UntilClose,
@@ -49,7 +49,7 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
     // After an answer that does not wait for the rest of the request, that rest would be taken for the next one.
     let persistent = exchange.request.persistent
         && called.is_sent
-        && called.request_body.has_read_all()
+        && called.leg.body.has_read_all()
         && outgoing != Framing::UntilClose
         && !worker.is_draining();
     if client.start_answer(worker, exchange, outgoing, persistent).is_err() {
@@ -76,7 +76,7 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
             if result.is_ready() {
                 return result;
             }
-            let progress = body.progress() + called.request_body.progress();
+            let progress = body.progress() + called.leg.body.progress();
             if progress != seen {
                 seen = progress;
                 is_last_try = false;
@@ -89,19 +89,19 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
             // Nobody is called slow who has taken something of which no event tells yet.
             is_last_try = true;
             client.stream.write_impatiently();
-            called.connection.stream.write_impatiently();
+            called.leg.connection.stream.write_impatiently();
         }
     })
     .await;
-    exchange.outcome.bytes_in = called.held + called.request_body.moved();
+    exchange.outcome.bytes_in = called.held + called.leg.body.moved();
     exchange.outcome.bytes_out = body.moved();
     match ended {
         Ok(()) => {
             grpc::note_status(exchange, body.trailers());
-            let is_read = called.request_body.has_read_all();
+            let is_read = called.leg.body.has_read_all();
             // Bytes behind the answer belong to nobody: such a connection is not trusted again.
             called.is_reusable &=
-                called.is_sent && exchange.response.persistent && called.connection.input.is_empty();
+                called.is_sent && exchange.response.persistent && called.leg.connection.input.is_empty();
             match (persistent, is_read) {
                 (true, _) => After::KeepAlive,
                 (false, true) => After::Close,
@@ -160,8 +160,8 @@ fn poll_answer(
     is_grpc: bool,
 ) -> Poll<Result<(), Broken>> {
     let mut ends = Ends {
-        source: &called.connection.stream,
-        input: &mut called.connection.input,
+        source: &called.leg.connection.stream,
+        input: &mut called.leg.connection.input,
         sink: &client.stream,
         outbox: &mut client.outbox,
         buffers: &worker.buffers,
@@ -182,11 +182,11 @@ fn poll_answer(
     let mut ends = Ends {
         source: &client.stream,
         input: &mut client.input,
-        sink: &called.connection.stream,
-        outbox: &mut called.connection.outbox,
+        sink: &called.leg.connection.stream,
+        outbox: &mut called.leg.connection.outbox,
         buffers: &worker.buffers,
     };
-    match called.request_body.poll(context, &mut ends) {
+    match called.leg.body.poll(context, &mut ends) {
         Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => Poll::Ready(Err(Broken::Gone)),
         // A service may begin to answer a call whose messages are still to come, and then waits for them.
         Poll::Ready(Err(Trouble::TooLarge)) if is_grpc => Poll::Ready(Err(Broken::Request("body_too_large"))),

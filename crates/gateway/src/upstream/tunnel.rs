@@ -29,7 +29,7 @@ pub(super) async fn tunnel(
 ) -> After {
     called.is_reusable = false;
     // It may last for days: requests do not wait for it.
-    called.slot = None;
+    called.leg.slot = None;
     let is_web_socket = is_web_socket(exchange);
     if client.start_tunnel(worker, exchange).is_err() {
         exchange.outcome.broken("client_gone");
@@ -47,7 +47,7 @@ pub(super) async fn tunnel(
         if is_web_socket && tunnel.ending.is_none() && place.is_told(context) {
             tunnel.begin_to_end(client, "tunnel_drained");
         }
-        tunnel.poll(context, worker, client, &mut called.connection)
+        tunnel.poll(context, worker, client, &mut called.leg.connection)
     })
     .await;
     exchange.outcome.bytes_in = tunnel.bytes_in();
