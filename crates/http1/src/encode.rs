@@ -5,7 +5,7 @@
 
 use http::{Method, StatusCode, Version};
 
-use crate::{Fields, Framing, Known};
+use crate::{Fields, Framing};
 
 /// What a request line and the fields that the engine owns are made of.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub fn encode_request(out: &mut Vec<u8>, request: &Outgoing<'_>, fields: &Fields
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     out.extend_from_slice(request.authority.as_bytes());
     out.extend_from_slice(b"\r\n");
-    encode_fields(out, fields);
+    fields.encode(out);
     match request.framing {
         Framing::Length(length) => encode_content_length(out, length),
         Framing::Chunked => out.extend_from_slice(TRANSFER_ENCODING),
@@ -65,7 +65,7 @@ pub fn encode_request(out: &mut Vec<u8>, request: &Outgoing<'_>, fields: &Fields
 /// Appends an interim (1xx) head, 101 with its `Upgrade` included.
 pub fn encode_interim(out: &mut Vec<u8>, status: StatusCode, upgrade: &str, fields: &Fields) {
     encode_status_line(out, status);
-    encode_fields(out, fields);
+    fields.encode(out);
     if !upgrade.is_empty() {
         out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
         out.extend_from_slice(upgrade.as_bytes());
@@ -96,7 +96,7 @@ pub fn encode_response(
     debug_assert!(client_version != Version::HTTP_10 || framing != Framing::Chunked);
     out.reserve(fields.wire_size() + 256);
     encode_status_line(out, status);
-    let has_date = encode_fields(out, fields);
+    let has_date = fields.encode(out);
     match (framing, content_length) {
         (Framing::Length(length), _) => encode_content_length(out, length),
         (Framing::Chunked, _) => out.extend_from_slice(TRANSFER_ENCODING),
@@ -137,7 +137,7 @@ pub fn encode_chunk_head(out: &mut Vec<u8>, length: usize) {
 /// Appends the last chunk and the trailers.
 pub fn encode_last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
     out.extend_from_slice(b"0\r\n");
-    encode_fields(out, trailers);
+    trailers.encode(out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -150,22 +150,6 @@ fn encode_status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends the end-to-end fields; says whether `Date` was among them.
-fn encode_fields(out: &mut Vec<u8>, fields: &Fields) -> bool {
-    let mut has_date = false;
-    for field in fields.iter() {
-        if field.is_owned() {
-            continue;
-        }
-        has_date |= field.known == Some(Known::Date);
-        out.extend_from_slice(field.name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(field.value);
-        out.extend_from_slice(b"\r\n");
-    }
-    has_date
 }
 
 fn encode_content_length(out: &mut Vec<u8>, length: u64) {

@@ -7,6 +7,13 @@ use std::ops::Range;
 
 use crate::Known;
 
+/// Between a field's name and its value.
+const COLON: &[u8] = b": ";
+/// Behind the value.
+const LINE_END: &[u8] = b"\r\n";
+/// What a line takes beside the two.
+const LINE_EXTRA: usize = COLON.len() + LINE_END.len();
+
 /// Fields in the order they came. Clearing keeps the memory.
 #[derive(Debug, Default, Clone)]
 pub struct Fields {
@@ -118,20 +125,25 @@ impl Fields {
         if more.is_empty() {
             return;
         }
-        let (start, end) = (entry.value.start as usize, (entry.value.start + entry.value.length) as usize);
-        // Mostly it stands last, and grows in its place.
-        let start = if end == self.text.len() {
-            start
+        // Mostly its line stands last, and grows in its place.
+        if entry.line(&self.text).is_some_and(|line| line.end == self.text.len()) {
+            self.text.truncate(self.text.len() - LINE_END.len());
         } else {
-            let moved = self.text.len();
-            self.text.extend_from_within(start..end);
-            moved
-        };
-        if self.text.len() > start {
+            let (name, value) = (entry.name.range(), entry.value.range());
+            let start = self.text.len();
+            self.text.extend_from_within(name);
+            entry.name = Span::of(start..self.text.len());
+            self.text.extend_from_slice(COLON);
+            let start = self.text.len();
+            self.text.extend_from_within(value);
+            entry.value = Span::of(start..self.text.len());
+        }
+        if entry.value.length > 0 {
             self.text.extend_from_slice(between);
         }
         self.text.extend_from_slice(more);
-        entry.value = Span::of(start..self.text.len());
+        entry.value = Span::of(entry.value.start as usize..self.text.len());
+        self.text.extend_from_slice(LINE_END);
     }
 
     /// Replaces every value of the name by this one.
@@ -164,7 +176,7 @@ impl Fields {
 
     /// The bytes that all fields take on the wire, at most: what an encoder may reserve.
     pub(crate) fn wire_size(&self) -> usize {
-        self.text.len() + 4 * self.entries.len()
+        self.text.len() + LINE_EXTRA * self.entries.len()
     }
 
     /// Empties it and takes a copy of a head's text, for [`Fields::push_loaded`].
@@ -186,26 +198,53 @@ impl Fields {
     #[inline]
     fn push_parts(&mut self, known: Option<Known>, name: &[u8], parts: &[&[u8]]) {
         let start = self.text.len();
-        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + name.len() + LINE_EXTRA;
         // Spans count in 32 bits; nobody appends 4 GiB, and if somebody does, it is left out.
-        if u32::try_from(start + name.len() + length).is_err() {
+        if u32::try_from(start + length).is_err() {
             return;
         }
+        self.text.reserve(length);
         self.text.extend_from_slice(name);
         let middle = self.text.len();
+        self.text.extend_from_slice(COLON);
+        let value = self.text.len();
         for part in parts {
             self.text.extend_from_slice(part);
         }
-        let value = &mut self.text[middle..];
-        if memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
-            for byte in value {
-                if matches!(*byte, b'\r' | b'\n' | 0) {
-                    *byte = b' ';
+        let end = self.text.len();
+        clean(&mut self.text[value..]);
+        self.text.extend_from_slice(LINE_END);
+        self.push_loaded(known, start..middle, value..end);
+    }
+
+    /// Appends the end-to-end fields as they go on the wire; says whether `Date` was among them.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> bool {
+        let mut has_date = false;
+        // Lines that stand one behind the other are copied at once: mostly that is all that a client sent.
+        let mut run = 0..0;
+        for entry in &self.entries {
+            if is_owned(entry.known) {
+                continue;
+            }
+            has_date |= entry.known == Some(Known::Date);
+            match entry.line(&self.text) {
+                Some(line) if line.start == run.end => run.end = line.end,
+                Some(line) => {
+                    out.extend_from_slice(&self.text[run]);
+                    run = line;
+                }
+                None => {
+                    out.extend_from_slice(&self.text[run]);
+                    run = 0..0;
+                    let field = entry.read(&self.text);
+                    for part in [field.name, COLON, field.value, LINE_END] {
+                        out.extend_from_slice(part);
+                    }
                 }
             }
         }
-        let end = self.text.len();
-        self.push_loaded(known, start..middle, middle..end);
+        out.extend_from_slice(&self.text[run]);
+        has_date
     }
 }
 
@@ -213,23 +252,62 @@ impl Field<'_> {
     /// Whether the ends of a connection write this field from what they know, and never from a list: it frames
     /// the message, manages the connection or names the host.
     pub fn is_owned(&self) -> bool {
-        matches!(
-            self.known,
-            Some(
-                Known::Connection
-                    | Known::ContentLength
-                    | Known::Host
-                    | Known::KeepAlive
-                    | Known::ProxyConnection
-                    | Known::Te
-                    | Known::TransferEncoding
-                    | Known::Upgrade,
-            )
+        is_owned(self.known)
+    }
+}
+
+fn is_owned(known: Option<Known>) -> bool {
+    matches!(
+        known,
+        Some(
+            Known::Connection
+                | Known::ContentLength
+                | Known::Host
+                | Known::KeepAlive
+                | Known::ProxyConnection
+                | Known::Te
+                | Known::TransferEncoding
+                | Known::Upgrade,
         )
+    )
+}
+
+/// Puts spaces in the place of what could end a line, or a text of C (RFC 9110, section 5.5).
+fn clean(value: &mut [u8]) {
+    if !has_controls(value) {
+        return;
+    }
+    for byte in value {
+        if matches!(*byte, b'\r' | b'\n' | 0) {
+            *byte = b' ';
+        }
+    }
+}
+
+/// Whether a byte below 14 is among them: of CR, LF and NUL, and of few others. Eight at a time.
+fn has_controls(value: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let has = |chunk: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*chunk);
+        // Borrows into the highest bit of a byte that is less than 14 and did not have it set.
+        word.wrapping_sub(ONES * 14) & !word & (ONES * 128) != 0
+    };
+    match value.last_chunk::<8>() {
+        Some(end) => value.as_chunks::<8>().0.iter().any(has) || has(end),
+        None => value.iter().any(|byte| *byte < 14),
     }
 }
 
 impl Entry {
+    /// Where its whole line stands in the text, as it goes on the wire; nothing where it came otherwise.
+    fn line(&self, text: &[u8]) -> Option<Range<usize>> {
+        let (name, value) = (self.name.range(), self.value.range());
+        let end = value.end + LINE_END.len();
+        let is_line =
+            text.get(name.end..value.start) == Some(COLON) && text.get(value.end..end) == Some(LINE_END);
+        is_line.then_some(name.start..end)
+    }
+
     fn read(self, text: &[u8]) -> Field<'_> {
         Field { known: self.known, name: self.name.read(text), value: self.value.read(text) }
     }
@@ -240,8 +318,13 @@ impl Span {
         Self { start: range.start as u32, length: (range.end - range.start) as u32 }
     }
 
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.length as usize
+    }
+
     fn read(self, text: &[u8]) -> &[u8] {
-        &text[self.start as usize..][..self.length as usize]
+        &text[self.range()]
     }
 }
 
@@ -339,6 +422,36 @@ mod tests {
         fields.append_named(b"x", b"a\r\nSet-Cookie: b\0c");
         fields.append_named(b"y", b"\r\n");
         assert_eq!(text(&fields), [pair("x", "a  Set-Cookie: b c"), pair("y", "  ")]);
+    }
+
+    #[test]
+    fn what_could_end_a_line_is_found_wherever_it_stands() {
+        for length in 1..40 {
+            for place in 0..length {
+                for (byte, cleaned) in [(b'\r', b' '), (b'\n', b' '), (0, b' '), (b'\t', b'\t'), (14, 14)] {
+                    let mut value = vec![0xff; length];
+                    value[place] = byte;
+                    clean(&mut value);
+                    let mut expected = vec![0xff; length];
+                    expected[place] = cleaned;
+                    assert_eq!(value, expected, "{byte} at {place} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_grows_wherever_it_stands() {
+        let mut fields = Fields::new();
+        fields.extend(Known::Cookie, b"a=1", b"; ");
+        fields.extend(Known::Cookie, b"b=2", b"; ");
+        fields.append(Known::Via, b"1.1 a");
+        fields.extend(Known::Cookie, b"c=3", b"; ");
+        fields.extend(Known::Cookie, b"", b"; ");
+        fields.extend(Known::Cookie, b"d=4", b"; ");
+        let mut out = Vec::new();
+        fields.encode(&mut out);
+        assert_eq!(out, b"Cookie: a=1; b=2; c=3; d=4\r\nVia: 1.1 a\r\n");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 
 use http::{Method, StatusCode, Version};
 use http1::{
-    Fields, Framing, Known, Limits, Outgoing, RequestHead, ResponseHead, encode_request, encode_response,
-    parse_request, parse_response,
+    Fields, Framing, Known, Limits, Outgoing, RequestHead, ResponseHead, encode_interim, encode_request,
+    encode_response, parse_request, parse_response,
 };
 use proptest::prelude::*;
 
@@ -78,7 +78,42 @@ fn to_fields(list: &[(String, Vec<u8>)]) -> Fields {
     fields
 }
 
+/// What a policy does to the fields that came.
+fn change() -> impl Strategy<Value = fn(&mut Fields)> {
+    let changes: [fn(&mut Fields); 8] = [
+        |fields| fields.append(Known::Via, b"1.1 a"),
+        |fields| fields.append_parts(Known::Server, &[b"a", b"\r\n", b"b"]),
+        |fields| fields.append_named(b"x-added", b""),
+        |fields| fields.set(Known::Accept, b"text/html"),
+        |fields| fields.set_named(b"X-Empty", b"no more"),
+        |fields| fields.remove(Known::Accept),
+        |fields| fields.remove_named(b"x"),
+        |fields| fields.retain(|field| field.value.len() % 2 == 1),
+    ];
+    prop::sample::select(changes.to_vec())
+}
+
 proptest! {
+    #[test]
+    fn fields_are_written_one_by_one_whatever_was_done_to_them(
+        bytes in request_bytes(),
+        changes in prop::collection::vec(change(), 0..6),
+    ) {
+        let mut head = RequestHead::default();
+        let _ = parse_request(&bytes, &mut 0, &Limits::default(), &mut head);
+        for change in changes {
+            change(&mut head.fields);
+        }
+        let mut expected = b"HTTP/1.1 103 Early Hints\r\n".to_vec();
+        for field in head.fields.iter().filter(|field| !field.is_owned()) {
+            expected.extend([field.name, b": ", field.value, b"\r\n"].concat());
+        }
+        expected.extend(b"\r\n");
+        let mut out = Vec::new();
+        encode_interim(&mut out, StatusCode::EARLY_HINTS, "", &head.fields);
+        prop_assert_eq!(out, expected);
+    }
+
     #[test]
     fn any_split_of_a_requests_bytes_gives_the_same_parse(bytes in request_bytes(), sizes in sizes()) {
         let limits = Limits { line: 60, head: 150, headers: 5 };
