@@ -152,7 +152,7 @@ fn the_list_of_a_url_is_asked_for_again_and_again() {
     });
     let gate = gate_by(
         &format!(
-            "{{ http: '{inventory}/hosts?zone=b', every: 50ms, headers: {{ Authorization: Bearer s3cret }} }}"
+            "{{ http: '{inventory}/hosts?zone=b', every: 100ms, headers: {{ Authorization: Bearer s3cret }} }}"
         ),
         "",
     );
@@ -284,14 +284,17 @@ fn a_reload_keeps_what_was_found_until_the_new_source_has_answered() {
     let gate = gate_by_file(&format!("- {one}\n"), "");
     let routes = "routes: [{ match: '/{rest...}', to: carts, access: public }]\n";
     let load = load(gate.address(), 2, "/x");
-    // A source that never answers.
+    // A source that never answers. What was found is better than what is written down, also after one reload more.
     let dead = tollgate_tests::free_port();
-    gate.expect_reload(|| {
-        gate.replace_config(&format!(
-            "services: {{ carts: {{ discover: {{ http: 'http://127.0.0.1:{dead}' }} }} }}\n{routes}"
-        ));
-    });
-    expect_answers(&gate, &["one"]);
+    for drain in ["", "drain: 7s\n"] {
+        gate.expect_reload(|| {
+            gate.replace_config(&format!(
+                "services: {{ carts: {{ discover: {{ http: 'http://127.0.0.1:{dead}' }}, endpoints: {two} }} }}\n\
+                 {routes}{drain}"
+            ));
+        });
+        expect_answers(&gate, &["one"]);
+    }
     let url = two.to_string();
     let inventory = backend(move |call| call.reply(200, format!("[\"{url}\"]")));
     gate.expect_reload(|| {
@@ -305,6 +308,56 @@ fn a_reload_keeps_what_was_found_until_the_new_source_has_answered() {
     expect_answers(&gate, &["one"]);
     assert!(!gate.metrics().has("tollgate_discovery_endpoints", &[("service", "carts")]));
     load.stop().expect_no_failure();
+}
+
+#[test]
+fn a_configuration_that_is_refused_changes_nothing_of_where_requests_go() {
+    let (one, two) = (named("one"), named("two"));
+    let asked = Signal::new();
+    let (raised, url) = (asked.clone(), two.to_string());
+    let inventory = backend(move |call| {
+        raised.raise();
+        call.reply(200, format!("[\"{url}\"]"));
+    });
+    let gate = gate_by_file(&format!("- {one}\n"), "");
+    expect_answers(&gate, &["one"]);
+    // Its port is taken: the search has begun by the time that this is seen.
+    gate.replace_config(&format!(
+        "listeners: ['127.0.0.1:{}']\n\
+         services: {{ carts: {{ discover: {{ http: '{inventory}' }} }} }}\n\
+         routes: [{{ match: '/{{rest...}}', to: carts, access: public }}]\n",
+        one.port()
+    ));
+    gate.expect_line("cannot listen on");
+    assert!(asked.is_raised());
+    expect_answers(&gate, &["one"]);
+    assert_eq!(two.requests().len(), 0);
+    // The old search runs again.
+    write(&gate, &format!("- {one}\n- {two}\n"));
+    expect_answers(&gate, &["one", "two"]);
+}
+
+#[test]
+fn endpoints_with_tls_are_not_kept_for_a_service_without_it() {
+    let server = tls_server("carts.test");
+    let inventory_list = format!("[\"https://127.0.0.1:{}\"]", server.port);
+    let inventory = backend(move |call| call.reply(200, &inventory_list));
+    let gate = gate_by(
+        &format!("{{ http: '{inventory}' }}"),
+        &format!(
+            "tls: {{ ca: '{}', server_name: carts.test }}, protocol: http1",
+            server.authority().display()
+        ),
+    );
+    gate.get("/x").expect(200);
+    let dead = tollgate_tests::free_port();
+    gate.expect_reload(|| {
+        gate.replace_config(&format!(
+            "services: {{ carts: {{ discover: {{ consul: 'http://127.0.0.1:{dead}', service: carts }} }} }}\n\
+             routes: [{{ match: '/{{rest...}}', to: carts, access: public }}]\n"
+        ));
+    });
+    gate.get("/x").expect_refusal("upstream_unavailable");
 }
 
 #[test]
@@ -340,7 +393,7 @@ fn the_authority_of_a_source_is_checked() {
     let by = |ca: &Authority| {
         let ca = ca.certificate();
         let discover = format!(
-            "{{ http: 'https://{}', every: 50ms, tls: {{ ca: '{}' }} }}",
+            "{{ http: 'https://{}', every: 100ms, tls: {{ ca: '{}' }} }}",
             front.address(),
             ca.display()
         );

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tollgate_tests::{
-    Backend, ConsulDouble, Etcd, Faults, Gateway, Instance, consul_double, etcd, eventually, fault_proxy,
-    gateway_with, load, named,
+    Backend, ConsulDouble, Etcd, Faults, Gateway, Instance, backend, consul_double, etcd, eventually,
+    fault_proxy, gateway_with, load, named,
 };
 
 fn gate_by(discover: &str) -> Gateway {
@@ -53,8 +55,11 @@ fn keys_of_etcd_are_endpoints_while_they_are_there() {
     expect_answers(&gate, &["two", "three"]);
     etcd.delete(&key("two"));
     expect_answers(&gate, &["three"]);
-    etcd.put(&key("bad"), "{nonsense");
-    gate.expect_line("an endpoint that was found is left out: {nonsense");
+    etcd.put(&key("bad"), "s3cret: no endpoint");
+    gate.expect_line("an endpoint that was found is left out: /services/mail/bad: expected a URL");
+    etcd.put(&key("worse"), "{s3cret");
+    gate.expect_line("/services/mail/bad: expected a URL such as http://127.0.0.1:9001, and 1 more");
+    assert!(!gate.said().contains("s3cret"));
     // The last one does not go.
     etcd.delete(&key("one"));
     gate.expect_line("it names no endpoint");
@@ -166,6 +171,29 @@ fn an_etcd_with_users_is_asked_as_one_and_a_dead_member_is_passed_over() {
         gate_by(&format!("{{ etcd: '{etcd}', prefix: /services/mail/, user: root, password: wr0ng }}"));
     gate.expect_line("its endpoints cannot be looked for, none is known yet");
     assert!(!gate.said().contains("wr0ng"));
+}
+
+#[test]
+fn members_of_etcd_that_end_every_watch_are_told_of() {
+    let one = named("one");
+    let encoded = |text: &str| STANDARD.encode(text);
+    let pair = format!(r#"{{"key":"{}","value":"{}"}}"#, encoded(&key("one")), encoded(&one.to_string()));
+    let member = || {
+        let pair = pair.clone();
+        backend(move |call| {
+            let answer = match call.target() {
+                "/v3/watch" => r#"{"result":{"header":{"revision":"7"},"created":true}}"#.to_owned(),
+                _ => format!(r#"{{"header":{{"revision":"7"}},"kvs":[{pair}]}}"#),
+            };
+            call.reply(200, answer);
+        })
+    };
+    let (first, second) = (member(), member());
+    let gate = gate_by(&format!("{{ etcd: ['{first}', '{second}'], prefix: /services/mail/ }}"));
+    gate.get("/x").expect(200).expect_body("one");
+    gate.expect_line("the one that is known is kept");
+    gate.expect_line("it ended the watch");
+    gate.get("/x").expect(200).expect_body("one");
 }
 
 fn instance(port: u16) -> Instance {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gateway::notice::notice;
-use gateway::upstream::ServiceSpec;
 use gateway::upstream::check::Check;
 use gateway::upstream::health::{EndpointHealth, Healths};
+use gateway::upstream::{EndpointSpec, ServiceSpec};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -27,6 +27,7 @@ pub struct Checks {
 
 #[derive(Debug)]
 struct Running {
+    /// The service with this endpoint alone: all of them would be kept for each else, as they were when it began.
     service: Arc<ServiceSpec>,
     task: AbortHandle,
 }
@@ -50,20 +51,23 @@ impl Checks {
         let mut before = std::mem::take(&mut *running);
         for service in &services() {
             let Some(check) = &service.health else { continue };
-            for (place, endpoint) in service.endpoints.iter().enumerate() {
+            for endpoint in service.endpoints.iter() {
                 let name = (Arc::clone(&service.name), Arc::clone(&endpoint.url));
                 if running.contains_key(&name) {
                     continue;
                 }
                 let known = before.remove(&name);
                 let is_known = known.is_some();
-                let started = known.filter(|known| is_same(&known.service, service)).unwrap_or_else(|| {
+                let same = known.filter(|known| is_same(&known.service, service, endpoint));
+                let started = same.unwrap_or_else(|| {
                     let health = self.healths.service(&service.name).endpoint(&endpoint.url);
                     if !is_known {
                         health.set_down(check.starts_down, Instant::now());
                     }
-                    let task = watch(Arc::clone(service), place, check.clone(), health, is_known);
-                    Running { service: Arc::clone(service), task: self.runtime.spawn(task).abort_handle() }
+                    let endpoints = Arc::new([endpoint.clone()]);
+                    let service = Arc::new(ServiceSpec { endpoints, ..ServiceSpec::clone(service) });
+                    let task = watch(Arc::clone(&service), check.clone(), health, is_known);
+                    Running { service, task: self.runtime.spawn(task).abort_handle() }
                 });
                 running.insert(name, started);
             }
@@ -77,7 +81,7 @@ impl Checks {
 }
 
 /// Whether a check need not begin anew. An endpoint of the same name is the same but for its weight.
-fn is_same(one: &ServiceSpec, other: &ServiceSpec) -> bool {
+fn is_same(one: &ServiceSpec, other: &ServiceSpec, endpoint: &EndpointSpec) -> bool {
     let has_same_tls = match (&one.tls, &other.tls) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (None, None) => true,
@@ -87,17 +91,12 @@ fn is_same(one: &ServiceSpec, other: &ServiceSpec) -> bool {
         && one.health == other.health
         && one.proxy_protocol == other.proxy_protocol
         && one.protocol == other.protocol
+        && one.endpoints[0].tls_name == endpoint.tls_name
 }
 
-/// Asks one endpoint as long as it is wanted. Before the first answer one is enough.
-async fn watch(
-    service: Arc<ServiceSpec>,
-    place: usize,
-    check: Check,
-    health: Arc<EndpointHealth>,
-    mut is_known: bool,
-) {
-    let endpoint = &service.endpoints[place];
+/// Asks a service's only endpoint as long as it is wanted. Before the first answer one is enough.
+async fn watch(service: Arc<ServiceSpec>, check: Check, health: Arc<EndpointHealth>, mut is_known: bool) {
+    let endpoint = &service.endpoints[0];
     let mut is_down = health.is_down();
     let mut in_a_row = 0;
     // Endpoints are not asked all at once.

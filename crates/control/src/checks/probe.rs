@@ -44,6 +44,9 @@ async fn connect(
     let wants_http2 = matches!(probe, Probe::Grpc { .. }) || !protocols.http1;
     let offered = if wants_http2 { Protocols::HTTP2 } else { protocols };
     let tls = service.tls.as_deref().filter(|_| endpoint.is_tls);
+    if endpoint.is_tls && tls.is_none() {
+        return Err("it speaks TLS, and the service has none".to_owned());
+    }
     let (stream, is_http2) = dial(&Dial {
         host: &endpoint.host,
         port: endpoint.port,

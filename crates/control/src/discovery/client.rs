@@ -14,14 +14,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use super::report::plain;
 use crate::dial::{Dial, dial};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Bytes of an answer.
 const MOST_BODY: usize = 16 * 1024 * 1024;
-/// What is told of an answer that says why not.
-const TOLD: usize = 200;
 
 /// What is asked.
 pub(super) struct Question<'q> {
@@ -95,12 +94,12 @@ pub(super) async fn begin(question: &Question<'_>) -> Result<Response<Incoming>,
 }
 
 async fn dial_up(how: &Dial<'_>) -> Result<Box<dyn crate::dial::Io>, String> {
-    dial(how).await.map(|(socket, _)| socket)
+    // The certificate of who is there may be told.
+    dial(how).await.map(|(socket, _)| socket).map_err(|why| plain(&why))
 }
 
 /// An answer's status, and what it says in its first words.
 pub(super) fn told(answer: &Answer) -> String {
-    let text = String::from_utf8_lossy(&answer.body);
-    let words: String = text.trim().chars().filter(|c| !c.is_control()).take(TOLD).collect();
+    let words = plain(&String::from_utf8_lossy(&answer.body));
     if words.is_empty() { answer.status.to_string() } else { format!("{}: {words}", answer.status) }
 }

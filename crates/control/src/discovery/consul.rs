@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Pauses;
 use super::client::{self, Question};
-use super::report::{Found, Report};
+use super::report::{Found, Report, plain};
 
 /// How long a query waits for a change.
 const WAIT: Duration = Duration::from_mins(1);
@@ -116,7 +116,7 @@ async fn ask(
     let next = answer.headers.get("x-consul-index").and_then(|index| index.to_str().ok()?.parse().ok());
     let next = next.ok_or("its answer has no X-Consul-Index")?;
     let instances: Vec<Instance> = serde_json::from_slice(&answer.body)
-        .map_err(|error| format!("its answer is no list of instances: {error}"))?;
+        .map_err(|error| format!("its answer is no list of instances: {}", plain(&error.to_string())))?;
     Ok((next, instances.iter().map(endpoint).collect()))
 }
 

@@ -16,7 +16,7 @@ use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
 
 use super::Pauses;
-use super::report::{Found, MAX_WEIGHT, Report};
+use super::report::{Found, MAX_WEIGHT, Report, plain};
 
 /// Nobody is asked more often, whatever the TTL.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub(super) async fn addresses(name: &str, port: u16, lookup: &Lookup, report: &m
                 rest(report.found(&found, false), answer.ttl, lookup, &mut pauses).await;
             }
             Err(why) => {
-                report.failed(&format!("{name}: {why}"));
+                report.failed(&format!("{name}: {}", plain(&why)));
                 pauses.rest().await;
             }
         }
@@ -65,7 +65,7 @@ pub(super) async fn services(name: &str, lookup: &Lookup, report: &mut Report) {
         match asked {
             Ok(answer) => rest(report.found(&answer.value, false), answer.ttl, lookup, &mut pauses).await,
             Err(why) => {
-                report.failed(&format!("{name}: {why}"));
+                report.failed(&format!("{name}: {}", plain(&why)));
                 pauses.rest().await;
             }
         }
@@ -151,9 +151,9 @@ impl Asker {
             let addresses = self.addresses(&target).await?;
             answer.ttl = answer.ttl.min(addresses.ttl);
             answer.value.extend(addresses.value.iter().map(|ip| Found {
-                url: SocketAddr::new(*ip, service.port).to_string(),
                 weight,
                 name: name.clone(),
+                ..Found::at(SocketAddr::new(*ip, service.port).to_string())
             }));
         }
         Ok(answer)

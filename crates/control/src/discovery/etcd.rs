@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,12 +21,14 @@ use serde_json::json;
 use super::Pauses;
 use super::client::{self, Answer, Question};
 use super::list;
-use super::report::{Found, Report};
+use super::report::{Found, Report, plain};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After this long without a word all keys are read again: a watch may have been lost on the way without anybody noticing.
 const QUIET: Duration = Duration::from_mins(1);
+/// A watch that lasts this long, or tells of a change, works: one that is begun may end at once, again and again.
+const LASTS: Duration = Duration::from_secs(5);
 /// Bytes of one message of a watch.
 const MOST_MESSAGE: usize = 16 * 1024 * 1024;
 /// Has the cluster end a watch at a member that has lost its leader.
@@ -99,9 +101,12 @@ struct Event {
 }
 
 /// Why a watch is over.
+#[derive(Debug)]
 enum End {
-    /// All keys are to be read again, which is no fault of anybody's.
-    Anew,
+    /// Nothing was heard for long: all keys are to be read again.
+    Quiet,
+    /// The history that it needs is gone: all keys are to be read again, which is no fault of anybody's.
+    Compacted,
     /// Something failed.
     Failed(String),
 }
@@ -122,8 +127,14 @@ impl<'e> Etcd<'e> {
         // Members that failed one after another: only when all have, there is nobody to ask.
         let mut failures = 0;
         loop {
-            match self.read_and_watch(report, &mut pauses, &mut failures).await {
-                End::Anew => {}
+            let (end, has_worked) = self.read_and_watch(report).await;
+            if has_worked {
+                pauses.reset();
+                failures = 0;
+            }
+            match end {
+                End::Quiet => {}
+                End::Compacted => pauses.rest().await,
                 End::Failed(why) => {
                     failures += 1;
                     let why = format!("{}: {why}", self.urls[self.place]);
@@ -133,46 +144,37 @@ impl<'e> Etcd<'e> {
                         failures = 0;
                         report.failed(&why);
                         pauses.rest().await;
+                    } else {
+                        Pauses::breathe().await;
                     }
                 }
             }
         }
     }
 
-    async fn read_and_watch(
-        &mut self,
-        report: &mut Report,
-        pauses: &mut Pauses,
-        failures: &mut usize,
-    ) -> End {
+    /// Until the watch is over; whether it has worked.
+    async fn read_and_watch(&mut self, report: &mut Report) -> (End, bool) {
         let mut keys = match self.read().await {
             Ok(keys) => keys,
-            Err(why) => return End::Failed(why),
+            Err(why) => return (End::Failed(why), false),
         };
         // The watch begins where the reading ended, so that nothing is missed in between.
         let mut stream = match self.watch(keys.revision + 1).await {
             Ok(stream) => stream,
-            Err(why) => return End::Failed(why),
+            Err(why) => return (End::Failed(why), false),
         };
-        pauses.reset();
-        *failures = 0;
+        let begun = Instant::now();
         keys.tell(report);
+        let mut has_told = false;
         let mut text = Vec::new();
         loop {
-            let frame = match tokio::time::timeout(QUIET, stream.frame()).await {
-                Err(_) => return End::Anew,
-                Ok(None) => return End::Failed("it ended the watch".to_owned()),
-                Ok(Some(Err(error))) => return End::Failed(error.to_string()),
-                Ok(Some(Ok(frame))) => frame,
-            };
-            text.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-            if text.len() > MOST_MESSAGE {
-                return End::Failed("a message of the watch is too long".to_owned());
-            }
-            match keys.follow(&mut text) {
-                Ok(true) => keys.tell(report),
+            match next(&mut stream, &mut text, &mut keys).await {
+                Ok(true) => {
+                    has_told = true;
+                    keys.tell(report);
+                }
                 Ok(false) => {}
-                Err(end) => return end,
+                Err(end) => return (end, has_told || begun.elapsed() >= LASTS),
             }
         }
     }
@@ -238,6 +240,21 @@ impl<'e> Etcd<'e> {
     }
 }
 
+/// The next piece of a watch. Whether it changed anything.
+async fn next(stream: &mut Incoming, text: &mut Vec<u8>, keys: &mut Keys) -> Result<bool, End> {
+    let frame = match tokio::time::timeout(QUIET, stream.frame()).await {
+        Err(_) => return Err(End::Quiet),
+        Ok(None) => return Err(End::Failed("it ended the watch".to_owned())),
+        Ok(Some(Err(error))) => return Err(End::Failed(error.to_string())),
+        Ok(Some(Ok(frame))) => frame,
+    };
+    text.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+    if text.len() > MOST_MESSAGE {
+        return Err(End::Failed("a message of the watch is too long".to_owned()));
+    }
+    keys.follow(text)
+}
+
 impl Keys {
     /// Takes the whole messages at the beginning of what has come. Whether they changed anything.
     fn follow(&mut self, text: &mut Vec<u8>) -> Result<bool, End> {
@@ -248,7 +265,10 @@ impl Keys {
             let message = match message {
                 Ok(message) => message,
                 Err(error) if error.is_eof() => break,
-                Err(error) => return Err(End::Failed(format!("its watch is not understood: {error}"))),
+                Err(error) => {
+                    let error = plain(&error.to_string());
+                    return Err(End::Failed(format!("its watch is not understood: {error}")));
+                }
             };
             taken = messages.byte_offset();
             is_changed |= self.apply(message)?;
@@ -259,16 +279,16 @@ impl Keys {
 
     fn apply(&mut self, message: Message) -> Result<bool, End> {
         if let Some(error) = message.error {
-            let why = error["message"].as_str().unwrap_or("without a reason").to_owned();
+            let why = plain(error["message"].as_str().unwrap_or("without a reason"));
             return Err(End::Failed(format!("it ended the watch: {why}")));
         }
         let Some(watched) = message.result else { return Ok(false) };
         // The history is gone that lies between the reading and the watch.
         if watched.compact_revision.is_some_and(|revision| revision != "0") {
-            return Err(End::Anew);
+            return Err(End::Compacted);
         }
         if watched.canceled {
-            return Err(End::Failed(format!("it ended the watch: {}", watched.cancel_reason)));
+            return Err(End::Failed(format!("it ended the watch: {}", plain(&watched.cancel_reason))));
         }
         for event in &watched.events {
             let done = if event.kind == "DELETE" { self.delete(&event.kv) } else { self.put(&event.kv) };
@@ -278,10 +298,11 @@ impl Keys {
     }
 
     fn put(&mut self, pair: &KeyValue) -> Result<(), String> {
-        let value = decode(&pair.value)?;
-        // What is no endpoint is told by its text, which is none.
-        let found = list::of_value(&value).unwrap_or_else(|_| Found::at(String::from_utf8_lossy(&value)));
-        self.endpoints.insert(decode(&pair.key)?, found);
+        let key = decode(&pair.key)?;
+        // What is no endpoint is told as one whose URL is none.
+        let found = list::of_value(&decode(&pair.value)?).unwrap_or_else(|_| Found::at(""));
+        let found = Found { key: Some(String::from_utf8_lossy(&key).into_owned()), ..found };
+        self.endpoints.insert(key, found);
         Ok(())
     }
 
@@ -316,7 +337,8 @@ fn decode(text: &str) -> Result<Vec<u8>, String> {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| format!("its answer is not understood: {error}"))
+    serde_json::from_slice(body)
+        .map_err(|error| format!("its answer is not understood: {}", plain(&error.to_string())))
 }
 
 #[cfg(test)]
@@ -361,7 +383,7 @@ mod tests {
     #[test]
     fn a_watch_ends_in_one_of_two_ways() {
         let compacted = r#"{"result":{"header":{"revision":"9"},"canceled":true,"compact_revision":"8"}}"#;
-        assert!(matches!(keys().follow(&mut compacted.into()), Err(End::Anew)));
+        assert!(matches!(keys().follow(&mut compacted.into()), Err(End::Compacted)));
         for text in [
             r#"{"result":{"canceled":true,"cancel_reason":"no leader"}}"#,
             r#"{"error":{"grpc_code":14,"message":"no leader"}}"#,

@@ -5,7 +5,7 @@ use std::path::Path;
 use gateway::config;
 use serde::Deserialize;
 
-use super::report::{Found, MAX_WEIGHT};
+use super::report::{Found, MAX_WEIGHT, plain};
 
 /// One endpoint in JSON.
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ impl From<Written> for Found {
 /// A list in JSON.
 pub(super) fn of_json(text: &[u8]) -> Result<Vec<Found>, String> {
     let list: Vec<Written> = serde_json::from_slice(text)
-        .map_err(|error| format!("its answer is no list of endpoints: {error}"))?;
+        .map_err(|error| format!("its answer is no list of endpoints: {}", plain(&error.to_string())))?;
     Ok(list.into_iter().map(Found::from).collect())
 }
 

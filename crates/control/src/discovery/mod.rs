@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::snapshot::Snapshot;
-use gateway::upstream::catalog::Catalog;
+use gateway::upstream::ServiceSpec;
+use gateway::upstream::catalog::{Catalog, Sought};
 use gateway::upstream::discovery::{Discovery, Source};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -45,7 +46,7 @@ pub struct Discoverer {
 
 #[derive(Debug)]
 struct Running {
-    discovery: Arc<Discovery>,
+    sought: Sought,
     task: AbortHandle,
 }
 
@@ -68,8 +69,7 @@ impl Discoverer {
         self.runtime.block_on(async {
             loop {
                 let news = self.news.notified();
-                let mut wanted = snapshot.services.iter().filter(|service| service.discovery.is_some());
-                if wanted.all(|service| self.catalog.has_tried(&service.name)) {
+                if wanted(snapshot).all(|(service, sought)| self.catalog.has_tried(&service.name, &sought)) {
                     return;
                 }
                 if tokio::time::timeout_at(until, news).await.is_err() {
@@ -82,13 +82,10 @@ impl Discoverer {
     /// Searches for what this configuration wants from now on, and for nothing else.
     pub fn apply(&self, snapshot: &Snapshot) {
         self.begin(snapshot);
-        let wanted: HashMap<&str, &Arc<Discovery>> = snapshot
-            .services
-            .iter()
-            .filter_map(|service| Some((&*service.name, service.discovery.as_ref()?)))
-            .collect();
+        let wanted: HashMap<&str, Sought> =
+            wanted(snapshot).map(|(service, sought)| (&*service.name, sought)).collect();
         self.running().retain(|service, _| wanted.contains_key(&**service));
-        self.catalog.retain(|service| wanted.contains_key(service));
+        self.catalog.retain(|service, sought| wanted.get(service) == Some(sought));
     }
 
     /// Calls `publish` whenever something that was found is to be put in force, as long as the control plane lives.
@@ -110,25 +107,32 @@ impl Discoverer {
     /// Begins what is wanted and does not run yet. What is looked for in another way than before is begun anew.
     fn begin(&self, snapshot: &Snapshot) {
         let mut running = self.running();
-        for service in &snapshot.services {
-            let Some(discovery) = &service.discovery else { continue };
-            if running.get(&service.name).is_some_and(|known| *known.discovery == **discovery) {
+        for (service, sought) in wanted(snapshot) {
+            let name = &service.name;
+            self.catalog.expect(name, &sought, std::time::Instant::now());
+            if running.get(name).is_some_and(|known| known.sought == sought) {
                 continue;
             }
             let report = Report::new(
-                Arc::clone(service),
+                Arc::clone(name),
+                sought.clone(),
                 Arc::clone(&self.catalog),
                 Arc::clone(&self.news),
                 Arc::clone(&self.changes),
             );
-            let task = self.runtime.spawn(search(Arc::clone(discovery), report)).abort_handle();
-            running.insert(Arc::clone(&service.name), Running { discovery: Arc::clone(discovery), task });
+            let task = self.runtime.spawn(search(Arc::clone(&sought.discovery), report)).abort_handle();
+            running.insert(Arc::clone(name), Running { sought, task });
         }
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Arc<str>, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The services that look for their endpoints.
+fn wanted(snapshot: &Snapshot) -> impl Iterator<Item = (&Arc<ServiceSpec>, Sought)> {
+    snapshot.services.iter().filter_map(|service| Some((service, Sought::by(service)?)))
 }
 
 /// Searches as long as it is wanted.
@@ -162,6 +166,11 @@ impl Pauses {
     /// All is well: the next failure is the first.
     fn reset(&mut self) {
         *self = Self::new();
+    }
+
+    /// Before another is asked, whose failure would not be the second of one.
+    async fn breathe() {
+        tokio::time::sleep(crate::checks::jitter(PAUSES.0, 0.5..=1.0)).await;
     }
 
     async fn rest(&mut self) {

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 use gateway::config::Scheme;
 use gateway::config::values::EndpointUrl;
 use gateway::notice::notice;
+use gateway::upstream::EndpointSpec;
 use gateway::upstream::balance::MAX_ENDPOINTS;
-use gateway::upstream::catalog::{Catalog, Difference};
-use gateway::upstream::{EndpointSpec, ServiceSpec};
+use gateway::upstream::catalog::{Catalog, Difference, Sought};
 use tokio::sync::Notify;
 
 /// Endpoints that are told by name when they come or go.
 const TOLD: usize = 3;
 /// How often changes are told at most.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
+/// Characters of what others wrote.
+const MOST_TEXT: usize = 200;
 /// An endpoint's largest weight.
 pub(super) const MAX_WEIGHT: u32 = 1000;
 
@@ -27,20 +29,23 @@ pub(super) struct Found {
     pub(super) weight: u32,
     /// The name that it was found under.
     pub(super) name: Option<gateway::config::values::Host>,
+    /// The key that holds it: where one is known the operator is told that instead of the value, which may be a secret that
+    /// came there by mistake.
+    pub(super) key: Option<String>,
 }
 
 impl Found {
     /// An endpoint of usual weight.
     pub(super) fn at(url: impl Into<String>) -> Self {
-        Self { url: url.into(), weight: 1, name: None }
+        Self { url: url.into(), weight: 1, name: None, key: None }
     }
 }
 
 /// Takes what a search finds for one service.
 #[derive(Debug)]
 pub(super) struct Report {
-    service: Arc<ServiceSpec>,
-    scheme: Scheme,
+    service: Arc<str>,
+    sought: Sought,
     catalog: Arc<Catalog>,
     news: Arc<Notify>,
     changes: Arc<Notify>,
@@ -53,13 +58,13 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(
-        service: Arc<ServiceSpec>,
+        service: Arc<str>,
+        sought: Sought,
         catalog: Arc<Catalog>,
         news: Arc<Notify>,
         changes: Arc<Notify>,
     ) -> Self {
-        let scheme = service.discovery.as_ref().map_or(Scheme::Http, |discovery| discovery.scheme);
-        Self { service, scheme, catalog, news, changes, told: None, untold: 0, complaint: String::new() }
+        Self { service, sought, catalog, news, changes, told: None, untold: 0, complaint: String::new() }
     }
 
     /// The source has answered with these endpoints; `is_watched` says whether it will tell of a change at once. Whether
@@ -70,7 +75,9 @@ impl Report {
         for one in found {
             match self.endpoint(one) {
                 Ok(endpoint) => endpoints.push(endpoint),
-                Err(complaint) => complaints.push(format!("{}: {complaint}", one.url)),
+                Err(complaint) => {
+                    complaints.push(format!("{}: {complaint}", plain(one.key.as_ref().unwrap_or(&one.url))));
+                }
             }
         }
         self.complain(&complaints);
@@ -80,8 +87,10 @@ impl Report {
             let kind = if endpoints.is_empty() { "no endpoint" } else { "no endpoint that has a weight" };
             format!("it names {kind}")
         } else {
+            let difference = self.catalog.found(&self.service, &self.sought, endpoints);
+            // Those who wait for it look at once.
             self.well(is_watched);
-            if let Some(difference) = self.catalog.found(&self.service.name, endpoints) {
+            if let Some(difference) = difference {
                 self.changes.notify_one();
                 self.tell(&difference);
             }
@@ -99,10 +108,9 @@ impl Report {
 
     /// The source has failed, or is not believed.
     pub(super) fn failed(&mut self, why: &str) {
-        let name = &self.service.name;
-        if self.catalog.failed(name, Instant::now()) {
-            let count = self.catalog.endpoints(name).map_or(0, |endpoints| endpoints.len());
-            let kept = match count {
+        let name = &self.service;
+        if self.catalog.failed(name, &self.sought, Instant::now()) {
+            let kept = match self.count() {
                 0 => "none is known yet".to_owned(),
                 1 => "the one that is known is kept".to_owned(),
                 count => format!("the {count} that are known are kept"),
@@ -113,26 +121,31 @@ impl Report {
     }
 
     fn well(&mut self, is_watched: bool) {
-        let name = &self.service.name;
-        if self.catalog.answered(name, is_watched, Instant::now()) {
+        let name = &self.service;
+        if self.catalog.answered(name, &self.sought, is_watched, Instant::now()) {
             notice(format_args!("service {name}: its endpoints can be looked for again"));
         }
         self.news.notify_waiters();
     }
 
+    /// How many endpoints are known.
+    fn count(&self) -> usize {
+        self.catalog.known(&self.service, &self.sought).map_or(0, |endpoints| endpoints.len())
+    }
+
     /// An endpoint that the service can call.
     fn endpoint(&self, found: &Found) -> Result<EndpointSpec, String> {
         let text = found.url.trim();
-        let scheme = self.scheme.as_str();
+        let scheme = self.sought.discovery.scheme;
         let url = if text.contains("://") || text.starts_with("unix:") {
             EndpointUrl::parse(text)?
         } else {
-            EndpointUrl::parse(&format!("{scheme}://{text}"))?
+            EndpointUrl::parse(&format!("{}://{text}", scheme.as_str()))?
         };
-        if url.is_tcp != (self.scheme == Scheme::Tcp) {
+        if url.is_tcp != (scheme == Scheme::Tcp) {
             return Err("`scheme: tcp` in `discover` is for tcp:// endpoints, and for no others".to_owned());
         }
-        if url.is_tls && self.service.tls.is_none() {
+        if url.is_tls && !self.sought.takes_tls {
             return Err("this system has no authorities that could vouch for its certificate".to_owned());
         }
         let tls_name = found.name.clone().filter(|_| url.is_tls);
@@ -147,10 +160,7 @@ impl Report {
             [first, more @ ..] => format!("{first}, and {} more", more.len()),
         };
         if text != self.complaint && !text.is_empty() {
-            notice(format_args!(
-                "service {}: an endpoint that was found is left out: {text}",
-                self.service.name
-            ));
+            notice(format_args!("service {}: an endpoint that was found is left out: {text}", self.service));
         }
         self.complaint = text;
     }
@@ -164,7 +174,8 @@ impl Report {
         self.tell_the_rest();
         self.told = Some(now);
         let names = |sign: char, urls: &[Arc<str>]| {
-            let mut told: Vec<String> = urls.iter().take(TOLD).map(|url| format!(" {sign}{url}")).collect();
+            let mut told: Vec<String> =
+                urls.iter().take(TOLD).map(|url| format!(" {sign}{}", plain(url))).collect();
             if urls.len() > TOLD {
                 told.push(format!(" {sign}{} more", urls.len() - TOLD));
             }
@@ -172,14 +183,29 @@ impl Report {
         };
         let (came, went) = (names('+', &difference.came), names('-', &difference.went));
         let endpoints = if difference.count == 1 { "endpoint" } else { "endpoints" };
-        notice(format_args!("service {}: {} {endpoints}{came}{went}", self.service.name, difference.count));
+        notice(format_args!("service {}: {} {endpoints}{came}{went}", self.service, difference.count));
     }
 
     fn tell_the_rest(&mut self) {
         if self.untold > 0 {
-            let count = self.catalog.endpoints(&self.service.name).map_or(0, |endpoints| endpoints.len());
-            let changes = std::mem::take(&mut self.untold);
-            notice(format_args!("service {}: {changes} more changes, {count} endpoints", self.service.name));
+            let (changes, count) = (std::mem::take(&mut self.untold), self.count());
+            notice(format_args!("service {}: {changes} more changes, {count} endpoints", self.service));
         }
+    }
+}
+
+/// What others wrote, as it may stand in a line for the operator: its beginning, without control characters.
+pub(super) fn plain(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(MOST_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_cannot_forge_a_line() {
+        assert_eq!(plain(" a\u{1b}[2J\r\ntollgate: b\u{85}\n"), "a[2Jtollgate: b");
+        assert_eq!(plain(&"ä".repeat(1000)).chars().count(), MOST_TEXT);
     }
 }

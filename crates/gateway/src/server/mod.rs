@@ -16,10 +16,10 @@ use crate::config::values::ListenAddress;
 use crate::notice::notice;
 use crate::record::{HealthReadings, LogSink, Metrics};
 use crate::snapshot::Snapshot;
-use crate::upstream::ServiceSpec;
-use crate::upstream::catalog::Catalog;
+use crate::upstream::catalog::{Catalog, Sought};
 use crate::upstream::farewell::FAREWELL;
 use crate::upstream::health::Healths;
+use crate::upstream::{EndpointSpec, ServiceSpec};
 use crate::worker::{self, Command, Setup};
 use sockets::{OpenSockets, Sockets};
 
@@ -322,22 +322,35 @@ pub fn raise_file_limit() {
 
 /// Gives services that look for their endpoints those that were found; before there are any, those that they have had.
 fn fill_in(services: &mut [Arc<ServiceSpec>], catalog: &Catalog, before: &[Arc<ServiceSpec>]) {
-    for service in services.iter_mut().filter(|service| service.discovery.is_some()) {
+    for service in services {
+        let Some(sought) = Sought::by(service) else { continue };
         if let Some(found) = found(service, catalog) {
             *service = Arc::new(found);
-        } else if service.endpoints.is_empty()
-            && let Ok(known) = before.binary_search_by(|known| known.name.cmp(&service.name))
-        {
-            let endpoints = Arc::clone(&before[known].endpoints);
+            continue;
+        }
+        let known = catalog.known(&service.name, &sought).or_else(|| {
+            let known = before.binary_search_by(|known| known.name.cmp(&service.name)).ok()?;
+            service.endpoints.is_empty().then(|| Arc::clone(&before[known].endpoints))
+        });
+        let endpoints = known.map(|known| callable(&known, service)).unwrap_or_default();
+        if !endpoints.is_empty() {
             *service = Arc::new(ServiceSpec { endpoints, ..ServiceSpec::clone(service) });
         }
     }
 }
 
+/// Those that a service without TLS can call too: an endpoint with TLS is never spoken to in clear.
+fn callable(endpoints: &Arc<[EndpointSpec]>, service: &ServiceSpec) -> Arc<[EndpointSpec]> {
+    if service.tls.is_some() {
+        return Arc::clone(endpoints);
+    }
+    endpoints.iter().filter(|endpoint| !endpoint.is_tls).cloned().collect()
+}
+
 /// A service with the endpoints that were found for it, unless it has them already.
 fn found(service: &ServiceSpec, catalog: &Catalog) -> Option<ServiceSpec> {
-    service.discovery.as_ref()?;
-    let endpoints = catalog.endpoints(&service.name)?;
+    // What is found for a service without TLS has none.
+    let endpoints = catalog.endpoints(&service.name, &Sought::by(service)?)?;
     let is_news = !Arc::ptr_eq(&endpoints, &service.endpoints);
     is_news.then(|| ServiceSpec { endpoints, ..service.clone() })
 }

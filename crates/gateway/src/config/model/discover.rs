@@ -163,7 +163,7 @@ impl Read for Discover {
             etcd: map.optional("etcd", reader),
             consul: map.optional("consul", reader),
             http: map.optional("http", reader),
-            every: map.take("every").and_then(|node| reader.positive(node)),
+            every: map.take("every").and_then(|node| read_every(node, reader)),
             server: map.take("server").and_then(|node| read_server(node, reader)),
             scheme: map.optional("scheme", reader),
             prefix: map.take("prefix").and_then(|node| read_name(node, "what keys begin with", reader)),
@@ -228,6 +228,16 @@ fn check_kind(map: &MapReader<'_>, reader: &mut Reader) {
     }
 }
 
+/// Nobody is asked in a row without end.
+fn read_every(node: &Node, reader: &mut Reader) -> Option<Duration> {
+    let every = Duration::read(node, reader)?;
+    if every < SHORTEST_EVERY {
+        reader.wrong(node.span, format!("a duration of at least {SHORTEST_EVERY} is needed here"));
+        return None;
+    }
+    Some(every)
+}
+
 fn read_srv(node: &Node, reader: &mut Reader) -> Option<String> {
     let what = "the name of SRV records, as in _http._tcp.orders.internal";
     reader.parsed(node, what, |text| match Host::parse(text) {
@@ -253,6 +263,8 @@ impl Read for Scheme {
         reader.word(node, &[("http", Self::Http), ("https", Self::Https), ("tcp", Self::Tcp)])
     }
 }
+
+const SHORTEST_EVERY: Duration = Duration::from_millis(100);
 
 const KINDS: [&str; 6] = ["dns", "srv", "file", "etcd", "consul", "http"];
 
