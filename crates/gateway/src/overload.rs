@@ -122,13 +122,37 @@ pub fn memory_used() -> Option<u64> {
 pub fn memory_limit() -> Option<u64> {
     static LIMIT: LazyLock<Option<u64>> = LazyLock::new(|| {
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-        let of_cgroup = number("/sys/fs/cgroup/memory.max")
-            .or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+        let of_cgroup = cgroup_files(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
+        let of_cgroup = of_cgroup.iter().filter_map(|file| number(file)).min();
         let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
         let total = kilobytes(&meminfo, "MemTotal:")?;
         Some(of_cgroup.map_or(total, |limit| limit.min(total)))
     });
     *LIMIT
+}
+
+/// The files that may hold the limit of a process with this `/proc/self/cgroup`: its own cgroup's, and of those above it (man 7
+/// cgroups). In a container its own is the root.
+fn cgroup_files(text: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in text.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|one| one == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let mut path = path.trim_end_matches('/');
+        loop {
+            files.push(format!("{root}{path}/{file}"));
+            let Some((above, _)) = path.rsplit_once('/') else { break };
+            path = above;
+        }
+    }
+    files
 }
 
 /// The bytes that a line of this name tells in kilobytes.
@@ -191,6 +215,21 @@ mod tests {
         assert_eq!(overload.saw_memory(800_000_000, 1_000_000_000, BOUNDS), Some(Turn::Room));
         assert_eq!(overload.saw_memory(u64::MAX, 1_000_000_000, Bounds::default()), None);
         assert_eq!(refused(&overload, Priority::Normal), 0);
+    }
+
+    #[test]
+    fn the_limit_of_a_cgroup_is_looked_for_on_the_way_up() {
+        let of = |text: &str| cgroup_files(text).join(" ");
+        assert_eq!(of("0::/\n"), "/sys/fs/cgroup/memory.max");
+        assert_eq!(
+            of("0::/system.slice/tollgate.service\n"),
+            "/sys/fs/cgroup/system.slice/tollgate.service/memory.max /sys/fs/cgroup/system.slice/memory.max \
+             /sys/fs/cgroup/memory.max"
+        );
+        assert_eq!(
+            of("5:cpu,cpuacct:/a\n4:memory:/a\nnonsense\n"),
+            "/sys/fs/cgroup/memory/a/memory.limit_in_bytes /sys/fs/cgroup/memory/memory.limit_in_bytes"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::check_tcp;
+use super::effective::Action;
 use super::fault::{Fault, Faults};
 use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, Tcp, VersionState};
 use super::path;
@@ -19,7 +20,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_tcp::check(config, faults);
     for service in config.services.values() {
         check_service_tls(service, faults);
-        check_fallback(service, declared, faults);
+        check_fallback(service, faults);
     }
     let mut names: HashMap<&str, Span> = HashMap::new();
     for route in &config.routes {
@@ -36,7 +37,31 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     // Parts that could not be read may use what seems to be unused.
     if !faults.has_errors() {
         check_unused(config, faults);
+        check_mirrors(config, faults);
         config.apis.values().for_each(|api| check_deprecated(api, faults));
+    }
+}
+
+/// A copy for the service that answers anyway would have it do everything twice.
+fn check_mirrors(config: &Config, faults: &mut Faults) {
+    let own = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
+    let own = own.map(|route| &route.policies).chain(config.apis.values().map(|api| &api.policies));
+    if !own.chain([&config.defaults]).any(|policies| policies.mirror.is_some()) {
+        return;
+    }
+    let mut told = HashSet::new();
+    for route in config.each_route() {
+        let Some((mirror, _)) = &route.mirror else { continue };
+        let calls_it = match route.action {
+            Action::Forward { service, .. } => service.name == mirror.to,
+            Action::Split { split, .. } => split.branches.iter().any(|branch| branch.to == mirror.to),
+            Action::Respond(_) => false,
+        };
+        if calls_it && told.insert(mirror.to.span) {
+            let message = format!("requests of the route {} go to this service already", route.label);
+            let fault = Fault::error("bad_value", mirror.to.span, message);
+            faults.push(fault.help("`mirror: off` on that route leaves it out"));
+        }
     }
 }
 
@@ -108,9 +133,8 @@ fn check_service_tls(service: &Service, faults: &mut Faults) {
     }
 }
 
-fn check_fallback(service: &Service, declared: &Declared, faults: &mut Faults) {
+fn check_fallback(service: &Service, faults: &mut Faults) {
     let Some(other) = service.fallback.as_ref().and_then(|fallback| fallback.service()) else { return };
-    check_service(declared, other, faults);
     if other.value == service.name.value {
         let message = "a service cannot stand in for itself";
         faults.push(Fault::error("bad_value", other.span, message));
@@ -243,9 +267,7 @@ fn check_unused(config: &Config, faults: &mut Faults) {
     let used = config.called_services().map(|service| service.value.as_str());
     let of_listeners = config.listeners.iter().filter_map(|listener| listener.tcp.as_ref());
     let of_listeners = of_listeners.flat_map(Tcp::services).map(|service| service.value.as_str());
-    let fallbacks = config.services.values().filter_map(|service| service.fallback.as_ref()?.service());
-    let fallbacks = fallbacks.map(|service| service.value.as_str());
-    let services: HashSet<&str> = used.chain(of_listeners).chain(fallbacks).collect();
+    let services: HashSet<&str> = used.chain(of_listeners).collect();
     for service in config.services.values().filter(|service| !services.contains(service.name.value.as_str()))
     {
         faults.push(Fault::warning("unused_service", service.name.span, "no route leads to this service"));

@@ -115,14 +115,15 @@ impl Config {
         Faults::new(Arc::clone(&self.source)).with_files(self.files.clone())
     }
 
-    /// The services that routes and policies name, each as often as it is named.
+    /// The services that routes, policies and fallbacks name, each as often as it is named.
     pub(super) fn called_services(&self) -> impl Iterator<Item = &Located<String>> {
         let routes = || self.routes.iter().chain(self.apis.values().flat_map(|api| &api.routes));
         let targets = routes().filter_map(|route| route.to.as_ref()).flat_map(Target::services);
         let own = routes().map(|route| &route.policies);
         let policies = own.chain(self.apis.values().map(|api| &api.policies)).chain([&self.defaults]);
         let mirrors = policies.filter_map(|policies| policies.mirror.as_ref()?.value());
-        targets.chain(mirrors.map(|mirror| &mirror.to))
+        let fallbacks = self.services.values().filter_map(|service| service.fallback.as_ref()?.service());
+        targets.chain(mirrors.map(|mirror| &mirror.to)).chain(fallbacks)
     }
 
     /// The text of the file, to find places in.

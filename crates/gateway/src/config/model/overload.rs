@@ -37,12 +37,12 @@ impl Read for Overload {
         let overload = Self {
             lag: match map.take("lag") {
                 Some(node) if node.is("off") => None,
-                Some(node) => reader.positive(node),
+                Some(node) => read_lag(node, reader),
                 None => default.lag,
             },
             memory: match map.take("memory") {
                 Some(node) if node.is("off") => None,
-                Some(node) => Percent::read(node, reader),
+                Some(_) => map.share("memory", reader),
                 None => default.memory,
             },
         };
@@ -50,6 +50,18 @@ impl Read for Overload {
         Some(overload)
     }
 }
+
+/// Timers are exact to a millisecond: less than a few of them would be lag all the time.
+fn read_lag(node: &Node, reader: &mut Reader) -> Option<Duration> {
+    let lag = Duration::read(node, reader)?;
+    if lag < SHORTEST_LAG {
+        reader.wrong(node.span, format!("a lag of at least {SHORTEST_LAG} is needed here"));
+        return None;
+    }
+    Some(lag)
+}
+
+const SHORTEST_LAG: Duration = Duration::from_millis(10);
 
 pub(super) static OVERLOAD: Keys =
     Keys { of: "`overload`", known: &["lag", "memory"], later: &[], shared: None };

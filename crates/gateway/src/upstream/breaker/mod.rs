@@ -164,6 +164,11 @@ impl Breaker {
         if now < open_until {
             return Err(Duration::from_millis(open_until - now));
         }
+        // Fewer are asked for than before: those are there already.
+        if inner.succeeded >= rules.half_open {
+            self.close(&mut inner, now);
+            return Ok(None);
+        }
         // Calls that try it and do not end, as streams may, are not waited for without end.
         let is_stuck = now.saturating_sub(inner.tried_at) > rules.open_for.as_millis() as u64;
         if inner.trying > 0 && is_stuck {

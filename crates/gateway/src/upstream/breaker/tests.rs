@@ -200,3 +200,16 @@ fn each_endpoint_may_have_one_of_its_own() {
     assert!(!guards.is_closed(now));
     assert!(guards.may_admit_to(0, rigs[0].at(60)), "some calls try it");
 }
+
+#[test]
+fn a_reload_that_asks_for_fewer_trials_than_there_were_closes_it() {
+    let rig = Rig::with(BreakerRules { half_open: 3, ..RULES });
+    rig.fail_thrice();
+    let after = 3 + RULES.open_for.as_secs();
+    for _ in 0..2 {
+        rig.end(after, false, 0);
+    }
+    let fewer = Rig(Guard::new(Arc::clone(&rig.0.breaker), RULES, 0), rig.1);
+    assert!(fewer.admit(after).is_ok());
+    assert_eq!(fewer.0.breaker.state(fewer.at(after)), State::Closed);
+}

@@ -61,7 +61,7 @@ pub(super) async fn ask(address: &Address) -> Result<Status, Trouble> {
     let answer = tokio::time::timeout(TIME, exchange(address)).await;
     let body = answer.unwrap_or_else(|_| Err(Trouble::Unreachable(format!("no answer within {TIME:?}"))))?;
     let mut status: Status =
-        serde_json::from_slice(&body).map_err(|error| Trouble::Unreadable(error.to_string()))?;
+        serde_json::from_slice(&body).map_err(|error| Trouble::Unreadable(in_plain_words(&error)))?;
     clean(&mut status);
     Ok(status)
 }
@@ -124,6 +124,11 @@ fn clean(status: &mut Status) {
         service.endpoints.iter_mut().for_each(|endpoint| plain(&mut endpoint.url));
     }
     plain(&mut status.version);
+}
+
+/// What is wrong, without what a terminal would obey: it may quote what was sent.
+fn in_plain_words(error: &serde_json::Error) -> String {
+    error.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 fn plain(text: &mut String) {
