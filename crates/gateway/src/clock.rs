@@ -15,8 +15,8 @@ use tokio::time::Sleep;
 thread_local! {
     // The runtime's unpark hook has no access to the worker, so the worker's clock is its thread's.
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
-    // What was answered to the last question: an exchange asks three times between two readings.
-    static ASKED: Cell<(Option<Instant>, u64)> = const { Cell::new((None, 0)) };
+    // What is answered from one moment until another: thousands of questions a second have the same answer.
+    static ANSWER: Cell<Option<(Instant, Instant, u64)>> = const { Cell::new(None) };
     static WALL: Cell<(Option<Instant>, u64)> = const { Cell::new((None, 0)) };
     static DATE: Cell<(u64, [u8; DATE_LENGTH])> = const { Cell::new((u64::MAX, [0; DATE_LENGTH])) };
 }
@@ -36,26 +36,30 @@ pub fn refresh() -> Instant {
 /// Milliseconds since the Unix epoch as of the last reading. The wall clock itself is read at most once a second.
 pub fn unix_ms() -> u64 {
     let now = now();
-    let (asked_at, answer) = ASKED.get();
-    if asked_at == Some(now) {
-        return answer;
+    if let Some((from, until, ms)) = ANSWER.get()
+        && from <= now
+        && now < until
+    {
+        return ms;
     }
-    let ms = unix_ms_at(now);
-    ASKED.set((Some(now), ms));
+    let (until, ms) = unix_ms_at(now);
+    ANSWER.set(Some((now, until, ms)));
     ms
 }
 
-fn unix_ms_at(now: Instant) -> u64 {
+/// The same for this reading, and until when it is so.
+fn unix_ms_at(now: Instant) -> (Instant, u64) {
     let (read_at, read_ms) = WALL.get();
     if let Some(read_at) = read_at {
         let since = now.saturating_duration_since(read_at);
         if since < Duration::from_secs(1) {
-            return read_ms + since.as_millis() as u64;
+            let whole = since.as_millis() as u64;
+            return (read_at + Duration::from_millis(whole + 1), read_ms + whole);
         }
     }
     let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     WALL.set((Some(now), ms));
-    ms
+    (now + Duration::from_millis(1), ms)
 }
 
 /// The value of a `Date` field (IMF-fixdate, RFC 9110, section 5.6.7) for now.
@@ -177,6 +181,17 @@ mod tests {
         for (seconds, date) in CASES {
             assert_eq!(&format_date(seconds), date);
         }
+    }
+
+    #[test]
+    fn milliseconds_of_the_epoch_are_right_as_long_as_they_are_said_to_be() {
+        let start = Instant::now();
+        let (until, first) = unix_ms_at(start);
+        assert_eq!(until, start + Duration::from_millis(1));
+        assert_eq!(unix_ms_at(start + Duration::from_nanos(999_999)), (until, first));
+        assert_eq!(unix_ms_at(until), (until + Duration::from_millis(1), first + 1));
+        let late = start + Duration::from_micros(999_999);
+        assert_eq!(unix_ms_at(late), (start + Duration::from_secs(1), first + 999));
     }
 
     #[test]

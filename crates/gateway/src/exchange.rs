@@ -30,7 +30,7 @@ use crate::snapshot::{CallLimits, Live, Route, StaticAnswer, Target};
 use crate::tls::PeerCertificate;
 use crate::translate::grpc::{self, Dialect};
 use crate::upstream::call;
-use crate::upstream::fallback::{self, Instead};
+use crate::upstream::fallback;
 use crate::upstream::relay;
 use crate::upstream::split::Choice;
 use crate::worker::Worker;
@@ -65,6 +65,8 @@ pub struct Exchange {
     pub dialect: Option<Dialect>,
     /// Bytes that its body may have; `u64::MAX` for no limit.
     pub max_body: u64,
+    /// A cookie of the gateway's own that goes with the service's answer.
+    pub cookie: Option<Box<str>>,
     /// Who takes its body down, for a copy.
     pub tap: Option<Rc<Tap>>,
     /// The body of a refusal while it is written.
@@ -106,6 +108,8 @@ pub enum Failed {
     Refused(Box<Refusal>),
     /// The same, and the service has seen nothing of the request: its fallback may answer.
     Unserved(Box<Unserved>),
+    /// The service's fallback says what is answered.
+    Answered(Arc<StaticAnswer>),
     /// The client is gone.
     Gone,
 }
@@ -127,13 +131,7 @@ impl From<Refusal> for Failed {
 
 /// What the stages before the call decided.
 enum Decision<'l> {
-    Call {
-        route: &'l Route,
-        service: usize,
-        limits: &'l CallLimits,
-        /// A cookie that goes with the answer.
-        cookie: Option<Box<str>>,
-    },
+    Call { route: &'l Route, service: usize, limits: &'l CallLimits },
     Answer(Arc<StaticAnswer>),
 }
 
@@ -145,7 +143,7 @@ pub async fn run(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
-    head: Result<(), Refusal>,
+    head: Result<(), Box<Refusal>>,
 ) -> After {
     identify_caller(worker, client, exchange);
     exchange.dialect = Dialect::of(&exchange.request);
@@ -174,12 +172,17 @@ async fn answer(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
-    head: Result<(), Refusal>,
+    head: Result<(), Box<Refusal>>,
 ) -> After {
-    match proceed(worker, client, exchange, head).await {
+    let result = match head {
+        Ok(()) => proceed(worker, client, exchange).await,
+        Err(refusal) => Err(Failed::Refused(refusal)),
+    };
+    match result {
         Ok(after) => after,
         Err(Failed::Refused(refusal)) => refuse(worker, client, exchange, &refusal).await,
         Err(Failed::Unserved(unserved)) => refuse(worker, client, exchange, &unserved.refusal).await,
+        Err(Failed::Answered(answer)) => give(worker, client, exchange, &answer).await,
         Err(Failed::Gone) => {
             exchange.outcome.broken("client_gone");
             After::Abort
@@ -187,13 +190,7 @@ async fn answer(
     }
 }
 
-async fn proceed(
-    worker: &Worker,
-    client: &mut Client,
-    exchange: &mut Exchange,
-    head: Result<(), Refusal>,
-) -> Result<After, Failed> {
-    head?;
+async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> Result<After, Failed> {
     // Here, and not where a protocol begins: whatever is spoken, what should be encrypted and is not ends at this line.
     if matches!(client.origin().security, Security::Missing) {
         exchange.request.persistent = false;
@@ -205,49 +202,61 @@ async fn proceed(
         return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
     let live = Rc::clone(&exchange.live);
-    let decision = decide(worker, &live, exchange).map_err(Failed::Refused)?;
-    if let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index])
-        && let Some(fault) = route.fault()
-    {
-        let limits = match &decision {
-            Decision::Call { limits, .. } => *limits,
-            Decision::Answer(_) => &*route.limits,
-        };
-        // On the heap: routes without it do not carry its state.
-        Box::pin(fault.inject(worker, client, exchange, &route.name, limits.timeouts.total)).await?;
+    let (route, service, limits) = match decide(worker, &live, exchange).map_err(Failed::Refused)? {
+        Decision::Call { route, service, limits } => (route, service, limits),
+        Decision::Answer(answer) => return respond(worker, client, exchange, &live, &answer).await,
+    };
+    // Before anything is waited for: a reload in the meantime must not be undone by what began before it.
+    let service = live.service(worker, service);
+    inject_fault(worker, client, exchange, route, limits).await?;
+    shape_request(client, exchange);
+    if let Some(mirror) = route.mirror() {
+        mirror.copy(worker, client, exchange, &live, &route.name);
     }
-    match decision {
-        Decision::Answer(answer) => Ok(give(worker, client, exchange, &answer).await),
-        Decision::Call { route, service, limits, cookie } => {
-            let service = live.service(worker, service);
-            shape_request(client, exchange);
-            if let Some(mirror) = route.mirror() {
-                mirror.copy(worker, client, exchange, &live, &route.name);
-            }
-            let mut called = match call::call(worker, client, exchange, &service, limits).await {
-                Ok(called) => called,
-                // On the heap: it is rare, and as large as a call.
-                Err(failed) => {
-                    match Box::pin(fallback::instead(worker, client, exchange, &service, failed)).await? {
-                        Instead::Called(called) => called,
-                        Instead::Answer(answer) => return Ok(give(worker, client, exchange, &answer).await),
-                    }
-                }
-            };
-            if is_upgrade_declined(exchange) {
-                return Err(upgrade_declined(called.service()).into());
-            }
-            if let Some(cookie) = cookie {
-                exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
-            }
-            shape_response(&live, exchange);
-            // A tunnel outlasts reloads, and must not keep what they replaced.
-            drop(live);
-            let after = relay::relay(worker, client, exchange, &mut called).await;
-            called.end(worker);
-            Ok(after)
-        }
+    let mut called = match call::call(worker, client, exchange, &service, limits).await {
+        Ok(called) => called,
+        // On the heap: it is rare, and as large as a call.
+        Err(failed) => Box::pin(fallback::instead(worker, client, exchange, &service, failed)).await?,
+    };
+    if is_upgrade_declined(exchange) {
+        return Err(upgrade_declined(called.service()).into());
     }
+    if let Some(cookie) = exchange.cookie.take() {
+        exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
+    }
+    shape_response(&live, exchange);
+    // A tunnel outlasts reloads, and must not keep what they replaced.
+    drop(live);
+    let after = relay::relay(worker, client, exchange, &mut called).await;
+    called.end(worker);
+    Ok(after)
+}
+
+/// Answers with what the route says.
+async fn respond(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    live: &Live,
+    answer: &StaticAnswer,
+) -> Result<After, Failed> {
+    if let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) {
+        inject_fault(worker, client, exchange, route, &route.limits).await?;
+    }
+    Ok(give(worker, client, exchange, answer).await)
+}
+
+/// Makes the trouble that the route is to have.
+async fn inject_fault(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    route: &Route,
+    limits: &CallLimits,
+) -> Result<(), Failed> {
+    let Some(fault) = route.fault() else { return Ok(()) };
+    // On the heap: routes without it do not carry its state.
+    Box::pin(fault.inject(worker, client, exchange, &route.name, limits.timeouts.total)).await
 }
 
 /// Answers with what the configuration says, shaped as any answer of the route.
@@ -338,12 +347,13 @@ fn decide<'l>(
     match &route.target {
         Target::Service(service) => {
             rewrite(route, exchange)?;
-            Ok(Decision::Call { route, service: *service, limits: &route.limits, cookie: None })
+            Ok(Decision::Call { route, service: *service, limits: &route.limits })
         }
         Target::Split(split) => {
             rewrite(route, exchange)?;
             let Choice { branch, cookie } = split.choose(worker.upstreams.random(), exchange);
-            Ok(Decision::Call { route, service: branch.service, limits: &branch.limits, cookie })
+            exchange.cookie = cookie;
+            Ok(Decision::Call { route, service: branch.service, limits: &branch.limits })
         }
         Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
         Target::Retired => Err(Box::new(version_retired())),
@@ -441,6 +451,7 @@ impl Exchange {
             rewritten: String::new(),
             dialect: None,
             max_body: u64::MAX,
+            cookie: None,
             tap: None,
             problem: Vec::new(),
             started: clock::now(),
@@ -462,6 +473,7 @@ impl Exchange {
     pub fn end(&mut self) {
         self.outcome.clear();
         self.origin = None;
+        self.cookie = None;
         self.tap = None;
         self.request.clear();
         self.response.clear();

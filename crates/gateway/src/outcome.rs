@@ -10,7 +10,7 @@ use crate::clock;
 use crate::exchange::Exchange;
 use crate::record::{FailedAttempt, Line};
 use crate::refusal::Refusal;
-use crate::upstream::{Endpoint, Service};
+use crate::upstream::Endpoint;
 use crate::worker::Worker;
 
 /// The status in the log when the client left before it got one, as nginx writes it.
@@ -32,7 +32,7 @@ pub struct Outcome {
     /// In place of which refusal a fallback answered.
     pub fallback: Option<&'static str>,
     /// The service that was called.
-    pub service: Option<Rc<Service>>,
+    pub service: Option<Rc<str>>,
     /// The endpoint that was tried last.
     pub endpoint: Option<Rc<Endpoint>>,
     /// Tries to reach an endpoint.
@@ -149,7 +149,7 @@ impl Outcome {
         Line {
             unix_ms: clock::unix_ms(),
             grpc_status: self.grpc_status.unwrap_or_default(),
-            service: self.service.as_ref().map_or("", |service| &service.spec.name),
+            service: self.service.as_deref().unwrap_or_default(),
             endpoint: self.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
             code: self.code.unwrap_or_default(),
             stage: self.stage.unwrap_or_default(),

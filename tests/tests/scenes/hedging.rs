@@ -56,6 +56,16 @@ fn the_first_answer_wins_and_the_other_endpoint_is_given_up() {
 }
 
 #[test]
+fn two_endpoints_that_never_answer_are_given_up_in_time() {
+    let (one, two) = (silent(), silent());
+    let gate = gate_to(&[&one, &two], "hedge: 50ms, timeout: { first_byte: 200ms }, retry: off");
+    gate.get("/x").expect_refusal("upstream_timeout");
+    assert_eq!(one.requests().len() + two.requests().len(), 2);
+    one.expect_ended(one.connections());
+    two.expect_ended(two.connections());
+}
+
+#[test]
 fn an_endpoint_that_was_asked_for_nothing_is_told_so() {
     let (asked, is_asked) = mpsc::channel();
     let (asked, is_asked) = (Mutex::new(asked), Mutex::new(is_asked));

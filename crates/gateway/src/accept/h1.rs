@@ -66,18 +66,26 @@ pub(super) async fn serve(worker: Rc<Worker>, open: OpenConnection, mut client: 
 async fn serve_one(worker: &Worker, client: &mut Client) -> After {
     client.update();
     let mut exchange = worker.begin_exchange(client.peer());
-    let after = match client.read_head(worker, &mut exchange).await {
-        Head::Complete => {
-            // A new handshake will tell whether its client may still come.
-            exchange.request.persistent &= !client.origin().is_outdated(client.listener());
-            exchange::run(worker, client, &mut exchange, Ok(())).await
+    let head = match client.read_head(worker, &mut exchange).await {
+        Head::Complete => Ok(()),
+        Head::Refused(fault) => Err(Box::new(parse_refusal(fault))),
+        Head::TimedOut => Err(Box::new(head_timeout())),
+        Head::Gone => {
+            worker.end_exchange(exchange);
+            return After::Abort;
         }
-        Head::Refused(fault) => client.refuse_head(worker, &mut exchange, parse_refusal(fault)).await,
-        Head::TimedOut => client.refuse_head(worker, &mut exchange, head_timeout()).await,
-        Head::Gone => After::Abort,
     };
+    let is_refused = head.is_err();
+    if is_refused {
+        http1::salvage_request(client.input.filled(), &mut exchange.request);
+    } else {
+        // A new handshake will tell whether its client may still come.
+        exchange.request.persistent &= !client.origin().is_outdated(client.listener());
+    }
+    let after = exchange::run(worker, client, &mut exchange, head).await;
     worker.end_exchange(exchange);
-    after
+    // A connection whose head could not be read ends with it.
+    if is_refused && after != After::Abort { After::Linger } else { after }
 }
 
 impl Client {
@@ -143,13 +151,6 @@ impl Client {
             }
         })
         .await
-    }
-
-    /// Answers a request whose head could not be read; the connection ends with it.
-    async fn refuse_head(&mut self, worker: &Worker, exchange: &mut Exchange, refusal: Refusal) -> After {
-        http1::salvage_request(self.input.filled(), &mut exchange.request);
-        let after = exchange::run(worker, self, exchange, Err(refusal)).await;
-        if after == After::Abort { after } else { After::Linger }
     }
 
     /// Whether the connection begins with the preface of HTTP/2 (RFC 9113, section 3.4).
@@ -222,4 +223,19 @@ fn head_timeout() -> Refusal {
         Stage::Parse,
         "the request's head did not come in time",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(&'static Worker, &'static mut Client) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_state_of_an_exchange_fits_what_the_allocator_gives_at_once() {
+        // It is allocated for each request, and beyond this the allocator takes its long way.
+        assert!(size_of_future(serve_one) <= 1024, "{} bytes", size_of_future(serve_one));
+    }
 }

@@ -235,12 +235,11 @@ impl<'c> Compiler<'c> {
         match fallback {
             config::Fallback::Respond(respond) => Some(Fallback::Respond(Arc::new(compile_answer(respond)))),
             config::Fallback::To(name) => {
-                let service = *self.services.get(name.value.as_str())?;
                 let config = self.config;
                 let other = config.services.get(&name.value)?;
                 let (timeouts, retry) = config.service_limits(other);
                 Some(Fallback::To {
-                    service,
+                    service: Arc::from(name.value.as_str()),
                     limits: self.limits(&timeouts, retry, config.service_hedge(other), Priority::Normal),
                 })
             }

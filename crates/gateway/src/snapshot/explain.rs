@@ -191,8 +191,7 @@ impl Snapshot {
                 detail(text, &format!("answered with {} when it cannot be called", answer.status.as_u16()));
             }
             Some(Fallback::To { service, .. }) => {
-                let name = &self.services[*service].name;
-                detail(text, &format!("sent to service {name} when it cannot be called"));
+                detail(text, &format!("sent to service {service} when it cannot be called"));
             }
             None => {}
         }

@@ -7,18 +7,18 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use http1::{Framing, Known, RequestHead};
+use http1::{Framing, Known};
 
-use super::connect::Wish;
+use super::adaptive::Waiting;
+use super::affinity;
+use super::connect::{Setup, Wish};
 use super::grpc::Rpc;
 use super::hedge;
 use super::refused::{breaker_open, overloaded, refusal, unavailable};
+use super::resend;
 use super::retry::{self, Cause, Tries};
-use super::send::{body_timeout, exchange_heads, start};
-use super::{
-    Affinity, Connection, Endpoint, NO_BOUND, Picked, QueueFull, Service, Slot, Timeouts, Unavailable,
-    balance,
-};
+use super::send::{Progress, exchange_heads, start};
+use super::{Connection, Endpoint, NO_BOUND, Picked, QueueFull, Service, Slot, Timeouts, Unavailable};
 use crate::accept::client::Interrupted;
 use crate::accept::{Client, Pump};
 use crate::clock;
@@ -27,10 +27,6 @@ use crate::refusal::Refusal;
 use crate::snapshot::CallLimits;
 use crate::translate::grpc_web::Transform;
 use crate::worker::Worker;
-
-/// Bodies up to this length that have already been read are held until the answer begins, so that the request
-/// can be repeated on another connection.
-const HELD_BODY: u64 = 16 * 1024;
 
 /// A service's answer whose head has come. On the heap: half a kilobyte would be moved from hand to hand.
 #[derive(Debug)]
@@ -47,6 +43,8 @@ pub struct Called {
     pub answer_transform: Option<Transform>,
     /// The time limits of this call.
     pub timeouts: Timeouts,
+    /// When it must be over.
+    pub due: Instant,
 }
 
 impl Called {
@@ -76,6 +74,24 @@ pub struct Leg {
     pub slot: Option<Slot>,
     /// The request's body, perhaps still on its way.
     pub body: Pump,
+}
+
+/// How long an attempt may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// When the call is over, with all its attempts.
+    pub(super) due: Instant,
+    /// From the request being sent to the first byte of the answer.
+    pub(super) first_byte: Duration,
+    /// Between two movements of a body.
+    pub(super) idle: Duration,
+}
+
+impl Bounds {
+    /// When an answer must have begun that is waited for since then.
+    pub(super) fn first_byte_due(&self, since: Instant) -> Instant {
+        self.due.min(since + self.first_byte)
+    }
 }
 
 /// Why one try failed.
@@ -108,6 +124,34 @@ pub(super) enum Heard {
     Something,
 }
 
+/// A call, and what its attempts share.
+struct Call<'c> {
+    service: &'c Rc<Service>,
+    limits: &'c CallLimits,
+    rpc: Rpc,
+    bounds: Bounds,
+    tries: Tries<'c>,
+    /// Of the part of the request that decides the endpoint.
+    hash: Option<u64>,
+    wish: Wish,
+    /// Bytes of the request's body that are held and go with the head.
+    held: usize,
+    /// Whether the route's rules let the request be sent again.
+    may_resend: bool,
+    /// Whether no service has seen anything of the request.
+    is_unseen: bool,
+}
+
+/// How an attempt ended.
+enum Attempt {
+    /// With an answer.
+    Answered(Box<Called>),
+    /// Another one may follow after this pause.
+    Failed(Duration),
+    /// The connection had gone stale; another one is asked at once.
+    Stale,
+}
+
 /// Calls the service, leaving the answer's head in the exchange.
 pub async fn call(
     worker: &Worker,
@@ -116,168 +160,340 @@ pub async fn call(
     service: &Rc<Service>,
     limits: &CallLimits,
 ) -> Result<Box<Called>, Failed> {
-    let turned_away = || failed(overloaded(service), true, clock::now());
-    let _waiting = match &service.adaptive {
-        Some(adaptive) => Some(adaptive.admit(limits.priority).ok_or_else(turned_away)?),
-        None => None,
-    };
-    let rules = &limits.retry;
-    let mut timeouts = limits.timeouts;
-    let rpc = Rpc::begin(exchange, service, &mut timeouts)?;
-    let due = exchange.started + timeouts.total;
-    timeouts.first_byte = timeouts.first_byte.min(rules.timeout.unwrap_or(NO_BOUND));
-    let resends = rules.resends(&exchange.request.method) && !rpc.is_body_translated();
-    if resends {
-        hold_body(worker, client, exchange, due).await?;
-    }
-    let held =
-        if rpc.is_body_translated() { 0 } else { held_body(client, &exchange.request, exchange.max_body) };
-    let may_resend = resends && (exchange.request.framing == Framing::None || held > 0);
-    if held > 0
-        && let Some(tap) = exchange.tap.take()
-    {
-        tap.take(&client.input.filled()[..held]);
-    }
-    let hash = affinity(exchange, service);
-    let mut tries = Tries::new(rules, service);
-    let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip));
-    let is_tunnel = !exchange.request.upgrade.is_empty() || exchange.request.method == Method::CONNECT;
-    let mut wish = Wish { opened_after: None, http1: is_tunnel, client: told, parts: timeouts.parts() };
-    exchange.outcome.service = Some(Rc::clone(service));
-    let mut is_unseen = true;
+    let mut call = Call::new(exchange, service, limits)?;
+    call.hold_body(worker, client, exchange).await?;
+    // Not before: a client that takes its time is no work of the service.
+    let _waiting = call.admit()?;
     loop {
-        let began = clock::now();
-        let picked = match tries.pick(hash, sticky(exchange, service)) {
-            Ok(picked) => picked,
-            Err(Unavailable::Until(wait)) => {
-                return Err(failed(breaker_open(service, wait), is_unseen, began));
+        match call.attempt(worker, client, exchange).await? {
+            Attempt::Answered(called) => return Ok(called),
+            Attempt::Stale => call.wish.opened_after = Some(clock::refresh()),
+            Attempt::Failed(pause) => {
+                call.wish.opened_after = None;
+                rest(worker, client, pause, call.bounds.due).await?;
             }
-            Err(Unavailable::NoEndpoint) => {
-                return Err(failed(unavailable(service, exchange), is_unseen, began));
-            }
-        };
-        exchange.outcome.attempt(&picked.endpoint);
-        let (connection, slot) = match connect(worker, client, &picked.endpoint, timeouts, due, wish).await {
-            Ok(ready) => ready,
-            Err(Failure::Queue(status, code, cause)) => {
-                let refusal = refusal(service, &picked.endpoint, status, code, cause.to_owned());
-                // When the request's time is over it is over for everybody.
-                return Err(failed(refusal, is_unseen && code == "upstream_busy", began));
-            }
-            Err(Failure::Service { status, code, cause, .. }) => {
-                picked.failed(clock::now().saturating_duration_since(began));
-                picked.endpoint.metrics.connect_failures.add(1);
-                let pause = tries.again(Cause::Connect, picked.index, may_resend, None, due);
-                let Some(pause) = pause else {
-                    let refusal = refusal(service, &picked.endpoint, status, code, cause);
-                    return Err(failed(refusal, is_unseen, began));
-                };
-                exchange.outcome.attempt_failed(began, code, None);
-                wish.opened_after = None;
-                drop(picked);
-                rest(worker, client, pause, due).await?;
-                continue;
-            }
-            Err(failure) => return Err(given_up(failure)),
-        };
-        exchange.outcome.connected();
-        is_unseen = false;
-        exchange.outcome.is_body_touched = exchange.request.framing != Framing::None && held == 0;
-        rpc.tell_deadline(&mut exchange.request, due);
-        let transform = rpc.request_transform();
-        let body = start(client, exchange, &connection, held, transform);
-        // Where it stays: it is not moved from hand to hand any more.
-        let mut called = Box::new(Called {
-            leg: Leg { picked, connection, slot: Some(slot), body },
-            held: held as u64,
-            is_sent: false,
-            is_reusable: false,
-            answer_transform: None,
-            timeouts,
-        });
-        let leg = &mut called.leg;
-        let heads = match limits.hedge.as_ref().filter(|rules| rules.fit(&exchange.request)) {
-            None => exchange_heads(worker, client, exchange, leg, held, timeouts, due).await,
-            // On the heap: those without it do not carry the state of two.
-            Some(rules) => {
-                let terms = hedge::Terms { rules, hash, wish, timeouts, due };
-                Box::pin(hedge::race(worker, client, exchange, leg, &mut tries, terms)).await
-            }
-        };
-        let Leg { picked, connection, body, .. } = &mut called.leg;
-        match heads {
-            Ok(progress) => {
-                exchange.outcome.first_byte();
-                let status = exchange.response.status;
-                // First: the breaker that it opens allows no further attempt.
-                picked.answered(status, exchange.outcome.since_sent());
-                let may_reuse = !progress.write_failed && !has_unexpected_body(&exchange.request);
-                let cause = Cause::Status(status);
-                let asked = || exchange.response.fields.get(Known::RetryAfter).and_then(retry::retry_after);
-                if rules.names(cause)
-                    && let Some(pause) =
-                        tries.again(cause, picked.index, may_resend && progress.is_sent, asked(), due)
-                {
-                    exchange.outcome.attempt_failed(began, "", Some(status));
-                    let may_reuse = may_reuse && exchange.response.persistent;
-                    if may_reuse && discard_body(connection, exchange.response.framing) {
-                        let Leg { picked, connection, .. } = called.leg;
-                        picked.endpoint.give_back(connection, worker);
-                    } else {
-                        drop(called);
-                    }
-                    exchange.response.clear();
-                    wish.opened_after = None;
-                    rest(worker, client, pause, due).await?;
-                    continue;
-                }
-                if held > 0 {
-                    client.input.consume(held);
-                }
-                set_sticky(service, picked, exchange);
-                called.answer_transform = rpc.translate_answer(&mut exchange.response);
-                called.is_sent = progress.is_sent;
-                called.is_reusable = may_reuse;
-                return Ok(called);
-            }
-            Err(Failure::Service { heard, .. })
-                if wish.opened_after.is_none()
-                    && body.is_untouched()
-                    && may_repeat(heard, connection, &exchange.request, held) =>
-            {
-                wish.opened_after = Some(clock::refresh());
-            }
-            Err(Failure::Service { status, code, cause, retry, is_to_blame, .. }) => {
-                if is_to_blame {
-                    picked.failed(exchange.outcome.since_sent());
-                }
-                let may_resend = may_resend && body.is_untouched();
-                let pause = retry.and_then(|cause| tries.again(cause, picked.index, may_resend, None, due));
-                let Some(pause) = pause else {
-                    return Err(refusal(service, &picked.endpoint, status, code, cause).into());
-                };
-                exchange.outcome.attempt_failed(began, code, None);
-                exchange.response.clear();
-                wish.opened_after = None;
-                drop(called);
-                rest(worker, client, pause, due).await?;
-            }
-            Err(failure) => return Err(given_up(failure)),
         }
     }
 }
 
-/// Reads a short body whole, so that it can be sent again.
-async fn hold_body(
+impl<'c> Call<'c> {
+    fn new(
+        exchange: &mut Exchange,
+        service: &'c Rc<Service>,
+        limits: &'c CallLimits,
+    ) -> Result<Self, Refusal> {
+        let CallLimits { timeouts, retry, .. } = limits;
+        let mut total = timeouts.total;
+        let rpc = Rpc::begin(exchange, service, &mut total)?;
+        let due = exchange.started + total;
+        let first_byte = timeouts.first_byte.min(retry.timeout.unwrap_or(NO_BOUND));
+        let is_tunnel = !exchange.request.upgrade.is_empty() || exchange.request.method == Method::CONNECT;
+        exchange.outcome.service = Some(Rc::clone(&service.name));
+        Ok(Self {
+            service,
+            limits,
+            may_resend: retry.resends(&exchange.request.method) && !rpc.is_body_translated(),
+            rpc,
+            bounds: Bounds { due, first_byte, idle: timeouts.idle },
+            tries: Tries::new(retry, service),
+            hash: affinity::hash(exchange, service),
+            wish: Wish { opened_after: None, http1: is_tunnel },
+            held: 0,
+            is_unseen: true,
+        })
+    }
+
+    /// Keeps a short body, so that it can be sent again. Where that is wanted it is waited for.
+    async fn hold_body(
+        &mut self,
+        worker: &Worker,
+        client: &mut Client,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failed> {
+        if exchange.request.framing == Framing::None {
+            return Ok(());
+        }
+        if self.may_resend {
+            resend::read_body(worker, client, exchange, self.bounds.due).await?;
+        }
+        if !self.rpc.is_body_translated() {
+            self.held = resend::held_body(client, &exchange.request, exchange.max_body);
+        }
+        self.may_resend &= self.held > 0;
+        if self.held > 0
+            && let Some(tap) = exchange.tap.take()
+        {
+            tap.take(&client.input.filled()[..self.held]);
+        }
+        Ok(())
+    }
+
+    /// A place among the calls that the service is given at once, where that is adapted.
+    fn admit(&self) -> Result<Option<Waiting>, Failed> {
+        let Some(adaptive) = &self.service.adaptive else { return Ok(None) };
+        let turned_away = || failed(overloaded(self.service), true, clock::now());
+        adaptive.admit(self.limits.priority).map(Some).ok_or_else(turned_away)
+    }
+
+    /// Asks one endpoint.
+    async fn attempt(
+        &mut self,
+        worker: &Worker,
+        client: &mut Client,
+        exchange: &mut Exchange,
+    ) -> Result<Attempt, Failed> {
+        let began = clock::now();
+        let mut called = 'begun: {
+            let picked = self.pick(exchange, began)?;
+            exchange.outcome.attempt(&picked.endpoint);
+            let slot = match at_hand(&picked.endpoint, self.wish) {
+                Ok((connection, slot)) => {
+                    break 'begun self.begin(client, exchange, picked, connection, slot);
+                }
+                Err(slot) => slot,
+            };
+            // On the heap: most requests find a connection, and do not carry the state of getting one.
+            match Box::pin(self.connect(worker, client, exchange, &picked.endpoint, slot)).await {
+                Ok((connection, slot)) => self.begin(client, exchange, picked, connection, slot),
+                Err(failure) => return self.not_reached(exchange, &picked, failure, began),
+            }
+        };
+        let leg = &mut called.leg;
+        let heads = match self.limits.hedge.as_ref().filter(|rules| rules.fit(&exchange.request)) {
+            None => exchange_heads(worker, client, exchange, leg, self.held, &self.bounds).await,
+            // On the heap: those without it do not carry the state of two.
+            Some(rules) => {
+                let Self { hash, wish, bounds, tries, .. } = self;
+                let timeouts = &self.limits.timeouts;
+                let terms = hedge::Terms { rules, hash: *hash, wish: *wish, timeouts, bounds };
+                Box::pin(hedge::race(worker, client, exchange, leg, tries, terms)).await
+            }
+        };
+        match heads {
+            Ok(progress) => Ok(self.answered(worker, client, exchange, called, &progress, began)),
+            Err(failure) => self.failed(exchange, &called.leg, failure, began),
+        }
+    }
+
+    /// The endpoint to ask.
+    fn pick(&mut self, exchange: &Exchange, now: Instant) -> Result<Picked, Failed> {
+        self.tries.pick(self.hash, affinity::sticky(exchange, self.service)).map_err(|none| {
+            let refusal = match none {
+                Unavailable::Until(wait) => breaker_open(self.service, wait),
+                Unavailable::NoEndpoint => unavailable(self.service, exchange),
+            };
+            failed(refusal, self.is_unseen, now)
+        })
+    }
+
+    /// Begins to send the request over a connection to the endpoint.
+    fn begin(
+        &mut self,
+        client: &Client,
+        exchange: &mut Exchange,
+        picked: Picked,
+        connection: Connection,
+        slot: Slot,
+    ) -> Box<Called> {
+        exchange.outcome.connected();
+        self.is_unseen = false;
+        exchange.outcome.is_body_touched = exchange.request.framing != Framing::None && self.held == 0;
+        self.rpc.tell_deadline(&mut exchange.request, self.bounds.due);
+        let body = start(client, exchange, &connection, self.held, self.rpc.request_transform());
+        // Where it stays: it is not moved from hand to hand any more.
+        Box::new(Called {
+            leg: Leg { picked, connection, slot: Some(slot), body },
+            held: self.held as u64,
+            is_sent: false,
+            is_reusable: false,
+            answer_transform: None,
+            timeouts: self.limits.timeouts,
+            due: self.bounds.due,
+        })
+    }
+
+    /// There was no connection to the endpoint.
+    fn not_reached(
+        &mut self,
+        exchange: &mut Exchange,
+        picked: &Picked,
+        failure: Failure,
+        began: Instant,
+    ) -> Result<Attempt, Failed> {
+        match failure {
+            Failure::Queue(status, code, cause) => {
+                let refusal = refusal(self.service, &picked.endpoint, status, code, cause.to_owned());
+                // When the request's time is over it is over for everybody.
+                Err(failed(refusal, self.is_unseen && code == "upstream_busy", began))
+            }
+            Failure::Service { status, code, cause, .. } => {
+                picked.failed(clock::now().saturating_duration_since(began));
+                picked.endpoint.metrics.connect_failures.add(1);
+                let pause =
+                    self.tries.again(Cause::Connect, picked.index, self.may_resend, None, self.bounds.due);
+                let Some(pause) = pause else {
+                    let refusal = refusal(self.service, &picked.endpoint, status, code, cause);
+                    return Err(failed(refusal, self.is_unseen, began));
+                };
+                exchange.outcome.attempt_failed(began, code, None);
+                Ok(Attempt::Failed(pause))
+            }
+            failure => Err(given_up(failure)),
+        }
+    }
+
+    /// An answer has begun, which may still be one that the route's rules want nobody to see.
+    fn answered(
+        &mut self,
+        worker: &Worker,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        mut called: Box<Called>,
+        progress: &Progress,
+        began: Instant,
+    ) -> Attempt {
+        exchange.outcome.first_byte();
+        let status = exchange.response.status;
+        let picked = &called.leg.picked;
+        // First: the breaker that it opens allows no further attempt.
+        picked.answered(status, exchange.outcome.since_sent());
+        let may_reuse = !progress.write_failed && !resend::has_unexpected_body(&exchange.request);
+        let cause = Cause::Status(status);
+        let asked = || exchange.response.fields.get(Known::RetryAfter).and_then(retry::retry_after);
+        let may_resend = self.may_resend && progress.is_sent;
+        if self.limits.retry.names(cause)
+            && let Some(pause) = self.tries.again(cause, picked.index, may_resend, asked(), self.bounds.due)
+        {
+            exchange.outcome.attempt_failed(began, "", Some(status));
+            let may_reuse = may_reuse && exchange.response.persistent;
+            let Leg { picked, mut connection, .. } = called.leg;
+            if may_reuse && discard_body(&mut connection, exchange.response.framing) {
+                picked.endpoint.give_back(connection, worker);
+            }
+            exchange.response.clear();
+            return Attempt::Failed(pause);
+        }
+        if self.held > 0 {
+            client.input.consume(self.held);
+        }
+        affinity::set_sticky(self.service, picked, exchange);
+        called.answer_transform = self.rpc.translate_answer(&mut exchange.response);
+        called.is_sent = progress.is_sent;
+        called.is_reusable = may_reuse;
+        Attempt::Answered(called)
+    }
+
+    /// No answer came over the connection.
+    fn failed(
+        &mut self,
+        exchange: &mut Exchange,
+        leg: &Leg,
+        failure: Failure,
+        began: Instant,
+    ) -> Result<Attempt, Failed> {
+        let Failure::Service { status, code, cause, heard, retry, is_to_blame } = failure else {
+            return Err(given_up(failure));
+        };
+        let Leg { picked, connection, body, .. } = leg;
+        let is_untouched = body.is_untouched();
+        if self.wish.opened_after.is_none()
+            && is_untouched
+            && resend::may_repeat(heard, connection, &exchange.request, self.held)
+        {
+            return Ok(Attempt::Stale);
+        }
+        if is_to_blame {
+            picked.failed(exchange.outcome.since_sent());
+        }
+        let may_resend = self.may_resend && is_untouched;
+        let again = |cause| self.tries.again(cause, picked.index, may_resend, None, self.bounds.due);
+        let Some(pause) = retry.and_then(again) else {
+            return Err(refusal(self.service, &picked.endpoint, status, code, cause).into());
+        };
+        exchange.outcome.attempt_failed(began, code, None);
+        exchange.response.clear();
+        Ok(Attempt::Failed(pause))
+    }
+
+    /// Waits for leave to use a connection, unless that is given, and opens one, if none has come back meanwhile.
+    async fn connect(
+        &self,
+        worker: &Worker,
+        client: &mut Client,
+        exchange: &Exchange,
+        endpoint: &Rc<Endpoint>,
+        slot: Option<Slot>,
+    ) -> Result<(Connection, Slot), Failure> {
+        let (timeouts, due) = (&self.limits.timeouts, self.bounds.due);
+        let slot = if let Some(slot) = slot {
+            slot
+        } else {
+            let slot = wait_for_slot(worker, client, endpoint, due).await?;
+            if let Some(connection) = endpoint.take(self.wish) {
+                return Ok((connection, slot));
+            }
+            slot
+        };
+        client.deadline.set(due.min(clock::now() + timeouts.opening()));
+        let setup = Setup::new(client, exchange.caller.ip, endpoint, timeouts);
+        match client.unless_gone(worker, Box::pin(endpoint.connect(self.wish, setup))).await {
+            Ok(Ok(connection)) => Ok((connection, slot)),
+            Ok(Err(error)) => Err(not_opened(error.status(), error.code(), error.to_string())),
+            Err(Interrupted::TimedOut) if clock::now() >= due => {
+                let cause = "the request's time was over while a connection was opened";
+                Err(Failure::Queue(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", cause))
+            }
+            Err(Interrupted::TimedOut) => {
+                let cause = "no connection came about in time".to_owned();
+                Err(not_opened(StatusCode::GATEWAY_TIMEOUT, "upstream_connect_timeout", cause))
+            }
+            Err(Interrupted::Gone) => Err(Failure::Gone),
+        }
+    }
+}
+
+/// A connection that is there at once; otherwise leave to open one, if there is room for it.
+fn at_hand(endpoint: &Endpoint, wish: Wish) -> Result<(Connection, Slot), Option<Slot>> {
+    let slot = endpoint.pool.try_slot().ok_or(None)?;
+    match endpoint.take(wish) {
+        Some(connection) => Ok((connection, slot)),
+        None => Err(Some(slot)),
+    }
+}
+
+async fn wait_for_slot(
     worker: &Worker,
     client: &mut Client,
-    exchange: &Exchange,
+    endpoint: &Endpoint,
     due: Instant,
-) -> Result<(), Failed> {
-    match client.read_short_body(worker, &exchange.request, HELD_BODY, due).await {
-        Ok(()) => Ok(()),
-        Err(Interrupted::TimedOut) => Err(body_timeout().into()),
-        Err(Interrupted::Gone) => Err(Failed::Gone),
+) -> Result<Slot, Failure> {
+    client.deadline.set(due.min(clock::now() + endpoint.pool.limits().queue_for));
+    match client.unless_gone(worker, endpoint.pool.slot()).await {
+        Ok(Ok(slot)) => Ok(slot),
+        Ok(Err(QueueFull)) => Err(busy("the queue for its connections is full")),
+        Err(Interrupted::TimedOut) if clock::now() < due => {
+            Err(busy("no connection of it became free in time"))
+        }
+        Err(Interrupted::TimedOut) => {
+            let cause = "the request's time was over while it waited for a connection";
+            Err(Failure::Queue(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", cause))
+        }
+        Err(Interrupted::Gone) => Err(Failure::Gone),
+    }
+}
+
+fn busy(cause: &'static str) -> Failure {
+    Failure::Queue(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", cause)
+}
+
+fn not_opened(status: StatusCode, code: &'static str, cause: String) -> Failure {
+    Failure::Service {
+        status,
+        code,
+        cause,
+        heard: Heard::Nothing,
+        retry: Some(Cause::Connect),
+        is_to_blame: true,
     }
 }
 
@@ -317,131 +533,4 @@ fn given_up(failure: Failure) -> Failed {
         Failure::Client(refusal) => refusal.into(),
         _ => Failed::Gone,
     }
-}
-
-/// The length of the request's body when all of it has been read and it is short enough to hold.
-fn held_body(client: &Client, request: &RequestHead, max: u64) -> usize {
-    if request.framing == Framing::None || !client.has_whole_body(request) {
-        return 0;
-    }
-    let length = match request.framing {
-        Framing::Length(length) => length,
-        _ => client.input.filled().len() as u64,
-    };
-    // One that is longer than the route allows is left to the pump, which refuses it.
-    if length <= HELD_BODY.min(max) { length as usize } else { 0 }
-}
-
-/// Whether the request can be sent again: the service did nothing with it, or the connection had gone stale and twice does
-/// no harm.
-pub(super) fn may_repeat(heard: Heard, connection: &Connection, request: &RequestHead, held: usize) -> bool {
-    match heard {
-        Heard::NotProcessed => true,
-        Heard::Nothing => connection.reused && is_repeatable(request, held),
-        Heard::Something => false,
-    }
-}
-
-/// Whether sending the request twice does no harm (RFC 9110, section 9.2.2) and its body is still there.
-fn is_repeatable(request: &RequestHead, held: usize) -> bool {
-    let is_idempotent = matches!(
-        request.method,
-        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
-    );
-    is_idempotent && (request.framing == Framing::None || held > 0)
-}
-
-/// Whether the request has a body that a service may not look for (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.5) and take
-/// for the next request on the connection.
-pub(super) fn has_unexpected_body(request: &RequestHead) -> bool {
-    request.framing != Framing::None && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE)
-}
-
-/// The hash of the part of the request that decides the endpoint.
-pub(super) fn affinity(exchange: &Exchange, service: &Service) -> Option<u64> {
-    match &*service.spec.affinity {
-        Affinity::None | Affinity::Cookie(_) => None,
-        Affinity::ClientIp => Some(balance::hash_ip(exchange.caller.ip)),
-        Affinity::Key(expression) => {
-            exchange.evaluate_text(expression).map(|key| balance::hash_bytes(key.as_bytes()))
-        }
-    }
-}
-
-/// The cookie that names the endpoint of a client that was here before.
-fn sticky<'a>(exchange: &'a Exchange, service: &Service) -> Option<&'a [u8]> {
-    let Affinity::Cookie(name) = &*service.spec.affinity else { return None };
-    exchange
-        .request
-        .fields
-        .get_all(Known::Cookie)
-        .find_map(|field| balance::find_cookie(field, name.as_bytes()))
-}
-
-fn set_sticky(service: &Service, picked: &Picked, exchange: &mut Exchange) {
-    if let Affinity::Cookie(name) = &*service.spec.affinity
-        && picked.set_sticky
-        && let Some(id) = service.sticky_id(picked.index)
-    {
-        let cookie = balance::set_cookie(name, id, exchange.is_tls());
-        exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
-    }
-}
-
-/// Waits for leave to use a connection and gets one, from the pool unless it must be a new one.
-async fn connect(
-    worker: &Worker,
-    client: &mut Client,
-    endpoint: &Rc<Endpoint>,
-    timeouts: Timeouts,
-    due: Instant,
-    wish: Wish,
-) -> Result<(Connection, Slot), Failure> {
-    let started = clock::now();
-    client.deadline.set(due.min(started + endpoint.pool.limits().queue_for));
-    let slot = match client.unless_gone(worker, endpoint.pool.slot()).await {
-        Ok(Ok(slot)) => slot,
-        Ok(Err(QueueFull)) => return Err(busy("the queue for its connections is full")),
-        Err(Interrupted::TimedOut) if clock::now() < due => {
-            return Err(busy("no connection of it became free in time"));
-        }
-        Err(Interrupted::TimedOut) => {
-            let cause = "the request's time was over while it waited for a connection";
-            return Err(Failure::Queue(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", cause));
-        }
-        Err(Interrupted::Gone) => return Err(Failure::Gone),
-    };
-    if let Some(connection) = endpoint.take(wish) {
-        return Ok((connection, slot));
-    }
-    client.deadline.set(due.min(clock::now() + timeouts.opening()));
-    // On the heap: most requests find a connection, and do not carry the state of opening one.
-    match client.unless_gone(worker, Box::pin(endpoint.connect(wish))).await {
-        Ok(Ok(connection)) => Ok((connection, slot)),
-        Ok(Err(error)) => Err(Failure::Service {
-            status: error.status(),
-            code: error.code(),
-            cause: error.to_string(),
-            heard: Heard::Nothing,
-            retry: Some(Cause::Connect),
-            is_to_blame: true,
-        }),
-        Err(Interrupted::TimedOut) if clock::now() >= due => {
-            let cause = "the request's time was over while a connection was opened";
-            Err(Failure::Queue(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", cause))
-        }
-        Err(Interrupted::TimedOut) => Err(Failure::Service {
-            status: StatusCode::GATEWAY_TIMEOUT,
-            code: "upstream_connect_timeout",
-            cause: "no connection came about in time".to_owned(),
-            heard: Heard::Nothing,
-            retry: Some(Cause::Connect),
-            is_to_blame: true,
-        }),
-        Err(Interrupted::Gone) => Err(Failure::Gone),
-    }
-}
-
-fn busy(cause: &'static str) -> Failure {
-    Failure::Queue(StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", cause)
 }

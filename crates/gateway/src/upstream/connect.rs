@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
 use super::session::Session;
-use super::{Connection, Endpoint};
+use super::{Connection, Endpoint, Timeouts};
 use crate::accept::proxy_protocol::{Endpoints, encode};
-use crate::accept::{Socket, Stream};
+use crate::accept::{Client, Socket, Stream};
 use crate::clock;
 use crate::config::Protocols;
 use crate::config::values::Host;
@@ -70,10 +70,23 @@ pub struct Wish {
     pub opened_after: Option<Instant>,
     /// That it speaks HTTP/1.1 if the endpoint does: what is to become another protocol can only begin there.
     pub http1: bool,
+}
+
+/// What a connection is opened with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Setup {
     /// Whom it tells the service of, where that wants a PROXY header.
     pub client: Option<Endpoints>,
     /// How long its parts may take, where each has a limit of its own.
     pub parts: Option<Parts>,
+}
+
+impl Setup {
+    /// What one to this endpoint is opened with for a client, which comes from this address.
+    pub fn new(client: &Client, ip: IpAddr, endpoint: &Endpoint, timeouts: &Timeouts) -> Self {
+        let told = endpoint.proxy_protocol.get().and_then(|_| client.endpoints(ip));
+        Self { client: told, parts: timeouts.parts() }
+    }
 }
 
 /// How long the parts of opening a connection may take.
@@ -135,10 +148,10 @@ impl Endpoint {
     }
 
     /// Opens a connection, or waits for one that requests share and that is being opened. The caller bounds its time.
-    pub async fn connect(self: &Rc<Self>, wish: Wish) -> Result<Connection, ConnectError> {
+    pub async fn connect(self: &Rc<Self>, wish: Wish, setup: Setup) -> Result<Connection, ConnectError> {
         let protocols = self.protocols_for(wish);
         if !protocols.http2 {
-            return Ok(self.open(protocols, wish).await?.0);
+            return Ok(self.open(protocols, setup).await?.0);
         }
         loop {
             let Some(_opening) = self.sessions.opening() else {
@@ -148,11 +161,11 @@ impl Endpoint {
                 }
                 // It speaks HTTP/1.1, and then everybody opens a connection of their own.
                 if !self.protocols_for(wish).http2 {
-                    return Box::pin(self.connect(wish)).await;
+                    return Box::pin(self.connect(wish, setup)).await;
                 }
                 continue;
             };
-            let (connection, is_http2) = self.open(protocols, wish).await?;
+            let (connection, is_http2) = self.open(protocols, setup).await?;
             // What was begun before a reload changed what connections are made of serves this request and no other.
             if connection.generation == self.pool.generation() {
                 self.chose_http1_until.set((!is_http2).then(|| clock::now() + CHOICE_FOR));
@@ -181,10 +194,10 @@ impl Endpoint {
     async fn open(
         self: &Rc<Self>,
         protocols: Protocols,
-        wish: Wish,
+        setup: Setup,
     ) -> Result<(Connection, bool), ConnectError> {
         let generation = self.pool.generation();
-        let (stream, is_http2) = self.open_stream(protocols, wish).await?;
+        let (stream, is_http2) = self.open_stream(protocols, setup).await?;
         self.metrics.pool_opened.add(1);
         let mut connection = Connection::new(stream);
         connection.generation = generation;
@@ -192,8 +205,8 @@ impl Endpoint {
     }
 
     /// Opens a connection for bytes that are passed on: no protocol is agreed on. The caller bounds its time.
-    pub async fn open_unread(self: &Rc<Self>, wish: Wish) -> Result<Connection, ConnectError> {
-        let (stream, _) = self.open_stream(Protocols::NONE, wish).await?;
+    pub async fn open_unread(self: &Rc<Self>, setup: Setup) -> Result<Connection, ConnectError> {
+        let (stream, _) = self.open_stream(Protocols::NONE, setup).await?;
         self.metrics.pool_opened.add(1);
         Ok(Connection::new(stream))
     }
@@ -201,11 +214,11 @@ impl Endpoint {
     async fn open_stream(
         self: &Rc<Self>,
         protocols: Protocols,
-        wish: Wish,
+        setup: Setup,
     ) -> Result<(Stream, bool), ConnectError> {
         let mut header = Vec::new();
         if let Some(version) = self.proxy_protocol.get() {
-            encode(version, wish.client, &mut header);
+            encode(version, setup.client, &mut header);
         }
         let opened = async {
             let mut socket = self.open_socket().await?;
@@ -215,15 +228,17 @@ impl Endpoint {
             }
             Ok(socket)
         };
-        let limit = wish.parts.map(|parts| parts.connect);
+        let limit = setup.parts.map(|parts| parts.connect);
         let socket = within(limit, opened).await.unwrap_or(Err(ConnectError::TimedOut))?;
-        let tls = self.tls.borrow().clone();
-        let Some(tls) = tls.filter(|_| self.spec.is_tls) else {
+        if !self.spec.is_tls {
             return Ok((Stream::new(socket), protocols == Protocols::HTTP2));
-        };
+        }
+        // Never in clear, whatever became of the configuration since it was found.
+        let no_tls = || ConnectError::Tls(io::Error::other("the service has no TLS configured"));
+        let tls = self.tls.borrow().clone().ok_or_else(no_tls)?;
         let name = tls.server_name(self.spec.tls_name()).map_err(|_| ConnectError::ServerName)?;
         let connector = TlsConnector::from(tls.config(protocols));
-        let limit = wish.parts.map(|parts| parts.tls);
+        let limit = setup.parts.map(|parts| parts.tls);
         let shaken = within(limit, connector.connect(name, socket)).await.ok_or(ConnectError::TlsTimedOut)?;
         let stream = shaken.map_err(ConnectError::Tls)?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

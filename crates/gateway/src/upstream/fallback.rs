@@ -2,7 +2,6 @@
 //!
 //! Only where the service has seen nothing of the request, and for one step: what stands in for it has no fallback of its own.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
@@ -22,42 +21,38 @@ pub enum Fallback {
     Respond(Arc<StaticAnswer>),
     /// Another service.
     To {
-        /// Its place in the snapshot.
-        service: usize,
+        /// Its name.
+        service: Arc<str>,
         /// What its calls may take.
         limits: Arc<CallLimits>,
     },
 }
 
-/// What there is instead of the service's answer.
-#[derive(Debug)]
-pub enum Instead {
-    /// An answer of the gateway's own.
-    Answer(Arc<StaticAnswer>),
-    /// One of another service.
-    Called(Box<Called>),
-}
-
-/// Turns to the service's fallback, if it has one and this is the kind of failure for it.
+/// Turns to the service's fallback, if it has one and this is the kind of failure for it. Another service may answer then, or the
+/// configuration ([`Failed::Answered`]).
 pub async fn instead(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
     service: &Service,
     failed: Failed,
-) -> Result<Instead, Failed> {
+) -> Result<Box<Called>, Failed> {
     let Failed::Unserved(unserved) = failed else { return Err(failed) };
     match &service.spec.fallback {
         Some(Fallback::Respond(answer)) if takes_answer(exchange) => {
             fall_back(exchange, &unserved);
-            Ok(Instead::Answer(Arc::clone(answer)))
+            Err(Failed::Answered(Arc::clone(answer)))
         }
         // One of gRPC-Web may have been translated for the service that it was for.
         Some(Fallback::To { service, limits }) if matches!(exchange.dialect, None | Some(Dialect::Grpc)) => {
+            // As it is now: one of before a reload would bring its transport back.
+            let Some(other) = worker.live().service_of(worker, service) else {
+                return Err(Failed::Unserved(unserved));
+            };
             fall_back(exchange, &unserved);
-            let live = Rc::clone(&exchange.live);
-            let other = live.service(worker, *service);
-            call::call(worker, client, exchange, &other, limits).await.map(Instead::Called)
+            // Nobody is to be kept by a service that could not be called.
+            exchange.cookie = None;
+            call::call(worker, client, exchange, &other, limits).await
         }
         _ => Err(Failed::Unserved(unserved)),
     }

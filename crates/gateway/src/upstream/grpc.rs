@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use http1::{RequestHead, ResponseHead};
 
-use super::{NO_BOUND, Service, Timeouts};
+use super::{NO_BOUND, Service};
 use crate::accept::Client;
 use crate::accept::h2::head;
 use crate::clock;
@@ -28,12 +28,12 @@ pub(super) struct Rpc {
 }
 
 impl Rpc {
-    /// Reads how long the client waits, which may lower `total`, and makes a request of gRPC-Web one of gRPC where the service speaks
-    /// nothing else.
+    /// Reads how long the client waits, which may lower `total`, and makes a request of gRPC-Web one of gRPC where the
+    /// service speaks nothing else.
     pub(super) fn begin(
         exchange: &mut Exchange,
         service: &Service,
-        timeouts: &mut Timeouts,
+        total: &mut Duration,
     ) -> Result<Self, Refusal> {
         let Some(dialect) = exchange.dialect else { return Ok(Self::default()) };
         let request = &mut exchange.request;
@@ -41,16 +41,19 @@ impl Rpc {
             Some(value) => Some(grpc_timeout::parse(value).ok_or_else(timeout_malformed)?),
             None => None,
         };
-        timeouts.total = timeouts.total.min(asked.unwrap_or(NO_BOUND));
+        *total = (*total).min(asked.unwrap_or(NO_BOUND));
         let is_for_grpc = service.spec.protocol == Some(ServiceProtocol::Grpc);
         let web = (dialect != Dialect::Grpc && is_for_grpc).then(|| Web::translate(request, dialect));
-        Ok(Self { has_deadline: timeouts.total < NO_BOUND, asked, web })
+        Ok(Self { has_deadline: *total < NO_BOUND, asked, web })
     }
 
     /// Says in the request how much time is left until `due`.
     pub(super) fn tell_deadline(&self, request: &mut RequestHead, due: Instant) {
+        if !self.has_deadline {
+            return;
+        }
         let left = due.saturating_duration_since(clock::now());
-        if self.has_deadline && self.asked != Some(left) {
+        if self.asked != Some(left) {
             request.fields.set_named(grpc_timeout::NAME, TimeoutText::new(left).as_bytes());
         }
     }

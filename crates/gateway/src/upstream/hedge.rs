@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use http1::{Framing, RequestHead, ResponseHead};
 
-use super::call::{Failure, Heard, Leg};
-use super::connect::Wish;
+use super::call::{Bounds, Failure, Heard, Leg};
+use super::connect::{Setup, Wish};
 use super::retry::{Cause, Tries};
 use super::send::{MAX_INTERIM, Progress, encode_leg, malformed, start};
 use super::{Connection, Endpoint, Picked, Slot, Timeouts};
@@ -50,8 +50,8 @@ pub(super) struct Terms<'t> {
     pub(super) rules: &'t Rules,
     pub(super) hash: Option<u64>,
     pub(super) wish: Wish,
-    pub(super) timeouts: Timeouts,
-    pub(super) due: Instant,
+    pub(super) timeouts: &'t Timeouts,
+    pub(super) bounds: &'t Bounds,
 }
 
 /// A race for one answer.
@@ -125,7 +125,7 @@ pub(super) async fn race(
 ) -> Result<Progress, Failure> {
     encode_leg(worker, exchange, leg, &[])?;
     let began = clock::now();
-    client.deadline.set(terms.due.min(began + terms.timeouts.first_byte));
+    client.deadline.set(terms.bounds.first_byte_due(began));
     let timer = Deadline::default();
     let after = match terms.rules.after {
         After::Time(time) => Some(time),
@@ -178,7 +178,19 @@ impl Race<'_, '_> {
         exchange: &mut Exchange,
         leg: &mut Leg,
     ) -> Poll<Result<Winner, Failure>> {
-        let Terms { timeouts, due, .. } = self.terms;
+        let bounds = self.terms.bounds;
+        if self.first_failed.is_none() {
+            match self.first.poll(context, worker, client, exchange, leg, bounds) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Winner::First)),
+                Poll::Ready(Err(failure @ Failure::Service { .. })) if self.has_second() => {
+                    self.first_failed = Some(failure);
+                    client.deadline.set(bounds.first_byte_due(clock::now()));
+                }
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {}
+            }
+        }
+        // In the same turn: nobody else would see to it that the second's time is over some day.
         if self.first_failed.is_some() {
             if client.poll_gone(context, &worker.buffers).is_ready() {
                 return Poll::Ready(Err(Failure::Gone));
@@ -186,19 +198,9 @@ impl Race<'_, '_> {
             if client.deadline.poll_passed(context).is_ready() {
                 self.end_second(exchange, "upstream_timeout", None);
             }
-        } else {
-            match self.first.poll(context, worker, client, exchange, leg, timeouts, due) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Ok(Winner::First)),
-                Poll::Ready(Err(failure @ Failure::Service { .. })) if self.has_second() => {
-                    self.first_failed = Some(failure);
-                    client.deadline.set(due.min(clock::now() + timeouts.first_byte));
-                }
-                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                Poll::Pending => {}
-            }
         }
         if matches!(self.second, Second::None) && self.timer.poll_passed(context).is_ready() {
-            self.begin_second(exchange, leg);
+            self.begin_second(client, exchange, leg);
         }
         self.poll_connecting(context, worker, client, exchange);
         if let Poll::Ready(asked) = self.poll_asked(context, worker, client, exchange) {
@@ -216,11 +218,13 @@ impl Race<'_, '_> {
         matches!(self.second, Second::Connecting(..) | Second::Asked(_))
     }
 
-    fn begin_second(&mut self, exchange: &mut Exchange, leg: &Leg) {
+    fn begin_second(&mut self, client: &Client, exchange: &mut Exchange, leg: &Leg) {
         self.second = Second::Over;
         let Some(picked) = self.tries.hedge(&leg.picked, self.terms.hash) else { return };
         exchange.outcome.attempts += 1;
-        let reached = reach(Rc::clone(&picked.endpoint), self.terms.wish, self.terms.timeouts.opening());
+        let Terms { wish, timeouts, .. } = self.terms;
+        let setup = Setup::new(client, exchange.caller.ip, &picked.endpoint, timeouts);
+        let reached = reach(Rc::clone(&picked.endpoint), wish, setup, timeouts.opening());
         self.second = Second::Connecting(picked, clock::now(), Box::pin(reached));
     }
 
@@ -315,9 +319,10 @@ impl Race<'_, '_> {
         let Asked { leg: winner, progress, response, sent_at, .. } = asked;
         let waited = exchange.outcome.since_sent();
         let mut code = OUTRUN;
-        if let Some(Failure::Service { code: failed, is_to_blame, .. }) = self.first_failed {
+        if let Some(Failure::Service { code: failed, is_to_blame, heard, .. }) = self.first_failed {
             code = failed;
-            if is_to_blame {
+            let is_stale = heard == Heard::Nothing && leg.connection.reused;
+            if is_to_blame && !is_stale {
                 leg.picked.failed(waited);
             }
         } else {
@@ -378,13 +383,14 @@ fn is_interim(status: StatusCode) -> bool {
 async fn reach(
     endpoint: Rc<Endpoint>,
     wish: Wish,
+    setup: Setup,
     limit: Duration,
 ) -> Result<(Connection, Slot), &'static str> {
     let Ok(slot) = endpoint.pool.slot().await else { return Err("upstream_busy") };
     if let Some(connection) = endpoint.take(wish) {
         return Ok((connection, slot));
     }
-    match tokio::time::timeout(limit, endpoint.connect(wish)).await {
+    match tokio::time::timeout(limit, endpoint.connect(wish, setup)).await {
         Ok(Ok(connection)) => Ok((connection, slot)),
         Ok(Err(error)) => Err(error.code()),
         Err(_) => Err("upstream_connect_timeout"),

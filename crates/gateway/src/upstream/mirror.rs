@@ -12,8 +12,10 @@ use http::{Method, StatusCode};
 use http1::{BodyDecoder, Fields, Framing, Known, Piece, RequestHead, ResponseHead};
 use tokio::sync::oneshot;
 
-use super::call::{Failure, affinity, has_unexpected_body, may_repeat};
-use super::connect::Wish;
+use super::affinity;
+use super::call::Failure;
+use super::connect::{Setup, Wish};
+use super::resend::{has_unexpected_body, may_repeat};
 use super::send::{MAX_INTERIM, Progress, encode, malformed};
 use super::{Connection, Endpoint, Memory, Picked, Service, Timeouts};
 use crate::accept::proxy_protocol::Endpoints;
@@ -90,7 +92,7 @@ impl Mirror {
         let length = body.as_ref().map_or(0, |(length, _)| *length);
         let copy = Duplicate {
             request: copy_of(exchange, length),
-            hash: affinity(exchange, &service),
+            hash: affinity::hash(exchange, &service),
             client: service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip)),
             service,
             timeouts: self.timeouts,
@@ -166,7 +168,7 @@ impl Duplicate {
         // It broke off, was refused, or is sent to nobody.
         let Ok(body) = body else { return BODY };
         let due = clock::now() + self.timeouts.total.min(LONGEST);
-        let mut wish = Wish { client: self.client, parts: self.timeouts.parts(), ..Wish::default() };
+        let mut wish = Wish::default();
         loop {
             let now = clock::now();
             let Ok(permit) = self.service.admit(now) else { return FAILED };
@@ -209,8 +211,9 @@ impl Duplicate {
             return Some(connection);
         }
         let began = clock::now();
-        self.deadline.set(due.min(began + self.timeouts.connect));
-        if let Some(Ok(connection)) = self.deadline.bound(Box::pin(endpoint.connect(wish))).await {
+        self.deadline.set(due.min(began + self.timeouts.opening()));
+        let setup = Setup { client: self.client, parts: self.timeouts.parts() };
+        if let Some(Ok(connection)) = self.deadline.bound(Box::pin(endpoint.connect(wish, setup))).await {
             return Some(connection);
         }
         picked.failed(clock::now().saturating_duration_since(began));

@@ -4,6 +4,7 @@
 //! outlives snapshots as long as its endpoints stay.
 
 pub mod adaptive;
+mod affinity;
 pub mod balance;
 pub mod breaker;
 pub mod call;
@@ -24,6 +25,7 @@ mod pool;
 mod queue;
 mod refused;
 pub mod relay;
+mod resend;
 pub mod retry;
 mod send;
 mod session;
@@ -37,14 +39,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use connect::{ConnectError, Parts, Wish};
+pub use affinity::Affinity;
+pub use connect::{ConnectError, Parts, Setup, Wish};
 pub use pick::{Picked, Unavailable};
 pub use pool::{Connection, Pool, PoolLimits, QueueFull, Slot};
 
 use crate::accept::proxy_protocol;
 use crate::config::values::{EndpointUrl, Host};
 use crate::config::{Protocols, ServiceProtocol};
-use crate::expression::Expression;
 use crate::record::{EndpointMetrics, WorkerShard};
 use crate::tls::ClientTls;
 use crate::worker::Worker;
@@ -103,19 +105,6 @@ impl ServiceSpec {
             None => Protocols::HTTP1,
         }
     }
-}
-
-/// Which part of a request decides the endpoint, for the policies that look at one.
-#[derive(Debug)]
-pub enum Affinity {
-    /// None.
-    None,
-    /// The client's address.
-    ClientIp,
-    /// The value of an expression.
-    Key(Expression),
-    /// A cookie of this name.
-    Cookie(Arc<str>),
 }
 
 /// Where one endpoint of a service is.
@@ -199,6 +188,8 @@ impl Timeouts {
 pub struct Service {
     /// What the configuration says of it.
     pub spec: Arc<ServiceSpec>,
+    /// Its name, for what outlasts it.
+    pub name: Rc<str>,
     /// Its endpoints, in the order of `spec.endpoints`.
     pub endpoints: Vec<Rc<Endpoint>>,
     balancer: Balancer,
@@ -361,6 +352,7 @@ impl Registry {
         });
         Rc::new(Service {
             spec: Arc::clone(spec),
+            name: Rc::from(&*spec.name),
             endpoints,
             balancer,
             adaptive: memory.adaptive(spec, shard),

@@ -121,11 +121,19 @@ impl Pool {
         self.in_use.get() < self.limits.get().in_use
     }
 
+    /// Leave to use one connection, if there is room for it.
+    pub fn try_slot(self: &Rc<Self>) -> Option<Slot> {
+        if !self.has_room() {
+            return None;
+        }
+        self.in_use.set(self.in_use.get() + 1);
+        Some(Slot { pool: Rc::clone(self) })
+    }
+
     /// Waits for leave to use one connection.
     pub async fn slot(self: &Rc<Self>) -> Result<Slot, QueueFull> {
-        if self.has_room() {
-            self.in_use.set(self.in_use.get() + 1);
-            return Ok(Slot { pool: Rc::clone(self) });
+        if let Some(slot) = self.try_slot() {
+            return Ok(slot);
         }
         if self.queue.len() >= self.limits.get().queue {
             return Err(QueueFull);

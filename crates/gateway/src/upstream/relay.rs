@@ -61,7 +61,7 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
     if let Some(transform) = called.answer_transform.take() {
         body.set_transform(transform);
     }
-    let due = exchange.started + called.timeouts.total;
+    let due = called.due;
     let mut seen = u64::MAX;
     let mut is_last_try = false;
     // Calls of gRPC may last for hours, and their callers understand a word of parting.

@@ -6,16 +6,16 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
 use http1::{Framing, Limits, Outgoing, RequestHead, ResponseHead, encode_request, parse_response};
 
-use super::call::{Failure, Heard, Leg};
+use super::call::{Bounds, Failure, Heard, Leg};
 use super::retry::Cause;
 use super::session::Lease;
-use super::{Connection, Endpoint, Timeouts};
+use super::{Connection, Endpoint};
 use crate::accept::h2::head;
 use crate::accept::{Buffer, Client, Ends, Pump, Side, Trouble};
 use crate::clock;
@@ -131,19 +131,18 @@ pub(super) async fn exchange_heads(
     exchange: &mut Exchange,
     leg: &mut Leg,
     held: usize,
-    timeouts: Timeouts,
-    due: Instant,
+    bounds: &Bounds,
 ) -> Result<Progress, Failure> {
     encode_leg(worker, exchange, leg, &client.input.filled()[..held])?;
     let mut progress = Progress::default();
     let mut place = exchange.dialect.map(|_| worker.farewells.place());
-    client.deadline.set(due.min(clock::now() + timeouts.first_byte));
+    client.deadline.set(bounds.first_byte_due(clock::now()));
     for _ in 0..=MAX_INTERIM {
         poll_fn(|context| {
             if place.as_mut().is_some_and(|place| place.is_told(context)) {
                 return Poll::Ready(Err(Failure::Client(call_drained())));
             }
-            progress.poll(context, worker, client, exchange, leg, timeouts, due)
+            progress.poll(context, worker, client, exchange, leg, bounds)
         })
         .await?;
         let status = exchange.response.status;
@@ -212,12 +211,11 @@ impl Progress {
         client: &mut Client,
         exchange: &mut Exchange,
         leg: &mut Leg,
-        timeouts: Timeouts,
-        due: Instant,
+        bounds: &Bounds,
     ) -> Poll<Result<(), Failure>> {
         loop {
             if !self.is_sent {
-                self.poll_send(context, worker, client, exchange, leg, timeouts, due)?;
+                self.poll_send(context, worker, client, exchange, leg, bounds)?;
             }
             let Exchange { request, response, .. } = &mut *exchange;
             match self.poll_head(context, worker, &request.method, response, &mut leg.connection) {
@@ -233,7 +231,10 @@ impl Progress {
                 return Poll::Ready(Err(Failure::Gone));
             }
             ready!(client.deadline.poll_passed(context));
-            if self.is_sent || self.is_last_try || leg.body.waits_for() == Side::Source || clock::now() >= due
+            if self.is_sent
+                || self.is_last_try
+                || leg.body.waits_for() == Side::Source
+                || clock::now() >= bounds.due
             {
                 break;
             }
@@ -245,12 +246,12 @@ impl Progress {
         let waits_for_client = !self.is_sent
             && body.waits_for() == Side::Source
             && !self.waits_for_leave(exchange, body)
-            && clock::now() < due;
+            && clock::now() < bounds.due;
         // Who had hardly any time, as with the short deadline of a call, has not shown what it can do; nor who waited for the
         // client.
         let is_its_turn =
             self.is_sent || body.waits_for() == Side::Sink || self.waits_for_leave(exchange, body);
-        let had_time = exchange.outcome.since_sent() >= timeouts.first_byte.min(FAIR_CHANCE);
+        let had_time = exchange.outcome.since_sent() >= bounds.first_byte.min(FAIR_CHANCE);
         Poll::Ready(Err(if waits_for_client {
             Failure::Client(body_timeout())
         } else {
@@ -278,8 +279,7 @@ impl Progress {
         client: &mut Client,
         exchange: &mut Exchange,
         leg: &mut Leg,
-        timeouts: Timeouts,
-        due: Instant,
+        bounds: &Bounds,
     ) -> Result<(), Failure> {
         let result = poll_body(context, worker, client, leg);
         let body = &leg.body;
@@ -287,7 +287,7 @@ impl Progress {
             Poll::Ready(Ok(())) => {
                 self.is_sent = true;
                 exchange.outcome.sent();
-                client.deadline.set(due.min(clock::now() + timeouts.first_byte));
+                client.deadline.set(bounds.first_byte_due(clock::now()));
             }
             Poll::Ready(Err(Trouble::Write(_))) => {
                 // It may have answered before it closed, so its answer is still waited for.
@@ -319,13 +319,13 @@ impl Progress {
                 let seen = body.progress() + 1;
                 if exchange.request.framing != Framing::None && seen != self.seen {
                     let patience = match body.waits_for() {
-                        Side::Source if self.waits_for_leave(exchange, body) => timeouts.first_byte,
+                        Side::Source if self.waits_for_leave(exchange, body) => bounds.first_byte,
                         // Who calls by gRPC may have nothing to say for a while, in the middle of a call.
-                        Side::Source if exchange.dialect.is_some() => timeouts.idle,
+                        Side::Source if exchange.dialect.is_some() => bounds.idle,
                         Side::Source => client.listener().body_timeout,
-                        Side::Sink => timeouts.idle,
+                        Side::Sink => bounds.idle,
                     };
-                    client.deadline.set(due.min(clock::now() + patience));
+                    client.deadline.set(bounds.due.min(clock::now() + patience));
                     self.seen = seen;
                     self.is_last_try = false;
                 }

@@ -219,7 +219,8 @@ async fn serve_stream(
     }
     let head = head
         .map(drop)
-        .map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()));
+        .map_err(|fault| Refusal::new(fault.status(), fault.code(), Stage::Parse, fault.to_string()))
+        .map_err(Box::new);
     client.read_ahead(&worker, &exchange.request).await;
     let after = exchange::run(&worker, &mut client, &mut exchange, head).await;
     if after == After::Abort {

@@ -9,7 +9,7 @@ use super::record::Relay;
 use crate::accept::Client;
 use crate::clock;
 use crate::refusal::Stage;
-use crate::upstream::{Affinity, Connection, Picked, Service, Slot, Timeouts, Unavailable, Wish, balance};
+use crate::upstream::{Affinity, Connection, Picked, Service, Setup, Slot, Timeouts, Unavailable, balance};
 
 /// A connection to an endpoint, and what is held as long as it is used.
 pub(super) struct Connected {
@@ -29,7 +29,6 @@ pub(super) async fn connect(
 ) -> Option<Connected> {
     let &Target { timeouts, attempts, .. } = target;
     let peer = client.peer().ip().to_canonical();
-    let told = service.spec.proxy_protocol.and_then(|_| client.endpoints(peer));
     let hash = match *service.spec.affinity {
         Affinity::ClientIp => Some(balance::hash_ip(peer)),
         Affinity::None | Affinity::Key(_) | Affinity::Cookie(_) => None,
@@ -63,8 +62,8 @@ pub(super) async fn connect(
         };
         let began = clock::now();
         client.deadline.set(began + timeouts.opening());
-        let wish = Wish { client: told, parts: timeouts.parts(), ..Wish::default() };
-        let (code, status) = match client.deadline.bound(endpoint.open_unread(wish)).await {
+        let setup = Setup::new(client, peer, &endpoint, &timeouts);
+        let (code, status) = match client.deadline.bound(endpoint.open_unread(setup)).await {
             Some(Ok(connection)) => {
                 relay.outcome.connected();
                 picked.reached(clock::now().saturating_duration_since(began));

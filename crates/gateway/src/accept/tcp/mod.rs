@@ -42,7 +42,7 @@ async fn pass_on(worker: &Worker, client: &mut Client, relay: &mut Relay, target
         return relay.refused(Stage::Call, "upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE);
     };
     let metrics = worker.shard.tcp(&client.listener().name.to_string(), &service.spec.name);
-    relay.outcome.service = Some(Rc::clone(&service));
+    relay.outcome.service = Some(Rc::clone(&service.name));
     metrics.opened();
     // On the heap, and gone when the connection is there.
     let connected = Box::pin(connect::connect(client, relay, &service, &target)).await;
