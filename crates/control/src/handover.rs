@@ -6,13 +6,15 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{
@@ -34,6 +36,8 @@ const DESCRIPTORS: usize = 64;
 const MESSAGE: usize = 4096;
 /// Messages at most, so that a peer gone mad does not fill the memory: 1024 workers with 1000 listeners.
 const MESSAGES: usize = 20_000;
+/// Bytes of a text that is handed over.
+const MOST_TEXT: u64 = 256 * 1024 * 1024;
 /// How long one message may take to be sent or to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether waiting still makes sense.
@@ -53,6 +57,27 @@ pub struct Bundle {
     pub label: String,
     /// The descriptors.
     pub descriptors: Vec<OwnedFd>,
+}
+
+impl Bundle {
+    /// A text under a label, however long: it is in a file in memory, whose descriptor is handed over.
+    pub fn of_text(label: String, text: &str) -> io::Result<Self> {
+        let mut file = File::from(memfd_create("tollgate", MemfdFlags::CLOEXEC)?);
+        file.write_all(text.as_bytes())?;
+        Ok(Self { label, descriptors: vec![file.into()] })
+    }
+
+    /// The text.
+    pub fn into_text(self) -> io::Result<String> {
+        let mut text = String::new();
+        if let Some(descriptor) = self.descriptors.into_iter().next() {
+            let mut file = File::from(descriptor);
+            // Where it stands both processes share.
+            file.rewind()?;
+            file.take(MOST_TEXT).read_to_string(&mut text)?;
+        }
+        Ok(text)
+    }
 }
 
 /// The process that is to take over. Dropped before it is ready, it is ended.
@@ -236,7 +261,7 @@ impl Predecessor {
         }
         let channel = stdin.as_fd().try_clone_to_owned()?;
         // The old process must see the end of the channel when this one ends it.
-        rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         Self::receive_on(channel).map(Some)
     }
 
@@ -329,14 +354,16 @@ mod tests {
         let bundles = [
             Bundle { label: "many".to_owned(), descriptors: many },
             Bundle { label: "one".to_owned(), descriptors: vec![listener.into()] },
+            Bundle::of_text("text".to_owned(), &"word ".repeat(10_000)).unwrap(),
         ];
         successor.hand_over(7, &bundles).unwrap();
         drop(bundles);
-        let heir = Predecessor::receive_on(theirs).unwrap();
+        let mut heir = Predecessor::receive_on(theirs).unwrap();
         assert_eq!(heir.generation, 7);
         let counts: Vec<_> =
             heir.bundles.iter().map(|bundle| (bundle.label.as_str(), bundle.descriptors.len())).collect();
-        assert_eq!(counts, [("many", DESCRIPTORS * 2 + 1), ("one", 1)]);
+        assert_eq!(counts, [("many", DESCRIPTORS * 2 + 1), ("one", 1), ("text", 1)]);
+        assert_eq!(heir.bundles.pop().unwrap().into_text().unwrap(), "word ".repeat(10_000));
         let mut client = TcpStream::connect(address).unwrap();
         let one: TcpListener = heir.bundles[1].descriptors[0].try_clone().unwrap().into();
         one.accept().unwrap().0.write_all(b"hello").unwrap();

@@ -67,11 +67,11 @@ pub(crate) fn serve(
         Some(admin) => Some(bind_admin(admin.address.value.socket(), &mut inheritance)?),
         None => None,
     };
-    let catalog = Arc::new(Catalog::default());
+    let catalog = Arc::new(Catalog::new(std::mem::take(&mut inheritance.found)));
     let discoverer = Arc::new(control.discoverer(Arc::clone(&catalog)));
     discoverer.prepare(&snapshot, SEARCH_BEFORE_START);
     let count = count(&config, workers);
-    let engine = Arc::new(Engine::start(snapshot, count, catalog, &mut inheritance.listeners)?);
+    let engine = Arc::new(Engine::start(snapshot, count, Arc::clone(&catalog), &mut inheritance.listeners)?);
     note_listeners(&[], &engine.listening());
     if let Origin::Target { url, .. } = &origin {
         note(&format!("everything goes to {url}"));
@@ -88,6 +88,7 @@ pub(crate) fn serve(
         upgrade: Arc::new(Upgrade {
             binary,
             engine,
+            catalog,
             admin,
             generation: inheritance.generation(),
             changes: Arc::default(),

@@ -9,12 +9,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control::{Binary, Bundle, Predecessor, Successor, passed_sockets};
 use gateway::accept::socket::ListenerName;
 use gateway::config::values::ListenAddress;
 use gateway::server::HandedSockets;
+use gateway::upstream::catalog::Catalog;
+use gateway::upstream::legacy::Legacy;
 use serde_json::{Value, json};
 
 use crate::commands::Failure;
@@ -31,6 +33,8 @@ pub(crate) struct Inheritance {
     pub(crate) listeners: Vec<HandedSockets>,
     /// The admin listener and the address that it was configured with.
     admin: Option<(SocketAddr, OwnedFd)>,
+    /// What the process before this one had found of endpoints.
+    pub(crate) found: Legacy,
     predecessor: Option<Predecessor>,
 }
 
@@ -38,6 +42,8 @@ pub(crate) struct Inheritance {
 pub(crate) struct Upgrade {
     pub(crate) binary: Binary,
     pub(crate) engine: Arc<Engine>,
+    /// What has been found of endpoints.
+    pub(crate) catalog: Arc<Catalog>,
     /// The admin listener and the address that it was configured with.
     pub(crate) admin: Option<(SocketAddr, TcpListener)>,
     /// Which process this one is, from 1.
@@ -118,6 +124,9 @@ impl Inheritance {
             self.listeners.push(HandedSockets::of_gateway(name, bundle.descriptors, owns_file)?);
         } else if let Some(ListenAddress::Tcp(address)) = address("admin") {
             self.admin = bundle.descriptors.into_iter().next().map(|descriptor| (address, descriptor));
+        } else if label["found"] == true {
+            // Of another version perhaps, which is no reason not to take over.
+            self.found = serde_json::from_str(&bundle.into_text()?).unwrap_or_default();
         }
         // What a later version hands over beside is not for this one; it is closed here.
         Ok(())
@@ -170,6 +179,8 @@ impl Upgrade {
             let label = json!({ "admin": address.to_string() }).to_string();
             bundles.push(Bundle { label, descriptors: vec![listener.try_clone()?.into()] });
         }
+        let found = serde_json::to_string(&self.catalog.legacy(Instant::now()))?;
+        bundles.push(Bundle::of_text(json!({ "found": true }).to_string(), &found)?);
         Ok(bundles)
     }
 }

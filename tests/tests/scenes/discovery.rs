@@ -80,6 +80,25 @@ fn endpoints_of_a_file_come_and_go_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn what_was_found_is_known_to_the_process_that_takes_over() {
+    let (one, two, three) = (named("one"), named("two"), named("three"));
+    let mut gate = gate_by_file(&format!("- {one}\n- {{ url: {two}, weight: 3 }}\n"), "");
+    expect_answers(&gate, &["one", "two"]);
+    let load = load(gate.address(), 4, "/x");
+    fs::remove_file(gate.folder().join("carts.yaml")).unwrap();
+    gate.expect_line("the 2 that are known are kept");
+    gate.upgrade();
+    gate.expect_successor(1);
+    assert_eq!(gate.expect_exit().code(), Some(0));
+    expect_answers(&gate, &["one", "two"]);
+    assert_eq!(gate.metrics().sum("tollgate_discovery_endpoints", &[("service", "carts")]) as usize, 2);
+    assert!(age(&gate) > 0.0, "nobody has said how it is");
+    write(&gate, &format!("- {three}\n"));
+    expect_answers(&gate, &["three"]);
+    load.stop().expect_no_failure();
+}
+
+#[test]
 fn a_request_at_an_endpoint_that_is_taken_away_is_answered_to_its_end() {
     let (arrived, go) = (Signal::new(), Signal::new());
     let (raised, awaited) = (arrived.clone(), go.clone());

@@ -7,9 +7,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::discovery::Discovery;
+use super::legacy::Legacy;
 use super::{EndpointSpec, ServiceSpec};
 use crate::record::DiscoveryReading;
 
@@ -18,6 +19,8 @@ use crate::record::DiscoveryReading;
 pub struct Catalog {
     /// That of the configuration in force comes first.
     services: Mutex<BTreeMap<Arc<str>, Vec<Entry>>>,
+    /// What the process before this one had found.
+    inherited: Mutex<Legacy>,
 }
 
 /// What is looked for, and how: what is found is only for services that look for the same.
@@ -65,23 +68,44 @@ impl Sought {
 }
 
 impl Catalog {
+    /// An empty one; services have what the process before this one had found until their sources answer.
+    pub fn new(inherited: Legacy) -> Self {
+        Self { services: Mutex::default(), inherited: Mutex::new(inherited) }
+    }
+
+    /// What is known, for the process that is to take over.
+    pub fn legacy(&self, now: Instant) -> Legacy {
+        let mut legacy = Legacy::default();
+        for (service, entries) in &*lock(&self.services) {
+            if let Some((entry, known)) = entries.first().and_then(|entry| Some((entry, entry.known()?))) {
+                legacy.put(service, known, entry.last_answer(now), now);
+            }
+        }
+        legacy
+    }
+
     /// A search begins. What was found in another way stays beside it until [`Self::retain`]. Nothing is taken from a search
     /// that was not announced here, or is not wanted any more.
     pub fn expect(&self, service: &Arc<str>, sought: &Sought, now: Instant) {
-        let mut services = self.lock();
+        let mut services = lock(&self.services);
         let entries = services.entry(Arc::clone(service)).or_default();
         if entries.iter().any(|entry| entry.sought == *sought) {
             return;
         }
         // For the metrics it is one service.
         let before = entries.first();
+        let (kept, answered_at) = match before {
+            Some(entry) => (entry.known().cloned(), entry.last_answer(now)),
+            None => lock(&self.inherited)
+                .take(service, now)
+                .map_or((None, None), |(endpoints, answered_at)| (Some(endpoints), answered_at)),
+        };
         entries.push(Entry {
             sought: sought.clone(),
             endpoints: None,
-            kept: before.and_then(|entry| entry.known().cloned()),
+            kept,
             is_watched: false,
-            answered_at: before
-                .and_then(|entry| if entry.is_watched { Some(now) } else { entry.answered_at }),
+            answered_at,
             is_failing: false,
             changes: before.map_or(0, |entry| entry.changes),
             failures: before.map_or(0, |entry| entry.failures),
@@ -90,7 +114,7 @@ impl Catalog {
 
     /// A source has answered, and `is_watched` says whether it will tell of a change at once. Whether it had been failing.
     pub fn answered(&self, service: &str, sought: &Sought, is_watched: bool, now: Instant) -> bool {
-        let mut services = self.lock();
+        let mut services = lock(&self.services);
         let Some(entry) = entry(&mut services, service, sought) else { return false };
         entry.answered_at = Some(now);
         entry.is_watched = is_watched;
@@ -99,7 +123,7 @@ impl Catalog {
 
     /// A source has failed, or its answer is not to be believed. Whether it was well until now.
     pub fn failed(&self, service: &str, sought: &Sought, now: Instant) -> bool {
-        let mut services = self.lock();
+        let mut services = lock(&self.services);
         let Some(entry) = entry(&mut services, service, sought) else { return false };
         if entry.is_watched {
             // Until now it would have told.
@@ -123,7 +147,7 @@ impl Catalog {
             one.url.cmp(&other.url).then_with(|| key(one).cmp(&key(other)))
         });
         endpoints.dedup_by(|one, other| one.url == other.url);
-        let mut services = self.lock();
+        let mut services = lock(&self.services);
         let entry = entry(&mut services, service, sought)?;
         if entry.endpoints.as_deref() == Some(&endpoints[..]) {
             return None;
@@ -144,24 +168,24 @@ impl Catalog {
 
     /// What was found for a service; nothing before the first good answer.
     pub fn endpoints(&self, service: &str, sought: &Sought) -> Option<Arc<[EndpointSpec]>> {
-        entry(&mut self.lock(), service, sought)?.endpoints.clone()
+        entry(&mut lock(&self.services), service, sought)?.endpoints.clone()
     }
 
     /// As [`Self::endpoints`]; before the first good answer what was found in another way before.
     pub fn known(&self, service: &str, sought: &Sought) -> Option<Arc<[EndpointSpec]>> {
-        entry(&mut self.lock(), service, sought)?.known().cloned()
+        entry(&mut lock(&self.services), service, sought)?.known().cloned()
     }
 
     /// Whether a service's source has answered or failed.
     pub fn has_tried(&self, service: &str, sought: &Sought) -> bool {
-        let mut services = self.lock();
+        let mut services = lock(&self.services);
         entry(&mut services, service, sought)
             .is_some_and(|entry| entry.endpoints.is_some() || entry.is_failing)
     }
 
     /// Forgets what nobody looks for any more.
     pub fn retain(&self, is_wanted: impl Fn(&str, &Sought) -> bool) {
-        self.lock().retain(|service, entries| {
+        lock(&self.services).retain(|service, entries| {
             entries.retain(|entry| is_wanted(service, &entry.sought));
             !entries.is_empty()
         });
@@ -169,30 +193,33 @@ impl Catalog {
 
     /// What is known of each, for the metrics.
     pub fn readings(&self, now: Instant) -> Vec<DiscoveryReading> {
-        let services = self.lock();
+        let services = lock(&self.services);
         let first = services.iter().filter_map(|(service, entries)| Some((service, entries.first()?)));
         let readings = first.map(|(service, entry)| DiscoveryReading {
             service: Arc::clone(service),
             endpoints: entry.known().map_or(0, |endpoints| endpoints.len()),
-            age: match entry.answered_at {
-                _ if entry.is_watched => Some(Duration::ZERO),
-                at => at.map(|at| now.saturating_duration_since(at)),
-            },
+            age: entry.last_answer(now).map(|at| now.saturating_duration_since(at)),
             changes: entry.changes,
             failures: entry.failures,
         });
         readings.collect()
     }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Vec<Entry>>> {
-        self.services.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Entry {
+    /// When its source last said how it is; one that is watched would tell of a change.
+    fn last_answer(&self, now: Instant) -> Option<Instant> {
+        if self.is_watched { Some(now) } else { self.answered_at }
+    }
+
     fn known(&self) -> Option<&Arc<[EndpointSpec]>> {
         self.endpoints.as_ref().or(self.kept.as_ref())
     }
+}
+
+/// Each change is whole: a panic elsewhere leaves what is locked as it was.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn entry<'s>(
@@ -206,6 +233,8 @@ fn entry<'s>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Scheme;
     use crate::config::values::{EndpointUrl, Host};

@@ -19,6 +19,7 @@ pub mod health;
 pub mod hedge;
 pub mod injection;
 mod latency;
+pub mod legacy;
 pub mod mirror;
 mod pick;
 mod pool;
