@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::PATIENCE;
 use crate::message::{Fields, Head, read_chunked};
@@ -380,14 +380,12 @@ impl<'a> Call<'a> {
         self.socket.close();
     }
 
-    /// Tears the connection down.
+    /// Tears the connection down, at once.
     pub fn reset(&mut self) {
         self.over = true;
-        let linger = Some(Duration::ZERO);
-        socket2::SockRef::from(self.socket.stream()).set_linger(linger).unwrap();
-        // The reset goes out with the last descriptor, which is then the script's own.
         let connection = self.seen.connection;
         self.shared.update(|state| state.connections[connection].stream = None);
+        self.socket.reset();
     }
 
     /// Waits until the gateway gives the connection up; how it did, or `Silent` when it never does.

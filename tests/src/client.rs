@@ -125,7 +125,7 @@ impl Wire {
     }
 
     /// The connection torn down by a reset.
-    pub fn reset(self) {
+    pub fn reset(mut self) {
         self.0.reset();
     }
 }

@@ -94,9 +94,12 @@ impl Socket {
         self.stream.shutdown(Shutdown::Both).ok();
     }
 
-    /// Tears the connection down: the peer gets a reset, not an orderly end.
-    pub fn reset(self) {
+    /// Tears the connection down: the peer has got a reset, not an orderly end, when this returns. Nobody else may hold it.
+    pub fn reset(&mut self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        // The reset goes out with the last descriptor; one that leads nowhere takes its place.
+        let nowhere = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        self.stream = nowhere.into();
     }
 
     /// Reads once into what is ahead; an error is how the connection ended.

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 pub use admin::AdminState;
 pub use certificates::Expiry;
 pub use checks::Checks;
-pub use discovery::Discoverer;
+pub use discovery::{Discoverer, is_read_alike};
 pub use handover::{Binary, Bundle, Predecessor, Successor};
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};

@@ -208,10 +208,11 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
     };
     // Before anything is waited for: a reload in the meantime must not be undone by what began before it.
     let service = live.service(worker, service);
+    let copied = route.mirror().map(|mirror| (mirror, live.service(worker, mirror.service)));
     inject_fault(worker, client, exchange, route, limits).await?;
     shape_request(client, exchange);
-    if let Some(mirror) = route.mirror() {
-        mirror.copy(worker, client, exchange, &live, &route.name);
+    if let Some((mirror, to)) = copied {
+        mirror.copy(worker, client, exchange, to, &route.name);
     }
     let mut called = match call::call(worker, client, exchange, &service, limits).await {
         Ok(called) => called,

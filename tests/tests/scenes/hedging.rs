@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use tollgate_tests::{Backend, Gateway, backend, eventually, gateway_with, named};
+use tollgate_tests::http2::{CANCEL, Http2Service, kind};
+use tollgate_tests::{Backend, Gateway, backend, eventually, gateway_with, named, raw_backend};
 
 /// One worker in front of these endpoints, with these lines beside them.
 fn gate_to(endpoints: &[&Backend], lines: &str) -> Gateway {
@@ -53,6 +54,37 @@ fn the_first_answer_wins_and_the_other_endpoint_is_given_up() {
     }
     assert!(hedges(&gate, "won") > 0);
     assert_eq!(hedges(&gate, "won") + hedges(&gate, "lost"), outrun);
+}
+
+#[test]
+fn a_stream_of_http2_that_was_outrun_is_cancelled_and_its_connection_stays() {
+    let (reset, is_reset) = mpsc::channel();
+    let (opened, reset) = (Arc::new(AtomicUsize::new(0)), Mutex::new(reset));
+    let counted = Arc::clone(&opened);
+    let silent = raw_backend(move |socket| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let mut service = Http2Service::accept(socket, &[]);
+        while let Some(frame) = service.next_frame() {
+            if frame.kind == kind::RST_STREAM {
+                reset.lock().unwrap().send(frame.payload).unwrap();
+            }
+        }
+    });
+    let good = raw_backend(|socket| {
+        let mut service = Http2Service::accept(socket, &[]);
+        while let Some(stream) = service.request() {
+            service.reply(stream, "good");
+        }
+    });
+    let gate = gate_to(&[&silent, &good], "protocol: http2, hedge: 100ms");
+    for _ in 0..4 {
+        gate.get("/x").expect(200).expect_body("good");
+    }
+    for _ in 0..hedges(&gate, "won") {
+        assert_eq!(is_reset.recv().unwrap(), CANCEL.to_be_bytes());
+    }
+    assert!(hedges(&gate, "won") >= 2);
+    assert_eq!(opened.load(Ordering::SeqCst), 1);
 }
 
 #[test]
@@ -167,7 +199,7 @@ fn a_service_shows_what_is_slow_for_it() {
         }
     });
     let good = named("good");
-    let gate = gate_to(&[&moody, &good], "hedge: p90, timeout: { first_byte: 5s }");
+    let gate = gate_to(&[&moody, &good], "balance: round_robin, hedge: p90, timeout: { first_byte: 5s }");
     // Too few to tell.
     for _ in 0..80 {
         gate.get("/x").expect(200);
@@ -180,7 +212,7 @@ fn a_service_shows_what_is_slow_for_it() {
     for _ in 0..6 {
         gate.get("/x").expect(200).expect_body("good");
     }
-    assert!(hedges(&gate, "won") > 0);
+    assert!(hedges(&gate, "won") >= 3);
 }
 
 #[test]

@@ -115,9 +115,14 @@ async fn ask(
     }
     let next = answer.headers.get("x-consul-index").and_then(|index| index.to_str().ok()?.parse().ok());
     let next = next.ok_or("its answer has no X-Consul-Index")?;
-    let instances: Vec<Instance> = serde_json::from_slice(&answer.body)
+    Ok((next, instances(&answer.body)?))
+}
+
+/// The endpoints that an answer lists.
+pub(super) fn instances(text: &[u8]) -> Result<Vec<Found>, String> {
+    let instances: Vec<Instance> = serde_json::from_slice(text)
         .map_err(|error| format!("its answer is no list of instances: {}", plain(&error.to_string())))?;
-    Ok((next, instances.iter().map(endpoint).collect()))
+    Ok(instances.iter().map(endpoint).collect())
 }
 
 /// An instance that names no address of its own is at its node's.
@@ -153,8 +158,8 @@ mod tests {
             {"Node": {"Address": "10.0.0.1"}, "Service": {"Address": "2001:db8::1", "Port": 82}},
             {"Node": {"Address": "10.0.0.1"}, "Service": {"Address": "web.internal", "Port": 83}}
         ]"#;
-        let instances: Vec<Instance> = serde_json::from_str(told).unwrap();
-        let found: Vec<_> = instances.iter().map(endpoint).map(|found| (found.url, found.weight)).collect();
+        let instances = instances(told.as_bytes()).unwrap();
+        let found: Vec<_> = instances.into_iter().map(|found| (found.url, found.weight)).collect();
         let expected =
             [("10.0.0.1:80", 1), ("10.9.9.9:81", 5), ("[2001:db8::1]:82", 1), ("web.internal:83", 1)];
         assert_eq!(found, expected.map(|(url, weight)| (url.to_owned(), weight)));

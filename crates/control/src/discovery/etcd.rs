@@ -317,6 +317,20 @@ impl Keys {
     }
 }
 
+/// For the fuzzer: what a watch says, read at once and in two pieces. Whether both come to the same.
+pub(super) fn is_read_alike(text: &[u8], cut: usize) -> bool {
+    let read = |pieces: &[&[u8]]| {
+        let (mut keys, mut come) = (Keys { endpoints: BTreeMap::new(), revision: 0 }, Vec::new());
+        for piece in pieces {
+            come.extend_from_slice(piece);
+            keys.follow(&mut come).ok()?;
+        }
+        Some(keys.endpoints)
+    };
+    let (first, second) = text.split_at(cut.min(text.len()));
+    read(&[text]) == read(&[first, second])
+}
+
 /// The first key behind all that begin with this prefix: etcd's ranges do not hold their end.
 fn end_of(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();

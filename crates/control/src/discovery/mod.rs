@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use gateway::config::values::EndpointUrl;
 use gateway::snapshot::Snapshot;
 use gateway::upstream::ServiceSpec;
 use gateway::upstream::catalog::{Catalog, Sought};
@@ -128,6 +129,20 @@ impl Discoverer {
     fn running(&self) -> MutexGuard<'_, HashMap<Arc<str>, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// For the fuzzer: reads bytes as each registry's answer, where the first says in what pieces they come. Whether it makes no
+/// difference.
+#[doc(hidden)]
+pub fn is_read_alike(bytes: &[u8]) -> bool {
+    let Some((cut, text)) = bytes.split_first() else { return true };
+    let lists = [list::of_json(text), consul::instances(text), list::of_value(text).map(|one| vec![one])];
+    // Others wrote what they hold, and it is told to the operator.
+    for found in lists.into_iter().flatten().flatten() {
+        let _ = EndpointUrl::parse(&found.url);
+        assert!(!report::plain(&found.url).contains(char::is_control), "it could move the cursor");
+    }
+    etcd::is_read_alike(text, usize::from(*cut))
 }
 
 /// The services that look for their endpoints.

@@ -62,6 +62,7 @@ struct Race<'r, 'c> {
     began: Instant,
     /// What became of the first, when the second still runs.
     first_failed: Option<Failure>,
+    after: Option<Duration>,
     timer: Deadline,
     second: Second,
 }
@@ -140,6 +141,7 @@ pub(super) async fn race(
         first: Progress::default(),
         began,
         first_failed: None,
+        after,
         timer,
         second: Second::None,
     };
@@ -198,6 +200,10 @@ impl Race<'_, '_> {
             if client.deadline.poll_passed(context).is_ready() {
                 self.end_second(exchange, "upstream_timeout", None);
             }
+        }
+        // What the percentile is of begins when all has been sent; until then the start has to do.
+        if let (Some(after), Some(sent_at)) = (self.after, exchange.outcome.sent_at) {
+            self.timer.set(sent_at + after);
         }
         if matches!(self.second, Second::None) && self.timer.poll_passed(context).is_ready() {
             self.begin_second(client, exchange, leg);

@@ -22,7 +22,6 @@ use crate::accept::proxy_protocol::Endpoints;
 use crate::accept::{Buffer, Client, Ends, Pump, Tap};
 use crate::clock::{self, Deadline};
 use crate::exchange::Exchange;
-use crate::snapshot::Live;
 use crate::worker::Worker;
 
 /// The compiled policy.
@@ -56,9 +55,16 @@ const FULL: &str = "full";
 const BODY: &str = "body";
 
 impl Mirror {
-    /// Sends a copy of the request, if the lot falls on it and nothing stands against it. The body, if it has one, is taken down
+    /// Sends a copy of the request to this service, if the lot falls on it and nothing stands against it. The body, if it has one, is taken down
     /// as it passes by.
-    pub fn copy(&self, worker: &Worker, client: &Client, exchange: &mut Exchange, live: &Live, route: &str) {
+    pub fn copy(
+        &self,
+        worker: &Worker,
+        client: &Client,
+        exchange: &mut Exchange,
+        service: Rc<Service>,
+        route: &str,
+    ) {
         let request = &exchange.request;
         let is_copyable =
             request.upgrade.is_empty() && request.method != Method::CONNECT && exchange.dialect.is_none();
@@ -66,7 +72,6 @@ impl Mirror {
             return;
         }
         let Some(task) = worker.handle() else { return };
-        let service = live.service(worker, self.service);
         let Some(place) = Place::take(&service, self.max_in_flight) else {
             return worker.shard.mirrored(route, FULL);
         };

@@ -135,7 +135,7 @@ impl Service {
         tried: &[usize],
         now: Instant,
     ) -> Result<Picked, Unavailable> {
-        let ask = balance::Ask { hash, sticky, now };
+        let ask = balance::Ask { hash, sticky, again: !tried.is_empty(), now };
         let mut refused = Vec::new();
         loop {
             let pick = self.choose(&ask, tried, &refused).ok_or_else(|| self.unavailable(now))?;

@@ -93,6 +93,8 @@ pub struct Ask<'a> {
     pub hash: Option<u64>,
     /// For [`Policy::Sticky`]: the value of the client's cookie ([`find_cookie`]).
     pub sticky: Option<&'a [u8]>,
+    /// Whether the request has been sent to another endpoint already: it had its turn, and does not take the next one's.
+    pub again: bool,
     /// The worker's clock; a coarse one will do.
     pub now: Instant,
 }
@@ -138,9 +140,12 @@ impl Balancer {
         let random = Random::new(seed, worker);
         let active = || endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.weight > 0);
         let weights: Vec<u32> = active().map(|(_, endpoint)| endpoint.weight).collect();
-        let rotation = || Rotation::new(&weights, seed, worker, &random);
+        let turns = || Turns {
+            rotation: Rotation::new(&weights, seed, worker, &random),
+            draw: Draw::weighted(&weights),
+        };
         let choice = match policy {
-            Policy::RoundRobin => Choice::Rotation(rotation()),
+            Policy::RoundRobin => Choice::Turns(turns()),
             Policy::Random => Choice::Random(Draw::uniform(weights.len())),
             Policy::WeightedRandom => Choice::Random(Draw::weighted(&weights)),
             Policy::LeastRequests => Choice::LeastRequests(Draw::weighted(&weights)),
@@ -149,10 +154,9 @@ impl Balancer {
                 Rendezvous::new(active().map(|(_, endpoint)| (endpoint.key, endpoint.weight))),
                 Draw::weighted(&weights),
             ),
-            Policy::Sticky { secret } => Choice::Sticky(
-                StickyIds::new(&secret, active().map(|(_, endpoint)| endpoint.key)),
-                rotation(),
-            ),
+            Policy::Sticky { secret } => {
+                Choice::Sticky(StickyIds::new(&secret, active().map(|(_, endpoint)| endpoint.key)), turns())
+            }
         };
         let candidates = active()
             .map(|(index, endpoint)| Candidate {
@@ -169,7 +173,7 @@ impl Balancer {
     pub fn pick(&self, ask: &Ask<'_>, usable: &mut dyn FnMut(usize) -> bool) -> Option<Pick> {
         let usable = &mut |position: usize| usable(self.candidates[position].index);
         let position = match &self.choice {
-            Choice::Rotation(rotation) => rotation.next(usable)?,
+            Choice::Turns(turns) => turns.next(ask, &self.random, usable)?,
             Choice::Random(draw) => draw.one(&self.random, usable)?,
             Choice::LeastRequests(draw) => self.better(draw, usable, Candidate::is_busier_than)?,
             Choice::Ewma(draw) => {
@@ -179,11 +183,11 @@ impl Balancer {
                 Some(hash) => owners.owner(hash, usable)?,
                 None => draw.one(&self.random, usable)?,
             },
-            Choice::Sticky(ids, rotation) => {
+            Choice::Sticky(ids, turns) => {
                 let known = ask.sticky.and_then(|id| ids.position(id)).filter(|&position| usable(position));
                 let position = match known {
                     Some(position) => position,
-                    None => rotation.next(usable)?,
+                    None => turns.next(ask, &self.random, usable)?,
                 };
                 return Some(Pick { index: self.candidates[position].index, set_sticky: known.is_none() });
             }
@@ -217,12 +221,26 @@ impl Balancer {
 
 #[derive(Debug)]
 enum Choice {
-    Rotation(Rotation),
+    Turns(Turns),
     Random(Draw),
     LeastRequests(Draw),
     Ewma(Draw),
     Hash(Rendezvous, Draw),
-    Sticky(StickyIds, Rotation),
+    Sticky(StickyIds, Turns),
+}
+
+/// One after the other; what is asked again is drawn. With turns for both, an endpoint that fails every request would be the
+/// first choice of all of them whenever two take turns.
+#[derive(Debug)]
+struct Turns {
+    rotation: Rotation,
+    draw: Draw,
+}
+
+impl Turns {
+    fn next(&self, ask: &Ask<'_>, random: &Random, usable: &mut dyn FnMut(usize) -> bool) -> Option<usize> {
+        if ask.again { self.draw.one(random, usable) } else { self.rotation.next(usable) }
+    }
 }
 
 #[derive(Debug)]

@@ -63,7 +63,7 @@ impl Service {
 }
 
 fn plain() -> Ask<'static> {
-    Ask { hash: None, sticky: None, now: Instant::now() }
+    Ask { hash: None, sticky: None, again: false, now: Instant::now() }
 }
 
 /// Whether each share is within `tolerance` of its part of the whole.
@@ -161,6 +161,27 @@ fn workers_start_apart() {
         (0..6).map(|_| service.pick(&plain())).collect::<Vec<_>>()
     };
     assert!((0..8).map(start).collect::<HashSet<_>>().len() > 3);
+}
+
+#[test]
+fn what_is_asked_again_takes_nobodys_turn() {
+    for (weights, expected) in
+        [(&[1, 1][..], &[1, 1][..]), (&[1, 1, 1], &[1, 1, 1]), (&[2, 1, 1], &[2, 1, 1])]
+    {
+        let service = Service::new(Policy::RoundRobin, weights);
+        let (mut first, mut second) = (vec![0; weights.len()], vec![0; weights.len()]);
+        for _ in 0..12_000 {
+            let asked = service.pick(&plain());
+            first[asked] += 1;
+            // The first endpoint fails whatever it is asked.
+            if asked == 0 {
+                let again = Ask { again: true, ..plain() };
+                second[service.balancer.pick(&again, &mut |index| index != 0).unwrap().index] += 1;
+            }
+        }
+        assert_shares(&first, expected, 0.001, &format!("{weights:?}"));
+        assert_shares(&second[1..], &weights[1..], 0.03, &format!("{weights:?} again"));
+    }
 }
 
 #[test]
