@@ -38,7 +38,7 @@ pub struct Adaptive {
     window: RefCell<Window>,
     /// Windows one after another that were too slow.
     slow: Cell<u32>,
-    /// The limit, and the latency, when the limit was first cut for one that is too high.
+    /// Since the limit was first cut for a latency that is too high.
     descent: Cell<Option<Descent>>,
     look: Cell<Look>,
     /// The period of the wall clock in which it last looked.
@@ -65,7 +65,7 @@ struct Window {
 struct Descent {
     /// What was made use of before.
     from: f64,
-    /// The latency then, in seconds.
+    /// The longest latency since then, in seconds: at first what waits in the service may still be growing.
     latency: f64,
     /// When it was last lowered.
     lowered: Instant,
@@ -221,7 +221,7 @@ impl Adaptive {
             }
             descent = Descent { from: used, latency: mean, lowered: now };
         }
-        self.descent.set(Some(Descent { lowered: now, ..descent }));
+        self.descent.set(Some(Descent { lowered: now, latency: descent.latency.max(mean), ..descent }));
         self.set_limit(used * part.max(LARGEST_CUT));
     }
 
@@ -248,10 +248,10 @@ impl Adaptive {
     }
 
     /// All workers look at the same time, and so do all gateways whose clocks agree: while one of them alone held back, the
-    /// others would keep the service busy.
+    /// others would keep the service busy. Not while the limit is still coming down: a part of one that is far too high shows nothing.
     fn begin_look_if_due(&self, reached: bool, now: Now) {
         let period = now.unix_ms / LOOK_EVERY.as_millis() as u64;
-        if !reached || self.looked_in.replace(period) == period {
+        if !reached || self.descent.get().is_some() || self.looked_in.replace(period) == period {
             return;
         }
         let limit = self.limit.get();

@@ -15,6 +15,8 @@ struct Simulation {
     /// Calls that come, for each that it can work on.
     load: f64,
     priority: fn(u64) -> Priority,
+    /// Seconds after the beginning of another, with the same limit, that came before.
+    after: f64,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ impl Simulation {
                 let place = held.iter().position(|(id, _)| *id == came).unwrap();
                 drop(held.swap_remove(place));
                 if let Some(adaptive) = adaptive {
-                    adaptive.answered(Duration::from_secs_f64(latency), at(start, ends_at));
+                    adaptive.answered(Duration::from_secs_f64(latency), at(start, self.after + ends_at));
                 }
                 if ends_at > seconds / 2.0 {
                     seen.answered.push(latency);
@@ -118,7 +120,7 @@ fn adaptive() -> Rc<Adaptive> {
 #[test]
 fn three_times_what_a_service_can_do_leaves_it_doing_what_it_can() {
     for (at_once, takes) in [(8, 0.02), (40, 0.05), (4, 0.002), (200, 0.1)] {
-        let simulation = Simulation { at_once, takes, load: 3.0, priority: |_| Priority::High };
+        let simulation = Simulation { at_once, takes, load: 3.0, priority: |_| Priority::High, after: 0.0 };
         let mut seen = simulation.run(Some(&adaptive()), 120.0);
         let goodput = seen.answered.len() as f64 / 60.0 / simulation.capacity();
         let p99 = seen.p99() / takes;
@@ -130,9 +132,25 @@ fn three_times_what_a_service_can_do_leaves_it_doing_what_it_can() {
 }
 
 #[test]
+fn an_overload_that_comes_at_once_is_no_new_baseline() {
+    for (at_once, takes) in [(8, 0.02), (40, 0.05), (4, 0.002), (20, 0.01), (100, 0.1)] {
+        let adaptive = adaptive();
+        let half = Simulation { at_once, takes, load: 0.5, priority: |_| Priority::Normal, after: 0.0 };
+        half.run(Some(&adaptive), 8.0);
+        let mut seen = Simulation { load: 3.0, after: 8.0, ..half }.run(Some(&adaptive), 10.0);
+        let (p99, baseline) = (seen.p99() / takes, adaptive.baseline.get().unwrap() / takes);
+        assert!(
+            p99 < 2.5 && baseline < 1.3,
+            "{at_once} at once: p99 {p99}, baseline {baseline} times as long"
+        );
+    }
+}
+
+#[test]
 fn who_has_little_to_do_turns_nobody_away() {
     for load in [0.1, 0.5, 0.8] {
-        let simulation = Simulation { at_once: 40, takes: 0.05, load, priority: |_| Priority::Low };
+        let simulation =
+            Simulation { at_once: 40, takes: 0.05, load, priority: |_| Priority::Low, after: 0.0 };
         let seen = simulation.run(Some(&adaptive()), 120.0);
         assert_eq!(seen.refused.len(), 0, "at {load} of the capacity");
     }
@@ -146,7 +164,7 @@ fn what_matters_less_is_turned_away_first() {
         1 => Priority::Normal,
         _ => Priority::Low,
     };
-    let simulation = Simulation { at_once: 40, takes: 0.05, load: 1.6, priority };
+    let simulation = Simulation { at_once: 40, takes: 0.05, load: 1.6, priority, after: 0.0 };
     let seen = simulation.run(Some(&adaptive()), 120.0);
     let refused = |priority| seen.refused.iter().filter(|one| **one == priority).count() as f64;
     let of_kind = seen.arrived as f64 / 2.0 / 4.0;
@@ -158,9 +176,9 @@ fn what_matters_less_is_turned_away_first() {
 #[test]
 fn a_service_that_takes_longer_from_now_on_is_learnt_anew() {
     let adaptive = adaptive();
-    let fast = Simulation { at_once: 40, takes: 0.02, load: 3.0, priority: |_| Priority::High };
+    let fast = Simulation { at_once: 40, takes: 0.02, load: 3.0, priority: |_| Priority::High, after: 0.0 };
     fast.run(Some(&adaptive), 20.0);
-    let slow = Simulation { at_once: 40, takes: 0.2, load: 3.0, priority: |_| Priority::High };
+    let slow = Simulation { at_once: 40, takes: 0.2, load: 3.0, priority: |_| Priority::High, after: 0.0 };
     let seen = slow.run(Some(&adaptive), 20.0);
     let goodput = seen.answered.len() as f64 / 10.0 / slow.capacity();
     assert!(goodput > 0.8, "{goodput}");
