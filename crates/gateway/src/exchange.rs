@@ -22,6 +22,7 @@ use crate::accept::forwarded;
 use crate::accept::{Client, Tap};
 use crate::clock;
 use crate::expression::{Context, Expression};
+use crate::identity::{self, Identity};
 use crate::outcome::{self, Outcome};
 use crate::policies::Step;
 use crate::refusal::{Refusal, Stage};
@@ -49,6 +50,8 @@ pub struct Exchange {
     pub params: Params,
     /// The caller.
     pub caller: Caller,
+    /// Who calls, where the route asks.
+    pub found: Option<identity::Found>,
     /// The connection that it came by.
     pub origin: Option<Rc<Origin>>,
     /// The request's id, sent to the service and back.
@@ -305,6 +308,7 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
     };
     exchange.caller = Caller { peer, ip, trusted };
     exchange.origin = Some(Rc::clone(client.origin()));
+    identity::remove_claimed(&mut exchange.request.fields);
     exchange.id.clear();
     match exchange.request.fields.get(Known::XRequestId) {
         Some(id) if trusted && crate::record::is_acceptable(id) => {
@@ -371,7 +375,11 @@ fn rewrite(route: &Route, exchange: &mut Exchange) -> Result<(), Box<Refusal>> {
 
 /// Stage `shape`, on the way to the service: what it is told about the client and the request.
 fn shape_request(client: &Client, exchange: &mut Exchange) {
+    let live = Rc::clone(&exchange.live);
     let request = &mut exchange.request;
+    if let Some(identity) = exchange.found.as_ref().and_then(|found| live.snapshot.callers.identity(found)) {
+        identity.write_fields(&mut request.fields);
+    }
     forwarded::set(
         &mut request.fields,
         &client.origin().peer_text,
@@ -444,6 +452,7 @@ impl Exchange {
             response: ResponseHead::default(),
             params: Params::new(),
             caller: Caller { peer, ip: peer.ip(), trusted: false },
+            found: None,
             origin: None,
             id: String::new(),
             live,
@@ -473,6 +482,7 @@ impl Exchange {
     /// Lets go of what outlives no exchange.
     pub fn end(&mut self) {
         self.outcome.clear();
+        self.found = None;
         self.origin = None;
         self.cookie = None;
         self.tap = None;
@@ -484,6 +494,22 @@ impl Exchange {
     pub fn body_too_large(&self) -> Refusal {
         let detail = format!("the body is longer than the {} bytes allowed here", self.max_body);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Stage::Admit, detail)
+    }
+
+    /// Who calls, where the route asks.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.live.snapshot.callers.identity(self.found.as_ref()?)
+    }
+
+    /// The name of the way that found it.
+    pub fn identified_by(&self) -> &str {
+        self.found.as_ref().map_or("", |found| self.live.snapshot.callers.way_of(found))
+    }
+
+    /// Goes on with another view of a snapshot, which need not know the caller.
+    pub fn outlast(&mut self, live: Rc<Live>) {
+        self.found = self.found.take().and_then(|found| self.live.snapshot.callers.detach(&found));
+        self.live = live;
     }
 
     /// Whether the request came encrypted.
@@ -503,6 +529,7 @@ impl Exchange {
         context.devices = &snapshot.devices;
         context.is_tls = self.is_tls();
         context.certificate = self.certificate();
+        context.identity = self.identity().map(Identity::facts);
         if let Some(index) = self.route {
             let route = &snapshot.routes[index];
             context.params = Some(self.params.bind(snapshot.router.params_of(index), &self.request.path));

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod exchange;
 pub mod expression;
+pub mod identity;
 pub mod notice;
 pub mod outcome;
 pub mod overload;

@@ -22,9 +22,10 @@ use crate::accept::socket::{Acceptor, ListenerName, ListeningSocket};
 use crate::accept::{Buffers, Socket};
 use crate::clock;
 use crate::exchange::Exchange;
+use crate::identity::Identity;
 use crate::notice::notice;
 use crate::overload::{self, Bounds, Overload, Turn};
-use crate::record::{IdGenerator, Line, LogWriter, WorkerShard};
+use crate::record::{IdGenerator, Line, LogWriter, WorkerShard, redact};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::farewell::Farewells;
 use crate::upstream::health::Healths;
@@ -414,14 +415,25 @@ impl Worker {
             self.shard.grpc_call(route_name, status);
         }
         let request = &exchange.request;
+        let query = request.query().map(|query| redact(query, &live.snapshot.secret_parameters));
+        let identity = exchange.identity();
+        if let Some(identity) = identity.filter(|identity| !identity.app.is_empty()) {
+            self.shard.app_request(&identity.app, status);
+        }
+        let caller = |part: fn(&Identity) -> &str| identity.map_or("", part);
         self.log.borrow_mut().write(&Line {
             id: &exchange.id,
             client_ip: exchange.caller.ip,
             client_certificate: exchange.certificate().map_or("", |certificate| &certificate.subject),
+            app: caller(|identity| &identity.app),
+            user: caller(|identity| &identity.user),
+            plan: caller(|identity| &identity.plan),
+            key: caller(|identity| &identity.key),
+            auth: exchange.identified_by(),
             method: request.method.as_str(),
             host: &request.authority,
             path: &request.path,
-            query: request.query(),
+            query: query.as_deref(),
             protocol: match request.version {
                 http::Version::HTTP_2 => "HTTP/2",
                 http::Version::HTTP_10 => "HTTP/1.0",

@@ -80,6 +80,9 @@ const NOT_CODES: &[&str] = &[
     "request_id",
     // a policy
     "secure_headers",
+    // faults of the configuration, about lists of addresses
+    "bad_list",
+    "unreadable_file",
     // how a breaker's state is spelt in the status
     "snake_case",
     // what came of a TLS handshake, in the metrics

@@ -124,7 +124,7 @@ fn the_nearest_policy_wins_whole() {
     assert!(route(&routes, "api.example.com/shop/v2").request.is_none());
     let request = route(&routes, "orders").request.unwrap();
     assert_eq!(request.max_body.unwrap().bytes(), 10 << 20);
-    assert!(routes.iter().all(|route| route.access == Some(Access::Public)));
+    assert!(routes.iter().all(|route| route.access == Some(&Access::Public)));
 }
 
 #[test]

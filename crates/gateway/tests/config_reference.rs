@@ -13,7 +13,8 @@ fn the_reference_parses_and_complains_only_of_later_keys() {
         return;
     }
     let surroundings = Surroundings::new(path.parent().unwrap(), |name| {
-        (name == "TOLLGATE_ADMIN_TOKEN").then(|| "secret".to_owned())
+        let known = ["TOLLGATE_ADMIN_TOKEN", "MOB_RW_SECRET"];
+        known.contains(&name).then(|| "a secret of some length".to_owned())
     });
     let faults = config::load_from(&path, surroundings).unwrap_err();
     println!("{}", faults.render(false));

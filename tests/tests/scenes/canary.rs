@@ -350,7 +350,8 @@ fn a_service_of_http2_gets_copies_too() {
     expect_copies(&gate, "answered", 6);
     let seen = behind.requests();
     assert_eq!(seen.iter().filter(|one| one.body == vec![b'z'; 60_000]).count(), 3);
-    assert!(seen.iter().all(|one| one.header("X-Tollgate-Mirror") == Some("1")));
+    // The relay is a gateway too, and takes nobody's word for what only it says.
+    assert!(seen.iter().all(|one| one.header("X-Tollgate-Mirror").is_none()));
     assert!(relay.log(6).iter().all(|line| line["protocol"] == "HTTP/2"));
 }
 

@@ -2,6 +2,8 @@
 //! so that the scenes that wait for a time limit wait together.
 #![allow(clippy::unwrap_used)]
 
+mod access;
+mod addresses;
 mod breakers;
 mod canary;
 mod cli;

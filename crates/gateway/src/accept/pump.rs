@@ -13,6 +13,7 @@ use super::buffer::{Buffer, Buffers, Outbox};
 use super::h2::{MessageStream, head};
 use super::stream::Stream;
 use super::tap::Tap;
+use crate::identity;
 use crate::translate::base64_stream::Base64Fault;
 use crate::translate::grpc_web::Transform;
 
@@ -271,6 +272,7 @@ impl Pump {
     }
 
     fn end(&mut self, ends: &mut Ends<'_>) {
+        identity::remove_claimed(&mut self.trailers);
         if let Some(transform) = &mut self.transform {
             let mut translated = Vec::new();
             if let Err(fault) = transform.finish(&mut self.trailers, &mut translated) {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::check_tcp;
 use super::effective::Action;
 use super::fault::{Fault, Faults};
 use super::model::{Api, Config, Declared, Policies, Redirect, Route, Service, Tcp, VersionState};
@@ -11,6 +10,7 @@ use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
 use super::values::ListenAddress;
+use super::{check_access, check_tcp};
 
 /// Reports everything that is wrong with the parts taken together.
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
@@ -18,6 +18,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_redirects(config, faults);
     check_services(config, declared, faults);
     check_tcp::check(config, faults);
+    check_access::check(config, declared, faults);
     for service in config.services.values() {
         check_service_tls(service, faults);
         check_fallback(service, faults);
@@ -37,6 +38,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     // Parts that could not be read may use what seems to be unused.
     if !faults.has_errors() {
         check_unused(config, faults);
+        check_access::check_unused(config, faults);
         check_mirrors(config, faults);
         config.apis.values().for_each(|api| check_deprecated(api, faults));
     }
@@ -44,9 +46,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
 
 /// A copy for the service that answers anyway would have it do everything twice.
 fn check_mirrors(config: &Config, faults: &mut Faults) {
-    let own = config.routes.iter().chain(config.apis.values().flat_map(|api| &api.routes));
-    let own = own.map(|route| &route.policies).chain(config.apis.values().map(|api| &api.policies));
-    if !own.chain([&config.defaults]).any(|policies| policies.mirror.is_some()) {
+    if !config.policies().any(|policies| policies.mirror.is_some()) {
         return;
     }
     let mut told = HashSet::new();
@@ -164,7 +164,8 @@ fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &
     let levels = [Some(&route.policies), api.map(|api| &api.policies), Some(&config.defaults)];
     if !levels.into_iter().flatten().any(|policies: &Policies| policies.access.is_some()) {
         faults.push(Fault::error("no_access", route.span, "this route does not say who may call it").help(
-            "add `access: public` to let everybody in; an API and `defaults` can say it for many routes",
+            "add `access: public` to let everybody in, or name a way under `auth`; an API and `defaults` can say it for many \
+             routes",
         ));
     }
 }
@@ -189,7 +190,13 @@ fn check_device(declared: &Declared, used: &Located<String>, faults: &mut Faults
     }
 }
 
-fn with_advice(fault: Fault, used: &Located<String>, declared: &BTreeSet<String>, section: &str) -> Fault {
+/// The fault of a name that is used and not declared, with what was probably meant.
+pub(super) fn with_advice(
+    fault: Fault,
+    used: &Located<String>,
+    declared: &BTreeSet<String>,
+    section: &str,
+) -> Fault {
     let names: Vec<&str> = declared.iter().map(String::as_str).collect();
     match nearest(&used.value, &names) {
         Some(name) => fault.help(format!("did you mean `{name}`?")),

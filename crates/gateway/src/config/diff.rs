@@ -77,6 +77,21 @@ impl Outline {
             });
         }
         compare("service", &self.services, &new.services, &mut changes);
+        compare("way to find out who calls", &self.auth, &new.auth, &mut changes);
+        compare("plan", &self.plans, &new.plans, &mut changes);
+        compare("app", &self.apps, &new.apps, &mut changes);
+        for ((app, id), was) in &self.keys {
+            let other = new.keys.get(&(app.clone(), id.clone()));
+            if other.is_some_and(|becomes| becomes != was) {
+                let details = vec![format!("secret of key {id} becomes another")];
+                changes.push(Change {
+                    kind: ChangeKind::Altered,
+                    what: "app",
+                    names: vec![app.clone()],
+                    details,
+                });
+            }
+        }
         compare("device", &self.devices, &new.devices, &mut changes);
         compare("API", &self.apis, &new.apis, &mut changes);
         compare_routes(self, new, &mut changes);

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, FaultInjection, Headers, Hedge, Mirror, Policies, Priority, RequestPolicy, Respond,
-    ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts, Version, VersionBy,
+    Access, Api, Config, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies, Priority, RequestPolicy,
+    Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts, Version,
+    VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -40,7 +41,9 @@ pub struct EffectiveRoute<'c> {
     /// The services among which they are split, in the order of the split; none where they are not.
     pub branches: Vec<EffectiveCall<'c>>,
     /// Who may call; nobody without one, which no configuration without faults has.
-    pub access: Option<Access>,
+    pub access: Option<&'c Access>,
+    /// Which addresses may call.
+    pub ip: Option<&'c IpPolicy>,
     /// What a request may bring.
     pub request: Option<&'c RequestPolicy>,
     /// How long to wait for the service.
@@ -247,7 +250,8 @@ impl Config {
             when: matches.when.as_ref(),
             action,
             branches,
-            access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value).copied(),
+            access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value),
+            ip: nearest(all, |policies| policies.ip.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts,
             retry,

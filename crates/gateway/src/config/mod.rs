@@ -3,6 +3,7 @@
 //! `load` reads a file; `Config::routes` gives what a snapshot is built from. Nothing here knows how a request is served.
 
 mod check;
+mod check_access;
 mod check_tcp;
 mod diff;
 mod effective;

@@ -2,6 +2,8 @@
 //! A reload keeps this of the configuration in force and nothing else: what routes have in common is held once, so that
 //! a route takes little more than its path.
 
+mod callers;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
@@ -12,7 +14,7 @@ use super::model::{
     AccessLog, Admin, Api, Balance, Config, Device, Headers, Hedge, Listener, LogFormat, ProxyVersion, Retry,
     Service, ServiceProtocol, Split, SplitBy, Timeouts, VersionBy, VersionState,
 };
-use super::values::Secret;
+use super::values::{KeyHash, Secret};
 
 /// What can be said of a configuration.
 #[derive(Debug)]
@@ -22,6 +24,11 @@ pub struct Outline {
     pub(super) token: Option<Secret>,
     pub(super) services: Things,
     pub(super) devices: Things,
+    pub(super) auth: Things,
+    pub(super) plans: Things,
+    pub(super) apps: Things,
+    /// The secrets of keys, by the names of their apps and their own.
+    pub(super) keys: BTreeMap<(String, String), KeyHash>,
     pub(super) apis: Things,
     /// In the order of the file.
     pub(super) routes: Vec<RouteOutline>,
@@ -66,6 +73,10 @@ impl Outline {
             token: config.admin.as_ref().and_then(|admin| admin.token.clone()),
             services: named(&config.services, service_facets),
             devices: named(&config.devices, device_facets),
+            auth: named(&config.auth, callers::auth_facets),
+            plans: named(&config.plans, |_| Facets::default()),
+            apps: named(&config.apps, callers::app_facets),
+            keys: callers::keys(config),
             apis: named(&config.apis, api_facets),
             routes: Vec::with_capacity(config.count_routes()),
             terms: Vec::new(),
@@ -204,7 +215,7 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let policies = (
             route.access,
-            route.request,
+            (route.ip, route.request),
             &route.timeouts,
             route.retry,
             mirror,
@@ -478,7 +489,13 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         }
     }
     facets.says("priority", route.priority.as_str());
-    facets.says("access", if route.access.is_some() { "public" } else { "nobody" });
+    facets.says("access", route.access.map_or("nobody".to_owned(), ToString::to_string));
+    if let Some(ip) = route.ip {
+        facets.list("allowed networks", &ip.allow);
+        facets.may_say("file of allowed networks", ip.allow_file.as_ref().map(|file| file.value.display()));
+        facets.list("denied networks", &ip.deny);
+        facets.may_say("file of denied networks", ip.deny_file.as_ref().map(|file| file.value.display()));
+    }
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));

@@ -334,6 +334,12 @@ impl<'n> MapReader<'n> {
         self.entries.iter().any(|(entry, _)| entry.text == key)
     }
 
+    /// Whether a key has a list without anything in it.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        let is_empty = |node: &Node| matches!(&node.value, Value::List(items) if items.is_empty());
+        self.entries.iter().any(|(entry, node)| entry.text == key && is_empty(node))
+    }
+
     /// A place to point at when the map as a whole is meant.
     pub(super) fn head(&self) -> Span {
         self.head

@@ -4,7 +4,11 @@
 //! costs it nothing.
 
 pub mod admit;
+pub mod authorize;
+pub mod identify;
 pub mod shape;
+
+use http1::RequestHead;
 
 use crate::exchange::Exchange;
 use crate::refusal::{Refusal, Stage};
@@ -21,6 +25,11 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
     fn on_request(&self, exchange: &mut Exchange) -> Step {
         let _ = exchange;
         Step::Continue
+    }
+
+    /// Removes what the service must not see, which is part of looking at the request.
+    fn strip(&self, request: &mut RequestHead) {
+        let _ = request;
     }
 
     /// Changes the head of the answer.

@@ -17,6 +17,11 @@ pub struct Line<'a> {
     pub id: &'a str,
     pub client_ip: IpAddr,
     pub client_certificate: &'a str,
+    pub app: &'a str,
+    pub user: &'a str,
+    pub plan: &'a str,
+    pub key: &'a str,
+    pub auth: &'a str,
     pub method: &'a str,
     pub host: &'a str,
     pub path: &'a str,
@@ -65,6 +70,11 @@ impl Default for Line<'_> {
             id: "",
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             client_certificate: "",
+            app: "",
+            user: "",
+            plan: "",
+            key: "",
+            auth: "",
             method: "",
             host: "",
             path: "",
@@ -145,6 +155,9 @@ impl Formatter {
         push_ip(line.client_ip, out);
         out.push(b'"');
         text(b",\"client_certificate\":\"", line.client_certificate.as_bytes(), out);
+        if !line.auth.is_empty() {
+            write_caller(line, out);
+        }
         text(b",\"method\":\"", line.method.as_bytes(), out);
         text(b",\"host\":\"", line.host.as_bytes(), out);
         text(b",\"path\":\"", line.path.as_bytes(), out);
@@ -183,11 +196,17 @@ impl Formatter {
         out.extend_from_slice(b"}\n");
     }
 
-    /// `client - - [time] "request line" status bytes`; of a connection that is passed on, `- NAME PROTOCOL` for the request
+    /// `client - caller [time] "request line" status bytes`; of a connection that is passed on, `- NAME PROTOCOL` for the request
     /// line.
     fn write_common(&self, line: &Line<'_>, out: &mut Vec<u8>) {
         push_ip(line.client_ip, out);
-        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(b" - ");
+        match if line.user.is_empty() { line.app } else { line.user } {
+            "" => out.push(b'-'),
+            // A space would end it.
+            caller => plain(caller.replace(' ', "_").as_bytes(), out),
+        }
+        out.extend_from_slice(b" [");
         out.extend_from_slice(&self.stamp);
         out.extend_from_slice(b"] \"");
         let (method, path) = match (line.method, line.host) {
@@ -233,6 +252,15 @@ fn time<const N: usize>(name: &[u8; N], micros: Option<u64>, out: &mut Vec<u8>) 
         out.extend_from_slice(name);
         push_micros_as_ms(micros, out);
     }
+}
+
+/// Who calls, which is only known where a route asks.
+fn write_caller(line: &Line<'_>, out: &mut Vec<u8>) {
+    text(b",\"app\":\"", line.app.as_bytes(), out);
+    text(b",\"user\":\"", line.user.as_bytes(), out);
+    text(b",\"plan\":\"", line.plan.as_bytes(), out);
+    text(b",\"key\":\"", line.key.as_bytes(), out);
+    text(b",\"auth\":\"", line.auth.as_bytes(), out);
 }
 
 #[cold]

@@ -8,6 +8,7 @@ mod decimal;
 mod id;
 mod line;
 mod metrics;
+mod redact;
 mod sink;
 
 pub use id::{IdGenerator, IdText, is_acceptable};
@@ -17,4 +18,5 @@ pub use metrics::{
     Figures, Gauge, HealthReadings, MergedHistogram, Metrics, OTHER, RouteFigures, RouteMetrics,
     ServiceMetrics, TIME_BOUNDS, TcpMetrics, WorkerShard,
 };
+pub use redact::redact;
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

@@ -30,7 +30,7 @@ pub use explain::{Candidate, MAX_CANDIDATES, Verdict};
 pub use host::{HostFault, HostPattern, MAX_HOST};
 pub use methods::{AllowList, MAX_EXTENSION_METHODS};
 pub use params::{BoundParams, Params, decode};
-pub(crate) use params::{decode_query, query_pairs};
+pub(crate) use params::{decode_query, is_named, query_pairs};
 pub use pattern::{MAX_NAME, MAX_PATTERN, MAX_REGEX, MAX_SEGMENTS, PathPattern, PatternFault};
 pub use rewrite::{Rewrite, RewriteFault, UnsafePath};
 pub use router::{MAX_ROUTES, Router, RouterFault};

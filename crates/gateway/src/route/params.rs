@@ -109,6 +109,11 @@ pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, "")))
 }
 
+/// Whether a parameter of a query has this name, however it is written.
+pub(crate) fn is_named(written: &str, name: &str) -> bool {
+    written == name || decode_query(written, &mut Vec::new()) == name
+}
+
 /// Decodes a part of a query; borrows when there is nothing to decode, else uses `scratch`.
 pub(crate) fn decode_query<'a>(text: &'a str, scratch: &'a mut Vec<u8>) -> Cow<'a, str> {
     if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {

@@ -1,6 +1,7 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 mod canary;
+mod policies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,17 +16,14 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Hedge,
-    Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn, VersionBy as ConfiguredVersionBy,
-    VersionState, WhenAllDown,
+    IpPolicy, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
+    VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
+use crate::identity::Callers;
 use crate::overload::Bounds;
 use crate::policies::Policy;
-use crate::policies::admit::request::Request;
-use crate::policies::shape::lifecycle::Lifecycle;
-use crate::policies::shape::response::Response;
-use crate::policies::shape::secure_headers::SecureHeaders;
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
@@ -91,6 +89,8 @@ impl Snapshot {
             routes,
             services,
             devices: compiler.devices.into_values().collect(),
+            callers: compiler.callers,
+            secret_parameters: policies::secret_parameters(config),
             logs: compile_logs(&config.logs),
             drain: *config.drain,
             overload: Bounds {
@@ -113,6 +113,9 @@ struct Compiler<'c> {
     services: HashMap<&'c str, usize>,
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
+    callers: Callers,
+    /// By where they stand, as routes share them.
+    ips: HashMap<*const IpPolicy, Arc<dyn Policy>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -141,6 +144,8 @@ impl<'c> Compiler<'c> {
             services,
             apis,
             no_api: Arc::from(""),
+            callers: Callers::new(config),
+            ips: HashMap::new(),
             limits: HashMap::new(),
         }
     }
@@ -266,6 +271,7 @@ impl<'c> Compiler<'c> {
             Action::Respond(respond) => (Target::Respond(Arc::new(compile_answer(respond))), None),
         };
         let target = if is_retired(route.version) { Target::Retired } else { target };
+        let policies = self.policies(route, &path);
         let compiled = Route {
             name: route.label.as_str().into(),
             api: route.api.map_or_else(
@@ -282,7 +288,7 @@ impl<'c> Compiler<'c> {
                 rewrite,
                 mirror: self.mirror(route),
                 fault: canary::fault(route),
-                policies: policies(route).into(),
+                policies: policies.into(),
             }),
         };
         let when = route.when.and_then(|text| self.when(text, &path));
@@ -371,37 +377,6 @@ fn extras(extras: Extras) -> Option<Box<Extras>> {
     let Extras { rewrite, mirror, fault, policies } = &extras;
     let has_any = rewrite.is_some() || mirror.is_some() || fault.is_some() || !policies.is_empty();
     has_any.then(|| Box::new(extras))
-}
-
-/// A route's policies in the order of their stages: this is the one list that registers them.
-fn policies(route: &EffectiveRoute<'_>) -> Vec<Arc<dyn Policy>> {
-    let mut policies: Vec<Arc<dyn Policy>> = Vec::new();
-    // admit: before anything is spent on the request
-    if let Some(policy) = route.request.and_then(Request::build) {
-        policies.push(Arc::new(policy));
-    }
-    // shape: the version's word first, so that `response` can still change it
-    if let Some(policy) = route.version.and_then(lifecycle) {
-        policies.push(Arc::new(policy));
-    }
-    // only what the service left out; `response` may still change or remove it
-    if let Some(policy) = route.secure_headers.and_then(SecureHeaders::build) {
-        policies.push(Arc::new(policy));
-    }
-    if let Some(policy) = route.response.and_then(Response::build) {
-        policies.push(Arc::new(policy));
-    }
-    policies
-}
-
-fn lifecycle(version: EffectiveVersion<'_>) -> Option<Lifecycle> {
-    let version = version.version;
-    let is_deprecated = matches!(version.state, VersionState::Deprecated | VersionState::Retired);
-    let since = version.since.filter(|_| is_deprecated);
-    Lifecycle::build(
-        since.map(config::values::Date::unix_seconds),
-        version.sunset.map(config::values::Date::unix_seconds),
-    )
 }
 
 fn is_retired(version: Option<EffectiveVersion<'_>>) -> bool {

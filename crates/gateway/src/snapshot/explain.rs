@@ -7,6 +7,7 @@ use http::Method;
 use http1::{RequestHead, parse_request};
 
 use super::{CallLimits, Route, Snapshot, Target};
+use crate::record::redact;
 use crate::refusal::Stage;
 use crate::route::{Candidate, Found, Params, RequestView, Verdict};
 use crate::upstream::NO_BOUND;
@@ -25,7 +26,7 @@ impl Snapshot {
         let mut text = String::new();
         let limits = self.listeners.first().map(|listener| listener.head).unwrap_or_default();
         match parse_request(bytes, &mut 0, &limits, &mut head) {
-            Ok(Some(_)) => self.walk(&head, &mut text),
+            Ok(Some(_)) => self.walk(&mut head, &mut text),
             Ok(None) => line(&mut text, Stage::Parse, "the head is not whole"),
             Err(fault) => {
                 let refused = format!("refused with {} ({}): {fault}", fault.status().as_u16(), fault.code());
@@ -35,8 +36,9 @@ impl Snapshot {
         text
     }
 
-    fn walk(&self, head: &RequestHead, text: &mut String) {
-        let query = head.query().map(|query| format!(", query {query}")).unwrap_or_default();
+    fn walk(&self, head: &mut RequestHead, text: &mut String) {
+        let query = head.query().map(|query| redact(query, &self.secret_parameters));
+        let query = query.map(|query| format!(", query {query}")).unwrap_or_default();
         let host = if head.host().is_empty() { "none" } else { head.host() };
         line(text, Stage::Parse, &format!("{} {}{query}, host {host}", head.method, target(head)));
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -80,10 +82,11 @@ impl Snapshot {
         }
     }
 
-    fn explain_route(&self, route: &Route, head: &RequestHead, params: &Params, text: &mut String) {
+    fn explain_route(&self, route: &Route, head: &mut RequestHead, params: &Params, text: &mut String) {
         for stage in MIDDLE {
             explain_policies(route, stage, text);
         }
+        route.policies().iter().for_each(|policy| policy.strip(head));
         if let Some(fault) = route.fault().filter(|_| !matches!(route.target, Target::Retired)) {
             line(text, Stage::Call, &format!("fault: {}", fault.summary));
         }
@@ -157,7 +160,8 @@ impl Snapshot {
         text: &mut String,
     ) {
         let service = &self.services[service];
-        let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let query = head.query().map(|query| redact(query, &self.secret_parameters));
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         line(text, Stage::Call, &format!("service {}, {}", service.name, service.balance.name()));
         for endpoint in &*service.endpoints {
             let weight = match endpoint.weight {

@@ -18,6 +18,7 @@ use http1::Known;
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
 use crate::config::Priority;
+use crate::identity::Callers;
 use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
@@ -42,6 +43,10 @@ pub struct Snapshot {
     pub services: Vec<Arc<ServiceSpec>>,
     /// Kinds of clients.
     pub devices: Vec<Arc<Device>>,
+    /// Who may call where not everybody may.
+    pub callers: Callers,
+    /// Query parameters that hold credentials, which no log shows.
+    pub secret_parameters: Arc<[Box<str>]>,
     /// Where the access log goes, and how.
     pub logs: LogConfig,
     /// How long a graceful stop waits.
@@ -242,6 +247,8 @@ impl Live {
             }],
             services: Vec::new(),
             devices: Vec::new(),
+            callers: Callers::default(),
+            secret_parameters: Arc::clone(&self.snapshot.secret_parameters),
             logs: self.snapshot.logs.clone(),
             drain: self.snapshot.drain,
             overload: self.snapshot.overload,

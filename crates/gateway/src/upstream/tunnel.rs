@@ -36,7 +36,7 @@ pub(super) async fn tunnel(
         return After::Abort;
     }
     if let Some(route) = exchange.route {
-        exchange.live = Rc::new(exchange.live.for_record(worker, route));
+        exchange.outlast(Rc::new(exchange.live.for_record(worker, route)));
         exchange.route = Some(0);
     }
     let live = Rc::clone(&exchange.live);

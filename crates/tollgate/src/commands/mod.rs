@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod diff;
 mod explain;
+mod key;
 mod run;
 mod schema;
 mod top;
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     Check(check::Check),
     Diff(diff::Diff),
     Explain(explain::Explain),
+    Key(key::Key),
     Schema(schema::Schema),
     Top(top::Top),
     Demo(demo::Demo),
@@ -35,6 +37,7 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Diff(diff) => diff.run(),
             Self::Explain(explain) => explain.run(),
+            Self::Key(key) => key.run(),
             Self::Schema(schema) => Ok(schema.run()),
             Self::Top(top) => top.run(),
             Self::Demo(demo) => demo.run(),

@@ -1,9 +1,12 @@
 //! The typed model: what a configuration says, each part in the file of its name.
 //! The comments on the fields are the user's manual: the JSON Schema and the reference are made from them.
 
+mod access;
 mod adaptive;
 mod admin;
 mod api;
+mod app;
+mod auth;
 mod breaker;
 mod device;
 mod discover;
@@ -12,6 +15,7 @@ mod fallback;
 mod health;
 mod hedge;
 mod injection;
+mod ip;
 mod listener;
 mod log;
 mod mirror;
@@ -32,9 +36,13 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 
+pub(super) use self::access::PUBLIC;
+pub use self::access::{Access, AccessTerms};
 pub use self::adaptive::{Adaptive, Priority};
 pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
+pub use self::app::{App, AppKey, Plan};
+pub use self::auth::{ApiKey, Authenticator};
 pub use self::breaker::{Breaker, BreakerPer};
 pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
@@ -43,12 +51,13 @@ pub use self::fallback::Fallback;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
+pub use self::ip::IpPolicy;
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
 pub use self::overload::Overload;
 pub use self::policy::{
-    Access, HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
+    HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
 };
 pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
 pub use self::retry::{Retry, RetryOn};
@@ -86,6 +95,15 @@ pub struct Config {
     /// Services by name: each a set of endpoints that do the same job.
     #[schemars(default)]
     pub services: BTreeMap<String, Service>,
+    /// Ways to find out who calls, by names that `access` uses.
+    #[schemars(default)]
+    pub auth: BTreeMap<String, Authenticator>,
+    /// Plans by name: what applications may use.
+    #[schemars(default)]
+    pub plans: BTreeMap<String, Plan>,
+    /// Applications by name: those that call, and their keys.
+    #[schemars(default)]
+    pub apps: BTreeMap<String, App>,
     /// Kinds of clients by name, for `match: { device: … }`.
     #[schemars(default)]
     pub devices: BTreeMap<String, Device>,
@@ -115,13 +133,18 @@ impl Config {
         Faults::new(Arc::clone(&self.source)).with_files(self.files.clone())
     }
 
+    /// The policies of every level: routes, APIs and defaults.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &Policies> {
+        let routes = self.routes.iter().chain(self.apis.values().flat_map(|api| &api.routes));
+        let own = routes.map(|route| &route.policies);
+        own.chain(self.apis.values().map(|api| &api.policies)).chain([&self.defaults])
+    }
+
     /// The services that routes, policies and fallbacks name, each as often as it is named.
     pub(super) fn called_services(&self) -> impl Iterator<Item = &Located<String>> {
-        let routes = || self.routes.iter().chain(self.apis.values().flat_map(|api| &api.routes));
-        let targets = routes().filter_map(|route| route.to.as_ref()).flat_map(Target::services);
-        let own = routes().map(|route| &route.policies);
-        let policies = own.chain(self.apis.values().map(|api| &api.policies)).chain([&self.defaults]);
-        let mirrors = policies.filter_map(|policies| policies.mirror.as_ref()?.value());
+        let routes = self.routes.iter().chain(self.apis.values().flat_map(|api| &api.routes));
+        let targets = routes.filter_map(|route| route.to.as_ref()).flat_map(Target::services);
+        let mirrors = self.policies().filter_map(|policies| policies.mirror.as_ref()?.value());
         let fallbacks = self.services.values().filter_map(|service| service.fallback.as_ref()?.service());
         targets.chain(mirrors.map(|mirror| &mirror.to)).chain(fallbacks)
     }
@@ -138,8 +161,12 @@ impl Config {
 }
 
 /// Names that are declared, even where the thing itself could not be read: a use of one is no second fault.
+#[derive(Default)]
 pub(super) struct Declared {
     pub(super) services: BTreeSet<String>,
+    pub(super) auth: BTreeSet<String>,
+    pub(super) plans: BTreeSet<String>,
+    pub(super) apps: BTreeSet<String>,
     pub(super) devices: BTreeSet<String>,
 }
 
@@ -154,6 +181,9 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         admin: Some(Admin::default()),
         overload: Overload::default(),
         services: BTreeMap::new(),
+        auth: BTreeMap::new(),
+        plans: BTreeMap::new(),
+        apps: BTreeMap::new(),
         devices: BTreeMap::new(),
         defaults: Policies::default(),
         apis: BTreeMap::new(),
@@ -162,7 +192,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         source,
         files: BTreeSet::new(),
     };
-    let mut declared = Declared { services: BTreeSet::new(), devices: BTreeSet::new() };
+    let mut declared = Declared::default();
     let Some(mut map) = reader.map(root, &CONFIG) else {
         return (config, declared);
     };
@@ -185,6 +215,18 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
     if let Some(node) = map.take("services") {
         declared.services = names(node);
         config.services = named(node, "services by name", reader, Service::read);
+    }
+    if let Some(node) = map.take("auth") {
+        declared.auth = names(node);
+        config.auth = named(node, "ways to find out who calls, by name", reader, Authenticator::read);
+    }
+    if let Some(node) = map.take("plans") {
+        declared.plans = names(node);
+        config.plans = named(node, "plans by name", reader, Plan::read);
+    }
+    if let Some(node) = map.take("apps") {
+        declared.apps = names(node);
+        config.apps = named(node, "applications by name", reader, App::read);
     }
     if let Some(node) = map.take("devices") {
         declared.devices = names(node);
@@ -217,13 +259,16 @@ static CONFIG: Keys = Keys {
         "admin",
         "overload",
         "services",
+        "auth",
+        "plans",
+        "apps",
         "devices",
         "defaults",
         "apis",
         "routes",
         "logs",
     ],
-    later: &["store", "cluster", "auth", "plans", "apps", "traces", "alerts"],
+    later: &["store", "cluster", "traces", "alerts"],
     shared: None,
 };
 
@@ -254,8 +299,15 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Overload", &overload::OVERLOAD),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
+    ("Authenticator", &auth::AUTHENTICATOR),
+    ("ApiKey", &auth::API_KEY),
+    ("Plan", &app::PLAN),
+    ("App", &app::APP),
+    ("AppKey", &app::APP_KEY),
     ("Device", &device::DEVICE),
     ("Policies", &policy::POLICIES),
+    ("Access", &access::ACCESS),
+    ("IpPolicy", &ip::IP),
     ("RequestPolicy", &policy::REQUEST),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),

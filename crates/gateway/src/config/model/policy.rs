@@ -3,16 +3,17 @@
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::access::{Access, AccessTerms, read_access};
 use super::adaptive::Priority;
 use super::hedge::Hedge;
 use super::injection::FaultInjection;
+use super::ip::IpPolicy;
 use super::mirror::Mirror;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
-use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
-use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
+use crate::config::read::{Keys, MapReader, Read, Reader};
 use crate::config::schema::or_text;
 use crate::config::source::Located;
 use crate::config::values::{Duration, Size};
@@ -40,9 +41,11 @@ impl<T> Setting<T> {
 /// Policies of a route, an API, or of all routes.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
 pub struct Policies {
-    /// Who may call. Every route has one, its own or inherited. `public`: everybody, without proof of who they are.
-    #[schemars(with = "Option<Access>")]
+    /// Who may call. Every route has one, its own or inherited.
+    #[schemars(with = "Option<AccessTerms>")]
     pub access: Option<Setting<Access>>,
+    /// Which addresses may call.
+    pub ip: Option<Box<Setting<IpPolicy>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
@@ -64,14 +67,6 @@ pub struct Policies {
     pub fault: Option<Box<Setting<FaultInjection>>>,
     /// What is changed in the answer.
     pub response: Option<Box<Setting<ResponsePolicy>>>,
-}
-
-/// Who may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Access {
-    /// Everybody, without proof of who they are.
-    Public,
 }
 
 /// What a request may bring.
@@ -181,6 +176,7 @@ impl Policies {
         let access = map.take("access").map(|node| read_access(node, reader));
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
+            ip: map.optional("ip", reader),
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
@@ -201,31 +197,6 @@ impl Read for Policies {
         map.finish(reader);
         Some(policies)
     }
-}
-
-/// Reads `access`. Where it has a fault it becomes `Off`: set, so that its absence is no second fault, and open to nobody.
-fn read_access(node: &Node, reader: &mut Reader) -> Setting<Access> {
-    match &node.value {
-        Value::Text(text) if text == "public" => return Setting::On(Access::Public),
-        Value::Text(text) if text == "off" => {
-            reader.fault(
-                Fault::error("bad_value", node.span, "`access` cannot be turned off")
-                    .help("write `access: public` to let everybody in"),
-            );
-        }
-        Value::Text(text) if nearest(text, &["public"]).is_some() => {
-            reader.fault(
-                Fault::error("bad_value", node.span, "expected `public`").help("did you mean `public`?"),
-            );
-        }
-        Value::Null => {
-            reader.fault(Fault::error("wrong_type", node.span, "the value is missing: expected `public`"));
-        }
-        Value::Text(_) | Value::List(_) | Value::Map(_) => {
-            reader.not_yet(node.head(), "`access` other than `public`");
-        }
-    }
-    Setting::Off
 }
 
 impl Read for RequestPolicy {
@@ -326,6 +297,7 @@ pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
     known: &[
         "access",
+        "ip",
         "request",
         "timeout",
         "retry",
@@ -337,7 +309,6 @@ pub(super) static POLICIES: Keys = Keys {
         "response",
     ],
     later: &[
-        "ip",
         "waf",
         "cors",
         "compress",

@@ -242,8 +242,8 @@ impl Read for ListenerTls {
 impl Read for CertificateFiles {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &CERTIFICATE_FILES)?;
-        let cert = map.demand("cert", reader).and_then(|node| read_file(node, reader));
-        let key = map.demand("key", reader).and_then(|node| read_file(node, reader));
+        let cert = map.demand("cert", reader).and_then(|node| watched_file(node, reader));
+        let key = map.demand("key", reader).and_then(|node| watched_file(node, reader));
         let ocsp = optional_file(&mut map, "ocsp", reader);
         map.finish(reader);
         Some(Self { cert: cert?, key: key?, ocsp })
@@ -253,12 +253,12 @@ impl Read for CertificateFiles {
 impl Read for ClientCertificates {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &CLIENT_CERTIFICATES)?;
-        let ca = map.demand("ca", reader).and_then(|node| read_file(node, reader));
+        let ca = map.demand("ca", reader).and_then(|node| watched_file(node, reader));
         let required = map.or("required", default_required(), reader);
         let crl = match map.take("crl") {
             Some(node) => {
                 let items = reader.items(node, FILE);
-                items.iter().filter_map(|item| read_file(item, reader)).collect()
+                items.iter().filter_map(|item| watched_file(item, reader)).collect()
             }
             None => Vec::new(),
         };
@@ -299,11 +299,11 @@ fn optional_file(
     key: &'static str,
     reader: &mut Reader,
 ) -> Option<Located<PathBuf>> {
-    map.take(key).and_then(|node| read_file(node, reader))
+    map.take(key).and_then(|node| watched_file(node, reader))
 }
 
 /// The path of a file that the configuration is made from, relative to the configuration file.
-fn read_file(node: &Node, reader: &mut Reader) -> Option<Located<PathBuf>> {
+pub(super) fn watched_file(node: &Node, reader: &mut Reader) -> Option<Located<PathBuf>> {
     let path = reader.parsed(node, FILE, |text| {
         if text.is_empty() || text.contains('\0') {
             return Err(format!("expected {FILE}"));

@@ -2,12 +2,14 @@
 //! Every complaint says what is expected and never quotes the value, which may be a secret.
 
 mod amount;
+mod credential;
 mod date;
 mod network;
 mod protocol;
 mod source;
 
 pub use amount::{Duration, Percent, Rate, Share, Size};
+pub use credential::{KeyHash, KeyId, Scope};
 pub use date::Date;
 pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};
 pub use protocol::{Pattern, Secret, StatusRange};
@@ -55,6 +57,9 @@ textual! {
     HttpUrl: "a URL: http://127.0.0.1:2379", None;
     HostPort: "a name and a port: search.internal:8080", None;
     Pattern: "a regular expression, matched anywhere in the value", None;
+    KeyId: "the name of a key: letters, digits, `-` and `_`", Some("[A-Za-z0-9_-]{1,64}");
+    KeyHash: "the hash of a secret: sha256: and 64 hexadecimal digits", Some("sha256:[0-9A-Fa-f]{64}");
+    Scope: "a scope: one word", None;
     Secret: "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}", None;
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A network: `10.0.0.0/8`, `2001:db8::/32`, or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr {
     address: IpAddr,
     bits: u8,
@@ -41,6 +41,22 @@ impl Cidr {
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4() && masked(address, self.bits) == self.address
+    }
+
+    /// Its first and its last address.
+    pub fn range(&self) -> (IpAddr, IpAddr) {
+        let bits = u32::from(self.bits);
+        let last = match self.address {
+            IpAddr::V4(v4) => {
+                let rest = u32::MAX.checked_shr(bits).unwrap_or_default();
+                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() | rest))
+            }
+            IpAddr::V6(v6) => {
+                let rest = u128::MAX.checked_shr(bits).unwrap_or_default();
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() | rest))
+            }
+        };
+        (self.address, last)
     }
 }
 

@@ -1,3 +1,4 @@
 //! Stage `admit`: cheap checks on the head, before anyone asks who calls.
 
+pub mod ip;
 pub mod request;

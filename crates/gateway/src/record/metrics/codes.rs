@@ -10,8 +10,8 @@ use super::{Counter, MAX_CODES, OTHER, Series, lock};
 
 /// The counters of one family.
 pub(super) type CodeSeries = Series<&'static str, Counter>;
-/// The counters of one family, by route and code.
-pub(super) type RouteSeries = Series<(Box<str>, &'static str), Counter>;
+/// The counters of one family, by name and code.
+pub(super) type NamedSeries = Series<(Box<str>, &'static str), Counter>;
 
 /// Families of counters that a code alone tells apart.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +22,15 @@ pub(super) enum ByCode {
     TlsHandshakes,
 }
 
-/// Families of counters that a route and a code tell apart.
+/// Families of counters that a name, mostly a route's, and a code tell apart.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum ByRoute {
+pub(super) enum ByName {
     Refusals,
     Fallbacks,
     GrpcCalls,
     Mirrored,
     InjectedFaults,
+    AppRequests,
 }
 
 /// How a family is told.
@@ -37,6 +38,8 @@ pub(super) enum ByRoute {
 pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
+    /// What the name is one of, where there is a name.
+    pub(super) of: &'static str,
     /// What the code is called.
     pub(super) label: &'static str,
 }
@@ -50,57 +53,78 @@ impl ByCode {
             Self::ParseRefusals => Family {
                 name: "parse_refusals_total",
                 help: "Requests refused for their syntax, sizes or slowness.",
+                of: "",
                 label: "code",
             },
             Self::ConnectionsRefused => Family {
                 name: "connections_refused_total",
                 help: "Connections that were not let in, by reason.",
+                of: "",
                 label: "reason",
             },
             Self::Http2Attacks => Family {
                 name: "http2_attacks_total",
                 help: "HTTP/2 connections, or of window_stall streams, ended because they were abused.",
+                of: "",
                 label: "attack",
             },
             Self::TlsHandshakes => Family {
                 name: "tls_handshakes_total",
                 help: "TLS handshakes with clients, by result.",
+                of: "",
                 label: "result",
             },
         }
     }
 }
 
-impl ByRoute {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Refusals, Self::Fallbacks, Self::GrpcCalls, Self::Mirrored, Self::InjectedFaults];
+impl ByName {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Refusals,
+        Self::Fallbacks,
+        Self::GrpcCalls,
+        Self::Mirrored,
+        Self::InjectedFaults,
+        Self::AppRequests,
+    ];
 
     pub(super) fn family(self) -> Family {
         match self {
             Self::Refusals => Family {
                 name: "refusals_total",
                 help: "Refusals and broken answers by route and code.",
+                of: "route",
                 label: "code",
             },
             Self::Fallbacks => Family {
                 name: "fallbacks_total",
                 help: "Requests that a fallback was turned to for, by the refusal in whose place.",
+                of: "route",
                 label: "code",
             },
             Self::GrpcCalls => Family {
                 name: "grpc_calls_total",
                 help: "Calls of gRPC by route and status.",
+                of: "route",
                 label: "status",
             },
             Self::Mirrored => Family {
                 name: "mirrored_requests_total",
                 help: "Requests that were to be copied, by route and result.",
+                of: "route",
                 label: "result",
             },
             Self::InjectedFaults => Family {
                 name: "injected_faults_total",
                 help: "Trouble made on purpose, by route and kind.",
+                of: "route",
                 label: "fault",
+            },
+            Self::AppRequests => Family {
+                name: "app_requests_total",
+                help: "Requests of applications by class of status.",
+                of: "app",
+                label: "status",
             },
         }
     }
@@ -134,40 +158,40 @@ impl Codes {
     }
 }
 
-/// Counters by route and code.
+/// Counters by name and code.
 #[derive(Debug, Default)]
-pub(super) struct RouteCodes {
-    routes: HashMap<Box<str>, Codes>,
+pub(super) struct NamedCodes {
+    names: HashMap<Box<str>, Codes>,
     /// Counters in all, at most [`MAX_CODES`] and one for each code of [`OTHER`].
     pairs: usize,
 }
 
-impl RouteCodes {
-    /// Counts one, in a counter of the shard; in one without the route's name when there are too many.
-    pub(super) fn count(&mut self, route: &str, code: &'static str, shared: &Mutex<RouteSeries>) {
-        if self.count_known(route, code) {
+impl NamedCodes {
+    /// Counts one, in a counter of the shard; in one for all other names when there are too many.
+    pub(super) fn count(&mut self, name: &str, code: &'static str, shared: &Mutex<NamedSeries>) {
+        if self.count_known(name, code) {
             return;
         }
         let is_full = self.pairs >= MAX_CODES;
         if is_full && self.count_known(OTHER, code) {
             return;
         }
-        let route = if is_full { OTHER } else { route };
-        let counter = Arc::clone(lock(shared).entry((route.into(), code)).or_default());
-        self.routes.entry(route.into()).or_default().add(code, counter);
+        let name = if is_full { OTHER } else { name };
+        let counter = Arc::clone(lock(shared).entry((name.into(), code)).or_default());
+        self.names.entry(name.into()).or_default().add(code, counter);
         self.pairs += 1;
     }
 
     /// After a reload, when there are too many: begins anew with the names that are met from here on.
-    pub(super) fn forget_if_full(&mut self, shared: &Mutex<RouteSeries>) {
+    pub(super) fn forget_if_full(&mut self, shared: &Mutex<NamedSeries>) {
         if self.pairs >= MAX_CODES {
-            self.routes.clear();
+            self.names.clear();
             self.pairs = 0;
             lock(shared).clear();
         }
     }
 
-    fn count_known(&self, route: &str, code: &'static str) -> bool {
-        self.routes.get(route).is_some_and(|codes| codes.count_known(code))
+    fn count_known(&self, name: &str, code: &'static str) -> bool {
+        self.names.get(name).is_some_and(|codes| codes.count_known(code))
     }
 }

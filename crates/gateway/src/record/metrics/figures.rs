@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cell::MergedHistogram;
-use super::codes::ByRoute;
+use super::codes::ByName;
 use super::{CLASSES, Counter, Metrics, Names, Shard, lock};
 
 /// The counts of all workers.
@@ -98,7 +98,7 @@ pub(super) fn read(metrics: &Metrics) -> Figures {
     Figures {
         routes: merge_routes(&shards),
         endpoints: merge_endpoints(&shards),
-        refusals: merge_by_route(&shards, ByRoute::Refusals),
+        refusals: merge_by_name(&shards, ByName::Refusals),
         open,
         accepted,
         workers: shards.len(),
@@ -148,13 +148,13 @@ pub(super) fn merge_endpoints(shards: &[Arc<Shard>]) -> BTreeMap<Names, Endpoint
     endpoints
 }
 
-pub(super) fn merge_by_route(
+pub(super) fn merge_by_name(
     shards: &[Arc<Shard>],
-    family: ByRoute,
+    family: ByName,
 ) -> BTreeMap<(Box<str>, &'static str), u64> {
     let mut counts: BTreeMap<(Box<str>, &'static str), u64> = BTreeMap::new();
     for shard in shards {
-        for ((route, code), count) in &*lock(&shard.by_route[family as usize]) {
+        for ((route, code), count) in &*lock(&shard.by_name[family as usize]) {
             *counts.entry((route.clone(), code)).or_default() += count.value();
         }
     }

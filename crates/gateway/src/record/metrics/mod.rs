@@ -27,7 +27,7 @@ use super::batch::Lost;
 use super::sink::LogSink;
 use crate::tls::Certificate;
 use cell::{Histogram, LONG, SHORT};
-use codes::{ByCode, ByRoute, CodeSeries, Codes, RouteCodes, RouteSeries};
+use codes::{ByCode, ByName, CodeSeries, Codes, NamedCodes, NamedSeries};
 use health::HealthReader;
 
 /// Routes, and endpoints, that have series of their own.
@@ -38,6 +38,7 @@ const MAX_CODES: usize = 10_000;
 pub const OTHER: &str = "other";
 /// Classes of status: 1xx to 5xx.
 pub const CLASSES: usize = 5;
+const CLASS_NAMES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The process's metrics.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ struct Shard {
     endpoints: Mutex<Series<Names, EndpointMetrics>>,
     services: Mutex<Series<Box<str>, ServiceMetrics>>,
     tcp: Mutex<Series<Names, TcpMetrics>>,
-    by_route: [Mutex<RouteSeries>; ByRoute::ALL.len()],
+    by_name: [Mutex<NamedSeries>; ByName::ALL.len()],
     by_code: [Mutex<CodeSeries>; ByCode::ALL.len()],
     accepted: Counter,
     closed: Counter,
@@ -89,7 +90,7 @@ pub struct WorkerShard {
     shard: Arc<Shard>,
     /// The share of requests that the worker refuses, in thousandths.
     pub overload: Arc<Gauge>,
-    by_route: [RefCell<RouteCodes>; ByRoute::ALL.len()],
+    by_name: [RefCell<NamedCodes>; ByName::ALL.len()],
     by_code: [RefCell<Codes>; ByCode::ALL.len()],
     may_forget_routes: Cell<bool>,
     may_forget_endpoints: Cell<bool>,
@@ -154,7 +155,7 @@ impl Metrics {
         WorkerShard {
             overload: Arc::clone(&shard.overload),
             shard,
-            by_route: Default::default(),
+            by_name: Default::default(),
             by_code: Default::default(),
             may_forget_routes: Cell::default(),
             may_forget_endpoints: Cell::default(),
@@ -212,7 +213,7 @@ impl WorkerShard {
         self.may_forget_routes.set(true);
         self.may_forget_endpoints.set(true);
         self.may_forget_tcp.set(true);
-        for (codes, shared) in self.by_route.iter().zip(&self.shard.by_route) {
+        for (codes, shared) in self.by_name.iter().zip(&self.shard.by_name) {
             codes.borrow_mut().forget_if_full(shared);
         }
     }
@@ -239,27 +240,33 @@ impl WorkerShard {
 
     /// Counts a refusal, or an answer that broke.
     pub fn refusal(&self, route: &str, code: &'static str) {
-        self.count_by_route(ByRoute::Refusals, route, code);
+        self.count_by_name(ByName::Refusals, route, code);
     }
 
     /// Counts a request that a fallback was turned to for, by the refusal in whose place.
     pub fn fallback(&self, route: &str, code: &'static str) {
-        self.count_by_route(ByRoute::Fallbacks, route, code);
+        self.count_by_name(ByName::Fallbacks, route, code);
     }
 
     /// Counts a call of gRPC, by its status.
     pub fn grpc_call(&self, route: &str, status: &'static str) {
-        self.count_by_route(ByRoute::GrpcCalls, route, status);
+        self.count_by_name(ByName::GrpcCalls, route, status);
     }
 
     /// Counts a copy of a request, by what became of it.
     pub fn mirrored(&self, route: &str, result: &'static str) {
-        self.count_by_route(ByRoute::Mirrored, route, result);
+        self.count_by_name(ByName::Mirrored, route, result);
     }
 
     /// Counts trouble that was made on purpose, by its kind.
     pub fn fault_injected(&self, route: &str, fault: &'static str) {
-        self.count_by_route(ByRoute::InjectedFaults, route, fault);
+        self.count_by_name(ByName::InjectedFaults, route, fault);
+    }
+
+    /// Counts a request of an application.
+    pub fn app_request(&self, app: &str, status: u16) {
+        let class = usize::from(status / 100).clamp(1, CLASSES) - 1;
+        self.count_by_name(ByName::AppRequests, app, CLASS_NAMES[class]);
     }
 
     /// Counts a request that was refused for its syntax, sizes or slowness.
@@ -306,9 +313,9 @@ impl WorkerShard {
         self.by_code[family as usize].borrow_mut().count(code, &self.shard.by_code[family as usize]);
     }
 
-    fn count_by_route(&self, family: ByRoute, route: &str, code: &'static str) {
-        let shared = &self.shard.by_route[family as usize];
-        self.by_route[family as usize].borrow_mut().count(route, code, shared);
+    fn count_by_name(&self, family: ByName, name: &str, code: &'static str) {
+        let shared = &self.shard.by_name[family as usize];
+        self.by_name[family as usize].borrow_mut().count(name, code, shared);
     }
 }
 
@@ -427,7 +434,7 @@ mod tests {
         };
         count(&worker);
         let shard = Arc::clone(&worker.shard);
-        let held = (shard.by_route.each_ref().map(lock), shard.by_code.each_ref().map(lock));
+        let held = (shard.by_name.each_ref().map(lock), shard.by_code.each_ref().map(lock));
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             count(&worker);

@@ -5,9 +5,9 @@ use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use super::cell::{Bounds, LONG, MergedHistogram, SHORT};
-use super::codes::{ByCode, ByRoute, Family};
+use super::codes::{ByCode, ByName, Family};
 use super::figures::{
-    EndpointFigures, RouteFigures, connections, merge_by_route, merge_endpoints, merge_routes,
+    EndpointFigures, RouteFigures, connections, merge_by_name, merge_endpoints, merge_routes,
 };
 use super::{CLASSES, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, services, tcp};
 
@@ -76,12 +76,12 @@ fn write_routes(routes: &BTreeMap<Names, RouteFigures>, text: &mut Text) {
 }
 
 fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
-    for kind in ByRoute::ALL {
-        let counts = merge_by_route(shards, kind);
-        let Family { name, help, label } = kind.family();
+    for kind in ByName::ALL {
+        let counts = merge_by_name(shards, kind);
+        let Family { name, help, of, label } = kind.family();
         text.begin(name, "counter", help);
-        for ((route, code), count) in counts {
-            text.sample(name, &labels(&[("route", &route), (label, code)]), count);
+        for ((named, code), count) in counts {
+            text.sample(name, &labels(&[(of, &named), (label, code)]), count);
         }
     }
     for kind in ByCode::ALL {
@@ -91,7 +91,7 @@ fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {
                 *counts.entry(code).or_default() += count.value();
             }
         }
-        let Family { name, help, label } = kind.family();
+        let Family { name, help, label, .. } = kind.family();
         text.begin(name, "counter", help);
         for (code, count) in counts {
             text.sample(name, &labels(&[(label, code)]), count);

@@ -1,0 +1,81 @@
+//! Checks of who may call: names that `access` and `apps` use, and keys that belong to two.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::check::with_advice;
+use super::fault::{Fault, Faults};
+use super::model::{AccessTerms, Config, Declared, PUBLIC, Setting};
+use super::read::nearest;
+use super::source::{Located, Span};
+
+/// Reports what is wrong with ways to find out who calls, applications and plans, and with what names them.
+pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
+    for terms in all_terms(config) {
+        terms.ways().for_each(|way| check_way(declared, way, faults));
+        for app in &terms.apps {
+            check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults);
+        }
+        for plan in &terms.plans {
+            check_name(&declared.plans, plan, ("unknown_plan", "plan", "plans"), faults);
+        }
+    }
+    let mut ids: HashMap<&str, Span> = HashMap::new();
+    for app in config.apps.values() {
+        if let Some(plan) = &app.plan {
+            check_name(&declared.plans, plan, ("unknown_plan", "plan", "plans"), faults);
+        }
+        for key in &app.keys {
+            if ids.insert(key.id.value.as_str(), key.id.span).is_some() {
+                let fault = Fault::error("duplicate_key", key.id.span, "another key has this id already");
+                faults.push(fault.help("ids are unique among all apps, as they are all that names a key"));
+            }
+            let is_weak = |text: &str| text.len() < GOOD_SECRET;
+            if key.secret.as_ref().is_some_and(|secret| is_weak(secret.expose())) {
+                let message =
+                    format!("this secret has fewer than {GOOD_SECRET} characters, and can be guessed");
+                let fault = Fault::warning("weak_secret", key.id.span, message);
+                faults.push(fault.help("`tollgate key new` makes one that cannot"));
+            }
+        }
+    }
+}
+
+/// Reports what nobody uses.
+pub(super) fn check_unused(config: &Config, faults: &mut Faults) {
+    let used: HashSet<&str> =
+        all_terms(config).flat_map(AccessTerms::ways).map(|way| way.value.as_str()).collect();
+    for way in config.auth.values().filter(|way| !used.contains(way.name.value.as_str())) {
+        faults.push(Fault::warning("unused_auth", way.name.span, "no `access` names this"));
+    }
+}
+
+/// What every `access` asks of callers.
+fn all_terms(config: &Config) -> impl Iterator<Item = &AccessTerms> {
+    config.policies().filter_map(|policies| policies.access.as_ref().and_then(Setting::value)?.terms())
+}
+
+fn check_way(declared: &Declared, way: &Located<String>, faults: &mut Faults) {
+    if declared.auth.contains(&way.value) {
+        return;
+    }
+    let fault = Fault::error("unknown_auth", way.span, "there is no way of this name under `auth`");
+    if nearest(&way.value, &[PUBLIC]).is_some() {
+        return faults.push(fault.help("did you mean `public`?"));
+    }
+    faults.push(with_advice(fault, way, &declared.auth, "auth"));
+}
+
+fn check_name(
+    declared: &BTreeSet<String>,
+    used: &Located<String>,
+    (code, what, section): (&'static str, &str, &str),
+    faults: &mut Faults,
+) {
+    if !declared.contains(&used.value) {
+        let fault = Fault::error(code, used.span, format!("there is no {what} of this name"));
+        faults.push(with_advice(fault, used, declared, section));
+    }
+}
+
+/// Characters of a secret that is no password: 16 random ones are more than anybody can try.
+const GOOD_SECRET: usize = 16;

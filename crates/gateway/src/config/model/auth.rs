@@ -1,0 +1,89 @@
+//! `auth`: ways to find out who calls.
+
+use http::HeaderName;
+use schemars::JsonSchema;
+
+use super::route::{FRAMING, is_framing};
+use crate::config::node::{Key, Node};
+use crate::config::read::{Keys, Read, Reader};
+use crate::config::source::Located;
+
+/// A way to find out who calls, of one kind.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+pub struct Authenticator {
+    /// Its name.
+    #[schemars(skip)]
+    pub name: Located<String>,
+    /// A key of an application under `apps`, sent as `id.secret`.
+    pub api_key: ApiKey,
+}
+
+/// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+pub struct ApiKey {
+    /// The header that holds it.
+    #[schemars(with = "Option<String>")]
+    pub header: Option<HeaderName>,
+    /// The query parameter that holds it. Addresses end up in histories and other people's logs: a header is better.
+    pub query: Option<String>,
+    /// Whether it may come as `Authorization: Bearer …`. Default: `false`.
+    #[schemars(default)]
+    pub bearer: bool,
+    /// Whether the service gets it too. Default: `false`.
+    #[schemars(default)]
+    pub pass: bool,
+}
+
+impl Authenticator {
+    pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &AUTHENTICATOR)?;
+        let api_key = map.optional("api_key", reader);
+        if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
+            map.missing("api_key", reader);
+        }
+        map.finish_kind(reader);
+        Some(Self { name: Located::new(name.text.to_string(), name.span), api_key: api_key? })
+    }
+}
+
+impl Read for ApiKey {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &API_KEY)?;
+        let mut api_key = Self {
+            header: read_header(&mut map, reader),
+            query: map.optional("query", reader),
+            bearer: map.or("bearer", false, reader),
+            pass: map.or("pass", false, reader),
+        };
+        if api_key.query.as_deref() == Some("") {
+            reader.wrong(map.key_span("query"), "a parameter has a name");
+        }
+        if !map.has("header") && !map.has("query") && !api_key.bearer {
+            api_key.header = Some(HeaderName::from_static(USUAL_HEADER));
+        }
+        map.finish(reader);
+        Some(api_key)
+    }
+}
+
+fn read_header(map: &mut crate::config::read::MapReader<'_>, reader: &mut Reader) -> Option<HeaderName> {
+    let header: Located<HeaderName> = map.optional("header", reader)?;
+    if is_framing(&header) {
+        reader.wrong(header.span, FRAMING);
+    } else if header.value == http::header::AUTHORIZATION {
+        reader.wrong(header.span, "for keys in `Authorization: Bearer …` write `bearer: true`");
+    }
+    Some(header.value)
+}
+
+const USUAL_HEADER: &str = "x-api-key";
+
+pub(super) static AUTHENTICATOR: Keys = Keys {
+    of: "a way to find out who calls",
+    known: &["api_key"],
+    later: &["jwt", "introspection", "hmac", "basic", "mtls", "oidc", "forward"],
+    shared: None,
+};
+
+pub(super) static API_KEY: Keys =
+    Keys { of: "`api_key`", known: &["header", "query", "bearer", "pass"], later: &[], shared: None };

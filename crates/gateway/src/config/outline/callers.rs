@@ -1,0 +1,41 @@
+//! What can be said of those who call, without their secrets.
+
+use std::collections::BTreeMap;
+
+use super::Facets;
+use crate::config::model::{App, AppKey, Authenticator, Config};
+use crate::config::values::{KeyHash, Scope};
+
+pub(super) fn auth_facets(way: &Authenticator) -> Facets {
+    let mut facets = Facets::default();
+    let api_key = &way.api_key;
+    facets.may_say("key's header", api_key.header.as_ref());
+    facets.may_say("key's query parameter", api_key.query.as_ref());
+    facets.says("keys as bearer tokens", api_key.bearer);
+    facets.says("keys passed to services", api_key.pass);
+    facets
+}
+
+pub(super) fn app_facets(app: &App) -> Facets {
+    let mut facets = Facets::default();
+    facets.may_say("plan", app.plan.as_ref().map(|plan| &plan.value));
+    for key in &app.keys {
+        facets.says(format!("key {}", key.id.value.as_str()), key_text(key));
+    }
+    facets
+}
+
+fn key_text(key: &AppKey) -> String {
+    let scopes: Vec<&str> = key.scopes.iter().map(Scope::as_str).collect();
+    let scopes = if scopes.is_empty() { "without scopes".to_owned() } else { scopes.join(", ") };
+    let expires = key.expires.as_ref().map(|date| format!(", until {}", date.value)).unwrap_or_default();
+    format!("{scopes}{expires}")
+}
+
+/// The secrets, to see whether one changes.
+pub(super) fn keys(config: &Config) -> BTreeMap<(String, String), KeyHash> {
+    let keys = config.apps.iter().flat_map(|(app, known)| known.keys.iter().map(move |key| (app, key)));
+    let keyed =
+        keys.filter_map(|(app, key)| Some(((app.clone(), key.id.value.as_str().to_owned()), key.digest()?)));
+    keyed.collect()
+}

@@ -1,0 +1,231 @@
+//! `ip`: which addresses may call.
+
+use std::fs;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use http::StatusCode;
+
+use crate::config::values::Cidr;
+use crate::config::{Fault, Faults, IpPolicy, Located};
+use crate::exchange::Exchange;
+use crate::policies::{Policy, Step};
+use crate::refusal::{Refusal, Stage};
+
+/// Bytes of a list: some four million networks.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// The compiled policy.
+#[derive(Debug)]
+pub struct Ip {
+    /// Those that may call; nothing for all.
+    allow: Option<Networks>,
+    deny: Networks,
+}
+
+/// Addresses in many networks. As ranges that do not touch, in order, finding one is a binary search, however many they are and
+/// however they lie within each other.
+#[derive(Debug, Default)]
+struct Networks {
+    v4: Box<[(u32, u32)]>,
+    v6: Box<[(u128, u128)]>,
+}
+
+impl Ip {
+    /// Compiles the configuration and reads its lists; what is wrong with those is reported.
+    pub fn build(config: &IpPolicy, faults: &mut Faults) -> Self {
+        let mut networks = |inline: &[Cidr], file: &Option<Located<PathBuf>>| {
+            let mut all = inline.to_vec();
+            if let Some(file) = file {
+                read_list(file, &mut all, faults);
+            }
+            Networks::new(&all)
+        };
+        let has_allowed = !config.allow.is_empty() || config.allow_file.is_some();
+        let allow = networks(&config.allow, &config.allow_file);
+        Self { allow: has_allowed.then_some(allow), deny: networks(&config.deny, &config.deny_file) }
+    }
+
+    fn admits(&self, address: IpAddr) -> bool {
+        !self.deny.contains(address) && self.allow.as_ref().is_none_or(|allow| allow.contains(address))
+    }
+}
+
+impl Policy for Ip {
+    fn name(&self) -> &'static str {
+        "ip"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Admit
+    }
+
+    fn on_request(&self, exchange: &mut Exchange) -> Step {
+        if self.admits(exchange.caller.ip) {
+            return Step::Continue;
+        }
+        let detail = "the address that this comes from may not call";
+        Step::Refuse(Box::new(Refusal::new(StatusCode::FORBIDDEN, "ip_not_allowed", Stage::Admit, detail)))
+    }
+
+    fn explain(&self) -> String {
+        let denied = self.deny.len();
+        match &self.allow {
+            Some(allow) if denied > 0 => {
+                format!("from {} ranges of addresses, but for {denied} others", allow.len())
+            }
+            Some(allow) => format!("from {} ranges of addresses", allow.len()),
+            None => format!("not from {denied} ranges of addresses"),
+        }
+    }
+}
+
+impl Networks {
+    fn new(networks: &[Cidr]) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for network in networks {
+            match network.range() {
+                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.to_bits(), last.to_bits())),
+                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((first.to_bits(), last.to_bits())),
+                // A network is of one kind.
+                _ => {}
+            }
+        }
+        let v4 = merge(v4, |last| last.checked_add(1));
+        Self { v4, v6: merge(v6, |last| last.checked_add(1)) }
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        match address.to_canonical() {
+            IpAddr::V4(address) => is_in(&self.v4, address.to_bits()),
+            IpAddr::V6(address) => is_in(&self.v6, address.to_bits()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+}
+
+/// The ranges in order, those that overlap or touch as one.
+fn merge<T: Ord + Copy>(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> Option<T>) -> Box<[(T, T)]> {
+    ranges.sort_unstable();
+    let mut merged: Vec<(T, T)> = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some(before) if next(before.1).is_none_or(|next| first <= next) => before.1 = before.1.max(last),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged.into()
+}
+
+fn is_in<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
+    let after = ranges.partition_point(|(first, _)| *first <= value);
+    after.checked_sub(1).is_some_and(|place| value <= ranges[place].1)
+}
+
+/// Adds the networks that a file lists, or reports the first line that is none.
+fn read_list(file: &Located<PathBuf>, networks: &mut Vec<Cidr>, faults: &mut Faults) {
+    let shown = file.value.display();
+    let text = match read_bounded(&file.value) {
+        Ok(text) => text,
+        Err(error) => {
+            let message = format!("cannot read {shown}: {error}");
+            return faults.push(Fault::error("unreadable_file", file.span, message));
+        }
+    };
+    for (number, line) in text.lines().enumerate() {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        if entry.is_empty() {
+            continue;
+        }
+        match Cidr::parse(entry) {
+            Ok(network) => networks.push(network),
+            Err(complaint) => {
+                let message = format!("{shown}, line {}: {complaint}", number + 1);
+                return faults.push(Fault::error("bad_list", file.span, message));
+            }
+        }
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is larger than {MAX_FILE} bytes")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn networks(texts: &[&str]) -> Networks {
+        Networks::new(&texts.iter().map(|text| Cidr::parse(text).unwrap()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_is_denied_is_refused_whatever_is_allowed() {
+        let ip = Ip {
+            allow: Some(networks(&["10.0.0.0/8", "2001:db8::/32"])),
+            deny: networks(&["10.1.0.0/16", "2001:db8:1::/48"]),
+        };
+        for (address, admitted) in [
+            ("10.0.0.1", true),
+            ("10.1.2.3", false),
+            ("10.2.0.0", true),
+            ("11.0.0.0", false),
+            ("::ffff:10.0.0.1", true),
+            ("::ffff:10.1.0.1", false),
+            ("2001:db8::1", true),
+            ("2001:db8:1::1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(ip.admits(address.parse().unwrap()), admitted, "{address}");
+        }
+        let open = Ip { allow: None, deny: networks(&["0.0.0.0/0"]) };
+        assert!(!open.admits("255.255.255.255".parse().unwrap()));
+        assert!(open.admits("::".parse().unwrap()));
+    }
+
+    #[test]
+    fn networks_that_touch_or_lie_in_each_other_are_one() {
+        assert_eq!(networks(&["10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "10.0.0.7"]).len(), 1);
+        assert_eq!(networks(&["10.0.0.0/9", "10.128.0.1"]).len(), 2);
+        assert_eq!(networks(&["255.255.255.255", "0.0.0.0", "::", "ffff::/16"]).len(), 4);
+        assert_eq!(networks(&["::/0", "0.0.0.0/0", "1.2.3.4", "::1"]).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn many_networks_hold_what_one_of_them_holds(
+            all in prop::collection::vec((any::<u32>(), 0_u8..=32), 0..40), probes in prop::collection::vec(any::<u32>(), 40),
+        ) {
+            let all: Vec<Cidr> = all
+                .into_iter()
+                .map(|(address, bits)| {
+                    let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+                    Cidr::parse(&format!("{}/{bits}", std::net::Ipv4Addr::from_bits(address & mask))).unwrap()
+                })
+                .collect();
+            let together = Networks::new(&all);
+            let edges = all.iter().flat_map(|network| {
+                let (IpAddr::V4(first), IpAddr::V4(last)) = network.range() else { unreachable!() };
+                let (first, last) = (first.to_bits(), last.to_bits());
+                [first.wrapping_sub(1), first, last, last.wrapping_add(1)]
+            });
+            for probe in edges.chain(probes) {
+                let address = IpAddr::V4(std::net::Ipv4Addr::from_bits(probe));
+                prop_assert_eq!(together.contains(address), all.iter().any(|network| network.contains(address)));
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `access`, first half: who calls. A route that is public does not ask.
+
+pub mod api_key;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::StatusCode;
+use http1::{Known, RequestHead};
+
+use crate::exchange::Exchange;
+use crate::identity::Found;
+use crate::policies::{Policy, Step};
+use crate::refusal::{Refusal, Stage};
+
+/// A way to find out who calls.
+pub trait Authenticator: fmt::Debug + Send + Sync {
+    /// Looks for what proves it.
+    fn identify(&self, exchange: &Exchange) -> Finding;
+
+    /// Removes what proves it from what the service gets.
+    fn strip(&self, request: &mut RequestHead);
+
+    /// What a client is asked for (RFC 9110, section 11.6.1), in this realm. `is_wrong`: what it sent was.
+    fn challenge(&self, realm: &str, is_wrong: bool) -> Vec<String>;
+
+    /// What it looks for, for `tollgate explain`.
+    fn explain(&self) -> String;
+}
+
+/// What a way to find out who calls has found.
+#[derive(Debug)]
+pub enum Finding {
+    /// Nothing that it could look at.
+    Nothing,
+    /// Something that proves nothing; the code says why as far as a caller may know.
+    Refused(&'static str),
+    /// Who calls.
+    Caller(Found),
+}
+
+/// The compiled policy.
+#[derive(Debug)]
+pub struct Identify {
+    /// In the order in which they are tried, each with its name.
+    ways: Vec<(Box<str>, Box<dyn Authenticator>)>,
+    /// Whether each must find the caller, or one.
+    needs_all: bool,
+    /// What the credentials are for, in challenges.
+    realm: Box<str>,
+}
+
+impl Identify {
+    /// Tries these ways in their order.
+    pub fn new(ways: Vec<(Box<str>, Box<dyn Authenticator>)>, needs_all: bool, realm: &str) -> Self {
+        // Of a quoted string nothing is left to escape (RFC 9110, section 5.6.4).
+        let realm = realm.chars().filter(|c| !matches!(c, '"' | '\\')).collect::<String>().into();
+        Self { ways, needs_all, realm }
+    }
+
+    fn find(&self, exchange: &Exchange) -> Result<Found, &'static str> {
+        let mut known: Option<Found> = None;
+        let mut fault = None;
+        for (_, way) in &self.ways {
+            match way.identify(exchange) {
+                Finding::Caller(found) if !self.needs_all => return Ok(found),
+                Finding::Caller(found) => match &known {
+                    Some(first) if !is_same_app(exchange, first, &found) => return Err(CONTRADICTION),
+                    Some(_) => {}
+                    None => known = Some(found),
+                },
+                Finding::Nothing if self.needs_all => return Err(fault.unwrap_or(MISSING)),
+                Finding::Nothing => {}
+                Finding::Refused(code) if self.needs_all => return Err(code),
+                Finding::Refused(code) => {
+                    fault.get_or_insert(code);
+                }
+            }
+        }
+        known.ok_or(fault.unwrap_or(MISSING))
+    }
+
+    fn refuse(&self, code: &'static str) -> Step {
+        let detail: Cow<'static, str> = match code {
+            MISSING => {
+                "this needs a caller who is known, and the request says nothing of who it is from".into()
+            }
+            EXPIRED => "the key has expired: use its successor".into(),
+            CONTRADICTION => "what the request says of its caller is about two of them".into(),
+            _ => "what the request says of its caller proves nothing".into(),
+        };
+        let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, code, Stage::Identify, detail);
+        for challenge in self.ways.iter().flat_map(|(_, way)| way.challenge(&self.realm, code != MISSING)) {
+            refusal = refusal.with_field(Known::WwwAuthenticate, challenge);
+        }
+        Step::Refuse(Box::new(refusal))
+    }
+}
+
+/// Whether two findings are about one application, or one of them about none.
+fn is_same_app(exchange: &Exchange, one: &Found, other: &Found) -> bool {
+    let callers = &exchange.live.snapshot.callers;
+    match (callers.identity(one), callers.identity(other)) {
+        (Some(one), Some(other)) => one.app.is_empty() || other.app.is_empty() || one.app == other.app,
+        _ => false,
+    }
+}
+
+impl Policy for Identify {
+    fn name(&self) -> &'static str {
+        "access"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Identify
+    }
+
+    fn on_request(&self, exchange: &mut Exchange) -> Step {
+        let found = self.find(exchange);
+        self.strip(&mut exchange.request);
+        match found {
+            Ok(found) => {
+                exchange.found = Some(found);
+                Step::Continue
+            }
+            Err(code) => self.refuse(code),
+        }
+    }
+
+    fn strip(&self, request: &mut RequestHead) {
+        self.ways.iter().for_each(|(_, way)| way.strip(request));
+    }
+
+    fn explain(&self) -> String {
+        let ways: Vec<String> =
+            self.ways.iter().map(|(name, way)| format!("{name} ({})", way.explain())).collect();
+        match (ways.as_slice(), self.needs_all) {
+            ([one], _) => one.clone(),
+            (several, true) => format!("all of {}", several.join(", ")),
+            (several, false) => format!("any of {}", several.join(", ")),
+        }
+    }
+}
+
+const MISSING: &str = "credentials_missing";
+const CONTRADICTION: &str = "credentials_contradict";
+/// A key that was right once.
+pub const EXPIRED: &str = "key_expired";

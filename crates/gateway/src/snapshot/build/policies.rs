@@ -1,0 +1,97 @@
+//! The policies of a route.
+
+use std::sync::Arc;
+
+use super::Compiler;
+use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, VersionState};
+use crate::expression::{Root, Roots};
+use crate::policies::Policy;
+use crate::policies::admit::ip::Ip;
+use crate::policies::admit::request::Request;
+use crate::policies::authorize::Authorize;
+use crate::policies::identify::api_key::ApiKey;
+use crate::policies::identify::{Authenticator, Identify};
+use crate::policies::shape::lifecycle::Lifecycle;
+use crate::policies::shape::response::Response;
+use crate::policies::shape::secure_headers::SecureHeaders;
+use crate::route::PathPattern;
+
+impl Compiler<'_> {
+    /// A route's policies in the order of their stages: this is the one list that registers them.
+    pub(super) fn policies(
+        &mut self,
+        route: &EffectiveRoute<'_>,
+        path: &PathPattern,
+    ) -> Vec<Arc<dyn Policy>> {
+        let mut policies: Vec<Arc<dyn Policy>> = Vec::new();
+        // admit: before anything is spent on the request, and first who is turned away whatever it is
+        if let Some(ip) = route.ip {
+            policies.push(self.ip(ip));
+        }
+        if let Some(policy) = route.request.and_then(Request::build) {
+            policies.push(Arc::new(policy));
+        }
+        if let Some(terms) = route.access.and_then(config::Access::terms) {
+            // identify: what comes later may depend on who calls
+            policies.push(Arc::new(self.identify(terms, route)));
+            // authorize: nothing is counted or read of a request that may not be made
+            let when = terms.when.as_ref();
+            let when =
+                when.and_then(|text| self.of_route(text, path, Roots::BEFORE_RESPONSE.without(Root::Body)));
+            if let Some(policy) = Authorize::build(terms, when) {
+                policies.push(Arc::new(policy));
+            }
+        }
+        // shape: the version's word first, so that `response` can still change it
+        if let Some(policy) = route.version.and_then(lifecycle) {
+            policies.push(Arc::new(policy));
+        }
+        // only what the service left out; `response` may still change or remove it
+        if let Some(policy) = route.secure_headers.and_then(SecureHeaders::build) {
+            policies.push(Arc::new(policy));
+        }
+        if let Some(policy) = route.response.and_then(Response::build) {
+            policies.push(Arc::new(policy));
+        }
+        policies
+    }
+
+    /// One for all routes that share it: its lists may be long.
+    fn ip(&mut self, config: &config::IpPolicy) -> Arc<dyn Policy> {
+        let key = std::ptr::from_ref(config);
+        if let Some(policy) = self.ips.get(&key) {
+            return Arc::clone(policy);
+        }
+        let policy: Arc<dyn Policy> = Arc::new(Ip::build(config, &mut self.faults));
+        self.ips.insert(key, Arc::clone(&policy));
+        policy
+    }
+
+    /// Names that are none have been refused before.
+    fn identify(&self, terms: &AccessTerms, route: &EffectiveRoute<'_>) -> Identify {
+        let ways = terms.ways().filter_map(|name| {
+            let way: Box<dyn Authenticator> = {
+                let config = self.config.auth.get(&name.value)?;
+                Box::new(ApiKey::build(&config.api_key, self.callers.way(&name.value)?))
+            };
+            Some((name.value.as_str().into(), way))
+        });
+        let realm = route.api.map_or("api", |api| &api.name.value);
+        Identify::new(ways.collect(), terms.any.is_empty(), realm)
+    }
+}
+
+/// The query parameters that hold credentials.
+pub(super) fn secret_parameters(config: &Config) -> Arc<[Box<str>]> {
+    config.auth.values().filter_map(|way| Some(way.api_key.query.as_deref()?.into())).collect()
+}
+
+fn lifecycle(version: EffectiveVersion<'_>) -> Option<Lifecycle> {
+    let version = version.version;
+    let is_deprecated = matches!(version.state, VersionState::Deprecated | VersionState::Retired);
+    let since = version.since.filter(|_| is_deprecated);
+    Lifecycle::build(
+        since.map(config::values::Date::unix_seconds),
+        version.sunset.map(config::values::Date::unix_seconds),
+    )
+}
