@@ -91,6 +91,8 @@ const WELCOME: &str = "
     curl -i http://127.0.0.1:8080/shop/v1/products         # an old version says so: Deprecation, Sunset
     curl -i -A iPhone http://127.0.0.1:8080/hello          # a route for phones; without -A another one
     curl -i -X DELETE http://127.0.0.1:8080/orders         # 405, and what is allowed
+    curl -i http://127.0.0.1:8080/accounts/1               # 401: it asks who calls
+    curl -i -H 'X-API-Key: demo-ro.read' http://127.0.0.1:8080/accounts/1         # a key may read; PUT needs demo-rw.write
     curl -i 'http://127.0.0.1:8080/orders?delay=5s'        # too slow: 504 that names service and cause
     curl -s http://127.0.0.1:9900/metrics | grep requests_total  # what became of them all
     tollgate top --admin 127.0.0.1:9900                    # services and routes, live

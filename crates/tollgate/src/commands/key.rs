@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
-use gateway::config::values::{Date, KeyHash, KeyId, Scope};
+use gateway::config::values::{Date, KeyHash, KeyId, Scope, check_name};
 
 use super::Failure;
 use crate::terminal;
@@ -26,7 +26,7 @@ enum What {
 #[derive(Args)]
 struct New {
     /// The name of the application, as under `apps`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = app_name)]
     app: String,
     /// What the key is for, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "SCOPE", value_parser = Scope::parse)]
@@ -74,6 +74,10 @@ impl New {
              - {{ id: '{id}', hash: '{hash}'{scopes}{expires} }}\n"
         ))
     }
+}
+
+fn app_name(text: &str) -> Result<String, String> {
+    check_name(text).map(|()| text.to_owned())
 }
 
 /// An id that tells whose key it is.

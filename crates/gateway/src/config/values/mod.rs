@@ -144,8 +144,8 @@ impl schemars::JsonSchema for Size {
     }
 }
 
-/// The names that users give to services, routes, APIs and devices: they become metric labels and parts of paths.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
+/// Whether this can be a name that users give to services, routes, APIs, apps and devices: they become metric labels and parts of paths.
+pub fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > MAX_NAME {
         return Err(format!("a name has 1 to {MAX_NAME} characters"));
     }

@@ -1,5 +1,6 @@
 //! `ip`: which addresses may call.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -70,14 +71,9 @@ impl Policy for Ip {
     }
 
     fn explain(&self) -> String {
-        let denied = self.deny.len();
-        match &self.allow {
-            Some(allow) if denied > 0 => {
-                format!("from {} ranges of addresses, but for {denied} others", allow.len())
-            }
-            Some(allow) => format!("from {} ranges of addresses", allow.len()),
-            None => format!("not from {denied} ranges of addresses"),
-        }
+        let allowed = self.allow.as_ref().map(|allow| format!("from {allow}"));
+        let denied = (self.deny.len() > 0).then(|| format!("not from {}", self.deny));
+        allowed.into_iter().chain(denied).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -105,6 +101,15 @@ impl Networks {
 
     fn len(&self) -> usize {
         self.v4.len() + self.v6.len()
+    }
+}
+
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len() {
+            1 => f.write_str("one range of addresses"),
+            many => write!(f, "{many} ranges of addresses"),
+        }
     }
 }
 

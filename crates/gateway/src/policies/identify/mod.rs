@@ -24,7 +24,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
     /// What a client is asked for (RFC 9110, section 11.6.1), in this realm. `is_wrong`: what it sent was.
     fn challenge(&self, realm: &str, is_wrong: bool) -> Vec<String>;
 
-    /// What it looks for, for `tollgate explain`.
+    /// What it looks for, for `tollgate explain` and for callers who bring nothing.
     fn explain(&self) -> String;
 }
 
@@ -80,11 +80,15 @@ impl Identify {
         known.ok_or(fault.unwrap_or(MISSING))
     }
 
+    /// What a caller can bring, without the operator's names for it.
+    fn asked(&self) -> String {
+        let asked: Vec<String> = self.ways.iter().map(|(_, way)| way.explain()).collect();
+        asked.join(if self.needs_all { ", and " } else { ", or " })
+    }
+
     fn refuse(&self, code: &'static str) -> Step {
         let detail: Cow<'static, str> = match code {
-            MISSING => {
-                "this needs a caller who is known, and the request says nothing of who it is from".into()
-            }
+            MISSING => format!("nothing in the request says who calls: it needs {}", self.asked()).into(),
             EXPIRED => "the key has expired: use its successor".into(),
             CONTRADICTION => "what the request says of its caller is about two of them".into(),
             _ => "what the request says of its caller proves nothing".into(),
