@@ -41,7 +41,7 @@ pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
 pub use peers::{
     Browser, Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, browser, curl,
-    file_server, free_port, nginx, python, web_socket, web_socket_listener, web_socket_server,
+    file_server, free_port, nginx, python, script_path, web_socket, web_socket_listener, web_socket_server,
 };
 pub use registries::{ConsulDouble, DnsServer, Etcd, Instance, consul_double, dns_server, etcd};
 pub use rustix::process::Signal as Sent;

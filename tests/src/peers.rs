@@ -273,8 +273,13 @@ impl WebSocketListener {
 
 fn script(name: &str) -> Command {
     let mut command = Command::new(python());
-    command.arg("-u").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name));
+    command.arg("-u").arg(script_path(name));
     command
+}
+
+/// A script of `tests/peers/`.
+pub fn script_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
 }
 
 /// Debian's own Python, which has Debian's packages; another may stand earlier on the path.

@@ -1,5 +1,6 @@
 //! Who calls: an application or a user, what they were granted, and how they proved it.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -58,6 +59,55 @@ pub struct Own {
     pub way: Box<str>,
 }
 
+/// Tokens that a worker has verified, so that each is once. It knows the latest thousand or two; what has ended is no longer one.
+#[derive(Debug, Default)]
+pub struct Tokens(RefCell<Generations>);
+
+/// When the young are too many they become the old, and the old are forgotten: a token that is used stays.
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<[u8; 32], Kept>,
+    old: HashMap<[u8; 32], Kept>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    /// Seconds since the Unix epoch.
+    until: f64,
+    own: Rc<Own>,
+}
+
+/// Tokens of one generation.
+const MOST_TOKENS: usize = 1000;
+
+impl Tokens {
+    /// Whose this is, if it was verified and still holds.
+    pub fn get(&self, digest: &[u8; 32], now: f64) -> Option<Rc<Own>> {
+        let mut generations = self.0.borrow_mut();
+        if let Some(known) = generations.young.get(digest) {
+            return (now < known.until).then(|| Rc::clone(&known.own));
+        }
+        let known = generations.old.remove(digest).filter(|known| now < known.until)?;
+        let own = Rc::clone(&known.own);
+        generations.add(*digest, known);
+        Some(own)
+    }
+
+    /// Keeps one until then.
+    pub fn keep(&self, digest: [u8; 32], until: f64, own: Rc<Own>) {
+        self.0.borrow_mut().add(digest, Kept { until, own });
+    }
+}
+
+impl Generations {
+    fn add(&mut self, digest: [u8; 32], kept: Kept) {
+        if self.young.len() >= MOST_TOKENS {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(digest, kept);
+    }
+}
+
 /// The callers that a configuration knows.
 #[derive(Debug, Default)]
 pub struct Callers {
@@ -85,15 +135,17 @@ pub enum KeyFault {
 }
 
 impl Identity {
+    /// Somebody of whom nothing is known but what was granted.
+    pub fn with_scopes(scopes: Vec<Box<str>>) -> Self {
+        Self { scope_list: scopes.join(" ").into(), scopes: scopes.into(), ..Self::default() }
+    }
+
     fn of_key(app: &App, key: &crate::config::AppKey) -> Self {
-        let scopes: Box<[Box<str>]> = key.scopes.iter().map(|scope| scope.as_str().into()).collect();
         Self {
             app: app.name.value.as_str().into(),
             plan: app.plan.as_ref().map_or("", |plan| &plan.value).into(),
-            scope_list: key.scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ").into(),
-            scopes,
             key: key.id.value.as_str().into(),
-            ..Self::default()
+            ..Self::with_scopes(key.scopes.iter().map(|scope| Scope::as_str(scope).into()).collect())
         }
     }
 
@@ -271,6 +323,29 @@ apps:
             ["X-Tollgate-Scopes", "read list"],
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_token_is_known_until_it_ends_or_too_many_others_came() {
+        let tokens = Tokens::default();
+        let own = || Rc::new(Own { identity: Identity::default(), way: "".into() });
+        let digest = |number: usize| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&number.to_le_bytes());
+            digest
+        };
+        tokens.keep(digest(0), 10.0, own());
+        assert!(tokens.get(&digest(0), 9.9).is_some());
+        assert!(tokens.get(&digest(0), 10.0).is_none());
+        assert!(tokens.get(&digest(1), 9.0).is_none());
+        for number in 1..10 * MOST_TOKENS {
+            tokens.keep(digest(number), 10.0, own());
+            // One that is used stays.
+            assert!(tokens.get(&digest(0), 9.0).is_some(), "{number}");
+        }
+        assert!(tokens.get(&digest(1), 9.0).is_none());
+        let generations = tokens.0.borrow();
+        assert!(generations.young.len() + generations.old.len() <= 2 * MOST_TOKENS);
     }
 
     #[test]

@@ -80,7 +80,10 @@ const NOT_CODES: &[&str] = &[
     "request_id",
     // a policy
     "secure_headers",
-    // faults of the configuration, about lists of addresses
+    // a member of a key in a JWK set
+    "key_ops",
+    // faults of the configuration, about files that it names
+    "bad_keys",
     "bad_list",
     "unreadable_file",
     // how a breaker's state is spelt in the status

@@ -42,6 +42,7 @@ mod tls;
 mod tls_clients;
 mod tls_reload;
 mod tls_services;
+mod tokens;
 mod top;
 mod tunnels;
 mod unix;

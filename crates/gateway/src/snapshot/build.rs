@@ -15,8 +15,8 @@ use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
-    self, AccessLog, Action, Balance, Config, EffectiveRoute, EffectiveVersion, Fault, Faults, Hedge,
-    IpPolicy, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
+    self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
+    Faults, Hedge, IpPolicy, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
     VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
@@ -24,6 +24,7 @@ use crate::expression::{Expression, Root, Roots};
 use crate::identity::Callers;
 use crate::overload::Bounds;
 use crate::policies::Policy;
+use crate::policies::identify::{Authenticator, build_ways};
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
@@ -114,7 +115,9 @@ struct Compiler<'c> {
     apis: HashMap<&'c str, Arc<str>>,
     no_api: Arc<str>,
     callers: Callers,
+    ways: HashMap<Box<str>, Arc<dyn Authenticator>>,
     /// By where they stand, as routes share them.
+    identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     ips: HashMap<*const IpPolicy, Arc<dyn Policy>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
@@ -136,15 +139,19 @@ impl<'c> Compiler<'c> {
                 (name.clone(), Arc::new(Device { name: name.as_str().into(), user_agent, header }))
             })
             .collect();
+        let callers = Callers::new(config);
+        let mut faults = config.faults();
         Self {
             config,
-            faults: config.faults(),
             regexes: Regexes::default(),
             devices,
             services,
             apis,
             no_api: Arc::from(""),
-            callers: Callers::new(config),
+            ways: build_ways(config, |name| callers.way(name), &mut faults),
+            callers,
+            identifies: HashMap::new(),
+            faults,
             ips: HashMap::new(),
             limits: HashMap::new(),
         }

@@ -3,6 +3,7 @@
 use http::HeaderName;
 use schemars::JsonSchema;
 
+use super::jwt::Jwt;
 use super::route::{FRAMING, is_framing};
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
@@ -15,7 +16,9 @@ pub struct Authenticator {
     #[schemars(skip)]
     pub name: Located<String>,
     /// A key of an application under `apps`, sent as `id.secret`.
-    pub api_key: ApiKey,
+    pub api_key: Option<ApiKey>,
+    /// A token that somebody else has signed.
+    pub jwt: Option<Box<Jwt>>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -37,12 +40,18 @@ pub struct ApiKey {
 impl Authenticator {
     pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &AUTHENTICATOR)?;
+        let (has_key, has_jwt) = (map.has("api_key"), map.has("jwt"));
         let api_key = map.optional("api_key", reader);
+        let jwt = map.optional("jwt", reader);
+        if has_key && has_jwt {
+            reader.wrong(map.key_span("jwt"), "each way is of one kind: give this one a name of its own");
+        }
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
-            map.missing("api_key", reader);
+            reader.wrong(map.head(), "this does not say how: with `api_key` or `jwt`");
         }
         map.finish_kind(reader);
-        Some(Self { name: Located::new(name.text.to_string(), name.span), api_key: api_key? })
+        let is_one = api_key.is_some() || jwt.is_some();
+        is_one.then(|| Self { name: Located::new(name.text.to_string(), name.span), api_key, jwt })
     }
 }
 
@@ -80,8 +89,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key"],
-    later: &["jwt", "introspection", "hmac", "basic", "mtls", "oidc", "forward"],
+    known: &["api_key", "jwt"],
+    later: &["introspection", "hmac", "basic", "mtls", "oidc", "forward"],
     shared: None,
 };
 

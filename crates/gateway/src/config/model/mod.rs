@@ -16,6 +16,7 @@ mod health;
 mod hedge;
 mod injection;
 mod ip;
+mod jwt;
 mod listener;
 mod log;
 mod mirror;
@@ -52,6 +53,7 @@ pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::ip::IpPolicy;
+pub use self::jwt::{Algorithm, Jwt};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
@@ -301,6 +303,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Pool", &service::POOL),
     ("Authenticator", &auth::AUTHENTICATOR),
     ("ApiKey", &auth::API_KEY),
+    ("Jwt", &jwt::JWT),
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),

@@ -8,11 +8,27 @@ use crate::config::values::{KeyHash, Scope};
 
 pub(super) fn auth_facets(way: &Authenticator) -> Facets {
     let mut facets = Facets::default();
-    let api_key = &way.api_key;
-    facets.may_say("key's header", api_key.header.as_ref());
-    facets.may_say("key's query parameter", api_key.query.as_ref());
-    facets.says("keys as bearer tokens", api_key.bearer);
-    facets.says("keys passed to services", api_key.pass);
+    if let Some(api_key) = &way.api_key {
+        facets.may_say("key's header", api_key.header.as_ref());
+        facets.may_say("key's query parameter", api_key.query.as_ref());
+        facets.says("keys as bearer tokens", api_key.bearer);
+        facets.says("keys passed to services", api_key.pass);
+    }
+    if let Some(jwt) = &way.jwt {
+        facets.list("issuer", &jwt.issuer);
+        facets.says("keys", jwt.jwks.value.display());
+        match &jwt.audience {
+            Some(audience) => facets.list("audience", audience),
+            None => facets.says("audience", "any"),
+        }
+        facets.list("algorithms", jwt.algorithms.iter().map(|algorithm| algorithm.as_str()));
+        facets.says("leeway", jwt.leeway);
+        facets.says("scopes' claim", &jwt.scopes_claim);
+        facets.says("user's claim", &jwt.user_claim);
+        facets.says("app's claim", &jwt.app_claim);
+        facets.list("required claims", &jwt.required);
+        facets.says("tokens passed to services", jwt.pass);
+    }
     facets
 }
 

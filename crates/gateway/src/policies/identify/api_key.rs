@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http1::{Known, RequestHead};
 
-use super::{Authenticator, EXPIRED, Finding};
+use super::{Authenticator, EXPIRED, Finding, bearer};
 use crate::config;
 use crate::exchange::Exchange;
 use crate::identity::{Found, KeyFault};
@@ -79,9 +79,7 @@ impl Authenticator for ApiKey {
             request.fields.remove_named(name.as_bytes());
         }
         if self.bearer {
-            request
-                .fields
-                .retain(|field| field.known != Some(Known::Authorization) || bearer(field.value).is_none());
+            super::strip_bearer(request);
         }
         if let Some(name) = &self.query {
             remove_parameter(request, name);
@@ -92,8 +90,7 @@ impl Authenticator for ApiKey {
         // There is no registered scheme for keys in a place of their own.
         let mut challenges = Vec::new();
         if self.bearer {
-            let error = if is_wrong { ", error=\"invalid_token\"" } else { "" };
-            challenges.push(format!("Bearer realm=\"{realm}\"{error}"));
+            challenges.push(super::bearer_challenge(realm, is_wrong));
         }
         if self.header.is_some() || self.query.is_some() {
             challenges.push(format!("ApiKey realm=\"{realm}\""));
@@ -110,12 +107,6 @@ impl Authenticator for ApiKey {
         let places: Vec<String> = places.into_iter().flatten().collect();
         format!("an API key in {}", places.join(" or "))
     }
-}
-
-/// The token of `Bearer` credentials (RFC 6750, section 2.1); the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
 /// Removes a parameter from a request's query; the rest stays as it is written.

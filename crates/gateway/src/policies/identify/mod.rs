@@ -1,13 +1,17 @@
 //! `access`, first half: who calls. A route that is public does not ask.
 
 pub mod api_key;
+pub mod jwt;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use http::StatusCode;
 use http1::{Known, RequestHead};
 
+use crate::config::{Config, Faults};
 use crate::exchange::Exchange;
 use crate::identity::Found;
 use crate::policies::{Policy, Step};
@@ -43,7 +47,7 @@ pub enum Finding {
 #[derive(Debug)]
 pub struct Identify {
     /// In the order in which they are tried, each with its name.
-    ways: Vec<(Box<str>, Box<dyn Authenticator>)>,
+    ways: Vec<(Box<str>, Arc<dyn Authenticator>)>,
     /// Whether each must find the caller, or one.
     needs_all: bool,
     /// What the credentials are for, in challenges.
@@ -52,7 +56,7 @@ pub struct Identify {
 
 impl Identify {
     /// Tries these ways in their order.
-    pub fn new(ways: Vec<(Box<str>, Box<dyn Authenticator>)>, needs_all: bool, realm: &str) -> Self {
+    pub fn new(ways: Vec<(Box<str>, Arc<dyn Authenticator>)>, needs_all: bool, realm: &str) -> Self {
         // Of a quoted string nothing is left to escape (RFC 9110, section 5.6.4).
         let realm = realm.chars().filter(|c| !matches!(c, '"' | '\\')).collect::<String>().into();
         Self { ways, needs_all, realm }
@@ -144,6 +148,45 @@ impl Policy for Identify {
             (several, false) => format!("any of {}", several.join(", ")),
         }
     }
+}
+
+/// The token of `Bearer` credentials (RFC 6750, section 2.1); the scheme's case does not matter (RFC 9110, section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// Removes `Bearer` credentials from what the service gets, and leaves others.
+fn strip_bearer(request: &mut RequestHead) {
+    request.fields.retain(|field| field.known != Some(Known::Authorization) || bearer(field.value).is_none());
+}
+
+/// What asks for `Bearer` credentials (RFC 6750, section 3).
+fn bearer_challenge(realm: &str, is_wrong: bool) -> String {
+    let error = if is_wrong { ", error=\"invalid_token\"" } else { "" };
+    format!("Bearer realm=\"{realm}\"{error}")
+}
+
+/// All ways to find out who calls, by their names; what is wrong with their files is reported.
+pub fn build_ways(
+    config: &Config,
+    way_of: impl Fn(&str) -> Option<u32>,
+    faults: &mut Faults,
+) -> HashMap<Box<str>, Arc<dyn Authenticator>> {
+    let mut ways: HashMap<Box<str>, Arc<dyn Authenticator>> = HashMap::new();
+    for (name, way) in &config.auth {
+        let built: Option<Arc<dyn Authenticator>> = match (&way.api_key, &way.jwt) {
+            (Some(api_key), _) => {
+                way_of(name).map(|place| Arc::new(api_key::ApiKey::build(api_key, place)) as Arc<_>)
+            }
+            (None, Some(jwt)) => {
+                jwt::Jwt::build(name, jwt, config, faults).map(|jwt| Arc::new(jwt) as Arc<_>)
+            }
+            (None, None) => None,
+        };
+        ways.extend(built.map(|built| (name.as_str().into(), built)));
+    }
+    ways
 }
 
 const MISSING: &str = "credentials_missing";

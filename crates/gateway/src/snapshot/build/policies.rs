@@ -9,8 +9,7 @@ use crate::policies::Policy;
 use crate::policies::admit::ip::Ip;
 use crate::policies::admit::request::Request;
 use crate::policies::authorize::Authorize;
-use crate::policies::identify::api_key::ApiKey;
-use crate::policies::identify::{Authenticator, Identify};
+use crate::policies::identify::Identify;
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
@@ -33,7 +32,7 @@ impl Compiler<'_> {
         }
         if let Some(terms) = route.access.and_then(config::Access::terms) {
             // identify: what comes later may depend on who calls
-            policies.push(Arc::new(self.identify(terms, route)));
+            policies.push(self.identify(terms, route));
             // authorize: nothing is counted or read of a request that may not be made
             let when = terms.when.as_ref();
             let when =
@@ -67,23 +66,26 @@ impl Compiler<'_> {
         policy
     }
 
-    /// Names that are none have been refused before.
-    fn identify(&self, terms: &AccessTerms, route: &EffectiveRoute<'_>) -> Identify {
+    /// One for all routes of an API that share what they ask. Names that are none have been refused before.
+    fn identify(&mut self, terms: &AccessTerms, route: &EffectiveRoute<'_>) -> Arc<dyn Policy> {
+        let key = (std::ptr::from_ref(terms), route.api.map(std::ptr::from_ref));
+        if let Some(policy) = self.identifies.get(&key) {
+            return Arc::clone(policy);
+        }
         let ways = terms.ways().filter_map(|name| {
-            let way: Box<dyn Authenticator> = {
-                let config = self.config.auth.get(&name.value)?;
-                Box::new(ApiKey::build(&config.api_key, self.callers.way(&name.value)?))
-            };
-            Some((name.value.as_str().into(), way))
+            let way = self.ways.get(name.value.as_str())?;
+            Some((name.value.as_str().into(), Arc::clone(way)))
         });
         let realm = route.api.map_or("api", |api| &api.name.value);
-        Identify::new(ways.collect(), terms.any.is_empty(), realm)
+        let policy: Arc<dyn Policy> = Arc::new(Identify::new(ways.collect(), terms.any.is_empty(), realm));
+        self.identifies.insert(key, Arc::clone(&policy));
+        policy
     }
 }
 
 /// The query parameters that hold credentials.
 pub(super) fn secret_parameters(config: &Config) -> Arc<[Box<str>]> {
-    config.auth.values().filter_map(|way| Some(way.api_key.query.as_deref()?.into())).collect()
+    config.auth.values().filter_map(|way| Some(way.api_key.as_ref()?.query.as_deref()?.into())).collect()
 }
 
 fn lifecycle(version: EffectiveVersion<'_>) -> Option<Lifecycle> {

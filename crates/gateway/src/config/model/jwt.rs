@@ -1,0 +1,183 @@
+//! `jwt`: tokens that somebody else has signed.
+
+use std::path::PathBuf;
+
+use http::Uri;
+use schemars::JsonSchema;
+
+use super::policy::Setting;
+use super::tls::watched_file;
+use crate::config::fault::Fault;
+use crate::config::node::{Node, Value};
+use crate::config::read::{Keys, MapReader, Read, Reader};
+use crate::config::source::Located;
+use crate::config::values::Duration;
+
+/// Signed tokens (RFC 7519), as `Authorization: Bearer …`.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+pub struct Jwt {
+    /// Who signs them: what `iss` must be, one of these.
+    #[schemars(with = "Vec<String>")]
+    pub issuer: Vec<String>,
+    /// The file with the keys to verify them by, a JWK set (RFC 7517). It is watched.
+    #[schemars(with = "String")]
+    pub jwks: Located<PathBuf>,
+    /// Whom they are for: `aud` must have one of these. `off` takes tokens that are for others, too.
+    #[schemars(with = "Setting<Vec<String>>")]
+    pub audience: Option<Vec<String>>,
+    /// How they may be signed. What a token says of it decides nothing. Default: `RS256`, `ES256` and `EdDSA`.
+    #[schemars(default = "default_algorithms")]
+    pub algorithms: Vec<Algorithm>,
+    /// How far clocks may differ, up to 10m. Default: `30s`.
+    #[schemars(default = "default_leeway")]
+    pub leeway: Duration,
+    /// The claim with the scopes, a text with spaces or a list; `a.b` is `b` within `a`. Default: `scope`.
+    #[schemars(default = "default_scopes_claim")]
+    pub scopes_claim: String,
+    /// The claim with the user. Default: `sub`.
+    #[schemars(default = "default_user_claim")]
+    pub user_claim: String,
+    /// The claim with the application, one of `apps`; others are no application. Default: `azp`.
+    #[schemars(default = "default_app_claim")]
+    pub app_claim: String,
+    /// Further claims that a token must have. It always needs `exp`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub required: Vec<String>,
+    /// Whether the service gets it too. Default: `false`.
+    #[schemars(default)]
+    pub pass: bool,
+}
+
+/// How a token is signed (RFC 7518, section 3.1, and RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[allow(missing_docs)] // the names are the registry's
+pub enum Algorithm {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    EdDSA,
+}
+
+impl Algorithm {
+    /// The registry's name for it.
+    pub fn as_str(self) -> &'static str {
+        ALGORITHMS.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// The algorithm of this name; there is none for `none`.
+    pub fn of(name: &str) -> Option<Self> {
+        ALGORITHMS.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
+    }
+}
+
+impl Read for Algorithm {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.word(node, ALGORITHMS)
+    }
+}
+
+impl Read for Jwt {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let mut map = reader.map(node, &JWT)?;
+        let issuer: Option<Vec<String>> = map.required("issuer", reader);
+        let jwks = read_keys(&mut map, reader);
+        let audience: Option<Setting<Vec<String>>> = map.required("audience", reader);
+        let jwt = Self {
+            issuer: issuer.clone().unwrap_or_default(),
+            jwks: jwks.clone().unwrap_or_else(|| Located::new(PathBuf::new(), map.head())),
+            audience: audience.as_ref().and_then(Setting::value).cloned(),
+            algorithms: map.or("algorithms", default_algorithms(), reader),
+            leeway: map.or("leeway", default_leeway(), reader),
+            scopes_claim: map.or("scopes_claim", default_scopes_claim(), reader),
+            user_claim: map.or("user_claim", default_user_claim(), reader),
+            app_claim: map.or("app_claim", default_app_claim(), reader),
+            required: map.or("required", Vec::new(), reader),
+            pass: map.or("pass", false, reader),
+        };
+        for key in ["issuer", "audience", "algorithms"] {
+            if map.is_empty_list(key) {
+                reader.wrong(map.key_span(key), format!("`{key}` is empty: no token could be right"));
+            }
+        }
+        if *jwt.leeway > *Duration::from_secs(600) {
+            reader.wrong(map.key_span("leeway"), "clocks that differ by more than 10m are to be set");
+        }
+        map.finish(reader);
+        (issuer.is_some() && jwks.is_some() && audience.is_some()).then_some(jwt)
+    }
+}
+
+fn read_keys(map: &mut MapReader<'_>, reader: &mut Reader) -> Option<Located<PathBuf>> {
+    let node = map.demand("jwks", reader)?;
+    if let Value::Text(text) = &node.value
+        && text.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some())
+    {
+        let fault = Fault::error("not_supported_yet", node.span, "`jwks` from a URL is not supported yet");
+        reader.fault(fault.help("keep its answer in a file, which is watched"));
+        return None;
+    }
+    watched_file(node, reader)
+}
+
+fn default_algorithms() -> Vec<Algorithm> {
+    vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]
+}
+
+fn default_leeway() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn default_scopes_claim() -> String {
+    "scope".to_owned()
+}
+
+fn default_user_claim() -> String {
+    "sub".to_owned()
+}
+
+fn default_app_claim() -> String {
+    "azp".to_owned()
+}
+
+const ALGORITHMS: &[(&str, Algorithm)] = &[
+    ("HS256", Algorithm::HS256),
+    ("HS384", Algorithm::HS384),
+    ("HS512", Algorithm::HS512),
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("ES512", Algorithm::ES512),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+pub(super) static JWT: Keys = Keys {
+    of: "`jwt`",
+    known: &[
+        "issuer",
+        "jwks",
+        "audience",
+        "algorithms",
+        "leeway",
+        "scopes_claim",
+        "user_claim",
+        "app_claim",
+        "required",
+        "pass",
+    ],
+    later: &["discovery"],
+    shared: None,
+};
