@@ -25,7 +25,7 @@ use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::notice::notice;
 use crate::overload::{self, Bounds, Overload, Turn};
-use crate::record::{IdGenerator, Line, LogWriter, WorkerShard, redact};
+use crate::record::{IdGenerator, Line, LogWriter, WorkerShard, redact, redact_reference};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::farewell::Farewells;
 use crate::upstream::health::Healths;
@@ -416,6 +416,8 @@ impl Worker {
         }
         let request = &exchange.request;
         let query = request.query().map(|query| redact(query, &live.snapshot.secret_parameters));
+        let referer = request.fields.get(Known::Referer).unwrap_or_default();
+        let referer = redact_reference(referer, &live.snapshot.secret_parameters);
         let identity = exchange.identity();
         if let Some(identity) = identity.filter(|identity| !identity.app.is_empty()) {
             self.shard.app_request(&identity.app, status);
@@ -445,7 +447,7 @@ impl Worker {
             duration_us: total.as_micros() as u64,
             upstream_us: waited.map(|waited| waited.as_micros() as u64),
             user_agent: request.fields.get(Known::UserAgent).unwrap_or_default(),
-            referer: request.fields.get(Known::Referer).unwrap_or_default(),
+            referer: &referer,
             ..outcome.line(exchange.started)
         });
     }

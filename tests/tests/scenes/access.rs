@@ -189,7 +189,10 @@ fn the_log_says_who_called_and_no_secret() {
     gate.get("/anywhere?a=1&api_key=web.foo").expect(200);
     gate.get("/anywhere?api_key=web.guess").expect(401);
     gate.get("/known/x?api%5fkey=web.guess&b").expect(401);
-    gate.get("/nowhere?api_key=web.guess").expect(404);
+    let led = gate
+        .ask("GET", "/nowhere?api_key=web.guess")
+        .header("Referer", "http://a.example/?api_key=web.guess");
+    led.send().expect(404);
     let lines = gate.log(5);
     let of = |line: usize, member: &str| lines[line][member].as_str().unwrap_or_default().to_owned();
     assert_eq!(["app", "plan", "key", "auth"].map(|member| of(0, member)), ["mobile", "gold", "ro", "keys"]);
@@ -201,6 +204,7 @@ fn the_log_says_who_called_and_no_secret() {
     assert_eq!((of(2, "app"), of(2, "code")), (String::new(), "key_unknown".to_owned()));
     assert_eq!(of(3, "query"), "api%5fkey=***&b");
     assert_eq!(of(4, "query"), "api_key=***");
+    assert_eq!(of(4, "referer"), "http://a.example/?api_key=***");
     assert!(
         lines.iter().all(|line| !line.to_string().contains("foo") && !line.to_string().contains("guess"))
     );

@@ -18,5 +18,5 @@ pub use metrics::{
     Figures, Gauge, HealthReadings, MergedHistogram, Metrics, OTHER, RouteFigures, RouteMetrics,
     ServiceMetrics, TIME_BOUNDS, TcpMetrics, WorkerShard,
 };
-pub use redact::redact;
+pub use redact::{redact, redact_reference};
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use crate::route::is_named;
 
 /// What stands in the place of a credential.
@@ -19,6 +21,21 @@ pub fn redact<'q>(query: &'q str, secret: &[Box<str>]) -> Cow<'q, str> {
         _ => Cow::Borrowed(part),
     });
     Cow::Owned(parts.collect::<Vec<_>>().join("&"))
+}
+
+/// The same for an address that somebody was led here by.
+pub fn redact_reference<'r>(reference: &'r [u8], secret: &[Box<str>]) -> Cow<'r, [u8]> {
+    let Some(place) = memchr(b'?', reference).filter(|_| !secret.is_empty()) else {
+        return Cow::Borrowed(reference);
+    };
+    // What cannot be read may hold anything.
+    let Ok(query) = std::str::from_utf8(&reference[place + 1..]) else {
+        return Cow::Borrowed(&reference[..place]);
+    };
+    match redact(query, secret) {
+        Cow::Borrowed(_) => Cow::Borrowed(reference),
+        Cow::Owned(query) => Cow::Owned([&reference[..=place], query.as_bytes()].concat()),
+    }
 }
 
 fn name_of(part: &str) -> &str {
@@ -41,6 +58,14 @@ mod tests {
         ] {
             assert_eq!(redact(query, &secret), shown);
             assert_eq!(redact(query, &[]), query);
+            let reference = format!("https://a.example/x?{query}");
+            let shown = format!("https://a.example/x?{shown}");
+            assert_eq!(redact_reference(reference.as_bytes(), &secret), shown.as_bytes());
         }
+        assert_eq!(
+            *redact_reference(b"https://a.example/api_key=1", &secret),
+            *b"https://a.example/api_key=1"
+        );
+        assert_eq!(*redact_reference(b"/x?api_key=\xff", &secret), *b"/x");
     }
 }
