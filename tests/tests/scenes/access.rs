@@ -1,6 +1,7 @@
 //! Who may call: keys, scopes, apps and plans, and what services are told of callers.
 
-use tollgate_tests::{Backend, Gateway, backend, fill, gateway_with, tollgate};
+use tollgate_tests::tls::{OpenSsl, Wish};
+use tollgate_tests::{Backend, Gateway, backend, curl, fill, gateway_with, tollgate};
 
 /// The SHA-256 of `foo`.
 const FOO: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
@@ -285,4 +286,53 @@ routes: [ { match: /x, to: users, access: { any: keys, scopes: [list], when: \"i
     assert!(told.contains("authorize  access: scopes list; when identity.app == 'a'"), "{told}");
     assert!(told.contains("http://127.0.0.1:9001/x?a=1\n") && told.contains("api_key=***"), "{told}");
     assert!(!told.contains("guess"), "{told}");
+}
+
+#[test]
+fn certificates_say_who_calls() {
+    let users = service();
+    let authority = OpenSsl::new();
+    authority.issue("a", Wish { hosts: &["a.test"], ..Wish::default() });
+    authority.issue("bank-7", Wish { hosts: &["seven.bank.test"], ..Wish::default() });
+    for name in ["partner-1", "stranger"] {
+        authority.issue(name, Wish::default());
+    }
+    let gate = gateway_with(
+        "
+        listeners:
+          - address: '127.0.0.1:0'
+            tls:
+              certificates: { cert: <dir>/a.pem, key: <dir>/a.key }
+              client: { ca: <dir>/ca.pem, required: false }
+        services: { users: <users> }
+        auth: { mtls: { mtls: { allow: 'CN=partner-*', apps: { bank: 'dns:*.bank.test' } } } }
+        plans: { gold: {} }
+        apps: { bank: { plan: gold } }
+        routes:
+          - { match: /x, to: users, access: mtls }
+          - { match: /bank, to: users, access: { any: mtls, apps: bank } }
+        ",
+        &[("dir", &authority.folder().display()), ("users", &users)],
+    );
+    let ask = |name: Option<&str>, path: &str| {
+        let url = format!("https://{}{path}", gate.address());
+        let files = name.map(|name| ["pem", "key"].map(|kind| authority.path(&format!("{name}.{kind}")).display().to_string()));
+        let mut arguments = vec!["-k", "-o", "/dev/null", "-w", "%{http_code}"];
+        if let Some([cert, key]) = &files {
+            arguments.extend(["--cert", cert, "--key", key]);
+        }
+        arguments.push(&url);
+        curl(&arguments).text()
+    };
+    assert_eq!(ask(Some("bank-7"), "/bank"), "200");
+    let seen = users.request(0);
+    assert_eq!((seen.header("x-tollgate-app"), seen.header("x-tollgate-plan")), (Some("bank"), Some("gold")));
+    assert_eq!(seen.header("x-tollgate-user"), Some("CN=bank-7"));
+    assert_eq!(ask(Some("partner-1"), "/x"), "200");
+    assert_eq!(ask(Some("partner-1"), "/bank"), "403");
+    assert_eq!(ask(Some("stranger"), "/x"), "401");
+    assert_eq!(ask(None, "/x"), "401");
+    let log = gate.log(5);
+    let codes = [2, 3, 4].map(|line| log[line]["code"].as_str().unwrap_or_default());
+    assert_eq!(codes, ["app_not_allowed", "certificate_unknown", "credentials_missing"]);
 }

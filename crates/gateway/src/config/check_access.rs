@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::check::with_advice;
 use super::fault::{Fault, Faults};
-use super::model::{AccessTerms, Config, Declared, PUBLIC, Setting};
+use super::model::{AccessTerms, Config, Declared, ListenerTls, PUBLIC, Setting};
 use super::read::nearest;
 use super::source::{Located, Span};
 
@@ -19,6 +19,8 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
             check_name(&declared.plans, plan, ("unknown_plan", "plan", "plans"), faults);
         }
     }
+    let mapped = config.auth.values().filter_map(|way| way.mtls.as_ref()).flat_map(|mtls| mtls.apps.values());
+    mapped.for_each(|(app, _)| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
     let mut ids: HashMap<&str, Span> = HashMap::new();
     for app in config.apps.values() {
         if let Some(plan) = &app.plan {
@@ -42,10 +44,23 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
 
 /// Reports what nobody uses.
 pub(super) fn check_unused(config: &Config, faults: &mut Faults) {
+    check_certificates(config, faults);
     let used: HashSet<&str> =
         all_terms(config).flat_map(AccessTerms::ways).map(|way| way.value.as_str()).collect();
     for way in config.auth.values().filter(|way| !used.contains(way.name.value.as_str())) {
         faults.push(Fault::warning("unused_auth", way.name.span, "no `access` names this"));
+    }
+}
+
+/// A way that no connection can go.
+fn check_certificates(config: &Config, faults: &mut Faults) {
+    let asks = |tls: &ListenerTls| tls.client.is_some();
+    if config.listeners.iter().any(|listener| listener.tls.as_deref().is_some_and(asks)) {
+        return;
+    }
+    for way in config.auth.values().filter(|way| way.mtls.is_some()) {
+        let fault = Fault::warning("no_certificates", way.name.span, "no listener asks clients for certificates");
+        faults.push(fault.help("add `tls: { client: { ca: FILE } }` to a listener"));
     }
 }
 

@@ -4,6 +4,7 @@ use http::HeaderName;
 use schemars::JsonSchema;
 
 use super::jwt::Jwt;
+use super::mtls::Mtls;
 use super::route::{FRAMING, is_framing};
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
@@ -19,6 +20,8 @@ pub struct Authenticator {
     pub api_key: Option<ApiKey>,
     /// A token that somebody else has signed.
     pub jwt: Option<Box<Jwt>>,
+    /// A certificate that the client has shown.
+    pub mtls: Option<Mtls>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -40,18 +43,19 @@ pub struct ApiKey {
 impl Authenticator {
     pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &AUTHENTICATOR)?;
-        let (has_key, has_jwt) = (map.has("api_key"), map.has("jwt"));
+        let mut kinds = AUTHENTICATOR.known.iter().filter(|kind| map.has(kind));
+        if let (Some(_), Some(second)) = (kinds.next(), kinds.next()) {
+            reader.wrong(map.key_span(second), "each way is of one kind: give this one a name of its own");
+        }
         let api_key = map.optional("api_key", reader);
         let jwt = map.optional("jwt", reader);
-        if has_key && has_jwt {
-            reader.wrong(map.key_span("jwt"), "each way is of one kind: give this one a name of its own");
-        }
+        let mtls = map.optional("mtls", reader);
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
-            reader.wrong(map.head(), "this does not say how: with `api_key` or `jwt`");
+            reader.wrong(map.head(), "this does not say how: with `api_key`, `jwt` or `mtls`");
         }
         map.finish_kind(reader);
-        let is_one = api_key.is_some() || jwt.is_some();
-        is_one.then(|| Self { name: Located::new(name.text.to_string(), name.span), api_key, jwt })
+        let is_one = api_key.is_some() || jwt.is_some() || mtls.is_some();
+        is_one.then(|| Self { name: Located::new(name.text.to_string(), name.span), api_key, jwt, mtls })
     }
 }
 
@@ -89,8 +93,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt"],
-    later: &["introspection", "hmac", "basic", "mtls", "oidc", "forward"],
+    known: &["api_key", "jwt", "mtls"],
+    later: &["introspection", "hmac", "basic", "oidc", "forward"],
     shared: None,
 };
 

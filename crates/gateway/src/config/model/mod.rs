@@ -20,6 +20,7 @@ mod jwt;
 mod listener;
 mod log;
 mod mirror;
+mod mtls;
 mod overload;
 mod policy;
 mod proxy_protocol;
@@ -57,6 +58,7 @@ pub use self::jwt::{Algorithm, Jwt};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
+pub use self::mtls::Mtls;
 pub use self::overload::Overload;
 pub use self::policy::{
     HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
@@ -304,6 +306,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Authenticator", &auth::AUTHENTICATOR),
     ("ApiKey", &auth::API_KEY),
     ("Jwt", &jwt::JWT),
+    ("Mtls", &mtls::MTLS),
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),

@@ -29,6 +29,12 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
         facets.list("required claims", &jwt.required);
         facets.says("tokens passed to services", jwt.pass);
     }
+    if let Some(mtls) = &way.mtls {
+        facets.list("certificates", &mtls.allow);
+        for (app, (_, patterns)) in &mtls.apps {
+            facets.list(format!("certificates of {app}"), patterns);
+        }
+    }
     facets
 }
 

@@ -90,6 +90,53 @@ impl Scope {
     }
 }
 
+/// Names of certificates: `CN=partner-*`, `dns:*.example.com`, `uri:spiffe://example/*`, `sha256:…`. `*` stands for anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificatePattern(String);
+
+impl CertificatePattern {
+    /// Takes a part of a subject, an alternative name or a fingerprint, as the gateway writes them.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WHAT: &str = "expected a part of a subject (CN=partner-*), an alternative name (dns:, uri:, email:, ip:) or sha256:";
+        let pattern = match text.split_once(':') {
+            Some((kind @ ("dns" | "ip"), name)) => format!("{kind}:{}", name.to_ascii_lowercase()),
+            Some((kind @ ("uri" | "email"), name)) => format!("{kind}:{name}"),
+            Some(("sha256", digits)) => {
+                let digits = digits.replace(':', "").to_ascii_lowercase();
+                if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Err("a fingerprint has 64 hexadecimal digits".to_owned());
+                }
+                format!("sha256:{digits}")
+            }
+            _ if text.split_once('=').is_some_and(|(kind, _)| !kind.is_empty()) => text.to_owned(),
+            _ => return Err(WHAT.to_owned()),
+        };
+        match pattern.split_once(['=', ':']) {
+            Some((_, name)) if name.bytes().any(|byte| byte != b'*') => Ok(Self(pattern)),
+            _ => Err("a pattern that fits every certificate is none".to_owned()),
+        }
+    }
+
+    /// Whether this is such a name.
+    pub fn matches(&self, name: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let first = parts.next().unwrap_or_default();
+        let Some(mut rest) = name.strip_prefix(first) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        for part in parts {
+            let Some(place) = rest.find(part) else { return false };
+            rest = &rest[place + part.len()..];
+        }
+        rest.ends_with(last)
+    }
+}
+
+impl fmt::Display for CertificatePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -106,6 +153,32 @@ mod tests {
         assert!(!format!("{hash:?}").contains("2c26"));
         for wrong in ["", "sha256:", &text[7..], &text[..70], "sha512:00", &text.replace('a', "g")] {
             assert!(KeyHash::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_anything_within_one_name() {
+        for (pattern, name, fits) in [
+            ("CN=partner-*", "CN=partner-7", true),
+            ("CN=partner-*", "CN=partner-", true),
+            ("CN=partner-*", "cn=partner-7", false),
+            ("CN=partner-*", "OU=partner-7", false),
+            ("CN=a*b*c", "CN=aXbYc", true),
+            ("CN=a*b*c", "CN=abc", true),
+            ("CN=a*b*c", "CN=acb", false),
+            ("CN=aa*aa", "CN=aaa", false),
+            ("CN=a", "CN=ab", false),
+            ("dns:*.Example.com", "dns:a.example.com", true),
+            ("dns:*.example.com", "dns:example.com", false),
+            ("uri:spiffe://example/*", "uri:spiffe://example/ns/x", true),
+        ] {
+            assert_eq!(CertificatePattern::parse(pattern).unwrap().matches(name), fits, "{pattern} {name}");
+        }
+        let digits = "AB:".repeat(32);
+        let fingerprint = CertificatePattern::parse(&format!("sha256:{}", digits.trim_end_matches(':'))).unwrap();
+        assert!(fingerprint.matches(&format!("sha256:{}", "ab".repeat(32))));
+        for wrong in ["", "*", "CN=*", "dns:*", "dns:", "partner", "=x", "sha256:ab", "sha256:*", "other:x"] {
+            assert!(CertificatePattern::parse(wrong).is_err(), "{wrong}");
         }
     }
 

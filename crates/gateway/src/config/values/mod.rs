@@ -9,7 +9,7 @@ mod protocol;
 mod source;
 
 pub use amount::{Duration, Percent, Rate, Share, Size};
-pub use credential::{KeyHash, KeyId, Scope};
+pub use credential::{CertificatePattern, KeyHash, KeyId, Scope};
 pub use date::Date;
 pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};
 pub use protocol::{Pattern, Secret, StatusRange};
@@ -60,6 +60,7 @@ textual! {
     KeyId: "the name of a key: letters, digits, `-` and `_`", Some("[A-Za-z0-9_-]{1,64}");
     KeyHash: "the hash of a secret: sha256: and 64 hexadecimal digits", Some("sha256:[0-9A-Fa-f]{64}");
     Scope: "a scope: one word", None;
+    CertificatePattern: "names of certificates: CN=partner-*, dns:*.example.com, uri:spiffe://example/*, sha256:…", None;
     Secret: "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}", None;
 }
 

@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub mod jwt;
+pub mod mtls;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -175,14 +176,15 @@ pub fn build_ways(
 ) -> HashMap<Box<str>, Arc<dyn Authenticator>> {
     let mut ways: HashMap<Box<str>, Arc<dyn Authenticator>> = HashMap::new();
     for (name, way) in &config.auth {
-        let built: Option<Arc<dyn Authenticator>> = match (&way.api_key, &way.jwt) {
-            (Some(api_key), _) => {
+        let built: Option<Arc<dyn Authenticator>> = match (&way.api_key, &way.jwt, &way.mtls) {
+            (Some(api_key), ..) => {
                 way_of(name).map(|place| Arc::new(api_key::ApiKey::build(api_key, place)) as Arc<_>)
             }
-            (None, Some(jwt)) => {
+            (None, Some(jwt), _) => {
                 jwt::Jwt::build(name, jwt, config, faults).map(|jwt| Arc::new(jwt) as Arc<_>)
             }
-            (None, None) => None,
+            (None, None, Some(mtls)) => Some(Arc::new(mtls::Mtls::build(name, mtls, config)) as Arc<_>),
+            (None, None, None) => None,
         };
         ways.extend(built.map(|built| (name.as_str().into(), built)));
     }

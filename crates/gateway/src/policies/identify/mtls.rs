@@ -1,0 +1,120 @@
+//! `mtls`: the certificate that the client has shown in the handshake, which the listener has verified.
+
+use std::rc::Rc;
+
+use http1::RequestHead;
+
+use super::{Authenticator, Finding};
+use crate::config::values::CertificatePattern;
+use crate::config::{self, Config};
+use crate::exchange::Exchange;
+use crate::identity::{Found, Identity, Own};
+use crate::tls::PeerCertificate;
+
+/// The compiled way.
+#[derive(Debug)]
+pub struct Mtls {
+    name: Box<str>,
+    allow: Vec<CertificatePattern>,
+    /// Applications, their plans, and what their certificates look like.
+    apps: Vec<(Box<str>, Box<str>, Vec<CertificatePattern>)>,
+}
+
+impl Mtls {
+    /// Compiles the configuration. Names of apps that are none have been refused before.
+    pub fn build(name: &str, mtls: &config::Mtls, config: &Config) -> Self {
+        let plan = |app: &str| config.apps.get(app)?.plan.as_ref().map(|plan| plan.value.as_str().into());
+        let apps = mtls.apps.iter().map(|(app, (_, patterns))| {
+            (app.as_str().into(), plan(app).unwrap_or_default(), patterns.clone())
+        });
+        Self { name: name.into(), allow: mtls.allow.clone(), apps: apps.collect() }
+    }
+
+    fn identity(&self, certificate: &PeerCertificate) -> Option<Identity> {
+        let is_any = |patterns: &[CertificatePattern]| {
+            names(certificate).any(|name| patterns.iter().any(|pattern| pattern.matches(&name)))
+        };
+        let app = self.apps.iter().find(|(_, _, patterns)| is_any(patterns));
+        if app.is_none() && !is_any(&self.allow) {
+            return None;
+        }
+        let user = match certificate.sans.first() {
+            Some(first) if certificate.subject.is_empty() => first,
+            _ => &certificate.subject,
+        };
+        let mut identity = Identity::with_scopes(Vec::new());
+        identity.user = user.as_str().into();
+        if let Some((app, plan, _)) = app {
+            (identity.app, identity.plan) = (app.clone(), plan.clone());
+        }
+        Some(identity)
+    }
+}
+
+/// Everything that a pattern may be held against.
+fn names(certificate: &PeerCertificate) -> impl Iterator<Item = String> {
+    let parts = parts(&certificate.subject).map(str::to_owned);
+    let fingerprint = format!("sha256:{}", certificate.fingerprint);
+    parts.chain(certificate.sans.iter().cloned()).chain([fingerprint])
+}
+
+/// The parts of a subject in the notation of RFC 4514, undivided by what is escaped: `CN=a\,O=b` is one.
+fn parts(subject: &str) -> impl Iterator<Item = &str> {
+    let mut rest = subject;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut is_escaped = false;
+        let end = rest.find(|c: char| {
+            let is_end = matches!(c, ',' | '+') && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            is_end
+        });
+        let (part, after) = end.map_or((rest, ""), |end| (&rest[..end], &rest[end + 1..]));
+        rest = after;
+        Some(part)
+    })
+}
+
+impl Authenticator for Mtls {
+    fn identify(&self, exchange: &Exchange) -> Finding {
+        let Some(certificate) = exchange.certificate() else { return Finding::Nothing };
+        match self.identity(certificate) {
+            Some(identity) => {
+                Finding::Caller(Found::Own(Rc::new(Own { identity, way: self.name.clone() })))
+            }
+            None => Finding::Refused("certificate_unknown"),
+        }
+    }
+
+    fn strip(&self, _: &mut RequestHead) {}
+
+    fn challenge(&self, realm: &str, _: bool) -> Vec<String> {
+        // There is no scheme of HTTP for what the handshake shows.
+        vec![format!("ClientCertificate realm=\"{realm}\"")]
+    }
+
+    fn explain(&self) -> String {
+        "a client's certificate".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_has_parts_and_an_escaped_comma_divides_none() {
+        for (subject, expected) in [
+            ("", &[][..]),
+            ("CN=a", &["CN=a"]),
+            ("CN=partner-7,O=Example", &["CN=partner-7", "O=Example"]),
+            ("CN=x\\,CN=partner-7,O=Example", &["CN=x\\,CN=partner-7", "O=Example"]),
+            ("CN=x\\\\,O=b", &["CN=x\\\\", "O=b"]),
+            ("CN=a+OU=b,O=c", &["CN=a", "OU=b", "O=c"]),
+        ] {
+            assert_eq!(parts(subject).collect::<Vec<_>>(), expected, "{subject}");
+        }
+    }
+}
