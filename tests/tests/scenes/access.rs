@@ -316,7 +316,9 @@ fn certificates_say_who_calls() {
     );
     let ask = |name: Option<&str>, path: &str| {
         let url = format!("https://{}{path}", gate.address());
-        let files = name.map(|name| ["pem", "key"].map(|kind| authority.path(&format!("{name}.{kind}")).display().to_string()));
+        let files = name.map(|name| {
+            ["pem", "key"].map(|kind| authority.path(&format!("{name}.{kind}")).display().to_string())
+        });
         let mut arguments = vec!["-k", "-o", "/dev/null", "-w", "%{http_code}"];
         if let Some([cert, key]) = &files {
             arguments.extend(["--cert", cert, "--key", key]);

@@ -59,7 +59,8 @@ fn check_certificates(config: &Config, faults: &mut Faults) {
         return;
     }
     for way in config.auth.values().filter(|way| way.mtls.is_some()) {
-        let fault = Fault::warning("no_certificates", way.name.span, "no listener asks clients for certificates");
+        let fault =
+            Fault::warning("no_certificates", way.name.span, "no listener asks clients for certificates");
         faults.push(fault.help("add `tls: { client: { ca: FILE } }` to a listener"));
     }
 }

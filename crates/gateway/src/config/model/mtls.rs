@@ -43,5 +43,4 @@ impl Read for Mtls {
     }
 }
 
-pub(super) static MTLS: Keys =
-    Keys { of: "`mtls`", known: &["allow", "apps"], later: &[], shared: None };
+pub(super) static MTLS: Keys = Keys { of: "`mtls`", known: &["allow", "apps"], later: &[], shared: None };

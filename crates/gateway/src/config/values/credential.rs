@@ -175,7 +175,8 @@ mod tests {
             assert_eq!(CertificatePattern::parse(pattern).unwrap().matches(name), fits, "{pattern} {name}");
         }
         let digits = "AB:".repeat(32);
-        let fingerprint = CertificatePattern::parse(&format!("sha256:{}", digits.trim_end_matches(':'))).unwrap();
+        let fingerprint =
+            CertificatePattern::parse(&format!("sha256:{}", digits.trim_end_matches(':'))).unwrap();
         assert!(fingerprint.matches(&format!("sha256:{}", "ab".repeat(32))));
         for wrong in ["", "*", "CN=*", "dns:*", "dns:", "partner", "=x", "sha256:ab", "sha256:*", "other:x"] {
             assert!(CertificatePattern::parse(wrong).is_err(), "{wrong}");

@@ -81,9 +81,7 @@ impl Authenticator for Mtls {
     fn identify(&self, exchange: &Exchange) -> Finding {
         let Some(certificate) = exchange.certificate() else { return Finding::Nothing };
         match self.identity(certificate) {
-            Some(identity) => {
-                Finding::Caller(Found::Own(Rc::new(Own { identity, way: self.name.clone() })))
-            }
+            Some(identity) => Finding::Caller(Found::Own(Rc::new(Own { identity, way: self.name.clone() }))),
             None => Finding::Refused("certificate_unknown"),
         }
     }
