@@ -47,7 +47,6 @@ fn the_schema_beside_the_examples_is_the_one_that_is_printed() {
 fn every_block_of_yaml_in_the_pages_passes_the_check() {
     let folder = tempfile::tempdir().unwrap();
     certificates::write(folder.path());
-    fs::write(folder.path().join("keys.json"), JWK_SET).unwrap();
     for page in [root().join("README.md")].into_iter().chain(files("docs", "md")) {
         let text = fs::read_to_string(&page).unwrap();
         for (number, block) in text.split("```yaml\n").skip(1).enumerate() {
@@ -88,10 +87,6 @@ fn a_missing_file_is_answered_with_what_to_do() {
         assert!(told.contains("tollgate run --to http://localhost:3000"), "{told}");
     }
 }
-
-/// The public key of RFC 8037, appendix A.2.
-const JWK_SET: &str =
-    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 /// The block with a word in the place of each `${env:…}` and `${file:…}`: what they name is not here.
 fn interpolated(block: &str) -> String {

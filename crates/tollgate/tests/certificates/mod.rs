@@ -1,4 +1,4 @@
-//! The files under `certs/` that the guide and the examples name, made anew for each run of the tests.
+//! The files that the guide and the examples name, certificates, keys and lists, made anew for each run of the tests.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,8 +19,16 @@ const PAIRS: [(&str, &[&str], bool); 4] = [
     ("gateway", &["gateway.example.com"], false),
 ];
 
-/// Writes `certs/` into this folder.
+/// The public key of RFC 8037, appendix A.2.
+const JWK_SET: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+/// Writes into this folder `certs/` and the other files.
 pub(crate) fn write(folder: &Path) {
+    fs::write(folder.join("keys.json"), JWK_SET).unwrap();
+    for list in ["partners.txt", "blocked.txt"] {
+        fs::write(folder.join(list), "198.51.100.0/24 # one on each line\n").unwrap();
+    }
     let folder = folder.join("certs");
     fs::create_dir(&folder).unwrap();
     let write = |name: &str, bytes: &[u8]| {
