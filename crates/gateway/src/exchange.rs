@@ -375,9 +375,8 @@ fn rewrite(route: &Route, exchange: &mut Exchange) -> Result<(), Box<Refusal>> {
 
 /// Stage `shape`, on the way to the service: what it is told about the client and the request.
 fn shape_request(client: &Client, exchange: &mut Exchange) {
-    let live = Rc::clone(&exchange.live);
-    let request = &mut exchange.request;
-    if let Some(identity) = exchange.found.as_ref().and_then(|found| live.snapshot.callers.identity(found)) {
+    let Exchange { request, live, found, .. } = exchange;
+    if let Some(identity) = found.as_ref().and_then(|found| live.snapshot.callers.identity(found)) {
         identity.write_fields(&mut request.fields);
     }
     forwarded::set(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{Context, SHA256};
 use http1::Fields;
 use serde_json::Value as Json;
 
@@ -59,11 +60,12 @@ pub struct Own {
     pub way: Box<str>,
 }
 
-/// Tokens that a worker has verified, so that each is once. It knows the latest thousand or two; what has ended is no longer one.
+/// Proofs that a worker has verified, so that each is once: tokens and certificates. It knows the latest thousand or two; what has
+/// ended is no longer one.
 #[derive(Debug, Default)]
-pub struct Tokens(RefCell<Generations>);
+pub struct Proofs(RefCell<Generations>);
 
-/// When the young are too many they become the old, and the old are forgotten: a token that is used stays.
+/// When the young are too many they become the old, and the old are forgotten: one that is used stays.
 #[derive(Debug, Default)]
 struct Generations {
     young: HashMap<[u8; 32], Kept>,
@@ -77,12 +79,37 @@ struct Kept {
     own: Rc<Own>,
 }
 
-/// Tokens of one generation.
-const MOST_TOKENS: usize = 1000;
+/// Proofs of one generation.
+const MOST_PROOFS: usize = 1000;
 
-impl Tokens {
+impl Proofs {
+    /// Whose proof this is in the way of that name: as it was verified before, or as `verify` finds, who also says until when
+    /// it holds. Times are seconds since the Unix epoch.
+    pub fn owner(
+        &self,
+        way: &str,
+        proof: &[u8],
+        now: f64,
+        verify: impl FnOnce() -> Result<(Identity, f64), &'static str>,
+    ) -> Result<Rc<Own>, &'static str> {
+        // What one way has verified another may not have.
+        let mut context = Context::new(&SHA256);
+        for part in [way.as_bytes(), b"\0", proof] {
+            context.update(part);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        if let Some(known) = self.get(&digest, now) {
+            return Ok(known);
+        }
+        let (identity, until) = verify()?;
+        let own = Rc::new(Own { identity, way: way.into() });
+        self.keep(digest, until, Rc::clone(&own));
+        Ok(own)
+    }
+
     /// Whose this is, if it was verified and still holds.
-    pub fn get(&self, digest: &[u8; 32], now: f64) -> Option<Rc<Own>> {
+    fn get(&self, digest: &[u8; 32], now: f64) -> Option<Rc<Own>> {
         let mut generations = self.0.borrow_mut();
         if let Some(known) = generations.young.get(digest) {
             return (now < known.until).then(|| Rc::clone(&known.own));
@@ -94,14 +121,14 @@ impl Tokens {
     }
 
     /// Keeps one until then.
-    pub fn keep(&self, digest: [u8; 32], until: f64, own: Rc<Own>) {
+    fn keep(&self, digest: [u8; 32], until: f64, own: Rc<Own>) {
         self.0.borrow_mut().add(digest, Kept { until, own });
     }
 }
 
 impl Generations {
     fn add(&mut self, digest: [u8; 32], kept: Kept) {
-        if self.young.len() >= MOST_TOKENS {
+        if self.young.len() >= MOST_PROOFS {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(digest, kept);
@@ -143,7 +170,7 @@ impl Identity {
     fn of_key(app: &App, key: &crate::config::AppKey) -> Self {
         Self {
             app: app.name.value.as_str().into(),
-            plan: app.plan.as_ref().map_or("", |plan| &plan.value).into(),
+            plan: app.plan_name().into(),
             key: key.id.value.as_str().into(),
             ..Self::with_scopes(key.scopes.iter().map(|scope| Scope::as_str(scope).into()).collect())
         }
@@ -326,26 +353,26 @@ apps:
     }
 
     #[test]
-    fn a_token_is_known_until_it_ends_or_too_many_others_came() {
-        let tokens = Tokens::default();
+    fn a_proof_is_known_until_it_ends_or_too_many_others_came() {
+        let proofs = Proofs::default();
         let own = || Rc::new(Own { identity: Identity::default(), way: "".into() });
         let digest = |number: usize| {
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&number.to_le_bytes());
             digest
         };
-        tokens.keep(digest(0), 10.0, own());
-        assert!(tokens.get(&digest(0), 9.9).is_some());
-        assert!(tokens.get(&digest(0), 10.0).is_none());
-        assert!(tokens.get(&digest(1), 9.0).is_none());
-        for number in 1..10 * MOST_TOKENS {
-            tokens.keep(digest(number), 10.0, own());
+        proofs.keep(digest(0), 10.0, own());
+        assert!(proofs.get(&digest(0), 9.9).is_some());
+        assert!(proofs.get(&digest(0), 10.0).is_none());
+        assert!(proofs.get(&digest(1), 9.0).is_none());
+        for number in 1..10 * MOST_PROOFS {
+            proofs.keep(digest(number), 10.0, own());
             // One that is used stays.
-            assert!(tokens.get(&digest(0), 9.0).is_some(), "{number}");
+            assert!(proofs.get(&digest(0), 9.0).is_some(), "{number}");
         }
-        assert!(tokens.get(&digest(1), 9.0).is_none());
-        let generations = tokens.0.borrow();
-        assert!(generations.young.len() + generations.old.len() <= 2 * MOST_TOKENS);
+        assert!(proofs.get(&digest(1), 9.0).is_none());
+        let generations = proofs.0.borrow();
+        assert!(generations.young.len() + generations.old.len() <= 2 * MOST_PROOFS);
     }
 
     #[test]

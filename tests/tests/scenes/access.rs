@@ -100,6 +100,11 @@ fn a_key_may_come_in_each_place_that_the_configuration_names() {
         .send()
         .expect_refusal("credentials_missing");
     gate.get("/anywhere?api_key=ro.foo&api_key=ro.foo").expect_refusal("key_unknown");
+    let two = gate
+        .ask("GET", "/anywhere")
+        .header("Authorization", "Bearer ro.foo")
+        .header("Authorization", "Bearer web.foo");
+    two.send().expect_refusal("key_unknown");
     let wrong = gate.ask("GET", "/anywhere").header("Authorization", "Bearer ro.bar").send();
     wrong.expect_refusal("key_unknown");
     assert_eq!(

@@ -2,10 +2,10 @@
 //! `${{ … }}` belongs to the expression language and stays as it is; `$${` is a literal `${`.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
+use super::file::read_bounded;
 use super::source::{Located, Source, Span};
 
 /// Gives the value of an environment variable.
@@ -117,18 +117,9 @@ impl Surroundings {
     }
 }
 
-/// A small text file without its final line break. Pipes and devices are refused: reading one might never end.
+/// A small text file without its final line break.
 fn read_small(path: &Path) -> Result<String, String> {
-    let kind = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !kind.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(MAX_VALUE as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() > MAX_VALUE {
-        return Err(format!("it is larger than {} KiB", MAX_VALUE >> 10));
-    }
+    let bytes = read_bounded(path, MAX_VALUE as u64)?;
     let mut text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
     if text.ends_with('\n') {
         text.pop();

@@ -37,8 +37,7 @@ impl Snapshot {
     }
 
     fn walk(&self, head: &mut RequestHead, text: &mut String) {
-        let query = head.query().map(|query| redact(query, &self.secret_parameters));
-        let query = query.map(|query| format!(", query {query}")).unwrap_or_default();
+        let query = self.query_behind(", query ", head);
         let host = if head.host().is_empty() { "none" } else { head.host() };
         line(text, Stage::Parse, &format!("{} {}{query}, host {host}", head.method, target(head)));
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -160,8 +159,7 @@ impl Snapshot {
         text: &mut String,
     ) {
         let service = &self.services[service];
-        let query = head.query().map(|query| redact(query, &self.secret_parameters));
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let query = self.query_behind("?", head);
         line(text, Stage::Call, &format!("service {}, {}", service.name, service.balance.name()));
         for endpoint in &*service.endpoints {
             let weight = match endpoint.weight {
@@ -204,6 +202,12 @@ impl Snapshot {
             let total = if total < NO_BOUND { format!("{total:?}") } else { "without bound".to_owned() };
             detail(text, &format!("as a tunnel: idle at most {idle:?}, total {total}"));
         }
+    }
+
+    /// The query, if there is one, behind these words and without secrets.
+    fn query_behind(&self, words: &str, head: &RequestHead) -> String {
+        let query = head.query().map(|query| redact(query, &self.secret_parameters));
+        query.map(|query| format!("{words}{query}")).unwrap_or_default()
     }
 
     fn title(&self, index: usize) -> String {

@@ -18,7 +18,7 @@ use http1::Known;
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
 use crate::config::Priority;
-use crate::identity::{Callers, Tokens};
+use crate::identity::{Callers, Proofs};
 use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
@@ -215,8 +215,8 @@ pub struct Live {
     services: Vec<RefCell<Option<Rc<Service>>>>,
     routes: Vec<OnceCell<Arc<RouteMetrics>>>,
     no_route: OnceCell<Arc<RouteMetrics>>,
-    /// Tokens that were verified under this configuration.
-    pub tokens: Tokens,
+    /// What was verified of callers under this configuration.
+    pub proofs: Proofs,
 }
 
 impl Live {
@@ -226,7 +226,7 @@ impl Live {
             services: vec![RefCell::default(); snapshot.services.len()],
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
-            tokens: Tokens::default(),
+            proofs: Proofs::default(),
             snapshot,
         }
     }
@@ -261,7 +261,7 @@ impl Live {
             services: Vec::new(),
             routes: vec![self.routes[route].clone()],
             no_route: OnceCell::new(),
-            tokens: Tokens::default(),
+            proofs: Proofs::default(),
             snapshot: Arc::new(snapshot),
         }
     }

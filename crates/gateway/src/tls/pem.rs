@@ -1,6 +1,5 @@
 //! Reads certificates, keys and revocation lists from PEM files, within bounds, and says in words what is wrong with one.
 
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -8,25 +7,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::fault::Flaw;
+use crate::config::read_bounded;
 
 /// Bytes of one file: room for all authorities of a system twenty times over.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The whole file. Pipes and devices are refused: reading one might never end.
+/// The whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Flaw> {
-    let unreadable =
-        |cause: String| Flaw::new("unreadable_file", format!("cannot read {}: {cause}", path.display()));
-    let kind = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-    if !kind.is_file() {
-        return Err(unreadable("it is not a regular file".to_owned()));
-    }
-    let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(unreadable(format!("it is larger than {} MiB", MAX_FILE >> 20)));
-    }
-    Ok(bytes)
+    let unreadable = |cause| Flaw::new("unreadable_file", format!("cannot read {}: {cause}", path.display()));
+    read_bounded(path, MAX_FILE).map_err(unreadable)
 }
 
 /// The certificates of a file, at least one.

@@ -81,6 +81,13 @@ impl Read for AppKey {
     }
 }
 
+impl App {
+    /// The name of its plan; empty without one.
+    pub fn plan_name(&self) -> &str {
+        self.plan.as_ref().map_or("", |plan| &plan.value)
+    }
+}
+
 impl AppKey {
     /// The SHA-256 of its secret.
     pub fn digest(&self) -> Option<KeyHash> {

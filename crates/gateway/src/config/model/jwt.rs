@@ -91,28 +91,34 @@ impl Read for Jwt {
         let issuer: Option<Vec<String>> = map.required("issuer", reader);
         let jwks = read_keys(&mut map, reader);
         let audience: Option<Setting<Vec<String>>> = map.required("audience", reader);
-        let jwt = Self {
-            issuer: issuer.clone().unwrap_or_default(),
-            jwks: jwks.clone().unwrap_or_else(|| Located::new(PathBuf::new(), map.head())),
-            audience: audience.as_ref().and_then(Setting::value).cloned(),
-            algorithms: map.or("algorithms", default_algorithms(), reader),
-            leeway: map.or("leeway", default_leeway(), reader),
-            scopes_claim: map.or("scopes_claim", default_scopes_claim(), reader),
-            user_claim: map.or("user_claim", default_user_claim(), reader),
-            app_claim: map.or("app_claim", default_app_claim(), reader),
-            required: map.or("required", Vec::new(), reader),
-            pass: map.or("pass", false, reader),
-        };
+        let algorithms = map.or("algorithms", default_algorithms(), reader);
+        let leeway: Duration = map.or("leeway", default_leeway(), reader);
+        let scopes_claim = map.or("scopes_claim", default_scopes_claim(), reader);
+        let user_claim = map.or("user_claim", default_user_claim(), reader);
+        let app_claim = map.or("app_claim", default_app_claim(), reader);
+        let required = map.or("required", Vec::new(), reader);
+        let pass = map.or("pass", false, reader);
         for key in ["issuer", "audience", "algorithms"] {
             if map.is_empty_list(key) {
                 reader.wrong(map.key_span(key), format!("`{key}` is empty: no token could be right"));
             }
         }
-        if *jwt.leeway > *Duration::from_secs(600) {
+        if *leeway > *Duration::from_secs(600) {
             reader.wrong(map.key_span("leeway"), "clocks that differ by more than 10m are to be set");
         }
         map.finish(reader);
-        (issuer.is_some() && jwks.is_some() && audience.is_some()).then_some(jwt)
+        Some(Self {
+            issuer: issuer?,
+            jwks: jwks?,
+            audience: audience?.value().cloned(),
+            algorithms,
+            leeway,
+            scopes_claim,
+            user_claim,
+            app_claim,
+            required,
+            pass,
+        })
     }
 }
 

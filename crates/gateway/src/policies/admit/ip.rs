@@ -1,15 +1,13 @@
 //! `ip`: which addresses may call.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, Read};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use http::StatusCode;
 
 use crate::config::values::Cidr;
-use crate::config::{Fault, Faults, IpPolicy, Located};
+use crate::config::{Fault, Faults, IpPolicy, Located, read_bounded};
 use crate::exchange::Exchange;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
@@ -134,7 +132,9 @@ fn is_in<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
 /// Adds the networks that a file lists, or reports the first line that is none.
 fn read_list(file: &Located<PathBuf>, networks: &mut Vec<Cidr>, faults: &mut Faults) {
     let shown = file.value.display();
-    let text = match read_bounded(&file.value) {
+    let read = read_bounded(&file.value, MAX_FILE);
+    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
+    let text = match text {
         Ok(text) => text,
         Err(error) => {
             let message = format!("cannot read {shown}: {error}");
@@ -154,15 +154,6 @@ fn read_list(file: &Located<PathBuf>, networks: &mut Vec<Cidr>, faults: &mut Fau
             }
         }
     }
-}
-
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("it is larger than {MAX_FILE} bytes")));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

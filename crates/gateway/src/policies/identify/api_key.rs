@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http1::{Known, RequestHead};
+use http1::RequestHead;
 
 use super::{Authenticator, EXPIRED, Finding, bearer};
 use crate::config;
@@ -46,7 +46,7 @@ impl ApiKey {
             }
         }
         if self.bearer
-            && let Some(token) = request.fields.get(Known::Authorization).and_then(bearer)
+            && let Some(token) = bearer(request)
         {
             return Some(text(token));
         }
@@ -127,6 +127,7 @@ const UNKNOWN: &str = "key_unknown";
 
 #[cfg(test)]
 mod tests {
+    use super::super::bearer_token;
     use super::*;
 
     #[test]
@@ -154,7 +155,7 @@ mod tests {
             (b"Basic YTpi", None),
             (b"Bearera.b", None),
         ] {
-            assert_eq!(bearer(value), token);
+            assert_eq!(bearer_token(value), token);
         }
     }
 }

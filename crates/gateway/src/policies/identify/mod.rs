@@ -7,6 +7,7 @@ pub mod mtls;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -14,7 +15,7 @@ use http1::{Known, RequestHead};
 
 use crate::config::{Config, Faults};
 use crate::exchange::Exchange;
-use crate::identity::Found;
+use crate::identity::{Found, Own};
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 
@@ -44,6 +45,12 @@ pub enum Finding {
     Caller(Found),
 }
 
+impl From<Result<Rc<Own>, &'static str>> for Finding {
+    fn from(verified: Result<Rc<Own>, &'static str>) -> Self {
+        verified.map_or_else(Self::Refused, |own| Self::Caller(Found::Own(own)))
+    }
+}
+
 /// The compiled policy.
 #[derive(Debug)]
 pub struct Identify {
@@ -63,26 +70,34 @@ impl Identify {
         Self { ways, needs_all, realm }
     }
 
-    fn find(&self, exchange: &Exchange) -> Result<Found, &'static str> {
-        let mut known: Option<Found> = None;
+    /// The first whom one of the ways finds; where none does, what was wrong first.
+    fn find_any(&self, exchange: &Exchange) -> Result<Found, &'static str> {
         let mut fault = None;
         for (_, way) in &self.ways {
             match way.identify(exchange) {
-                Finding::Caller(found) if !self.needs_all => return Ok(found),
-                Finding::Caller(found) => match &known {
-                    Some(first) if !is_same_app(exchange, first, &found) => return Err(CONTRADICTION),
-                    Some(_) => {}
-                    None => known = Some(found),
-                },
-                Finding::Nothing if self.needs_all => return Err(fault.unwrap_or(MISSING)),
+                Finding::Caller(found) => return Ok(found),
+                Finding::Refused(code) => fault = fault.or(Some(code)),
                 Finding::Nothing => {}
-                Finding::Refused(code) if self.needs_all => return Err(code),
-                Finding::Refused(code) => {
-                    fault.get_or_insert(code);
-                }
             }
         }
-        known.ok_or(fault.unwrap_or(MISSING))
+        Err(fault.unwrap_or(MISSING))
+    }
+
+    /// Whom the first of the ways finds, when all others find the same application.
+    fn find_all(&self, exchange: &Exchange) -> Result<Found, &'static str> {
+        let mut first = None;
+        for (_, way) in &self.ways {
+            let found = match way.identify(exchange) {
+                Finding::Caller(found) => found,
+                Finding::Refused(code) => return Err(code),
+                Finding::Nothing => return Err(MISSING),
+            };
+            let first = first.get_or_insert_with(|| found.clone());
+            if !is_same_app(exchange, first, &found) {
+                return Err(CONTRADICTION);
+            }
+        }
+        first.ok_or(MISSING)
     }
 
     /// What a caller can bring, without the operator's names for it.
@@ -125,7 +140,7 @@ impl Policy for Identify {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step {
-        let found = self.find(exchange);
+        let found = if self.needs_all { self.find_all(exchange) } else { self.find_any(exchange) };
         self.strip(&mut exchange.request);
         match found {
             Ok(found) => {
@@ -151,15 +166,23 @@ impl Policy for Identify {
     }
 }
 
+/// The token that a request brings as `Bearer` credentials; an empty one, which is nobody's, where it brings two.
+fn bearer(request: &RequestHead) -> Option<&[u8]> {
+    let mut tokens = request.fields.get_all(Known::Authorization).filter_map(bearer_token);
+    let token = tokens.next()?;
+    Some(if tokens.next().is_none() { token } else { b"" })
+}
+
 /// The token of `Bearer` credentials (RFC 6750, section 2.1); the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
 /// Removes `Bearer` credentials from what the service gets, and leaves others.
 fn strip_bearer(request: &mut RequestHead) {
-    request.fields.retain(|field| field.known != Some(Known::Authorization) || bearer(field.value).is_none());
+    let fields = &mut request.fields;
+    fields.retain(|field| field.known != Some(Known::Authorization) || bearer_token(field.value).is_none());
 }
 
 /// What asks for `Bearer` credentials (RFC 6750, section 3).

@@ -1,14 +1,12 @@
 //! `mtls`: the certificate that the client has shown in the handshake, which the listener has verified.
 
-use std::rc::Rc;
-
 use http1::RequestHead;
 
 use super::{Authenticator, Finding};
 use crate::config::values::CertificatePattern;
 use crate::config::{self, Config};
 use crate::exchange::Exchange;
-use crate::identity::{Found, Identity, Own};
+use crate::identity::Identity;
 use crate::tls::PeerCertificate;
 
 /// The compiled way.
@@ -23,16 +21,20 @@ pub struct Mtls {
 impl Mtls {
     /// Compiles the configuration. Names of apps that are none have been refused before.
     pub fn build(name: &str, mtls: &config::Mtls, config: &Config) -> Self {
-        let plan = |app: &str| config.apps.get(app)?.plan.as_ref().map(|plan| plan.value.as_str().into());
         let apps = mtls.apps.iter().map(|(app, (_, patterns))| {
-            (app.as_str().into(), plan(app).unwrap_or_default(), patterns.clone())
+            let plan = config.apps.get(app).map_or("", config::App::plan_name);
+            (app.as_str().into(), plan.into(), patterns.clone())
         });
         Self { name: name.into(), allow: mtls.allow.clone(), apps: apps.collect() }
     }
 
     fn identity(&self, certificate: &PeerCertificate) -> Option<Identity> {
+        let fingerprint = format!("sha256:{}", certificate.fingerprint);
+        let alternative = certificate.sans.iter().map(String::as_str);
+        let names: Vec<&str> =
+            parts(&certificate.subject).chain(alternative).chain([fingerprint.as_str()]).collect();
         let is_any = |patterns: &[CertificatePattern]| {
-            names(certificate).any(|name| patterns.iter().any(|pattern| pattern.matches(&name)))
+            names.iter().any(|name| patterns.iter().any(|pattern| pattern.matches(name)))
         };
         let app = self.apps.iter().find(|(_, _, patterns)| is_any(patterns));
         if app.is_none() && !is_any(&self.allow) {
@@ -49,13 +51,6 @@ impl Mtls {
         }
         Some(identity)
     }
-}
-
-/// Everything that a pattern may be held against.
-fn names(certificate: &PeerCertificate) -> impl Iterator<Item = String> {
-    let parts = parts(&certificate.subject).map(str::to_owned);
-    let fingerprint = format!("sha256:{}", certificate.fingerprint);
-    parts.chain(certificate.sans.iter().cloned()).chain([fingerprint])
 }
 
 /// The parts of a subject in the notation of RFC 4514, undivided by what is escaped: `CN=a\,O=b` is one.
@@ -80,10 +75,9 @@ fn parts(subject: &str) -> impl Iterator<Item = &str> {
 impl Authenticator for Mtls {
     fn identify(&self, exchange: &Exchange) -> Finding {
         let Some(certificate) = exchange.certificate() else { return Finding::Nothing };
-        match self.identity(certificate) {
-            Some(identity) => Finding::Caller(Found::Own(Rc::new(Own { identity, way: self.name.clone() }))),
-            None => Finding::Refused("certificate_unknown"),
-        }
+        // Whether it is good the handshake has said; whose it is changes with the configuration alone.
+        let verify = || Ok((self.identity(certificate).ok_or("certificate_unknown")?, f64::INFINITY));
+        exchange.live.proofs.owner(&self.name, certificate.fingerprint.as_bytes(), 0.0, verify).into()
     }
 
     fn strip(&self, _: &mut RequestHead) {}

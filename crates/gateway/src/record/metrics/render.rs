@@ -10,6 +10,7 @@ use super::figures::{
     EndpointFigures, RouteFigures, connections, merge_by_name, merge_endpoints, merge_routes,
 };
 use super::{CLASSES, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, services, tcp};
+use crate::overload::memory_used;
 
 /// A counter's name, its help, and where it stands.
 type Reading = (&'static str, &'static str, fn(&EndpointFigures) -> u64);
@@ -209,9 +210,7 @@ struct Usage {
 
 impl Usage {
     fn read() -> Option<Self> {
-        let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
-        let resident = pages.split_whitespace().nth(1)?.parse::<u64>().ok()?;
-        let resident = resident * rustix::param::page_size() as u64;
+        let resident = memory_used()?;
         let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
         // The program's name, in brackets, may hold spaces: count from its end.
         let mut numbers = stat.rsplit_once(')')?.1.split_whitespace().skip(11);

@@ -5,20 +5,16 @@ mod key;
 mod token;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
-use std::rc::Rc;
 
-use aws_lc_rs::digest::{Context, SHA256};
-use http1::{Known, RequestHead};
+use http1::RequestHead;
 use serde_json::{Map, Value};
 
 use super::{Authenticator, Finding, bearer};
 use crate::clock;
 use crate::config::values::Scope;
-use crate::config::{self, Algorithm, Config, Fault, Faults};
+use crate::config::{self, Algorithm, Config, Fault, Faults, read_bounded};
 use crate::exchange::Exchange;
-use crate::identity::{Found, Identity, Own};
+use crate::identity::Identity;
 use token::{Demands, Verified, find};
 
 /// Bytes of a file with keys.
@@ -42,18 +38,13 @@ pub struct Jwt {
 impl Jwt {
     /// Compiles the configuration and reads the keys; what is wrong with those is reported.
     pub fn build(name: &str, jwt: &config::Jwt, config: &Config, faults: &mut Faults) -> Option<Self> {
-        let shown = jwt.jwks.value.display();
-        let mut text = Vec::new();
-        let read = File::open(&jwt.jwks.value)
-            .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text))
-            .map_err(|error| {
-                Fault::error("unreadable_file", jwt.jwks.span, format!("cannot read {shown}: {error}"))
-            });
-        let keys = read.and_then(|_| {
-            let keys = key::read_set(&text, &jwt.algorithms);
-            keys.map_err(|why| {
-                Fault::error("bad_keys", jwt.jwks.span, format!("{shown} cannot be used: {why}"))
-            })
+        let (path, span) = (&jwt.jwks.value, jwt.jwks.span);
+        let fault = |code, what: &str, why: String| Fault::error(code, span, format!("{what}: {why}"));
+        let read = read_bounded(path, MAX_FILE)
+            .map_err(|why| fault("unreadable_file", &format!("cannot read {}", path.display()), why));
+        let keys = read.and_then(|text| {
+            key::read_set(&text, &jwt.algorithms)
+                .map_err(|why| fault("bad_keys", &format!("{} cannot be used", path.display()), why))
         });
         let keys = match keys {
             Ok(keys) => keys,
@@ -62,7 +53,6 @@ impl Jwt {
                 return None;
             }
         };
-        let plan = |app: &config::App| app.plan.as_ref().map_or("", |plan| &plan.value).into();
         Some(Self {
             name: name.into(),
             demands: Demands {
@@ -76,7 +66,11 @@ impl Jwt {
             scopes_claim: jwt.scopes_claim.clone(),
             user_claim: jwt.user_claim.clone(),
             app_claim: jwt.app_claim.clone(),
-            apps: config.apps.iter().map(|(name, app)| (name.as_str().into(), plan(app))).collect(),
+            apps: config
+                .apps
+                .iter()
+                .map(|(name, app)| (name.as_str().into(), app.plan_name().into()))
+                .collect(),
             pass: jwt.pass,
         })
     }
@@ -103,29 +97,9 @@ impl Jwt {
         Some(identity)
     }
 
-    fn verify(&self, exchange: &Exchange, token: &[u8]) -> Result<Rc<Own>, &'static str> {
-        let now = clock::unix_ms() as f64 / 1000.0;
-        let digest = self.digest(token);
-        let tokens = &exchange.live.tokens;
-        if let Some(known) = tokens.get(&digest, now) {
-            return Ok(known);
-        }
+    fn verify(&self, token: &[u8], now: f64) -> Result<(Identity, f64), &'static str> {
         let Verified { claims, until } = self.demands.verify(token, now)?;
-        let identity = self.identity(claims).ok_or("token_claims")?;
-        let own = Rc::new(Own { identity, way: self.name.clone() });
-        tokens.keep(digest, until, Rc::clone(&own));
-        Ok(own)
-    }
-
-    /// What stands for a token that this way has verified: another may not have.
-    fn digest(&self, token: &[u8]) -> [u8; 32] {
-        let mut context = Context::new(&SHA256);
-        context.update(self.name.as_bytes());
-        context.update(b"\0");
-        context.update(token);
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
-        digest
+        Ok((self.identity(claims).ok_or("token_claims")?, until))
     }
 }
 
@@ -136,15 +110,9 @@ fn of_words<'w>(words: impl Iterator<Item = &'w str>) -> Vec<Box<str>> {
 
 impl Authenticator for Jwt {
     fn identify(&self, exchange: &Exchange) -> Finding {
-        let mut sent = exchange.request.fields.get_all(Known::Authorization).filter_map(bearer);
-        let Some(token) = sent.next() else { return Finding::Nothing };
-        if sent.next().is_some() {
-            return Finding::Refused("token_malformed");
-        }
-        match self.verify(exchange, token) {
-            Ok(own) => Finding::Caller(Found::Own(own)),
-            Err(code) => Finding::Refused(code),
-        }
+        let Some(token) = bearer(&exchange.request) else { return Finding::Nothing };
+        let now = clock::unix_ms() as f64 / 1000.0;
+        exchange.live.proofs.owner(&self.name, token, now, || self.verify(token, now)).into()
     }
 
     fn strip(&self, request: &mut RequestHead) {

@@ -53,8 +53,8 @@ impl Demands {
         };
         let decode = |part: &[u8]| URL_SAFE_NO_PAD.decode(part).map_err(|_| MALFORMED);
         let header = json::object(&decode(head)?).ok_or(MALFORMED)?;
+        let message = &token[..head.len() + b".".len() + payload.len()];
         let (payload, signature) = (decode(payload)?, decode(signature)?);
-        let message = &token[..token.len() - parts_length(token)];
         let algorithm = self.algorithm(&header)?;
         let key_id = match header.get("kid") {
             None => None,
@@ -124,11 +124,6 @@ impl Demands {
         }
         Ok(until)
     }
-}
-
-/// The length of the last part and the dot before it: what is signed are the other two.
-fn parts_length(token: &[u8]) -> usize {
-    token.iter().rev().position(|byte| *byte == b'.').map_or(0, |length| length + 1)
 }
 
 /// Whether `aud`, a text or a list of texts, has one of these.
