@@ -3,6 +3,7 @@
 //! `accept` and `parse` have run when an exchange begins ([`crate::accept::h1`]); everything after happens here, in this
 //! order, in one task on one thread: `route` -> `admit` … `cache` (the route's policies) -> `shape` -> `call` -> `shape` -> `record`.
 
+mod consult;
 mod refused;
 
 use std::future::poll_fn;
@@ -20,14 +21,14 @@ use http1::{Known, RequestHead, ResponseHead};
 use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
 use crate::accept::{Client, Tap};
+use crate::answer::StaticAnswer;
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::identity::{self, Identity};
 use crate::outcome::{self, Outcome};
-use crate::policies::Step;
 use crate::refusal::{Refusal, Stage};
 use crate::route::{Found, Params, RequestView};
-use crate::snapshot::{CallLimits, Live, Route, StaticAnswer, Target};
+use crate::snapshot::{CallLimits, Live, Route, Target};
 use crate::tls::PeerCertificate;
 use crate::translate::grpc::{self, Dialect};
 use crate::upstream::call;
@@ -68,6 +69,8 @@ pub struct Exchange {
     pub dialect: Option<Dialect>,
     /// Bytes that its body may have; `u64::MAX` for no limit.
     pub max_body: u64,
+    /// Whether all of its body has been read because a policy had to see it.
+    pub is_body_read: bool,
     /// A cookie of the gateway's own that goes with the service's answer.
     pub cookie: Option<Box<str>>,
     /// Who takes its body down, for a copy.
@@ -111,7 +114,7 @@ pub enum Failed {
     Refused(Box<Refusal>),
     /// The same, and the service has seen nothing of the request: its fallback may answer.
     Unserved(Box<Unserved>),
-    /// The service's fallback says what is answered.
+    /// The gateway answers, and nothing is amiss: the configuration or a policy says so.
     Answered(Arc<StaticAnswer>),
     /// The client is gone.
     Gone,
@@ -134,7 +137,7 @@ impl From<Refusal> for Failed {
 
 /// What the stages before the call decided.
 enum Decision<'l> {
-    Call { route: &'l Route, service: usize, limits: &'l CallLimits },
+    Call { service: usize, limits: &'l CallLimits },
     Answer(Arc<StaticAnswer>),
 }
 
@@ -205,9 +208,14 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
         return Ok(client.answer(worker, exchange, answer.status, &answer.body).await);
     }
     let live = Rc::clone(&exchange.live);
-    let (route, service, limits) = match decide(worker, &live, exchange).map_err(Failed::Refused)? {
-        Decision::Call { route, service, limits } => (route, service, limits),
-        Decision::Answer(answer) => return respond(worker, client, exchange, &live, &answer).await,
+    let route = find_route(worker, &live, exchange)?;
+    consult::policies(worker, client, exchange, route).await?;
+    let (service, limits) = match decide(worker, route, exchange).map_err(Failed::Refused)? {
+        Decision::Call { service, limits } => (service, limits),
+        Decision::Answer(answer) => {
+            inject_fault(worker, client, exchange, route, &route.limits).await?;
+            return Err(Failed::Answered(answer));
+        }
     };
     // Before anything is waited for: a reload in the meantime must not be undone by what began before it.
     let service = live.service(worker, service);
@@ -234,20 +242,6 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
     let after = relay::relay(worker, client, exchange, &mut called).await;
     called.end(worker);
     Ok(after)
-}
-
-/// Answers with what the route says.
-async fn respond(
-    worker: &Worker,
-    client: &mut Client,
-    exchange: &mut Exchange,
-    live: &Live,
-    answer: &StaticAnswer,
-) -> Result<After, Failed> {
-    if let Some(route) = exchange.route.map(|index| &live.snapshot.routes[index]) {
-        inject_fault(worker, client, exchange, route, &route.limits).await?;
-    }
-    Ok(give(worker, client, exchange, answer).await)
 }
 
 /// Makes the trouble that the route is to have.
@@ -318,12 +312,8 @@ fn identify_caller(worker: &Worker, client: &Client, exchange: &mut Exchange) {
     }
 }
 
-/// Stages `route` to `cache`: which route, and whether its policies let the request through.
-fn decide<'l>(
-    worker: &Worker,
-    live: &'l Live,
-    exchange: &mut Exchange,
-) -> Result<Decision<'l>, Box<Refusal>> {
+/// Stage `route`: which of them it is.
+fn find_route<'l>(worker: &Worker, live: &'l Live, exchange: &mut Exchange) -> Result<&'l Route, Failed> {
     let view = RequestView {
         devices: &live.snapshot.devices,
         is_tls: exchange.origin.as_ref().is_some_and(|origin| origin.is_tls()),
@@ -332,33 +322,36 @@ fn decide<'l>(
     };
     let index = match live.snapshot.router.find(&view, &mut exchange.params) {
         Found::Route(index) => index,
-        Found::NoRoute => return Err(Box::new(no_route(&exchange.request))),
+        Found::NoRoute => return Err(no_route(&exchange.request).into()),
         Found::MethodNotAllowed(allow) => {
-            return Err(Box::new(method_not_allowed(&exchange.request, &allow.to_string())));
+            return Err(method_not_allowed(&exchange.request, &allow.to_string()).into());
         }
-        Found::Options(allow) => return Ok(Decision::Answer(Arc::new(options_answer(&allow.to_string())))),
+        Found::Options(allow) => return Err(Failed::Answered(Arc::new(options_answer(&allow.to_string())))),
     };
     exchange.route = Some(index);
     let route = &live.snapshot.routes[index];
     if worker.overload.refuses(route.limits.priority) {
-        return Err(Box::new(overloaded()));
+        return Err(overloaded().into());
     }
-    for policy in route.policies() {
-        match policy.on_request(exchange) {
-            Step::Continue => {}
-            Step::Refuse(refusal) => return Err(refusal),
-        }
-    }
+    Ok(route)
+}
+
+/// What becomes of a request that the route's policies let through.
+fn decide<'l>(
+    worker: &Worker,
+    route: &'l Route,
+    exchange: &mut Exchange,
+) -> Result<Decision<'l>, Box<Refusal>> {
     match &route.target {
         Target::Service(service) => {
             rewrite(route, exchange)?;
-            Ok(Decision::Call { route, service: *service, limits: &route.limits })
+            Ok(Decision::Call { service: *service, limits: &route.limits })
         }
         Target::Split(split) => {
             rewrite(route, exchange)?;
             let Choice { branch, cookie } = split.choose(worker.upstreams.random(), exchange);
             exchange.cookie = cookie;
-            Ok(Decision::Call { route, service: branch.service, limits: &branch.limits })
+            Ok(Decision::Call { service: branch.service, limits: &branch.limits })
         }
         Target::Respond(answer) => Ok(Decision::Answer(Arc::clone(answer))),
         Target::Retired => Err(Box::new(version_retired())),
@@ -460,6 +453,7 @@ impl Exchange {
             rewritten: String::new(),
             dialect: None,
             max_body: u64::MAX,
+            is_body_read: false,
             cookie: None,
             tap: None,
             problem: Vec::new(),
@@ -475,6 +469,7 @@ impl Exchange {
         self.route = None;
         self.is_rewritten = false;
         self.max_body = u64::MAX;
+        self.is_body_read = false;
         self.started = clock::now();
     }
 

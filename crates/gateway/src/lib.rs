@@ -3,6 +3,7 @@
 //! Read `exchange.rs` first: it is the life of one request, stage by stage.
 
 pub mod accept;
+pub mod answer;
 pub mod clock;
 pub mod config;
 pub mod exchange;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use http1::Known;
+use http1::{BodyFault, Known};
 
 /// A stage of a request's life, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,6 +101,18 @@ impl Refusal {
     pub fn with_field(mut self, name: Known, value: impl Into<Cow<'static, str>>) -> Self {
         self.fields.push((name, value.into()));
         self
+    }
+
+    /// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
+    pub fn body_timeout() -> Self {
+        let detail = "the rest of the request's body did not come in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", Stage::Parse, detail)
+    }
+
+    /// The framing of the request's body is wrong.
+    pub fn malformed_body(fault: BodyFault) -> Self {
+        let detail = format!("the request's body is refused: {fault}");
+        Self::new(StatusCode::BAD_REQUEST, fault.code(), Stage::Parse, detail)
     }
 
     /// Appends the fields of the answer.

@@ -76,6 +76,21 @@ impl Buffer {
         }
     }
 
+    /// Puts bytes before what was read and not yet consumed.
+    pub fn put_before(&mut self, bytes: &[u8]) {
+        if self.start < bytes.len() {
+            let shift = bytes.len() - self.start;
+            if self.bytes.len() < self.end + shift {
+                self.bytes.resize(self.end + shift, 0);
+            }
+            self.bytes.copy_within(self.start..self.end, self.start + shift);
+            self.start += shift;
+            self.end += shift;
+        }
+        self.start -= bytes.len();
+        self.bytes[self.start..self.start + bytes.len()].copy_from_slice(bytes);
+    }
+
     /// Changes an empty buffer for a large one.
     pub fn enlarge(&mut self, buffers: &Buffers) {
         if self.is_empty() && self.bytes.len() < LARGE {
@@ -178,6 +193,20 @@ mod tests {
         let mut second = Buffer::default();
         assert_eq!(second.space(&buffers).len(), SMALL);
         assert!(buffers.small.borrow().is_empty());
+    }
+
+    #[test]
+    fn bytes_are_put_before_the_rest() {
+        for read in [3, SMALL - 1] {
+            for length in [0, 2, 3, 100, SMALL, 3 * SMALL] {
+                let (buffers, mut buffer) = (Buffers::default(), Buffer::default());
+                buffer.space(&buffers)[..=read].fill(b'r');
+                buffer.fill(read + 1);
+                buffer.consume(read);
+                buffer.put_before(&vec![b'b'; length]);
+                assert_eq!(buffer.filled(), [vec![b'b'; length], vec![b'r']].concat(), "{read} {length}");
+            }
+        }
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl Client {
     }
 
     /// Writes all that is in the outbox before the deadline passes.
-    async fn flush_in_time(&mut self) -> io::Result<()> {
+    pub(super) async fn flush_in_time(&mut self) -> io::Result<()> {
         poll_fn(|context| {
             if let Poll::Ready(result) = self.poll_flush(context) {
                 return Poll::Ready(result);

@@ -14,6 +14,7 @@ pub mod socket;
 mod stream;
 mod tap;
 pub mod tcp;
+pub mod whole_body;
 
 pub use buffer::{Buffer, Buffers, Outbox};
 pub use client::Client;

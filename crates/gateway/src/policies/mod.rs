@@ -8,12 +8,17 @@ pub mod authorize;
 pub mod identify;
 pub mod shape;
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use http1::RequestHead;
 
+use crate::answer::StaticAnswer;
 use crate::exchange::Exchange;
 use crate::refusal::{Refusal, Stage};
 
-/// What a policy does with requests and answers. Synchronous, and without allocation unless it refuses.
+/// What a policy does with requests and answers. Synchronous, and without allocation unless it refuses or waits.
 pub trait Policy: std::fmt::Debug + Send + Sync {
     /// Its key in the configuration.
     fn name(&self) -> &'static str;
@@ -22,7 +27,7 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
     fn stage(&self) -> Stage;
 
     /// Looks at the request; it may change it.
-    fn on_request(&self, exchange: &mut Exchange) -> Step {
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         let _ = exchange;
         Step::Continue
     }
@@ -41,11 +46,48 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
     fn explain(&self) -> String;
 }
 
-/// What follows from a policy's look at a request.
-#[derive(Debug)]
-pub enum Step {
+/// What follows from a policy's look at a request. It may hold on to its policy.
+pub enum Step<'p> {
     /// The next policy's turn.
     Continue,
+    /// The request ends here, with this answer.
+    Respond(Arc<StaticAnswer>),
     /// The request ends here.
     Refuse(Box<Refusal>),
+    /// The policy has to see the request's body, whole, and goes on with it. A body of more bytes than these is refused.
+    Body(u64, OnBody<'p>),
+    /// The policy has to wait, and then goes on. It is given up when the client leaves or the request's time is over.
+    Wait(Waiting<'p>),
+}
+
+/// How a policy goes on when the body is there.
+pub type OnBody<'p> = Box<dyn FnOnce(&mut Exchange, &[u8]) -> Step<'p> + 'p>;
+
+/// What a policy waits for; how it goes on comes out of it.
+pub type Waiting<'p> = Pin<Box<dyn Future<Output = Resume<'p>> + 'p>>;
+
+/// How a policy goes on that has waited.
+pub type Resume<'p> = Box<dyn FnOnce(&mut Exchange) -> Step<'p> + 'p>;
+
+impl<'p> Step<'p> {
+    /// Refuses the request.
+    pub fn refuse(refusal: Refusal) -> Self {
+        Self::Refuse(Box::new(refusal))
+    }
+
+    /// Goes on when the body, of at most so many bytes, is there.
+    pub fn body(most: u64, then: impl FnOnce(&mut Exchange, &[u8]) -> Self + 'p) -> Self {
+        Self::Body(most, Box::new(then))
+    }
+
+    /// Goes on when the future has ended.
+    pub fn wait<T: 'p>(
+        future: impl Future<Output = T> + 'p,
+        then: impl FnOnce(&mut Exchange, T) -> Self + 'p,
+    ) -> Self {
+        Self::Wait(Box::pin(async move {
+            let result = future.await;
+            Box::new(move |exchange: &mut Exchange| then(exchange, result)) as Resume<'p>
+        }))
+    }
 }

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::service as parts;
-use super::{CallLimits, Extras, Route, Snapshot, StaticAnswer, Target};
+use super::{CallLimits, Extras, Route, Snapshot, Target};
 use crate::accept::listener::ListenerSpec;
 use crate::accept::proxy_protocol;
 use crate::accept::socket::ListenerName;
 use crate::accept::tcp::{Target as TcpTarget, Targets};
+use crate::answer::StaticAnswer;
 use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{

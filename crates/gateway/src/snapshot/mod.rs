@@ -12,11 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-use http1::Known;
-
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
+use crate::answer::StaticAnswer;
 use crate::config::Priority;
 use crate::identity::{Callers, Proofs};
 use crate::overload::Bounds;
@@ -172,38 +170,6 @@ pub enum Target {
     Retired,
     /// The gateway answers.
     Respond(Arc<StaticAnswer>),
-}
-
-/// An answer of the gateway's own.
-#[derive(Debug, Clone)]
-pub struct StaticAnswer {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its fields.
-    pub fields: Vec<(Box<str>, Box<[u8]>)>,
-    /// Its body.
-    pub body: Box<[u8]>,
-}
-
-impl StaticAnswer {
-    /// An answer without a body.
-    pub fn empty(status: StatusCode) -> Self {
-        Self { status, fields: Vec::new(), body: Box::default() }
-    }
-
-    /// Appends its fields to an answer's.
-    pub fn write_fields(&self, fields: &mut http1::Fields) {
-        for (name, value) in &self.fields {
-            fields.append_named(name.as_bytes(), value);
-        }
-    }
-
-    /// Adds a field.
-    #[must_use]
-    pub fn with_field(mut self, name: Known, value: &str) -> Self {
-        self.fields.push((name.as_str().into(), value.as_bytes().into()));
-        self
-    }
 }
 
 /// A worker's view of a snapshot: handles on its own state, made when they are first needed, so that routes and services

@@ -217,7 +217,7 @@ impl<'c> Call<'c> {
             resend::read_body(worker, client, exchange, self.bounds.due).await?;
         }
         if !self.rpc.is_body_translated() {
-            self.held = resend::held_body(client, &exchange.request, exchange.max_body);
+            self.held = resend::held_body(client, exchange);
         }
         self.may_resend &= self.held > 0;
         if self.held > 0

@@ -9,8 +9,9 @@ use http::Method;
 use super::Service;
 use super::call::{self, Called};
 use crate::accept::Client;
+use crate::answer::StaticAnswer;
 use crate::exchange::{Exchange, Failed, Unserved};
-use crate::snapshot::{CallLimits, StaticAnswer};
+use crate::snapshot::CallLimits;
 use crate::translate::grpc::Dialect;
 use crate::worker::Worker;
 

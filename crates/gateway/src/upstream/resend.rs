@@ -7,10 +7,10 @@ use http1::{Framing, RequestHead};
 
 use super::Connection;
 use super::call::Heard;
-use super::send::body_timeout;
 use crate::accept::Client;
 use crate::accept::client::Interrupted;
 use crate::exchange::{Exchange, Failed};
+use crate::refusal::Refusal;
 use crate::worker::Worker;
 
 /// Bodies up to this length that have already been read are held until the answer begins, so that the request
@@ -26,13 +26,15 @@ pub(super) async fn read_body(
 ) -> Result<(), Failed> {
     match client.read_short_body(worker, &exchange.request, HELD_BODY, due).await {
         Ok(()) => Ok(()),
-        Err(Interrupted::TimedOut) => Err(body_timeout().into()),
+        Err(Interrupted::TimedOut) => Err(Refusal::body_timeout().into()),
         Err(Interrupted::Gone) => Err(Failed::Gone),
     }
 }
 
-/// The length of the request's body when all of it has been read and it is short enough to hold.
-pub(super) fn held_body(client: &Client, request: &RequestHead, max: u64) -> usize {
+/// The length of the request's body when all of it has been read, and it is short enough to hold or is held already because a
+/// policy had to see it.
+pub(super) fn held_body(client: &Client, exchange: &Exchange) -> usize {
+    let request = &exchange.request;
     if request.framing == Framing::None || !client.has_whole_body(request) {
         return 0;
     }
@@ -41,7 +43,8 @@ pub(super) fn held_body(client: &Client, request: &RequestHead, max: u64) -> usi
         _ => client.input.filled().len() as u64,
     };
     // One that is longer than the route allows is left to the pump, which refuses it.
-    if length <= HELD_BODY.min(max) { length as usize } else { 0 }
+    let most = if exchange.is_body_read { u64::MAX } else { HELD_BODY.min(exchange.max_body) };
+    if length <= most { length as usize } else { 0 }
 }
 
 /// Whether the request can be sent again: the service did nothing with it, or the connection had gone stale and twice does

@@ -253,7 +253,7 @@ impl Progress {
             self.is_sent || body.waits_for() == Side::Sink || self.waits_for_leave(exchange, body);
         let had_time = exchange.outcome.since_sent() >= bounds.first_byte.min(FAIR_CHANCE);
         Poll::Ready(Err(if waits_for_client {
-            Failure::Client(body_timeout())
+            Failure::Client(Refusal::body_timeout())
         } else {
             Failure::Service {
                 status: StatusCode::GATEWAY_TIMEOUT,
@@ -297,12 +297,7 @@ impl Progress {
             }
             Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => return Err(Failure::Gone),
             Poll::Ready(Err(Trouble::Malformed(fault))) => {
-                return Err(Failure::Client(Refusal::new(
-                    StatusCode::BAD_REQUEST,
-                    fault.code(),
-                    Stage::Parse,
-                    format!("the request's body is refused: {fault}"),
-                )));
+                return Err(Failure::Client(Refusal::malformed_body(fault)));
             }
             Poll::Ready(Err(Trouble::Untranslatable(fault))) => {
                 let detail = format!("the request's body is refused: {fault}");
@@ -470,14 +465,4 @@ fn broken(error: &h2::Error, lease: Option<&Lease>, is_silent: bool) -> Failure 
 
 fn call_drained() -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "call_drained", Stage::Call, "the gateway stops")
-}
-
-/// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
-pub(super) fn body_timeout() -> Refusal {
-    Refusal::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "body_timeout",
-        Stage::Parse,
-        "the rest of the request's body did not come in time",
-    )
 }

@@ -60,7 +60,7 @@ impl Policy for Ip {
         Stage::Admit
     }
 
-    fn on_request(&self, exchange: &mut Exchange) -> Step {
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         if self.admits(exchange.caller.ip) {
             return Step::Continue;
         }

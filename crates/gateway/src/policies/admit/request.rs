@@ -48,12 +48,12 @@ impl Policy for Request {
         Stage::Admit
     }
 
-    fn on_request(&self, exchange: &mut Exchange) -> Step {
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         exchange.max_body = self.max_body;
         match exchange.request.framing {
             Framing::None => return Step::Continue,
             Framing::Length(length) if length > self.max_body => {
-                return Step::Refuse(Box::new(exchange.body_too_large()));
+                return Step::refuse(exchange.body_too_large());
             }
             _ => {}
         }

@@ -51,7 +51,7 @@ impl Authorize {
         self.scopes.iter().any(|scope| !identity.scopes.contains(scope)).then_some(NO_SCOPE)
     }
 
-    fn refuse(&self, code: &'static str) -> Step {
+    fn refuse(&self, code: &'static str) -> Step<'_> {
         let detail = match code {
             NO_SCOPE => format!("this needs the scopes {}", self.scopes.join(" ")),
             _ => "the caller is known, and may not do this".to_owned(),
@@ -63,7 +63,7 @@ impl Authorize {
                 format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", self.scopes.join(" "));
             refusal = refusal.with_field(Known::WwwAuthenticate, challenge);
         }
-        Step::Refuse(Box::new(refusal))
+        Step::refuse(refusal)
     }
 }
 
@@ -76,7 +76,7 @@ impl Policy for Authorize {
         Stage::Authorize
     }
 
-    fn on_request(&self, exchange: &mut Exchange) -> Step {
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         let Some(identity) = exchange.identity() else { return self.refuse(NOT_ALLOWED) };
         if let Some(code) = self.lack(identity) {
             return self.refuse(code);

@@ -58,7 +58,7 @@ impl ApiKey {
 }
 
 impl Authenticator for ApiKey {
-    fn identify(&self, exchange: &Exchange) -> Finding {
+    fn identify<'w>(&'w self, exchange: &Exchange, _body: Option<&[u8]>) -> Finding<'w> {
         let mut scratch = Vec::new();
         let Some(sent) = self.sent(&exchange.request, &mut scratch) else { return Finding::Nothing };
         if sent.len() > LONGEST {

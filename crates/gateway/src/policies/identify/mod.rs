@@ -7,6 +7,8 @@ pub mod mtls;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,8 +23,8 @@ use crate::refusal::{Refusal, Stage};
 
 /// A way to find out who calls.
 pub trait Authenticator: fmt::Debug + Send + Sync {
-    /// Looks for what proves it.
-    fn identify(&self, exchange: &Exchange) -> Finding;
+    /// Looks for what proves it. The body is there once [`Finding::Body`] has asked for it, and perhaps before.
+    fn identify<'w>(&'w self, exchange: &Exchange, body: Option<&[u8]>) -> Finding<'w>;
 
     /// Removes what proves it from what the service gets.
     fn strip(&self, request: &mut RequestHead);
@@ -35,17 +37,22 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
 }
 
 /// What a way to find out who calls has found.
-#[derive(Debug)]
-pub enum Finding {
+pub enum Finding<'w> {
     /// Nothing that it could look at.
     Nothing,
     /// Something that proves nothing; the code says why as far as a caller may know.
     Refused(&'static str),
+    /// Something that cannot be looked at now; the code says what is missing for it.
+    Unavailable(&'static str),
     /// Who calls.
     Caller(Found),
+    /// Something that needs the request's body too, of at most so many bytes: it asks to be asked again with it.
+    Body(u64),
+    /// Something that takes a while to look at.
+    Wait(Pin<Box<dyn Future<Output = Finding<'w>> + 'w>>),
 }
 
-impl From<Result<Rc<Own>, &'static str>> for Finding {
+impl From<Result<Rc<Own>, &'static str>> for Finding<'_> {
     fn from(verified: Result<Rc<Own>, &'static str>) -> Self {
         verified.map_or_else(Self::Refused, |own| Self::Caller(Found::Own(own)))
     }
@@ -62,6 +69,24 @@ pub struct Identify {
     realm: Box<str>,
 }
 
+/// How far the ways have been asked.
+#[derive(Default)]
+struct Asked {
+    /// The way whose turn it is.
+    place: usize,
+    /// Whom the first of them found, where all must.
+    first: Option<Found>,
+    /// What was wrong, where one is enough.
+    fault: Option<Fault>,
+}
+
+/// Why nobody was found.
+#[derive(Clone, Copy)]
+enum Fault {
+    Wrong(&'static str),
+    Unavailable(&'static str),
+}
+
 impl Identify {
     /// Tries these ways in their order.
     pub fn new(ways: Vec<(Box<str>, Arc<dyn Authenticator>)>, needs_all: bool, realm: &str) -> Self {
@@ -70,34 +95,87 @@ impl Identify {
         Self { ways, needs_all, realm }
     }
 
-    /// The first whom one of the ways finds; where none does, what was wrong first.
-    fn find_any(&self, exchange: &Exchange) -> Result<Found, &'static str> {
-        let mut fault = None;
-        for (_, way) in &self.ways {
-            match way.identify(exchange) {
-                Finding::Caller(found) => return Ok(found),
-                Finding::Refused(code) => fault = fault.or(Some(code)),
-                Finding::Nothing => {}
+    /// Asks the ways whose turn is still to come.
+    fn ask<'p>(&'p self, exchange: &mut Exchange, mut asked: Asked, body: Option<&[u8]>) -> Step<'p> {
+        while let Some((_, way)) = self.ways.get(asked.place) {
+            match way.identify(exchange, body) {
+                Finding::Body(most) => {
+                    return Step::body(most, |exchange, body| self.ask(exchange, asked, Some(body)));
+                }
+                Finding::Wait(future) => {
+                    return Step::wait(future, |exchange, finding| self.go_on(exchange, asked, finding));
+                }
+                finding => {
+                    if let Some(result) = self.take(exchange, &mut asked, finding) {
+                        return self.conclude(exchange, result);
+                    }
+                }
             }
         }
-        Err(fault.unwrap_or(MISSING))
+        self.conclude(exchange, asked.result())
     }
 
-    /// Whom the first of the ways finds, when all others find the same application.
-    fn find_all(&self, exchange: &Exchange) -> Result<Found, &'static str> {
-        let mut first = None;
-        for (_, way) in &self.ways {
-            let found = match way.identify(exchange) {
-                Finding::Caller(found) => found,
-                Finding::Refused(code) => return Err(code),
-                Finding::Nothing => return Err(MISSING),
-            };
-            let first = first.get_or_insert_with(|| found.clone());
-            if !is_same_app(exchange, first, &found) {
-                return Err(CONTRADICTION);
+    /// Goes on with what the way that was waited for has found.
+    fn go_on<'p>(&'p self, exchange: &mut Exchange, mut asked: Asked, finding: Finding<'p>) -> Step<'p> {
+        match finding {
+            Finding::Wait(future) => {
+                Step::wait(future, |exchange, finding| self.go_on(exchange, asked, finding))
+            }
+            finding => match self.take(exchange, &mut asked, finding) {
+                Some(result) => self.conclude(exchange, result),
+                None => self.ask(exchange, asked, None),
+            },
+        }
+    }
+
+    /// Takes what a way has found; who calls, or why nobody does, once that is clear.
+    fn take(
+        &self,
+        exchange: &Exchange,
+        asked: &mut Asked,
+        finding: Finding<'_>,
+    ) -> Option<Result<Found, Fault>> {
+        let fault = match finding {
+            Finding::Caller(found) if !self.needs_all => return Some(Ok(found)),
+            Finding::Caller(found) => {
+                let first = asked.first.get_or_insert_with(|| found.clone());
+                if !is_same_app(exchange, first, &found) {
+                    return Some(Err(Fault::Wrong(CONTRADICTION)));
+                }
+                asked.place += 1;
+                return None;
+            }
+            Finding::Refused(code) => Fault::Wrong(code),
+            Finding::Unavailable(code) => Fault::Unavailable(code),
+            Finding::Nothing | Finding::Body(_) | Finding::Wait(_) => Fault::Wrong(MISSING),
+        };
+        if self.needs_all {
+            return Some(Err(fault));
+        }
+        asked.fault = match (asked.fault, fault) {
+            // What cannot be looked at now may be right.
+            (None | Some(Fault::Wrong(_)), Fault::Unavailable(_)) => Some(fault),
+            (None, Fault::Wrong(code)) if code != MISSING => Some(fault),
+            (known, _) => known,
+        };
+        asked.place += 1;
+        None
+    }
+
+    fn conclude(&self, exchange: &mut Exchange, result: Result<Found, Fault>) -> Step<'_> {
+        self.strip(&mut exchange.request);
+        match result {
+            Ok(found) => {
+                exchange.found = Some(found);
+                Step::Continue
+            }
+            Err(Fault::Wrong(code)) => self.refuse(code),
+            Err(Fault::Unavailable(code)) => {
+                let detail = "who calls cannot be found out at the moment; try again soon";
+                let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, Stage::Identify, detail);
+                Step::refuse(refusal.with_field(Known::RetryAfter, "1"))
             }
         }
-        first.ok_or(MISSING)
     }
 
     /// What a caller can bring, without the operator's names for it.
@@ -106,7 +184,7 @@ impl Identify {
         asked.join(if self.needs_all { ", and " } else { ", or " })
     }
 
-    fn refuse(&self, code: &'static str) -> Step {
+    fn refuse(&self, code: &'static str) -> Step<'_> {
         let detail: Cow<'static, str> = match code {
             MISSING => format!("nothing in the request says who calls: it needs {}", self.asked()).into(),
             EXPIRED => "the key has expired: use its successor".into(),
@@ -117,7 +195,14 @@ impl Identify {
         for challenge in self.ways.iter().flat_map(|(_, way)| way.challenge(&self.realm, code != MISSING)) {
             refusal = refusal.with_field(Known::WwwAuthenticate, challenge);
         }
-        Step::Refuse(Box::new(refusal))
+        Step::refuse(refusal)
+    }
+}
+
+impl Asked {
+    /// Who calls, after the last of the ways.
+    fn result(self) -> Result<Found, Fault> {
+        self.first.ok_or(self.fault.unwrap_or(Fault::Wrong(MISSING)))
     }
 }
 
@@ -139,16 +224,8 @@ impl Policy for Identify {
         Stage::Identify
     }
 
-    fn on_request(&self, exchange: &mut Exchange) -> Step {
-        let found = if self.needs_all { self.find_all(exchange) } else { self.find_any(exchange) };
-        self.strip(&mut exchange.request);
-        match found {
-            Ok(found) => {
-                exchange.found = Some(found);
-                Step::Continue
-            }
-            Err(code) => self.refuse(code),
-        }
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
+        self.ask(exchange, Asked::default(), None)
     }
 
     fn strip(&self, request: &mut RequestHead) {

@@ -73,7 +73,7 @@ fn parts(subject: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Authenticator for Mtls {
-    fn identify(&self, exchange: &Exchange) -> Finding {
+    fn identify<'w>(&'w self, exchange: &Exchange, _body: Option<&[u8]>) -> Finding<'w> {
         let Some(certificate) = exchange.certificate() else { return Finding::Nothing };
         // Whether it is good the handshake has said; whose it is changes with the configuration alone.
         let verify = || Ok((self.identity(certificate).ok_or("certificate_unknown")?, f64::INFINITY));

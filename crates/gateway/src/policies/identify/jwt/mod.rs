@@ -109,7 +109,7 @@ fn of_words<'w>(words: impl Iterator<Item = &'w str>) -> Vec<Box<str>> {
 }
 
 impl Authenticator for Jwt {
-    fn identify(&self, exchange: &Exchange) -> Finding {
+    fn identify<'w>(&'w self, exchange: &Exchange, _body: Option<&[u8]>) -> Finding<'w> {
         let Some(token) = bearer(&exchange.request) else { return Finding::Nothing };
         let now = clock::unix_ms() as f64 / 1000.0;
         exchange.live.proofs.owner(&self.name, token, now, || self.verify(token, now)).into()

@@ -1,0 +1,106 @@
+//! Stages `admit` to `cache`: whether the route's policies let the request through.
+
+use std::time::Instant;
+
+use http::StatusCode;
+
+use super::{Exchange, Failed};
+use crate::accept::Client;
+use crate::accept::client::Interrupted;
+use crate::accept::whole_body::Unread;
+use crate::policies::{Policy, Step};
+use crate::refusal::{Refusal, Stage};
+use crate::snapshot::Route;
+use crate::worker::Worker;
+
+/// Asks them in the order of their stages.
+pub(super) async fn policies(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    route: &Route,
+) -> Result<(), Failed> {
+    for policy in route.policies() {
+        match policy.on_request(exchange) {
+            Step::Continue => {}
+            Step::Refuse(refusal) => return Err(Failed::Refused(refusal)),
+            // On the heap: most requests wait for nothing, and do not carry the state of it.
+            step => Box::pin(stay(worker, client, exchange, route, &**policy, step)).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Stays with one policy until it knows what follows.
+async fn stay<'p>(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    route: &Route,
+    policy: &'p dyn Policy,
+    mut step: Step<'p>,
+) -> Result<(), Failed> {
+    let due = exchange.started + route.limits.timeouts.total;
+    loop {
+        step = match step {
+            Step::Continue => return Ok(()),
+            Step::Respond(answer) => return Err(Failed::Answered(answer)),
+            Step::Refuse(refusal) => return Err(Failed::Refused(refusal)),
+            Step::Body(most, then) => {
+                read_body(worker, client, exchange, most, due).await?;
+                then(exchange, client.whole_body(&exchange.request))
+            }
+            Step::Wait(waiting) => {
+                client.deadline.set(due);
+                match client.unless_gone(worker, waiting).await {
+                    Ok(then) => then(exchange),
+                    Err(Interrupted::Gone) => return Err(Failed::Gone),
+                    Err(Interrupted::TimedOut) => return Err(timed_out(policy.stage()).into()),
+                }
+            }
+        }
+    }
+}
+
+async fn read_body(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    most: u64,
+    due: Instant,
+) -> Result<(), Failed> {
+    if exchange.is_body_read {
+        let length = client.whole_body(&exchange.request).len() as u64;
+        return if length > most { Err(body_unreadable(most).into()) } else { Ok(()) };
+    }
+    let limit = most.min(exchange.max_body);
+    match client.read_whole_body(worker, &mut exchange.request, limit, due).await {
+        Ok(()) => {
+            exchange.is_body_read = true;
+            Ok(())
+        }
+        Err(Unread::Gone) => Err(Failed::Gone),
+        Err(Unread::TimedOut) => Err(Refusal::body_timeout().into()),
+        Err(Unread::TooLong) => {
+            // Part of it may be gone from the buffer: nothing can follow on this connection.
+            exchange.outcome.is_body_touched = true;
+            let is_routes = exchange.max_body <= most;
+            Err(if is_routes { exchange.body_too_large() } else { body_unreadable(most) }.into())
+        }
+        Err(Unread::Malformed(fault)) => {
+            exchange.outcome.is_body_touched = true;
+            Err(Refusal::malformed_body(fault).into())
+        }
+    }
+}
+
+/// A body that is too long to be looked at is not let through unseen.
+fn body_unreadable(most: u64) -> Refusal {
+    let detail = format!("the body is longer than the {most} bytes that are looked at here");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Stage::Admit, detail)
+}
+
+fn timed_out(stage: Stage) -> Refusal {
+    let detail = "what has to be found out about the request took longer than the request may";
+    Refusal::new(StatusCode::GATEWAY_TIMEOUT, "policy_timeout", stage, detail)
+}
