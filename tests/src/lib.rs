@@ -36,7 +36,7 @@ pub use fault_proxy::{FaultProxy, Faults, fault_proxy};
 pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_with, tollgate};
 pub use grpc::{GrpcCall, GrpcOutcome, GrpcServer, buf_curl, grpc_call, grpc_server, grpc_server_with};
 pub use haproxy::{Haproxy, haproxy, http2_relay, proxy_relay, tls_relay};
-pub use load::{Load, Tally, load};
+pub use load::{Load, Tally, load, load_with};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
 pub use peers::{

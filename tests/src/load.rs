@@ -51,8 +51,14 @@ impl Tally {
 
 /// Starts that many clients, each on a keep-alive connection of its own, all asking for `target`.
 pub fn load(address: SocketAddr, clients: usize, target: &str) -> Load {
+    load_with(address, clients, target, &[])
+}
+
+/// The same with these fields.
+pub fn load_with(address: SocketAddr, clients: usize, target: &str, fields: &[(&str, &str)]) -> Load {
     let shared = Arc::new(Shared::default());
-    let request = Ask::new(address, "GET", target).bytes();
+    let ask = Ask::new(address, "GET", target);
+    let request = fields.iter().fold(ask, |ask, (name, value)| ask.header(name, value)).bytes();
     let client = |_| {
         let (shared, request) = (Arc::clone(&shared), request.clone());
         std::thread::spawn(move || shared.ask(address, &request))

@@ -6,9 +6,12 @@
 mod admin;
 mod certificates;
 mod checks;
+mod client;
 mod dial;
 mod discovery;
 mod handover;
+mod outside;
+mod plain;
 mod readiness;
 mod reload;
 mod signals;
@@ -30,6 +33,7 @@ pub use certificates::Expiry;
 pub use checks::Checks;
 pub use discovery::{Discoverer, is_read_alike};
 pub use handover::{Binary, Bundle, Predecessor, Successor};
+pub use outside::Envoy;
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
 pub use signals::Signal;
@@ -122,6 +126,11 @@ impl Control {
     /// Searches for endpoints, none of which run yet. What they find stands in the catalog. They end with the control plane.
     pub fn discoverer(&self, catalog: Arc<Catalog>) -> Discoverer {
         Discoverer::new(self.runtime.handle().clone(), catalog)
+    }
+
+    /// Talks to those who know callers, on behalf of workers.
+    pub fn envoy(&self) -> Envoy {
+        Envoy::new(self.runtime.handle().clone())
     }
 
     /// The signals as a channel, for a thread that has nothing else to do than to wait for them.

@@ -84,17 +84,18 @@ const MOST_PROOFS: usize = 1000;
 
 impl Proofs {
     /// Whose proof this is in the way of that name: as it was verified before, or as `verify` finds, who also says until when
-    /// it holds. Times are seconds since the Unix epoch.
+    /// it holds. Times are seconds since the Unix epoch. What was verified by keys of another generation counts no more.
     pub fn owner(
         &self,
         way: &str,
+        generation: u64,
         proof: &[u8],
         now: f64,
         verify: impl FnOnce() -> Result<(Identity, f64), &'static str>,
     ) -> Result<Rc<Own>, &'static str> {
         // What one way has verified another may not have.
         let mut context = Context::new(&SHA256);
-        for part in [way.as_bytes(), b"\0", proof] {
+        for part in [way.as_bytes(), b"\0", &generation.to_le_bytes(), proof] {
             context.update(part);
         }
         let mut digest = [0; 32];

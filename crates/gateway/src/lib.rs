@@ -11,6 +11,7 @@ pub mod expression;
 pub mod identity;
 pub mod notice;
 pub mod outcome;
+pub mod outside;
 pub mod overload;
 pub mod policies;
 pub mod record;

@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use control::{
-    AdminState, Binary, Checks, Control, Discoverer, Expiry, Notifier, Readiness, Reload, Reloader, Signal,
-    Token, Watch,
+    AdminState, Binary, Checks, Control, Discoverer, Envoy, Expiry, Notifier, Readiness, Reload, Reloader,
+    Signal, Token, Watch,
 };
 use gateway::config::values::TcpAddress;
 use gateway::config::{Config, Outline};
@@ -70,6 +70,8 @@ pub(crate) fn serve(
     let catalog = Arc::new(Catalog::new(std::mem::take(&mut inheritance.found)));
     let discoverer = Arc::new(control.discoverer(Arc::clone(&catalog)));
     discoverer.prepare(&snapshot, SEARCH_BEFORE_START);
+    let envoy = control.envoy();
+    envoy.serve(&snapshot);
     let count = count(&config, workers);
     let engine = Arc::new(Engine::start(snapshot, count, Arc::clone(&catalog), &mut inheritance.listeners)?);
     note_listeners(&[], &engine.listening());
@@ -81,6 +83,7 @@ pub(crate) fn serve(
     let running = Running {
         checks: Arc::new(control.checks(Arc::clone(engine.healths()))),
         discoverer,
+        envoy,
         engine: Arc::clone(&engine),
         readiness,
         token: Arc::new(Token::new(admin_token(&config))),
@@ -160,6 +163,7 @@ struct Running {
     engine: Arc<Engine>,
     checks: Arc<Checks>,
     discoverer: Arc<Discoverer>,
+    envoy: Envoy,
     readiness: Arc<Readiness>,
     token: Arc<Token>,
     notifier: Arc<Notifier>,
@@ -196,13 +200,13 @@ impl Running {
         let Some(path) = origin.path().map(PathBuf::from) else { return Ok(None) };
         let engine = Arc::clone(&self.engine);
         let checks = Arc::clone(&self.checks);
-        let discoverer = Arc::clone(&self.discoverer);
+        let (discoverer, envoy) = (Arc::clone(&self.discoverer), self.envoy.clone());
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
         let changes = Arc::clone(&self.upgrade.changes);
         let mut current = InForce::of(&config);
         drop(config);
-        let mut load = move || match load_again(&origin, &engine, &discoverer, &current) {
+        let mut load = move || match load_again(&origin, &engine, &discoverer, &envoy, &current) {
             Ok((config, before)) => {
                 note_listeners(&before.listening, &engine.listening());
                 note_certificates(&before.certificates, &engine);
@@ -423,12 +427,16 @@ fn load_again(
     origin: &Origin,
     engine: &Engine,
     discoverer: &Discoverer,
+    envoy: &Envoy,
     current: &InForce,
 ) -> Result<(Config, Before), Refused> {
     let before = Before { listening: engine.listening(), certificates: certificates(engine) };
     let reloaded = engine.reload(origin, |snapshot| discoverer.prepare(snapshot, SEARCH_BEFORE_RELOAD));
     // What is searched for is what is in force, also where the new configuration was refused.
-    engine.look(|snapshot| discoverer.apply(snapshot));
+    engine.look(|snapshot| {
+        discoverer.apply(snapshot);
+        envoy.serve(snapshot);
+    });
     let (config, warnings) = reloaded?;
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));

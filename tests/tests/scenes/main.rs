@@ -21,6 +21,7 @@ mod http2;
 mod http2_attacks;
 mod http2_smuggling;
 mod interim;
+mod key_sets;
 mod limits;
 mod malformed;
 mod multiplexing;

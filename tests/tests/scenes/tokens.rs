@@ -9,14 +9,14 @@ use tempfile::TempDir;
 use tollgate_tests::{Answer, Backend, Gateway, backend, gateway_with, installed, script_path};
 
 /// Keys of an issuer, and a token by each.
-struct Issuer {
-    jwks: Value,
+pub(crate) struct Issuer {
+    pub(crate) jwks: Value,
     tokens: Value,
 }
 
 impl Issuer {
     /// One whose keys have names that begin so, and who says this.
-    fn new(prefix: &str, claims: &Value) -> Self {
+    pub(crate) fn new(prefix: &str, claims: &Value) -> Self {
         let mut command = Command::new(installed("venv/bin/python"));
         let output =
             command.arg(script_path("token_maker.py")).args([prefix, &claims.to_string()]).output().unwrap();
@@ -25,7 +25,7 @@ impl Issuer {
         Self { jwks: made["jwks"].clone(), tokens: made["tokens"].clone() }
     }
 
-    fn token(&self, algorithm: &str) -> &str {
+    pub(crate) fn token(&self, algorithm: &str) -> &str {
         self.tokens[algorithm].as_str().unwrap()
     }
 }

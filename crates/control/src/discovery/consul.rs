@@ -9,8 +9,9 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 
 use super::Pauses;
-use super::client::{self, Question};
-use super::report::{Found, Report, plain};
+use super::report::{Found, Report};
+use crate::client::{self, Question};
+use crate::plain::plain;
 
 /// How long a query waits for a change.
 const WAIT: Duration = Duration::from_mins(1);

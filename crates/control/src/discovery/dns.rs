@@ -16,7 +16,8 @@ use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use hickory_resolver::{Resolver, TokioResolver};
 
 use super::Pauses;
-use super::report::{Found, MAX_WEIGHT, Report, plain};
+use super::report::{Found, MAX_WEIGHT, Report};
+use crate::plain::plain;
 
 /// Nobody is asked more often, whatever the TTL.
 const SHORTEST: Duration = Duration::from_secs(1);

@@ -19,9 +19,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Pauses;
-use super::client::{self, Answer, Question};
 use super::list;
-use super::report::{Found, Report, plain};
+use super::report::{Found, Report};
+use crate::client::{self, Question};
+use crate::plain::plain;
+use gateway::outside::Answer;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

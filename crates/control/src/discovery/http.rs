@@ -8,9 +8,9 @@ use gateway::tls::ClientTls;
 use http::header::{ACCEPT, ETAG, IF_NONE_MATCH};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::client::{self, Question};
 use super::list;
 use super::report::Report;
+use crate::client::{self, Question};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,7 +5,8 @@ use std::path::Path;
 use gateway::config;
 use serde::Deserialize;
 
-use super::report::{Found, MAX_WEIGHT, plain};
+use super::report::{Found, MAX_WEIGHT};
+use crate::plain::plain;
 
 /// One endpoint in JSON.
 #[derive(Deserialize)]

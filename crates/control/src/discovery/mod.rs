@@ -3,7 +3,6 @@
 //! What a source finds goes into the catalog, and what changes there is put in force a moment later, many changes at once. The
 //! last good answer holds: neither a failure nor an empty answer takes endpoints away.
 
-mod client;
 mod consul;
 mod dns;
 mod etcd;
@@ -140,7 +139,7 @@ pub fn is_read_alike(bytes: &[u8]) -> bool {
     // Others wrote what they hold, and it is told to the operator.
     for found in lists.into_iter().flatten().flatten() {
         let _ = EndpointUrl::parse(&found.url);
-        assert!(!report::plain(&found.url).contains(char::is_control), "it could move the cursor");
+        assert!(!crate::plain::plain(&found.url).contains(char::is_control), "it could move the cursor");
     }
     etcd::is_read_alike(text, usize::from(*cut))
 }

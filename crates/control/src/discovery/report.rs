@@ -11,12 +11,12 @@ use gateway::upstream::balance::MAX_ENDPOINTS;
 use gateway::upstream::catalog::{Catalog, Difference, Sought};
 use tokio::sync::Notify;
 
+use crate::plain::plain;
+
 /// Endpoints that are told by name when they come or go.
 const TOLD: usize = 3;
 /// How often changes are told at most.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
-/// Characters of what others wrote.
-const MOST_TEXT: usize = 200;
 /// An endpoint's largest weight.
 pub(super) const MAX_WEIGHT: u32 = 1000;
 
@@ -191,21 +191,5 @@ impl Report {
             let (changes, count) = (std::mem::take(&mut self.untold), self.count());
             notice(format_args!("service {}: {changes} more changes, {count} endpoints", self.service));
         }
-    }
-}
-
-/// What others wrote, as it may stand in a line for the operator: its beginning, without control characters.
-pub(super) fn plain(text: &str) -> String {
-    text.trim().chars().filter(|c| !c.is_control()).take(MOST_TEXT).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_wrote_cannot_forge_a_line() {
-        assert_eq!(plain(" a\u{1b}[2J\r\ntollgate: b\u{85}\n"), "a[2Jtollgate: b");
-        assert_eq!(plain(&"ä".repeat(1000)).chars().count(), MOST_TEXT);
     }
 }

@@ -345,6 +345,11 @@ impl<'n> MapReader<'n> {
         self.head
     }
 
+    /// Where the value of a key stands, if the key is there.
+    pub(super) fn value_span(&self, key: &str) -> Option<Span> {
+        self.entries.iter().find(|(entry, _)| entry.text == key).map(|(_, node)| node.span)
+    }
+
     /// The place of a key, or of the map when the key is not written.
     pub(super) fn key_span(&self, key: &str) -> Span {
         self.entries.iter().find(|(entry, _)| entry.text == key).map_or(self.head, |(entry, _)| entry.span)

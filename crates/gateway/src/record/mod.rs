@@ -15,8 +15,8 @@ pub use id::{IdGenerator, IdText, is_acceptable};
 pub use line::{FailedAttempt, Format, Line};
 pub use metrics::{
     BreakerReading, CLASSES, Counter, DiscoveryReading, EndpointFigures, EndpointMetrics, EndpointReading,
-    Figures, Gauge, HealthReadings, MergedHistogram, Metrics, OTHER, RouteFigures, RouteMetrics,
-    ServiceMetrics, TIME_BOUNDS, TcpMetrics, WorkerShard,
+    Figures, Gauge, HealthReadings, KeySetReading, MergedHistogram, Metrics, OTHER, RouteFigures,
+    RouteMetrics, ServiceMetrics, TIME_BOUNDS, TcpMetrics, WorkerShard,
 };
 pub use redact::{redact, redact_reference};
 pub use sink::{LogConfig, LogSink, LogTarget, LogWriter};

@@ -116,9 +116,14 @@ impl Server {
         let mut workers = Vec::with_capacity(count);
         let healths = Arc::new(Healths::new(Instant::now()));
         let (watched, found) = (Arc::clone(&healths), Arc::clone(&catalog));
+        let key_sets = Arc::clone(&snapshot.key_sets);
         metrics.watch_health(move || {
             let now = Instant::now();
-            HealthReadings { discoveries: found.readings(now), ..watched.readings(now) }
+            HealthReadings {
+                discoveries: found.readings(now),
+                key_sets: key_sets.readings(now),
+                ..watched.readings(now)
+            }
         });
         for id in 0..count {
             let setup = Setup {

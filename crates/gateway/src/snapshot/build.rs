@@ -25,7 +25,7 @@ use crate::expression::{Expression, Root, Roots};
 use crate::identity::Callers;
 use crate::overload::Bounds;
 use crate::policies::Policy;
-use crate::policies::identify::{Authenticator, build_ways};
+use crate::policies::identify::{Authenticator, Means, build_ways};
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
@@ -41,11 +41,17 @@ impl Snapshot {
     ///
     /// Counters of listeners that were there `before` are kept.
     pub fn build(config: &Config, before: Option<&Self>) -> Result<(Self, Faults), Faults> {
-        let mut compiler = Compiler::new(config);
         // On the threads that load configurations nothing else reads the clock.
         clock::refresh();
         let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
-        let security = compile_tls(config, before, &registry, &mut compiler.faults);
+        let key_sets = before.map_or_else(Arc::default, |before| Arc::clone(&before.key_sets));
+        let outside = before.map_or_else(Arc::default, |before| Arc::clone(&before.outside));
+        let mut faults = config.faults();
+        let mut security = compile_tls(config, before, &registry, &mut faults);
+        let callers = Callers::new(config);
+        let means = Means { callers: &callers, tls: std::mem::take(&mut security.ways), key_sets: &key_sets };
+        let ways = build_ways(config, &means, &mut faults);
+        let mut compiler = Compiler::new(config, callers, ways, faults);
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -100,6 +106,8 @@ impl Snapshot {
                 memory: config.overload.memory.map(config::values::Percent::millionths),
             },
             tls: registry,
+            key_sets,
+            outside,
         };
         Ok((snapshot, faults))
     }
@@ -125,7 +133,12 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    fn new(config: &'c Config) -> Self {
+    fn new(
+        config: &'c Config,
+        callers: Callers,
+        ways: HashMap<Box<str>, Arc<dyn Authenticator>>,
+        faults: Faults,
+    ) -> Self {
         let services =
             config.services.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
         let apis = config.apis.keys().map(|name| (name.as_str(), Arc::from(name.as_str()))).collect();
@@ -140,8 +153,6 @@ impl<'c> Compiler<'c> {
                 (name.clone(), Arc::new(Device { name: name.as_str().into(), user_agent, header }))
             })
             .collect();
-        let callers = Callers::new(config);
-        let mut faults = config.faults();
         Self {
             config,
             regexes: Regexes::default(),
@@ -149,7 +160,7 @@ impl<'c> Compiler<'c> {
             services,
             apis,
             no_api: Arc::from(""),
-            ways: build_ways(config, |name| callers.way(name), &mut faults),
+            ways,
             callers,
             identifies: HashMap::new(),
             faults,
@@ -408,6 +419,8 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
 struct Security {
     listeners: Vec<Option<Arc<ServerTls>>>,
     services: Vec<ServiceSecurity>,
+    /// Towards those who know callers, by the names of the ways.
+    ways: HashMap<Box<str>, Arc<ClientTls>>,
 }
 
 /// TLS of one service.
@@ -439,7 +452,10 @@ fn compile_tls(
         let known = before.and_then(|before| before.listener(&stable_name(&config.listeners, index)));
         builder.listener(&config.listeners[index], known.and_then(|known| known.tls.as_deref()))
     });
-    Security { listeners: listeners.collect(), services }
+    let listeners = listeners.collect();
+    let ways =
+        config.auth.iter().filter_map(|(name, way)| Some((name.as_str().into(), builder.outside(way)?)));
+    Security { listeners, services, ways: ways.collect() }
 }
 
 /// The stable name of a listener: port 0 may stand there more than once, each time for a port of its own.

@@ -17,8 +17,10 @@ use crate::accept::socket::ListenerName;
 use crate::answer::StaticAnswer;
 use crate::config::Priority;
 use crate::identity::{Callers, Proofs};
+use crate::outside::Outside;
 use crate::overload::Bounds;
 use crate::policies::Policy;
+use crate::policies::identify::jwt::KeySets;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
@@ -53,6 +55,10 @@ pub struct Snapshot {
     pub overload: Bounds,
     /// What TLS keeps from one snapshot to the next.
     pub tls: Arc<tls::Registry>,
+    /// Keys that issuers of tokens publish, as long as a snapshot uses them.
+    pub key_sets: Arc<KeySets>,
+    /// The way out for questions about callers.
+    pub outside: Arc<Outside>,
 }
 
 impl Snapshot {
@@ -182,7 +188,7 @@ pub struct Live {
     routes: Vec<OnceCell<Arc<RouteMetrics>>>,
     no_route: OnceCell<Arc<RouteMetrics>>,
     /// What was verified of callers under this configuration.
-    pub proofs: Proofs,
+    pub proofs: Rc<Proofs>,
 }
 
 impl Live {
@@ -192,7 +198,7 @@ impl Live {
             services: vec![RefCell::default(); snapshot.services.len()],
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
-            proofs: Proofs::default(),
+            proofs: Rc::default(),
             snapshot,
         }
     }
@@ -222,12 +228,14 @@ impl Live {
             drain: self.snapshot.drain,
             overload: self.snapshot.overload,
             tls: Arc::clone(&self.snapshot.tls),
+            key_sets: Arc::clone(&self.snapshot.key_sets),
+            outside: Arc::clone(&self.snapshot.outside),
         };
         Self {
             services: Vec::new(),
             routes: vec![self.routes[route].clone()],
             no_route: OnceCell::new(),
-            proofs: Proofs::default(),
+            proofs: Rc::default(),
             snapshot: Arc::new(snapshot),
         }
     }

@@ -15,7 +15,7 @@ use super::fault::Flaw;
 use super::server::alpn;
 use super::{Builder, digest, pem};
 use crate::config::values::Host;
-use crate::config::{Located, Protocols, Scheme, Service, ServiceTls};
+use crate::config::{Authenticator, Located, Protocols, Scheme, Service, ServiceTls};
 
 /// TLS towards one service.
 #[derive(Debug)]
@@ -39,6 +39,11 @@ impl ClientTls {
             (true, false) => &self.http1,
             (false, false) => &self.none,
         })
+    }
+
+    /// Whether the other was made from the same.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.inputs == other.inputs
     }
 
     /// The gateway's own certificate, where it shows one.
@@ -92,6 +97,12 @@ impl Builder<'_> {
     ) -> Option<Arc<ClientTls>> {
         let discover = service.discover.as_deref().filter(|discover| discover.asks_by_tls())?;
         self.client(discover.tls.as_deref(), &Located::new((), service.name.span), before)
+    }
+
+    /// Compiles TLS towards who knows callers, if that speaks it.
+    pub fn outside(&mut self, way: &Authenticator) -> Option<Arc<ClientTls>> {
+        let (is_tls, tls) = way.outside()?;
+        is_tls.then(|| self.client(tls, &Located::new((), way.name.span), None))?
     }
 
     /// Compiles what the configuration says of TLS towards somebody; `at` is where it is spoken of.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
 use super::route::{FRAMING, is_framing};
+use super::tls::ServiceTls;
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
 use crate::config::source::Located;
@@ -41,6 +42,12 @@ pub struct ApiKey {
 }
 
 impl Authenticator {
+    /// Whom it asks about callers, if anybody: whether by TLS, and how.
+    pub fn outside(&self) -> Option<(bool, Option<&ServiceTls>)> {
+        let jwt = self.jwt.as_ref()?;
+        Some((jwt.jwks.url()?.is_tls(), jwt.tls.as_deref()))
+    }
+
     pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &AUTHENTICATOR)?;
         let mut kinds = AUTHENTICATOR.known.iter().filter(|kind| map.has(kind));

@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use http::Uri;
 use schemars::JsonSchema;
 
+use super::outside::{check_tls, is_url, read_trusted_url, trusted};
 use super::policy::Setting;
-use super::tls::watched_file;
-use crate::config::fault::Fault;
-use crate::config::node::{Node, Value};
+use super::tls::{ServiceTls, watched_file};
+use crate::config::node::Node;
 use crate::config::read::{Keys, MapReader, Read, Reader};
 use crate::config::source::Located;
-use crate::config::values::Duration;
+use crate::config::values::{Duration, HttpUrl};
 
 /// Signed tokens (RFC 7519), as `Authorization: Bearer …`.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
@@ -19,9 +18,16 @@ pub struct Jwt {
     /// Who signs them: what `iss` must be, one of these.
     #[schemars(with = "Vec<String>")]
     pub issuer: Vec<String>,
-    /// The file with the keys to verify them by, a JWK set (RFC 7517). It is watched.
-    #[schemars(with = "String")]
-    pub jwks: Located<PathBuf>,
+    /// Where the keys to verify them by are, a JWK set (RFC 7517): a file, which is watched, or a URL. Default: where the issuer's
+    /// description says, at its URL and `/.well-known/openid-configuration`.
+    #[schemars(with = "Option<String>")]
+    pub jwks: KeysAt,
+    /// With a URL: how often the keys are fetched, from 10s to 1d. A key that is not known yet is asked for at once. What is known
+    /// holds as long as the issuer does not answer. Default: `5m`.
+    #[schemars(default = "default_refresh")]
+    pub refresh: Duration,
+    /// With a URL: TLS to the issuer.
+    pub tls: Option<Box<ServiceTls>>,
     /// Whom they are for: `aud` must have one of these. `off` takes tokens that are for others, too.
     #[schemars(with = "Setting<Vec<String>>")]
     pub audience: Option<Vec<String>>,
@@ -46,6 +52,27 @@ pub struct Jwt {
     /// Whether the service gets it too. Default: `false`.
     #[schemars(default)]
     pub pass: bool,
+}
+
+/// Where the keys of an issuer are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeysAt {
+    /// In a file.
+    File(Located<PathBuf>),
+    /// At a URL.
+    Url(Located<HttpUrl>),
+    /// Where the issuer's description says, which is at this URL.
+    Discovered(Located<HttpUrl>),
+}
+
+impl KeysAt {
+    /// The URL that is asked, if any is.
+    pub fn url(&self) -> Option<&Located<HttpUrl>> {
+        match self {
+            Self::File(_) => None,
+            Self::Url(url) | Self::Discovered(url) => Some(url),
+        }
+    }
 }
 
 /// How a token is signed (RFC 7518, section 3.1, and RFC 8037).
@@ -89,7 +116,9 @@ impl Read for Jwt {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &JWT)?;
         let issuer: Option<Vec<String>> = map.required("issuer", reader);
-        let jwks = read_keys(&mut map, reader);
+        let tls: Option<Box<ServiceTls>> = map.optional("tls", reader);
+        let jwks = read_keys(&mut map, issuer.as_deref().unwrap_or_default(), tls.as_deref(), reader);
+        let refresh: Duration = map.or("refresh", default_refresh(), reader);
         let audience: Option<Setting<Vec<String>>> = map.required("audience", reader);
         let algorithms = map.or("algorithms", default_algorithms(), reader);
         let leeway: Duration = map.or("leeway", default_leeway(), reader);
@@ -106,10 +135,25 @@ impl Read for Jwt {
         if *leeway > *Duration::from_secs(600) {
             reader.wrong(map.key_span("leeway"), "clocks that differ by more than 10m are to be set");
         }
+        if !(Duration::from_secs(10)..=Duration::from_secs(86400)).contains(&refresh) {
+            reader.wrong(map.key_span("refresh"), "a duration from 10s to 1d is needed here");
+        }
+        match jwks.as_ref().map(KeysAt::url) {
+            Some(Some(url)) => check_tls(&map, url.is_tls(), tls.as_deref(), reader),
+            Some(None) => {
+                for key in ["refresh", "tls"].into_iter().filter(|key| map.has(key)) {
+                    let what = format!("`{key}` is for keys at a URL; a file is watched");
+                    reader.wrong(map.key_span(key), what);
+                }
+            }
+            None => {}
+        }
         map.finish(reader);
         Some(Self {
             issuer: issuer?,
             jwks: jwks?,
+            refresh,
+            tls,
             audience: audience?.value().cloned(),
             algorithms,
             leeway,
@@ -122,16 +166,46 @@ impl Read for Jwt {
     }
 }
 
-fn read_keys(map: &mut MapReader<'_>, reader: &mut Reader) -> Option<Located<PathBuf>> {
-    let node = map.demand("jwks", reader)?;
-    if let Value::Text(text) = &node.value
-        && text.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some())
-    {
-        let fault = Fault::error("not_supported_yet", node.span, "`jwks` from a URL is not supported yet");
-        reader.fault(fault.help("keep its answer in a file, which is watched"));
+/// Where a description is, behind the issuer's URL (`OpenID` Connect Discovery 1.0, section 4).
+const DESCRIPTION: &str = "/.well-known/openid-configuration";
+
+fn read_keys(
+    map: &mut MapReader<'_>,
+    issuers: &[String],
+    tls: Option<&ServiceTls>,
+    reader: &mut Reader,
+) -> Option<KeysAt> {
+    if let Some(node) = map.take("jwks") {
+        if is_url(node) {
+            return read_trusted_url(node, tls, reader).map(KeysAt::Url);
+        }
+        return watched_file(node, reader).map(KeysAt::File);
+    }
+    let span = map.value_span("issuer")?;
+    let [issuer] = issuers else {
+        // An empty list is a fault of its own.
+        if issuers.is_empty() {
+            return None;
+        }
+        reader.wrong(span, "which of them has the keys? write `jwks`, a file or a URL");
+        return None;
+    };
+    if !issuer.contains("://") {
+        let what = "this issuer is no URL, where its keys could be asked for: write `jwks`, a file or a URL";
+        reader.wrong(span, what);
         return None;
     }
-    watched_file(node, reader)
+    match HttpUrl::parse(&format!("{}{DESCRIPTION}", issuer.strip_suffix('/').unwrap_or(issuer))) {
+        Ok(url) => trusted(url, span, tls, reader).map(KeysAt::Discovered),
+        Err(why) => {
+            reader.wrong(span, format!("{why}; or write `jwks`, a file or a URL"));
+            None
+        }
+    }
+}
+
+fn default_refresh() -> Duration {
+    Duration::from_secs(300)
 }
 
 fn default_algorithms() -> Vec<Algorithm> {
@@ -175,6 +249,8 @@ pub(super) static JWT: Keys = Keys {
     known: &[
         "issuer",
         "jwks",
+        "refresh",
+        "tls",
         "audience",
         "algorithms",
         "leeway",
@@ -184,6 +260,6 @@ pub(super) static JWT: Keys = Keys {
         "required",
         "pass",
     ],
-    later: &["discovery"],
+    later: &[],
     shared: None,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Facets;
-use crate::config::model::{App, AppKey, Authenticator, Config};
+use crate::config::model::{App, AppKey, Authenticator, Config, KeysAt};
 use crate::config::values::{KeyHash, Scope};
 
 pub(super) fn auth_facets(way: &Authenticator) -> Facets {
@@ -16,7 +16,16 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
     }
     if let Some(jwt) = &way.jwt {
         facets.list("issuer", &jwt.issuer);
-        facets.says("keys", jwt.jwks.value.display());
+        match &jwt.jwks {
+            KeysAt::File(file) => facets.says("keys", file.value.display()),
+            KeysAt::Url(url) => facets.says("keys", format_args!("{}, every {}", url.value, jwt.refresh)),
+            KeysAt::Discovered(_) => {
+                facets.says("keys", format_args!("where it says, every {}", jwt.refresh));
+            }
+        }
+        if let Some(tls) = &jwt.tls {
+            facets.says("TLS", tls);
+        }
         match &jwt.audience {
             Some(audience) => facets.list("audience", audience),
             None => facets.says("audience", "any"),

@@ -17,9 +17,11 @@ use http1::{Known, RequestHead};
 
 use crate::config::{Config, Faults};
 use crate::exchange::Exchange;
-use crate::identity::{Found, Own};
+use crate::identity::{Callers, Found, Own};
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
+use crate::tls::ClientTls;
+use jwt::KeySets;
 
 /// A way to find out who calls.
 pub trait Authenticator: fmt::Debug + Send + Sync {
@@ -268,20 +270,32 @@ fn bearer_challenge(realm: &str, is_wrong: bool) -> String {
     format!("Bearer realm=\"{realm}\"{error}")
 }
 
+/// What ways to find out who calls are built with, beside the configuration.
+#[derive(Debug)]
+pub struct Means<'m> {
+    /// The callers that the configuration knows.
+    pub callers: &'m Callers,
+    /// TLS to those who are asked, by the names of the ways.
+    pub tls: HashMap<Box<str>, Arc<ClientTls>>,
+    /// Keys that issuers publish.
+    pub key_sets: &'m KeySets,
+}
+
 /// All ways to find out who calls, by their names; what is wrong with their files is reported.
 pub fn build_ways(
     config: &Config,
-    way_of: impl Fn(&str) -> Option<u32>,
+    means: &Means<'_>,
     faults: &mut Faults,
 ) -> HashMap<Box<str>, Arc<dyn Authenticator>> {
     let mut ways: HashMap<Box<str>, Arc<dyn Authenticator>> = HashMap::new();
     for (name, way) in &config.auth {
         let built: Option<Arc<dyn Authenticator>> = match (&way.api_key, &way.jwt, &way.mtls) {
-            (Some(api_key), ..) => {
-                way_of(name).map(|place| Arc::new(api_key::ApiKey::build(api_key, place)) as Arc<_>)
-            }
+            (Some(api_key), ..) => means
+                .callers
+                .way(name)
+                .map(|place| Arc::new(api_key::ApiKey::build(api_key, place)) as Arc<_>),
             (None, Some(jwt), _) => {
-                jwt::Jwt::build(name, jwt, config, faults).map(|jwt| Arc::new(jwt) as Arc<_>)
+                jwt::Jwt::build(name, jwt, config, means, faults).map(|jwt| Arc::new(jwt) as Arc<_>)
             }
             (None, None, Some(mtls)) => Some(Arc::new(mtls::Mtls::build(name, mtls, config)) as Arc<_>),
             (None, None, None) => None,

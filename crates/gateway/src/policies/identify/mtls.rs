@@ -77,7 +77,7 @@ impl Authenticator for Mtls {
         let Some(certificate) = exchange.certificate() else { return Finding::Nothing };
         // Whether it is good the handshake has said; whose it is changes with the configuration alone.
         let verify = || Ok((self.identity(certificate).ok_or("certificate_unknown")?, f64::INFINITY));
-        exchange.live.proofs.owner(&self.name, certificate.fingerprint.as_bytes(), 0.0, verify).into()
+        exchange.live.proofs.owner(&self.name, 0, certificate.fingerprint.as_bytes(), 0.0, verify).into()
     }
 
     fn strip(&self, _: &mut RequestHead) {}

@@ -19,6 +19,8 @@ pub struct HealthReadings {
     pub breakers: Vec<BreakerReading>,
     /// Services that look for their endpoints.
     pub discoveries: Vec<DiscoveryReading>,
+    /// Keys that issuers of tokens publish.
+    pub key_sets: Vec<KeySetReading>,
 }
 
 /// How an endpoint stands.
@@ -62,6 +64,19 @@ pub struct DiscoveryReading {
     pub failures: u64,
 }
 
+/// What is known of the keys that an issuer of tokens publishes.
+#[derive(Debug)]
+pub struct KeySetReading {
+    /// The URL that is asked.
+    pub source: Box<str>,
+    /// How many keys there are.
+    pub keys: usize,
+    /// For how long they cannot be fetched; nothing while they can.
+    pub failing_for: Option<Duration>,
+    /// How often that has failed.
+    pub failures: u64,
+}
+
 impl fmt::Debug for HealthReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HealthReader")
@@ -101,6 +116,26 @@ pub(super) fn write(metrics: &Metrics, text: &mut Text) {
         }
     }
     write_discoveries(&readings.discoveries, text);
+    write_key_sets(&readings.key_sets, text);
+}
+
+fn write_key_sets(readings: &[KeySetReading], text: &mut Text) {
+    let labels_of = |one: &KeySetReading| labels(&[("source", &one.source)]);
+    let name = "key_set_keys";
+    text.begin(name, "gauge", "Keys that an issuer of tokens publishes, as far as they can be used.");
+    for one in readings {
+        text.sample(name, &labels_of(one), one.keys);
+    }
+    let name = "key_set_age_seconds";
+    text.begin(name, "gauge", "For how long an issuer's keys cannot be fetched; 0 while they can.");
+    for one in readings {
+        text.sample(name, &labels_of(one), one.failing_for.unwrap_or_default().as_secs_f64());
+    }
+    let name = "key_set_failures_total";
+    text.begin(name, "counter", "How often an issuer's keys could not be fetched.");
+    for one in readings {
+        text.sample(name, &labels_of(one), one.failures);
+    }
 }
 
 fn write_discoveries(readings: &[DiscoveryReading], text: &mut Text) {

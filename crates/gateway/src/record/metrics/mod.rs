@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use cell::{Counter, Gauge, LONG as TIME_BOUNDS, MergedHistogram};
 pub use figures::{EndpointFigures, Figures, RouteFigures};
-pub use health::{BreakerReading, DiscoveryReading, EndpointReading, HealthReadings};
+pub use health::{BreakerReading, DiscoveryReading, EndpointReading, HealthReadings, KeySetReading};
 pub use services::ServiceMetrics;
 pub use tcp::TcpMetrics;
 

@@ -2,20 +2,28 @@
 
 mod json;
 mod key;
+mod key_set;
 mod token;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use http1::RequestHead;
 use serde_json::{Map, Value};
 
-use super::{Authenticator, Finding, bearer};
+use self::key::Key;
+use self::key_set::Missing;
+pub use self::key_set::{COOLDOWN, KeySet, KeySets, KeySource, PATIENCE};
+use self::token::{Demands, KEY_UNKNOWN, Verified, find, key_name};
+use super::{Authenticator, Finding, Means, bearer};
 use crate::clock;
 use crate::config::values::Scope;
-use crate::config::{self, Algorithm, Config, Fault, Faults, read_bounded};
+use crate::config::{self, Algorithm, Config, Fault, Faults, KeysAt, Located, read_bounded};
 use crate::exchange::Exchange;
-use crate::identity::Identity;
-use token::{Demands, Verified, find};
+use crate::identity::{Identity, Own, Proofs};
+use crate::outside::Peer;
 
 /// Bytes of a file with keys.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -26,6 +34,7 @@ const LONGEST_USER: usize = 1024;
 #[derive(Debug)]
 pub struct Jwt {
     name: Box<str>,
+    keys: Keys,
     demands: Demands,
     scopes_claim: String,
     user_claim: String,
@@ -35,28 +44,38 @@ pub struct Jwt {
     pass: bool,
 }
 
+/// The keys of an issuer.
+#[derive(Debug)]
+enum Keys {
+    /// As they were in a file.
+    Fixed(Vec<Key>),
+    /// As the issuer publishes them.
+    Published(Arc<KeySet>),
+}
+
 impl Jwt {
-    /// Compiles the configuration and reads the keys; what is wrong with those is reported.
-    pub fn build(name: &str, jwt: &config::Jwt, config: &Config, faults: &mut Faults) -> Option<Self> {
-        let (path, span) = (&jwt.jwks.value, jwt.jwks.span);
-        let fault = |code, what: &str, why: String| Fault::error(code, span, format!("{what}: {why}"));
-        let read = read_bounded(path, MAX_FILE)
-            .map_err(|why| fault("unreadable_file", &format!("cannot read {}", path.display()), why));
-        let keys = read.and_then(|text| {
-            key::read_set(&text, &jwt.algorithms)
-                .map_err(|why| fault("bad_keys", &format!("{} cannot be used", path.display()), why))
-        });
-        let keys = match keys {
-            Ok(keys) => keys,
-            Err(fault) => {
-                faults.push(fault);
-                return None;
+    /// Compiles the configuration and reads the keys, where they are in a file; what is wrong with those is reported.
+    pub fn build(
+        name: &str,
+        jwt: &config::Jwt,
+        config: &Config,
+        means: &Means<'_>,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        let keys = match &jwt.jwks {
+            KeysAt::File(file) => Keys::Fixed(read_keys(file, &jwt.algorithms, faults)?),
+            KeysAt::Url(url) | KeysAt::Discovered(url) => {
+                let peer = Peer { url: url.value.clone(), tls: means.tls.get(name).cloned() };
+                let issuer = matches!(jwt.jwks, KeysAt::Discovered(_)).then(|| jwt.issuer.first());
+                let issuer = issuer.flatten().map(|issuer| issuer.as_str().into());
+                let source = KeySource { peer: Arc::new(peer), issuer, refresh: *jwt.refresh };
+                Keys::Published(means.key_sets.at(source))
             }
         };
         Some(Self {
             name: name.into(),
+            keys,
             demands: Demands {
-                keys,
                 algorithms: jwt.algorithms.clone(),
                 issuers: jwt.issuer.clone(),
                 audiences: jwt.audience.clone(),
@@ -97,10 +116,51 @@ impl Jwt {
         Some(identity)
     }
 
-    fn verify(&self, token: &[u8], now: f64) -> Result<(Identity, f64), &'static str> {
-        let Verified { claims, until } = self.demands.verify(token, now)?;
+    fn verify(&self, token: &[u8], keys: &[Key], now: f64) -> Result<(Identity, f64), &'static str> {
+        let Verified { claims, until } = self.demands.verify(token, keys, now)?;
         Ok((self.identity(claims).ok_or("token_claims")?, until))
     }
+
+    /// Whose token this is, as far as the keys that are known now say it.
+    fn owner(&self, proofs: &Proofs, token: &[u8]) -> Result<Rc<Own>, &'static str> {
+        let now = clock::unix_ms() as f64 / 1000.0;
+        match &self.keys {
+            Keys::Fixed(keys) => proofs.owner(&self.name, 0, token, now, || self.verify(token, keys, now)),
+            Keys::Published(set) => {
+                let known = set.known();
+                // What a key has proved that is withdrawn is proved no longer.
+                proofs
+                    .owner(&self.name, known.generation, token, now, || self.verify(token, &known.keys, now))
+            }
+        }
+    }
+
+    /// Waits for the key that a token is signed by, which may be new.
+    async fn wait_for_key(&self, proofs: Rc<Proofs>, set: &KeySet, token: Vec<u8>) -> Finding<'_> {
+        let name = key_name(&token);
+        match set.look_for(&name).await {
+            Ok(()) => {}
+            Err(Missing::Unknown) => return Finding::Refused(KEY_UNKNOWN),
+            Err(Missing::Unavailable) => return Finding::Unavailable("keys_unavailable"),
+        }
+        let result = self.owner(&proofs, &token);
+        if matches!(result, Err(KEY_UNKNOWN)) {
+            set.note_absent(&name);
+        }
+        result.into()
+    }
+}
+
+fn read_keys(file: &Located<PathBuf>, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Vec<Key>> {
+    let (path, span) = (&file.value, file.span);
+    let fault = |code, what: &str, why: String| Fault::error(code, span, format!("{what}: {why}"));
+    let read = read_bounded(path, MAX_FILE)
+        .map_err(|why| fault("unreadable_file", &format!("cannot read {}", path.display()), why));
+    let keys = read.and_then(|text| {
+        key::read_set(&text, algorithms)
+            .map_err(|why| fault("bad_keys", &format!("{} cannot be used", path.display()), why))
+    });
+    keys.map_err(|fault| faults.push(fault)).ok()
 }
 
 /// Those that are scopes.
@@ -111,8 +171,14 @@ fn of_words<'w>(words: impl Iterator<Item = &'w str>) -> Vec<Box<str>> {
 impl Authenticator for Jwt {
     fn identify<'w>(&'w self, exchange: &Exchange, _body: Option<&[u8]>) -> Finding<'w> {
         let Some(token) = bearer(&exchange.request) else { return Finding::Nothing };
-        let now = clock::unix_ms() as f64 / 1000.0;
-        exchange.live.proofs.owner(&self.name, token, now, || self.verify(token, now)).into()
+        match (self.owner(&exchange.live.proofs, token), &self.keys) {
+            (Err(KEY_UNKNOWN), Keys::Published(set)) => Finding::Wait(Box::pin(self.wait_for_key(
+                Rc::clone(&exchange.live.proofs),
+                set,
+                token.to_vec(),
+            ))),
+            (result, _) => result.into(),
+        }
     }
 
     fn strip(&self, request: &mut RequestHead) {
@@ -145,8 +211,8 @@ pub fn is_refused(bytes: &[u8]) -> bool {
     let _ = key::read_set(bytes, &algorithms);
     let keys = key::read_set(KEYS, &algorithms).unwrap_or_default();
     let demands =
-        Demands { keys, algorithms, issuers: Vec::new(), audiences: None, leeway: 0.0, required: Vec::new() };
-    demands.verify(bytes, 0.0).is_err()
+        Demands { algorithms, issuers: Vec::new(), audiences: None, leeway: 0.0, required: Vec::new() };
+    demands.verify(bytes, &keys, 0.0).is_err()
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ const LONGEST: usize = 16 * 1024;
 /// What a token must be.
 #[derive(Debug)]
 pub(super) struct Demands {
-    pub(super) keys: Vec<Key>,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) issuers: Vec<String>,
     /// Nothing where anybody may be meant.
@@ -33,15 +32,15 @@ pub(super) struct Verified {
 }
 
 impl Demands {
-    /// Verifies a token at this time, in seconds since the Unix epoch; the code of what it lacks.
-    pub(super) fn verify(&self, token: &[u8], now: f64) -> Result<Verified, &'static str> {
-        let claims = self.verify_signature(token)?;
+    /// Verifies a token by these keys at this time, in seconds since the Unix epoch; the code of what it lacks.
+    pub(super) fn verify(&self, token: &[u8], keys: &[Key], now: f64) -> Result<Verified, &'static str> {
+        let claims = self.verify_signature(token, keys)?;
         let until = self.check(&claims, now)?;
         Ok(Verified { claims, until })
     }
 
     /// The claims, once it is known who says them: before that nothing of them is read.
-    fn verify_signature(&self, token: &[u8]) -> Result<Map<String, Value>, &'static str> {
+    fn verify_signature(&self, token: &[u8], keys: &[Key]) -> Result<Map<String, Value>, &'static str> {
         if token.len() > LONGEST {
             return Err(MALFORMED);
         }
@@ -63,9 +62,9 @@ impl Demands {
         };
         // One that names its key is verified by that alone.
         let is_named = |key: &&Key| key_id.is_none_or(|id| key.id.as_deref() == Some(id));
-        let mut keys = self.keys.iter().filter(is_named).filter(|key| key.is_for(algorithm)).peekable();
+        let mut keys = keys.iter().filter(is_named).filter(|key| key.is_for(algorithm)).peekable();
         if keys.peek().is_none() {
-            return Err("token_key_unknown");
+            return Err(KEY_UNKNOWN);
         }
         if signature.is_empty() || !keys.any(|key| key.has_signed(algorithm, message, &signature)) {
             return Err("token_signature");
@@ -145,5 +144,19 @@ pub(super) fn find<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c
     })
 }
 
+/// The name of the key that a token says it is signed by; empty where it names none, or is none.
+pub(super) fn key_name(token: &[u8]) -> String {
+    let head = token.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(head).ok().and_then(|head| json::object(&head));
+    match header.and_then(|mut header| header.remove("kid")) {
+        Some(Value::String(name)) if name.len() <= LONGEST_NAME => name,
+        _ => String::new(),
+    }
+}
+
+/// Bytes of a key's name.
+const LONGEST_NAME: usize = 256;
+/// The code of a token that is signed by a key that is not known.
+pub(super) const KEY_UNKNOWN: &str = "token_key_unknown";
 const MALFORMED: &str = "token_malformed";
 const CLAIMS: &str = "token_claims";
