@@ -4,6 +4,7 @@
 
 mod access;
 mod addresses;
+mod authorities;
 mod breakers;
 mod canary;
 mod cli;

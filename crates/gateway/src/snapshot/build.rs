@@ -49,7 +49,12 @@ impl Snapshot {
         let mut faults = config.faults();
         let mut security = compile_tls(config, before, &registry, &mut faults);
         let callers = Callers::new(config);
-        let means = Means { callers: &callers, tls: std::mem::take(&mut security.ways), key_sets: &key_sets };
+        let means = Means {
+            callers: &callers,
+            tls: std::mem::take(&mut security.ways),
+            key_sets: &key_sets,
+            outside: &outside,
+        };
         let ways = build_ways(config, &means, &mut faults);
         let mut compiler = Compiler::new(config, callers, ways, faults);
         let services: Vec<Arc<ServiceSpec>> = config

@@ -12,9 +12,11 @@ mod device;
 mod discover;
 mod eject;
 mod fallback;
+mod forward;
 mod health;
 mod hedge;
 mod injection;
+mod introspection;
 mod ip;
 mod jwt;
 mod listener;
@@ -51,9 +53,11 @@ pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::fallback::Fallback;
+pub use self::forward::Forward;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
+pub use self::introspection::Introspection;
 pub use self::ip::IpPolicy;
 pub use self::jwt::{Algorithm, Jwt, KeysAt};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
@@ -306,6 +310,8 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Pool", &service::POOL),
     ("Authenticator", &auth::AUTHENTICATOR),
     ("ApiKey", &auth::API_KEY),
+    ("Introspection", &introspection::INTROSPECTION),
+    ("Forward", &forward::FORWARD),
     ("Jwt", &jwt::JWT),
     ("Mtls", &mtls::MTLS),
     ("Plan", &app::PLAN),

@@ -1,6 +1,8 @@
 //! `access`, first half: who calls. A route that is public does not ask.
 
 pub mod api_key;
+pub mod forward;
+pub mod introspection;
 pub mod jwt;
 pub mod mtls;
 
@@ -15,9 +17,11 @@ use std::sync::Arc;
 use http::StatusCode;
 use http1::{Known, RequestHead};
 
-use crate::config::{Config, Faults};
+use crate::answer::StaticAnswer;
+use crate::config::{self, Config, Faults};
 use crate::exchange::Exchange;
 use crate::identity::{Callers, Found, Own};
+use crate::outside::Outside;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 use crate::tls::ClientTls;
@@ -44,6 +48,8 @@ pub enum Finding<'w> {
     Nothing,
     /// Something that proves nothing; the code says why as far as a caller may know.
     Refused(&'static str),
+    /// Somebody who may not, and is told so in this way.
+    Respond(Arc<StaticAnswer>),
     /// Something that cannot be looked at now; the code says what is missing for it.
     Unavailable(&'static str),
     /// Who calls.
@@ -83,9 +89,9 @@ struct Asked {
 }
 
 /// Why nobody was found.
-#[derive(Clone, Copy)]
 enum Fault {
     Wrong(&'static str),
+    Answered(Arc<StaticAnswer>),
     Unavailable(&'static str),
 }
 
@@ -148,16 +154,19 @@ impl Identify {
                 return None;
             }
             Finding::Refused(code) => Fault::Wrong(code),
+            Finding::Respond(answer) => Fault::Answered(answer),
             Finding::Unavailable(code) => Fault::Unavailable(code),
             Finding::Nothing | Finding::Body(_) | Finding::Wait(_) => Fault::Wrong(MISSING),
         };
         if self.needs_all {
             return Some(Err(fault));
         }
-        asked.fault = match (asked.fault, fault) {
-            // What cannot be looked at now may be right.
-            (None | Some(Fault::Wrong(_)), Fault::Unavailable(_)) => Some(fault),
-            (None, Fault::Wrong(code)) if code != MISSING => Some(fault),
+        asked.fault = match (asked.fault.take(), fault) {
+            (known, Fault::Wrong(MISSING)) => known,
+            // What cannot be looked at now may be right, and an answer says more than a code.
+            (None, fault)
+            | (Some(Fault::Wrong(_)), fault @ (Fault::Answered(_) | Fault::Unavailable(_)))
+            | (Some(Fault::Answered(_)), fault @ Fault::Unavailable(_)) => Some(fault),
             (known, _) => known,
         };
         asked.place += 1;
@@ -168,9 +177,15 @@ impl Identify {
         self.strip(&mut exchange.request);
         match result {
             Ok(found) => {
+                if let Found::Own(own) = &found {
+                    for (name, value) in &own.fields {
+                        exchange.request.fields.append_named(name.as_str().as_bytes(), value.as_bytes());
+                    }
+                }
                 exchange.found = Some(found);
                 Step::Continue
             }
+            Err(Fault::Answered(answer)) => Step::Respond(answer),
             Err(Fault::Wrong(code)) => self.refuse(code),
             Err(Fault::Unavailable(code)) => {
                 let detail = "who calls cannot be found out at the moment; try again soon";
@@ -279,6 +294,8 @@ pub struct Means<'m> {
     pub tls: HashMap<Box<str>, Arc<ClientTls>>,
     /// Keys that issuers publish.
     pub key_sets: &'m KeySets,
+    /// The way out for questions.
+    pub outside: &'m Arc<Outside>,
 }
 
 /// All ways to find out who calls, by their names; what is wrong with their files is reported.
@@ -289,20 +306,34 @@ pub fn build_ways(
 ) -> HashMap<Box<str>, Arc<dyn Authenticator>> {
     let mut ways: HashMap<Box<str>, Arc<dyn Authenticator>> = HashMap::new();
     for (name, way) in &config.auth {
-        let built: Option<Arc<dyn Authenticator>> = match (&way.api_key, &way.jwt, &way.mtls) {
-            (Some(api_key), ..) => means
-                .callers
-                .way(name)
-                .map(|place| Arc::new(api_key::ApiKey::build(api_key, place)) as Arc<_>),
-            (None, Some(jwt), _) => {
-                jwt::Jwt::build(name, jwt, config, means, faults).map(|jwt| Arc::new(jwt) as Arc<_>)
-            }
-            (None, None, Some(mtls)) => Some(Arc::new(mtls::Mtls::build(name, mtls, config)) as Arc<_>),
-            (None, None, None) => None,
-        };
-        ways.extend(built.map(|built| (name.as_str().into(), built)));
+        if let Some(built) = build_way(name, way, config, means, faults) {
+            ways.insert(name.as_str().into(), built);
+        }
     }
     ways
+}
+
+/// A way of its kind; nothing where that cannot be built, which is reported.
+fn build_way(
+    name: &str,
+    way: &config::Authenticator,
+    config: &Config,
+    means: &Means<'_>,
+    faults: &mut Faults,
+) -> Option<Arc<dyn Authenticator>> {
+    use config::Authenticator as Way;
+    Some(match way {
+        Way { api_key: Some(api_key), .. } => {
+            Arc::new(api_key::ApiKey::build(api_key, means.callers.way(name)?))
+        }
+        Way { jwt: Some(jwt), .. } => Arc::new(jwt::Jwt::build(name, jwt, config, means, faults)?),
+        Way { mtls: Some(mtls), .. } => Arc::new(mtls::Mtls::build(name, mtls, config)),
+        Way { introspection: Some(introspection), .. } => {
+            Arc::new(introspection::Introspection::build(name, introspection, config, means))
+        }
+        Way { forward: Some(forward), .. } => Arc::new(forward::Forward::build(name, forward, means)),
+        _ => return None,
+    })
 }
 
 const MISSING: &str = "credentials_missing";
