@@ -8,6 +8,7 @@ mod breakers;
 mod canary;
 mod cli;
 mod connections;
+mod cors;
 mod discovery;
 mod failures;
 mod fallback;

@@ -215,7 +215,7 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let policies = (
             route.access,
-            (route.ip, route.request),
+            (route.ip, route.cors, route.request),
             &route.timeouts,
             route.retry,
             mirror,
@@ -496,6 +496,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.list("denied networks", &ip.deny);
         facets.may_say("file of denied networks", ip.deny_file.as_ref().map(|file| file.value.display()));
     }
+    facets.may_say("CORS", route.cors);
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));

@@ -32,6 +32,11 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
         Step::Continue
     }
 
+    /// Whether it answers preflights for its route, which then come here whatever methods the route takes.
+    fn answers_preflights(&self) -> bool {
+        false
+    }
+
     /// Removes what the service must not see, which is part of looking at the request.
     fn strip(&self, request: &mut RequestHead) {
         let _ = request;

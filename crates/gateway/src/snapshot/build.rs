@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
-    Faults, Hedge, IpPolicy, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
+    Faults, Hedge, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
     VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
@@ -119,7 +119,8 @@ struct Compiler<'c> {
     ways: HashMap<Box<str>, Arc<dyn Authenticator>>,
     /// By where they stand, as routes share them.
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
-    ips: HashMap<*const IpPolicy, Arc<dyn Policy>>,
+    /// Policies by where what they are made from stands.
+    shared: HashMap<*const (), Arc<dyn Policy>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -153,7 +154,7 @@ impl<'c> Compiler<'c> {
             callers,
             identifies: HashMap::new(),
             faults,
-            ips: HashMap::new(),
+            shared: HashMap::new(),
             limits: HashMap::new(),
         }
     }

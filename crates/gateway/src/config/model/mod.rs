@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod auth;
 mod breaker;
+mod cors;
 mod device;
 mod discover;
 mod eject;
@@ -46,6 +47,7 @@ pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
 pub use self::breaker::{Breaker, BreakerPer};
+pub use self::cors::Cors;
 pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
@@ -314,6 +316,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Policies", &policy::POLICIES),
     ("Access", &access::ACCESS),
     ("IpPolicy", &ip::IP),
+    ("Cors", &cors::CORS),
     ("RequestPolicy", &policy::REQUEST),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),

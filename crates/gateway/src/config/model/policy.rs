@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::access::{Access, AccessTerms, read_access};
 use super::adaptive::Priority;
+use super::cors::Cors;
 use super::hedge::Hedge;
 use super::injection::FaultInjection;
 use super::ip::IpPolicy;
@@ -46,6 +47,8 @@ pub struct Policies {
     pub access: Option<Setting<Access>>,
     /// Which addresses may call.
     pub ip: Option<Box<Setting<IpPolicy>>>,
+    /// Which pages of other origins may call from a browser.
+    pub cors: Option<Box<Setting<Cors>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
@@ -177,6 +180,7 @@ impl Policies {
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
             ip: map.optional("ip", reader),
+            cors: map.optional("cors", reader),
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
@@ -298,6 +302,7 @@ pub(super) static POLICIES: Keys = Keys {
     known: &[
         "access",
         "ip",
+        "cors",
         "request",
         "timeout",
         "retry",
@@ -310,7 +315,6 @@ pub(super) static POLICIES: Keys = Keys {
     ],
     later: &[
         "waf",
-        "cors",
         "compress",
         "rate_limit",
         "quota",

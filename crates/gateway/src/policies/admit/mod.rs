@@ -1,4 +1,5 @@
 //! Stage `admit`: cheap checks on the head, before anyone asks who calls.
 
+pub mod cors;
 pub mod ip;
 pub mod request;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::Compiler;
-use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, VersionState};
+use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, VersionState};
 use crate::expression::{Root, Roots};
 use crate::policies::Policy;
+use crate::policies::admit::cors::Cors;
 use crate::policies::admit::ip::Ip;
 use crate::policies::admit::request::Request;
 use crate::policies::authorize::Authorize;
@@ -25,7 +26,11 @@ impl Compiler<'_> {
         let mut policies: Vec<Arc<dyn Policy>> = Vec::new();
         // admit: before anything is spent on the request, and first who is turned away whatever it is
         if let Some(ip) = route.ip {
-            policies.push(self.ip(ip));
+            policies.push(self.shared(ip, |ip, faults| Arc::new(Ip::build(ip, faults))));
+        }
+        // preflights end here: they prove nothing of who calls
+        if let Some(cors) = route.cors {
+            policies.push(self.shared(cors, |cors, _| Arc::new(Cors::new(cors))));
         }
         if let Some(policy) = route.request.and_then(Request::build) {
             policies.push(Arc::new(policy));
@@ -55,14 +60,18 @@ impl Compiler<'_> {
         policies
     }
 
-    /// One for all routes that share it: its lists may be long.
-    fn ip(&mut self, config: &config::IpPolicy) -> Arc<dyn Policy> {
-        let key = std::ptr::from_ref(config);
-        if let Some(policy) = self.ips.get(&key) {
+    /// One for all routes that share its configuration: it may be large.
+    fn shared<T>(
+        &mut self,
+        config: &T,
+        build: impl FnOnce(&T, &mut Faults) -> Arc<dyn Policy>,
+    ) -> Arc<dyn Policy> {
+        let key = std::ptr::from_ref(config).cast();
+        if let Some(policy) = self.shared.get(&key) {
             return Arc::clone(policy);
         }
-        let policy: Arc<dyn Policy> = Arc::new(Ip::build(config, &mut self.faults));
-        self.ips.insert(key, Arc::clone(&policy));
+        let policy = build(config, &mut self.faults);
+        self.shared.insert(key, Arc::clone(&policy));
         policy
     }
 
