@@ -9,6 +9,7 @@ mod canary;
 mod cli;
 mod connections;
 mod cors;
+mod csrf;
 mod discovery;
 mod failures;
 mod fallback;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, Cors, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies, Priority,
+    Access, Api, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies, Priority,
     RequestPolicy, Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts,
     Version, VersionBy,
 };
@@ -46,6 +46,8 @@ pub struct EffectiveRoute<'c> {
     pub ip: Option<&'c IpPolicy>,
     /// Which pages of other origins may call from a browser.
     pub cors: Option<&'c Cors>,
+    /// Which pages may change something in the name of whoever looks at them; any without it.
+    pub csrf: Option<&'c Csrf>,
     /// What a request may bring.
     pub request: Option<&'c RequestPolicy>,
     /// How long to wait for the service.
@@ -255,6 +257,7 @@ impl Config {
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value),
             ip: nearest(all, |policies| policies.ip.as_deref()).and_then(Setting::value),
             cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),
+            csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts,
             retry,

@@ -215,7 +215,7 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let policies = (
             route.access,
-            (route.ip, route.cors, route.request),
+            (route.ip, route.cors, route.csrf, route.request),
             &route.timeouts,
             route.retry,
             mirror,
@@ -497,6 +497,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("file of denied networks", ip.deny_file.as_ref().map(|file| file.value.display()));
     }
     facets.may_say("CORS", route.cors);
+    facets.may_say("pages that may change something", route.csrf);
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));

@@ -9,6 +9,7 @@ mod app;
 mod auth;
 mod breaker;
 mod cors;
+mod csrf;
 mod device;
 mod discover;
 mod eject;
@@ -48,6 +49,7 @@ pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
 pub use self::breaker::{Breaker, BreakerPer};
 pub use self::cors::Cors;
+pub use self::csrf::Csrf;
 pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
@@ -317,6 +319,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Access", &access::ACCESS),
     ("IpPolicy", &ip::IP),
     ("Cors", &cors::CORS),
+    ("Csrf", &csrf::CSRF),
     ("RequestPolicy", &policy::REQUEST),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::access::{Access, AccessTerms, read_access};
 use super::adaptive::Priority;
 use super::cors::Cors;
+use super::csrf::Csrf;
 use super::hedge::Hedge;
 use super::injection::FaultInjection;
 use super::ip::IpPolicy;
@@ -49,6 +50,8 @@ pub struct Policies {
     pub ip: Option<Box<Setting<IpPolicy>>>,
     /// Which pages of other origins may call from a browser.
     pub cors: Option<Box<Setting<Cors>>>,
+    /// Whether pages of other origins may change something in the name of whoever looks at them.
+    pub csrf: Option<Box<Setting<Csrf>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
@@ -181,6 +184,7 @@ impl Policies {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
             ip: map.optional("ip", reader),
             cors: map.optional("cors", reader),
+            csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
@@ -303,6 +307,7 @@ pub(super) static POLICIES: Keys = Keys {
         "access",
         "ip",
         "cors",
+        "csrf",
         "request",
         "timeout",
         "retry",

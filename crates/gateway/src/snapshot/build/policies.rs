@@ -7,6 +7,7 @@ use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion,
 use crate::expression::{Root, Roots};
 use crate::policies::Policy;
 use crate::policies::admit::cors::Cors;
+use crate::policies::admit::csrf::Csrf;
 use crate::policies::admit::ip::Ip;
 use crate::policies::admit::request::Request;
 use crate::policies::authorize::Authorize;
@@ -31,6 +32,9 @@ impl Compiler<'_> {
         // preflights end here: they prove nothing of who calls
         if let Some(cors) = route.cors {
             policies.push(self.shared(cors, |cors, _| Arc::new(Cors::new(cors))));
+        }
+        if let Some(csrf) = route.csrf {
+            policies.push(self.shared(csrf, |csrf, _| Arc::new(Csrf::new(csrf))));
         }
         if let Some(policy) = route.request.and_then(Request::build) {
             policies.push(Arc::new(policy));
