@@ -4,6 +4,7 @@
 
 mod access;
 mod addresses;
+mod bots;
 mod breakers;
 mod canary;
 mod cli;
@@ -32,6 +33,7 @@ mod proxy_protocol;
 mod record;
 mod registries;
 mod reload;
+mod request_limits;
 mod routing;
 mod scripts;
 mod services;

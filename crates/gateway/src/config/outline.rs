@@ -215,7 +215,7 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let policies = (
             route.access,
-            (route.ip, route.cors, route.csrf, route.request),
+            (route.ip, route.bots, route.cors, route.csrf, route.request),
             &route.timeouts,
             route.retry,
             mirror,
@@ -496,11 +496,16 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.list("denied networks", &ip.deny);
         facets.may_say("file of denied networks", ip.deny_file.as_ref().map(|file| file.value.display()));
     }
+    facets.may_say("programs", route.bots);
     facets.may_say("CORS", route.cors);
     facets.may_say("pages that may change something", route.csrf);
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));
+        facets.may_say("URL limit", request.url);
+        facets.may_say("header limit", request.headers);
+        facets.may_say("header size limit", request.header_size);
+        facets.may_say("JSON limits", request.json);
     }
     if let Some((mirror, call)) = &route.mirror {
         facets.says("copies", mirror);

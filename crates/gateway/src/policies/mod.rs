@@ -7,6 +7,7 @@ pub mod admit;
 pub mod authorize;
 pub mod identify;
 pub mod shape;
+pub mod validate;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -6,6 +6,7 @@ use super::Compiler;
 use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, VersionState};
 use crate::expression::{Root, Roots};
 use crate::policies::Policy;
+use crate::policies::admit::bots::Bots;
 use crate::policies::admit::cors::Cors;
 use crate::policies::admit::csrf::Csrf;
 use crate::policies::admit::ip::Ip;
@@ -15,6 +16,7 @@ use crate::policies::identify::Identify;
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
+use crate::policies::validate::json::Json;
 use crate::route::PathPattern;
 
 impl Compiler<'_> {
@@ -28,6 +30,9 @@ impl Compiler<'_> {
         // admit: before anything is spent on the request, and first who is turned away whatever it is
         if let Some(ip) = route.ip {
             policies.push(self.shared(ip, |ip, faults| Arc::new(Ip::build(ip, faults))));
+        }
+        if let Some(bots) = route.bots {
+            policies.push(self.shared(bots, |bots, _| Arc::new(Bots::new(bots))));
         }
         // preflights end here: they prove nothing of who calls
         if let Some(cors) = route.cors {
@@ -49,6 +54,10 @@ impl Compiler<'_> {
             if let Some(policy) = Authorize::build(terms, when) {
                 policies.push(Arc::new(policy));
             }
+        }
+        // validate: bodies are held in memory only for who may send them
+        if let Some(policy) = route.request.and_then(Json::build) {
+            policies.push(Arc::new(policy));
         }
         // shape: the version's word first, so that `response` can still change it
         if let Some(policy) = route.version.and_then(lifecycle) {
