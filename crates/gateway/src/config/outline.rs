@@ -297,8 +297,11 @@ fn listener_facets(listener: &Listener) -> Facets {
     facets.list("trusted peers", listener.trust_forwarded.iter().flat_map(|trust| &trust.from));
     let limits = &listener.limits;
     facets.says("connection limit", limits.connections);
+    facets.may_say("connection limit for an address", limits.connections_per_ip);
+    facets.may_say("rate of new connections from an address", limits.connection_rate_per_ip);
     facets.says("header timeout", limits.header_timeout);
     facets.says("body timeout", limits.body_timeout);
+    facets.may_say("least rate of bodies", limits.body_rate);
     facets.says("idle timeout", limits.idle_timeout);
     facets.says("header limit", limits.headers);
     facets.says("header size limit", limits.header_size);
