@@ -29,6 +29,7 @@ has etcd || need etcd-server
 has dnsmasq || [ -x /usr/sbin/dnsmasq ] || need dnsmasq-base
 has varnishtest || need varnish
 has chromium || need chromium
+has slowhttptest || need slowhttptest
 has setsid || need util-linux
 # `kill` as a program: not every image has it.
 [ -x /bin/kill ] || [ -x /usr/bin/kill ] || need procps

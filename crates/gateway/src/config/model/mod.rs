@@ -7,7 +7,10 @@ mod admin;
 mod api;
 mod app;
 mod auth;
+mod bots;
 mod breaker;
+mod cors;
+mod csrf;
 mod device;
 mod discover;
 mod eject;
@@ -27,6 +30,7 @@ mod outside;
 mod overload;
 mod policy;
 mod proxy_protocol;
+mod request;
 mod retry;
 mod route;
 mod secure_headers;
@@ -48,7 +52,10 @@ pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
+pub use self::bots::{AgentPattern, Bots, EmptyAgent};
 pub use self::breaker::{Breaker, BreakerPer};
+pub use self::cors::Cors;
+pub use self::csrf::Csrf;
 pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
@@ -65,10 +72,9 @@ pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
 pub use self::mtls::Mtls;
 pub use self::overload::Overload;
-pub use self::policy::{
-    HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
-};
+pub use self::policy::{HeaderChanges, Policies, ResponsePolicy, Setting, Timeouts, TunnelTimeouts};
 pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use self::request::{JsonLimits, MediaType, RequestPolicy};
 pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
@@ -321,7 +327,11 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Policies", &policy::POLICIES),
     ("Access", &access::ACCESS),
     ("IpPolicy", &ip::IP),
-    ("RequestPolicy", &policy::REQUEST),
+    ("Bots", &bots::BOTS),
+    ("Cors", &cors::CORS),
+    ("Csrf", &csrf::CSRF),
+    ("RequestPolicy", &request::REQUEST),
+    ("JsonLimits", &request::JSON),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),
     ("SecureHeaders", &secure_headers::SECURE_HEADERS),
