@@ -2,17 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::Future;
 use std::rc::Rc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, SHA256};
 use http1::Fields;
 use serde_json::Value as Json;
+use tokio::sync::OnceCell;
 
 use crate::clock;
 use crate::config::values::{KeyHash, Scope};
 use crate::config::{App, Config};
 use crate::expression::IdentityFacts;
+use crate::recent::Recent;
 
 /// What all fields that tell services of callers begin with. Whoever sends one from outside is not believed.
 const PREFIX: &[u8] = b"x-tollgate-";
@@ -60,27 +63,22 @@ pub struct Own {
     pub way: Box<str>,
 }
 
-/// Proofs that a worker has verified, so that each is once: tokens and certificates. It knows the latest thousand or two; what has
-/// ended is no longer one.
+/// Proofs that a worker has verified, so that each is once: tokens, certificates and passwords. It knows the latest thousand or two; what
+/// has ended is no longer one.
 #[derive(Debug, Default)]
-pub struct Proofs(RefCell<Generations>);
-
-/// When the young are too many they become the old, and the old are forgotten: one that is used stays.
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<[u8; 32], Kept>,
-    old: HashMap<[u8; 32], Kept>,
+pub struct Proofs {
+    right: Recent<Proof, Rc<Own>>,
+    /// Apart from the right ones, which no flood of guesses is to wash away.
+    wrong: Recent<Proof, &'static str>,
+    /// Those that are being verified, each for all who wait for it.
+    asked: RefCell<HashMap<Proof, Rc<OnceCell<Verdict>>>>,
 }
 
-#[derive(Debug, Clone)]
-struct Kept {
-    /// Seconds since the Unix epoch.
-    until: f64,
-    own: Rc<Own>,
-}
+/// A proof, by its digest and that of the way that it is for: what one way has verified another may not have.
+pub type Proof = [u8; 32];
 
-/// Proofs of one generation.
-const MOST_PROOFS: usize = 1000;
+/// Whose proof one is, or why it is none.
+pub type Verdict = Result<Rc<Own>, &'static str>;
 
 impl Proofs {
     /// Whose proof this is in the way of that name: as it was verified before, or as `verify` finds, who also says until when
@@ -91,47 +89,69 @@ impl Proofs {
         proof: &[u8],
         now: f64,
         verify: impl FnOnce() -> Result<(Identity, f64), &'static str>,
-    ) -> Result<Rc<Own>, &'static str> {
-        // What one way has verified another may not have.
-        let mut context = Context::new(&SHA256);
-        for part in [way.as_bytes(), b"\0", proof] {
-            context.update(part);
-        }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
-        if let Some(known) = self.get(&digest, now) {
+    ) -> Verdict {
+        let digest = digest(way, proof);
+        if let Some(known) = self.right.get(&digest, now) {
             return Ok(known);
         }
         let (identity, until) = verify()?;
         let own = Rc::new(Own { identity, way: way.into() });
-        self.keep(digest, until, Rc::clone(&own));
+        self.right.keep(digest, until, Rc::clone(&own));
         Ok(own)
     }
 
-    /// Whose this is, if it was verified and still holds.
-    fn get(&self, digest: &[u8; 32], now: f64) -> Option<Rc<Own>> {
-        let mut generations = self.0.borrow_mut();
-        if let Some(known) = generations.young.get(digest) {
-            return (now < known.until).then(|| Rc::clone(&known.own));
-        }
-        let known = generations.old.remove(digest).filter(|known| now < known.until)?;
-        let own = Rc::clone(&known.own);
-        generations.add(*digest, known);
-        Some(own)
+    /// What was found out about a proof, right or wrong.
+    pub fn known(&self, proof: &Proof, now: f64) -> Option<Verdict> {
+        let right = self.right.get(proof, now).map(Ok);
+        right.or_else(|| self.wrong.get(proof, now).map(Err))
     }
 
-    /// Keeps one until then.
-    fn keep(&self, digest: [u8; 32], until: f64, own: Rc<Own>) {
-        self.0.borrow_mut().add(digest, Kept { until, own });
+    /// As `verify` finds, who is asked once however many wait for the same, and known until then; or the code of why it cannot be told
+    /// now. The longest of the waits is only that of who asked first, unless that one leaves.
+    pub async fn found_once(
+        &self,
+        proof: Proof,
+        until: f64,
+        verify: impl Future<Output = Result<Verdict, &'static str>>,
+    ) -> Result<Verdict, &'static str> {
+        let cell = Rc::clone(self.asked.borrow_mut().entry(proof).or_default());
+        let asking = Asking { proofs: self, proof, cell };
+        let verify = async {
+            let verdict = verify.await?;
+            match &verdict {
+                Ok(own) => self.right.keep(proof, until, Rc::clone(own)),
+                Err(code) => self.wrong.keep(proof, until, code),
+            }
+            Ok(verdict)
+        };
+        asking.cell.get_or_try_init(|| verify).await.cloned()
     }
 }
 
-impl Generations {
-    fn add(&mut self, digest: [u8; 32], kept: Kept) {
-        if self.young.len() >= MOST_PROOFS {
-            self.old = std::mem::take(&mut self.young);
+/// The digest of a proof in the way of that name.
+pub fn digest(way: &str, proof: &[u8]) -> Proof {
+    let mut context = Context::new(&SHA256);
+    for part in [way.as_bytes(), b"\0", proof] {
+        context.update(part);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+/// One who waits for a verdict; the last one cleans up.
+struct Asking<'p> {
+    proofs: &'p Proofs,
+    proof: Proof,
+    cell: Rc<OnceCell<Verdict>>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        // The other one is the table's own.
+        if Rc::strong_count(&self.cell) <= 2 {
+            self.proofs.asked.borrow_mut().remove(&self.proof);
         }
-        self.young.insert(digest, kept);
     }
 }
 
@@ -353,26 +373,39 @@ apps:
     }
 
     #[test]
-    fn a_proof_is_known_until_it_ends_or_too_many_others_came() {
-        let proofs = Proofs::default();
-        let own = || Rc::new(Own { identity: Identity::default(), way: "".into() });
-        let digest = |number: usize| {
-            let mut digest = [0; 32];
-            digest[..8].copy_from_slice(&number.to_le_bytes());
-            digest
+    fn a_verdict_is_found_once_for_all_who_wait_and_then_known() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (proofs, asked) = (Proofs::default(), std::cell::Cell::new(0));
+        let asked = &asked;
+        let found = |verdict: Result<Verdict, &'static str>, pauses: usize| async move {
+            asked.set(asked.get() + 1);
+            for _ in 0..pauses {
+                tokio::task::yield_now().await;
+            }
+            verdict
         };
-        proofs.keep(digest(0), 10.0, own());
-        assert!(proofs.get(&digest(0), 9.9).is_some());
-        assert!(proofs.get(&digest(0), 10.0).is_none());
-        assert!(proofs.get(&digest(1), 9.0).is_none());
-        for number in 1..10 * MOST_PROOFS {
-            proofs.keep(digest(number), 10.0, own());
-            // One that is used stays.
-            assert!(proofs.get(&digest(0), 9.0).is_some(), "{number}");
-        }
-        assert!(proofs.get(&digest(1), 9.0).is_none());
-        let generations = proofs.0.borrow();
-        assert!(generations.young.len() + generations.old.len() <= 2 * MOST_PROOFS);
+        let own = || Ok(Ok(Rc::new(Own { identity: Identity::default(), way: "w".into() })));
+        runtime.block_on(async {
+            let right = digest("w", b"ann:apple");
+            let (one, other) = tokio::join!(
+                proofs.found_once(right, 9.0, found(own(), 3)),
+                proofs.found_once(right, 9.0, found(Ok(Err("never")), 0))
+            );
+            assert!(one.unwrap().is_ok() && other.unwrap().is_ok());
+            assert!(proofs.known(&right, 8.0).unwrap().is_ok() && proofs.known(&right, 9.0).is_none());
+            let wrong = digest("w", b"ann:pear");
+            assert!(proofs.found_once(wrong, 9.0, found(Ok(Err("wrong")), 0)).await.unwrap().is_err());
+            assert_eq!(proofs.known(&wrong, 8.0).unwrap().unwrap_err(), "wrong");
+            assert_eq!(asked.get(), 2);
+            // What cannot be told now is asked anew, by the next of those who wait.
+            let (one, other) = tokio::join!(
+                proofs.found_once(digest("x", b""), 9.0, found(Err("busy"), 3)),
+                proofs.found_once(digest("x", b""), 9.0, found(own(), 0))
+            );
+            assert_eq!((one.unwrap_err(), other.unwrap().is_ok()), ("busy", true));
+        });
+        assert!(proofs.asked.borrow().is_empty(), "nobody waits any more");
+        assert_ne!(digest("a", b"b"), digest("b", b"b"));
     }
 
     #[test]

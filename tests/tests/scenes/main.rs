@@ -25,6 +25,7 @@ mod limits;
 mod malformed;
 mod multiplexing;
 mod overload;
+mod passwords;
 mod peers;
 mod proxy_protocol;
 mod record;

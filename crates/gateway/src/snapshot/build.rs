@@ -24,6 +24,7 @@ use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
 use crate::identity::Callers;
 use crate::overload::Bounds;
+use crate::password::Turns;
 use crate::policies::Policy;
 use crate::policies::identify::{Authenticator, build_ways};
 use crate::record::{Format, LogConfig, LogTarget};
@@ -41,7 +42,8 @@ impl Snapshot {
     ///
     /// Counters of listeners that were there `before` are kept.
     pub fn build(config: &Config, before: Option<&Self>) -> Result<(Self, Faults), Faults> {
-        let mut compiler = Compiler::new(config);
+        let turns = before.map_or_else(Arc::default, |before| Arc::clone(&before.turns));
+        let mut compiler = Compiler::new(config, &turns);
         // On the threads that load configurations nothing else reads the clock.
         clock::refresh();
         let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
@@ -100,6 +102,7 @@ impl Snapshot {
                 memory: config.overload.memory.map(config::values::Percent::millionths),
             },
             tls: registry,
+            turns,
         };
         Ok((snapshot, faults))
     }
@@ -125,7 +128,7 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    fn new(config: &'c Config) -> Self {
+    fn new(config: &'c Config, turns: &Arc<Turns>) -> Self {
         let services =
             config.services.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
         let apis = config.apis.keys().map(|name| (name.as_str(), Arc::from(name.as_str()))).collect();
@@ -149,7 +152,7 @@ impl<'c> Compiler<'c> {
             services,
             apis,
             no_api: Arc::from(""),
-            ways: build_ways(config, |name| callers.way(name), &mut faults),
+            ways: build_ways(config, |name| callers.way(name), turns, &mut faults),
             callers,
             identifies: HashMap::new(),
             faults,

@@ -18,6 +18,7 @@ use crate::answer::StaticAnswer;
 use crate::config::Priority;
 use crate::identity::{Callers, Proofs};
 use crate::overload::Bounds;
+use crate::password::Turns;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub overload: Bounds,
     /// What TLS keeps from one snapshot to the next.
     pub tls: Arc<tls::Registry>,
+    /// Turns at passwords, of the whole process.
+    pub turns: Arc<Turns>,
 }
 
 impl Snapshot {
@@ -222,6 +225,7 @@ impl Live {
             drain: self.snapshot.drain,
             overload: self.snapshot.overload,
             tls: Arc::clone(&self.snapshot.tls),
+            turns: Arc::clone(&self.snapshot.turns),
         };
         Self {
             services: Vec::new(),

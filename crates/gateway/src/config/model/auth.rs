@@ -3,6 +3,7 @@
 use http::HeaderName;
 use schemars::JsonSchema;
 
+use super::basic::Basic;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
 use super::route::{FRAMING, is_framing};
@@ -22,6 +23,8 @@ pub struct Authenticator {
     pub jwt: Option<Box<Jwt>>,
     /// A certificate that the client has shown.
     pub mtls: Option<Mtls>,
+    /// A user's name and password.
+    pub basic: Option<Basic>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -50,12 +53,14 @@ impl Authenticator {
         let api_key = map.optional("api_key", reader);
         let jwt = map.optional("jwt", reader);
         let mtls = map.optional("mtls", reader);
+        let basic = map.optional("basic", reader);
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
-            reader.wrong(map.head(), "this does not say how: with `api_key`, `jwt` or `mtls`");
+            reader.wrong(map.head(), "this does not say how: with `api_key`, `jwt`, `mtls` or `basic`");
         }
         map.finish_kind(reader);
-        let is_one = api_key.is_some() || jwt.is_some() || mtls.is_some();
-        is_one.then(|| Self { name: Located::new(name.text.to_string(), name.span), api_key, jwt, mtls })
+        let is_one = api_key.is_some() || jwt.is_some() || mtls.is_some() || basic.is_some();
+        let name = Located::new(name.text.to_string(), name.span);
+        is_one.then_some(Self { name, api_key, jwt, mtls, basic })
     }
 }
 
@@ -93,8 +98,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt", "mtls"],
-    later: &["introspection", "hmac", "basic", "oidc", "forward"],
+    known: &["api_key", "jwt", "mtls", "basic"],
+    later: &["introspection", "hmac", "oidc", "forward"],
     shared: None,
 };
 

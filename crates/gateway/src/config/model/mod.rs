@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod app;
 mod auth;
+mod basic;
 mod breaker;
 mod device;
 mod discover;
@@ -45,6 +46,7 @@ pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
+pub use self::basic::Basic;
 pub use self::breaker::{Breaker, BreakerPer};
 pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
@@ -307,6 +309,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("ApiKey", &auth::API_KEY),
     ("Jwt", &jwt::JWT),
     ("Mtls", &mtls::MTLS),
+    ("Basic", &basic::BASIC),
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),

@@ -35,6 +35,13 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
             facets.list(format!("certificates of {app}"), patterns);
         }
     }
+    if let Some(basic) = &way.basic {
+        facets.says("users", basic.users.value.display());
+        facets.says("time that passwords are known", basic.cache);
+        facets.may_say("app", basic.app.as_ref().map(|app| &app.value));
+        facets.list("scopes", basic.scopes.iter().map(Scope::as_str));
+        facets.says("passwords passed to services", basic.pass);
+    }
     facets
 }
 

@@ -1,6 +1,7 @@
 //! `access`, first half: who calls. A route that is public does not ask.
 
 pub mod api_key;
+pub mod basic;
 pub mod jwt;
 pub mod mtls;
 
@@ -18,6 +19,7 @@ use http1::{Known, RequestHead};
 use crate::config::{Config, Faults};
 use crate::exchange::Exchange;
 use crate::identity::{Found, Own};
+use crate::password::Turns;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 
@@ -243,24 +245,36 @@ impl Policy for Identify {
     }
 }
 
-/// The token that a request brings as `Bearer` credentials; an empty one, which is nobody's, where it brings two.
+/// The token that a request brings as `Bearer` credentials (RFC 6750, section 2.1); an empty one, which is nobody's, where it brings two.
 fn bearer(request: &RequestHead) -> Option<&[u8]> {
-    let mut tokens = request.fields.get_all(Known::Authorization).filter_map(bearer_token);
-    let token = tokens.next()?;
-    Some(if tokens.next().is_none() { token } else { b"" })
+    of_scheme(request, BEARER)
 }
 
-/// The token of `Bearer` credentials (RFC 6750, section 2.1); the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer_token(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+/// What a request brings as credentials of this scheme; nothing behind it, which is nobody's, where it brings two.
+fn of_scheme<'r>(request: &'r RequestHead, scheme: &[u8]) -> Option<&'r [u8]> {
+    let mut all = request.fields.get_all(Known::Authorization).filter_map(|value| behind(value, scheme));
+    let one = all.next()?;
+    Some(if all.next().is_none() { one } else { b"" })
+}
+
+/// What stands behind the scheme, whose case does not matter (RFC 9110, section 11.1).
+fn behind<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
+    let (named, rest) = value.split_at_checked(scheme.len())?;
+    named.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
 }
 
 /// Removes `Bearer` credentials from what the service gets, and leaves others.
 fn strip_bearer(request: &mut RequestHead) {
-    let fields = &mut request.fields;
-    fields.retain(|field| field.known != Some(Known::Authorization) || bearer_token(field.value).is_none());
+    strip_scheme(request, BEARER);
 }
+
+fn strip_scheme(request: &mut RequestHead, scheme: &[u8]) {
+    request
+        .fields
+        .retain(|field| field.known != Some(Known::Authorization) || behind(field.value, scheme).is_none());
+}
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// What asks for `Bearer` credentials (RFC 6750, section 3).
 fn bearer_challenge(realm: &str, is_wrong: bool) -> String {
@@ -272,6 +286,7 @@ fn bearer_challenge(realm: &str, is_wrong: bool) -> String {
 pub fn build_ways(
     config: &Config,
     way_of: impl Fn(&str) -> Option<u32>,
+    turns: &Arc<Turns>,
     faults: &mut Faults,
 ) -> HashMap<Box<str>, Arc<dyn Authenticator>> {
     let mut ways: HashMap<Box<str>, Arc<dyn Authenticator>> = HashMap::new();
@@ -284,7 +299,9 @@ pub fn build_ways(
                 jwt::Jwt::build(name, jwt, config, faults).map(|jwt| Arc::new(jwt) as Arc<_>)
             }
             (None, None, Some(mtls)) => Some(Arc::new(mtls::Mtls::build(name, mtls, config)) as Arc<_>),
-            (None, None, None) => None,
+            (None, None, None) => way.basic.as_ref().and_then(|basic| {
+                basic::Basic::build(name, basic, config, turns, faults).map(|basic| Arc::new(basic) as Arc<_>)
+            }),
         };
         ways.extend(built.map(|built| (name.as_str().into(), built)));
     }
