@@ -196,6 +196,11 @@ impl Identity {
         }
     }
 
+    /// What was granted, with spaces between.
+    pub fn scope_list(&self) -> &str {
+        &self.scope_list
+    }
+
     /// What expressions see of it.
     pub fn facts(&self) -> IdentityFacts<'_> {
         IdentityFacts {

@@ -19,6 +19,7 @@ pub mod record;
 pub mod refusal;
 pub mod route;
 pub mod server;
+pub mod signed_identity;
 pub mod snapshot;
 pub mod status;
 pub mod tls;

@@ -178,10 +178,11 @@ enum Phase {
 impl Running {
     fn serve_admin(&self) -> Result<(), Failure> {
         let Some((address, listener)) = &self.upgrade.admin else { return Ok(()) };
-        let (counted, looked) = (Arc::clone(&self.engine), Arc::clone(&self.engine));
+        let [counted, looked, signing] = std::array::from_fn(|_| Arc::clone(&self.engine));
         let state = AdminState {
             metrics: Arc::new(move || counted.metrics()),
             status: Arc::new(move || looked.status()),
+            keys: Arc::new(move || signing.public_keys()),
             readiness: Arc::clone(&self.readiness),
             token: Arc::clone(&self.token),
         };

@@ -20,6 +20,7 @@ mod hedging;
 mod http2;
 mod http2_attacks;
 mod http2_smuggling;
+mod identity;
 mod interim;
 mod limits;
 mod malformed;

@@ -22,6 +22,7 @@ use crate::password::Turns;
 use crate::policies::Policy;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
+use crate::signed_identity::{Signer, Tokens};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
 use crate::upstream::mirror::Mirror;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub devices: Vec<Arc<Device>>,
     /// Who may call where not everybody may.
     pub callers: Callers,
+    /// What services are told of them.
+    pub told: Told,
     /// Query parameters that hold credentials, which no log shows.
     pub secret_parameters: Arc<[Box<str>]>,
     /// Where the access log goes, and how.
@@ -56,6 +59,15 @@ pub struct Snapshot {
     pub tls: Arc<tls::Registry>,
     /// Turns at passwords, of the whole process.
     pub turns: Arc<Turns>,
+}
+
+/// How services are told of callers.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// In fields that anybody can read, and anybody but the gateway could write.
+    pub is_plain: bool,
+    /// In one that nobody else could.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Snapshot {
@@ -186,6 +198,8 @@ pub struct Live {
     no_route: OnceCell<Arc<RouteMetrics>>,
     /// What was verified of callers under this configuration.
     pub proofs: Proofs,
+    /// What services were told of them lately, signed.
+    pub signed: Tokens,
 }
 
 impl Live {
@@ -196,6 +210,7 @@ impl Live {
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
             proofs: Proofs::default(),
+            signed: Tokens::default(),
             snapshot,
         }
     }
@@ -220,6 +235,7 @@ impl Live {
             services: Vec::new(),
             devices: Vec::new(),
             callers: Callers::default(),
+            told: Told::default(),
             secret_parameters: Arc::clone(&self.snapshot.secret_parameters),
             logs: self.snapshot.logs.clone(),
             drain: self.snapshot.drain,
@@ -232,6 +248,7 @@ impl Live {
             routes: vec![self.routes[route].clone()],
             no_route: OnceCell::new(),
             proofs: Proofs::default(),
+            signed: Tokens::default(),
             snapshot: Arc::new(snapshot),
         }
     }

@@ -15,6 +15,7 @@ mod eject;
 mod fallback;
 mod health;
 mod hedge;
+mod identity;
 mod injection;
 mod ip;
 mod jwt;
@@ -54,6 +55,7 @@ pub use self::eject::{Eject, WhenAllDown};
 pub use self::fallback::Fallback;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::identity::{IdentityForm, IdentityHeaders};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::ip::IpPolicy;
 pub use self::jwt::{Algorithm, Jwt};
@@ -92,7 +94,7 @@ pub struct Config {
     /// How long a graceful stop waits for requests under way before it closes their connections. Default: `30s`.
     #[schemars(default = "default_drain")]
     pub drain: Duration,
-    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
+    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`, `/.well-known/jwks.json`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
     #[schemars(with = "Option<admin::AdminSetting>")]
     pub admin: Option<Admin>,
     /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
@@ -110,6 +112,9 @@ pub struct Config {
     /// Applications by name: those that call, and their keys.
     #[schemars(default)]
     pub apps: BTreeMap<String, App>,
+    /// What services are told of callers. Default: plain fields.
+    #[schemars(default)]
+    pub identity: IdentityHeaders,
     /// Kinds of clients by name, for `match: { device: … }`.
     #[schemars(default)]
     pub devices: BTreeMap<String, Device>,
@@ -190,6 +195,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         auth: BTreeMap::new(),
         plans: BTreeMap::new(),
         apps: BTreeMap::new(),
+        identity: IdentityHeaders::default(),
         devices: BTreeMap::new(),
         defaults: Policies::default(),
         apis: BTreeMap::new(),
@@ -234,6 +240,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         declared.apps = names(node);
         config.apps = named(node, "applications by name", reader, App::read);
     }
+    config.identity = map.or("identity", IdentityHeaders::default(), reader);
     if let Some(node) = map.take("devices") {
         declared.devices = names(node);
         config.devices = named(node, "devices by name", reader, |_, node, reader| Device::read(node, reader));
@@ -268,6 +275,7 @@ static CONFIG: Keys = Keys {
         "auth",
         "plans",
         "apps",
+        "identity",
         "devices",
         "defaults",
         "apis",
@@ -313,6 +321,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),
+    ("IdentityHeaders", &identity::IDENTITY),
     ("Device", &device::DEVICE),
     ("Policies", &policy::POLICIES),
     ("Access", &access::ACCESS),

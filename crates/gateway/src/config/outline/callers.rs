@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Facets;
-use crate::config::model::{App, AppKey, Authenticator, Config};
+use crate::config::model::{App, AppKey, Authenticator, Config, IdentityForm, IdentityHeaders};
 use crate::config::values::{KeyHash, Scope};
 
 pub(super) fn auth_facets(way: &Authenticator) -> Facets {
@@ -59,6 +59,18 @@ fn key_text(key: &AppKey) -> String {
     let scopes = if scopes.is_empty() { "without scopes".to_owned() } else { scopes.join(", ") };
     let expires = key.expires.as_ref().map(|date| format!(", until {}", date.value)).unwrap_or_default();
     format!("{scopes}{expires}")
+}
+
+pub(super) fn identity_facets(identity: &IdentityHeaders) -> Facets {
+    let mut facets = Facets::default();
+    facets.says("headers", "off");
+    facets.list("headers", identity.headers.iter().map(|form| form.as_str()));
+    if identity.headers.contains(&IdentityForm::Signed) {
+        facets.says("number of keys", identity.keys.len());
+        facets.says("issuer", &identity.issuer);
+        facets.says("validity", identity.valid_for);
+    }
+    facets
 }
 
 /// The secrets, to see whether one changes.
