@@ -201,6 +201,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
 
+    use gateway::config::values::Secret;
+
     use super::*;
     use crate::Control;
 
@@ -218,7 +220,7 @@ mod tests {
             status: Arc::new(|| r#"{"pid":1}"#.to_owned()),
             keys: Arc::new(|| r#"{"keys":[]}"#.to_owned()),
             readiness: Arc::clone(&readiness),
-            token: Arc::new(Token::new(token.map(str::to_owned))),
+            token: Arc::new(Token::new(token.map(|token| Secret::parse(token).unwrap()))),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = control.serve_admin(listener, state).unwrap();

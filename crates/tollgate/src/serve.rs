@@ -16,7 +16,7 @@ use control::{
     AdminState, Binary, Checks, Control, Discoverer, Expiry, Notifier, Readiness, Reload, Reloader, Signal,
     Token, Watch,
 };
-use gateway::config::values::TcpAddress;
+use gateway::config::values::{Secret, TcpAddress};
 use gateway::config::{Config, Outline};
 use gateway::tls::Certificate;
 use gateway::upstream::catalog::Catalog;
@@ -456,9 +456,8 @@ fn told(old: &InForce, new: &InForce) -> String {
     text
 }
 
-fn admin_token(config: &Config) -> Option<String> {
-    let admin = config.admin.as_ref()?;
-    admin.token.as_ref().map(|token| token.expose().to_owned())
+fn admin_token(config: &Config) -> Option<Secret> {
+    config.admin.as_ref()?.token.clone()
 }
 
 /// How many workers: as the command line says, else as the configuration says, else one for each core.

@@ -34,6 +34,7 @@ mod registries;
 mod reload;
 mod routing;
 mod scripts;
+mod secrets;
 mod services;
 mod smuggling;
 mod streaming;

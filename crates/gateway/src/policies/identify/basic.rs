@@ -161,7 +161,7 @@ fn read_users(basic: &config::Basic, faults: &mut Faults) -> Option<Users> {
         Ok(users) => {
             if users.weak() > 0 {
                 let message = format!(
-                    "{shown}: the passwords of {} users are cheap to guess for whoever has the file",
+                    "{shown}: passwords that are cheap to guess for whoever has the file: {}",
                     users.weak()
                 );
                 let fault = Fault::warning("weak_hash", span, message);
