@@ -110,7 +110,7 @@ impl Source {
         while at < written.len() {
             let end = written[at..].find("${").map_or(written.len(), |length| at + length);
             // Of a reference there is nothing to hide, and most secrets are one, in quotes.
-            if !matches!(&written[at..end], "" | "'" | "\"") {
+            if !written[at..end].trim_matches(['\'', '"']).is_empty() {
                 hidden.push(Span::new(span.start() + at, span.start() + end));
             }
             at = written[end..].find('}').map_or(written.len(), |length| end + length + 1);
