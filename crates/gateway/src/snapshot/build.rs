@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::service as parts;
-use super::{CallLimits, Extras, Route, Snapshot, Target};
+use super::{CallLimits, Extras, Route, Snapshot, Target, Told};
 use crate::accept::addresses::AddressLimits;
 use crate::accept::listener::ListenerSpec;
 use crate::accept::proxy_protocol;
@@ -15,11 +15,11 @@ use crate::accept::socket::ListenerName;
 use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::answer::StaticAnswer;
 use crate::clock;
-use crate::config::values::FileMode;
+use crate::config::values::{FileMode, Secret};
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
-    Faults, Hedge, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
-    VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
+    Faults, Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, ProxyVersion, Respond, Retry,
+    RetryOn, VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -32,6 +32,7 @@ use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
     VersionBy, VersionMatch,
 };
+use crate::signed_identity::Signer;
 use crate::tls::{self, ClientTls, ServerTls};
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
 use crate::upstream::fallback::Fallback;
@@ -42,6 +43,7 @@ impl Snapshot {
     ///
     /// Counters of listeners that were there `before` are kept.
     pub fn build(config: &Config, before: Option<&Self>) -> Result<(Self, Faults), Faults> {
+        let turns = before.map_or_else(Arc::default, |before| Arc::clone(&before.turns));
         // On the threads that load configurations nothing else reads the clock.
         clock::refresh();
         let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
@@ -55,6 +57,7 @@ impl Snapshot {
             tls: std::mem::take(&mut security.ways),
             key_sets: &key_sets,
             outside: &outside,
+            turns: &turns,
         };
         let ways = build_ways(config, &means, &mut faults);
         let mut compiler = Compiler::new(config, callers, ways, faults);
@@ -75,6 +78,7 @@ impl Snapshot {
                 spans.push(route.span);
             }
         }
+        let told = compile_told(&config.identity, &mut compiler.faults);
         let listeners = compile_listeners(&compiler, security.listeners, before);
         let mut faults = compiler.faults;
         if faults.has_errors() {
@@ -104,6 +108,7 @@ impl Snapshot {
             services,
             devices: compiler.devices.into_values().collect(),
             callers: compiler.callers,
+            told,
             secret_parameters: policies::secret_parameters(config),
             logs: compile_logs(&config.logs),
             drain: *config.drain,
@@ -114,6 +119,7 @@ impl Snapshot {
             tls: registry,
             key_sets,
             outside,
+            turns,
         };
         Ok((snapshot, faults))
     }
@@ -525,6 +531,20 @@ fn https_port(listeners: &[config::Listener]) -> u16 {
         (address.port() != 0).then_some(address.port())
     });
     ports.into_iter().next().unwrap_or(HTTPS)
+}
+
+/// Reads the keys that sign what services are told; one that cannot be used is reported.
+fn compile_told(identity: &IdentityHeaders, faults: &mut Faults) -> Told {
+    let secrets: Vec<Secret> = identity.keys.iter().map(|key| key.value.clone()).collect();
+    let signer = match Signer::new(&secrets, &identity.issuer, identity.valid_for.as_secs()) {
+        Ok(signer) => signer.map(Arc::new),
+        Err((number, why)) => {
+            let fault = Fault::error("bad_keys", identity.keys[number].span, why);
+            faults.push(fault.help("`openssl genpkey -algorithm ed25519` makes one that can be used"));
+            None
+        }
+    };
+    Told { is_plain: identity.headers.contains(&IdentityForm::Plain), signer }
 }
 
 fn compile_answer(respond: &Respond) -> StaticAnswer {

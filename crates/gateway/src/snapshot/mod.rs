@@ -22,10 +22,12 @@ use crate::config::Priority;
 use crate::identity::{Callers, Proofs};
 use crate::outside::Outside;
 use crate::overload::Bounds;
+use crate::password::Turns;
 use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
+use crate::signed_identity::{Signer, Tokens};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
 use crate::upstream::mirror::Mirror;
@@ -48,6 +50,8 @@ pub struct Snapshot {
     pub devices: Vec<Arc<Device>>,
     /// Who may call where not everybody may.
     pub callers: Callers,
+    /// What services are told of them.
+    pub told: Told,
     /// Query parameters that hold credentials, which no log shows.
     pub secret_parameters: Arc<[Box<str>]>,
     /// Where the access log goes, and how.
@@ -62,6 +66,17 @@ pub struct Snapshot {
     pub key_sets: Arc<KeySets>,
     /// The way out for questions about callers.
     pub outside: Arc<Outside>,
+    /// Turns at passwords, of the whole process.
+    pub turns: Arc<Turns>,
+}
+
+/// How services are told of callers.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// In fields that anybody can read, and anybody but the gateway could write.
+    pub is_plain: bool,
+    /// In one that nobody else could.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Snapshot {
@@ -207,6 +222,8 @@ pub struct Live {
     no_route: OnceCell<Arc<RouteMetrics>>,
     /// What was verified of callers under this configuration.
     pub proofs: Rc<Proofs>,
+    /// What services were told of them lately, signed.
+    pub signed: Tokens,
 }
 
 impl Live {
@@ -217,6 +234,7 @@ impl Live {
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
             proofs: Rc::default(),
+            signed: Tokens::default(),
             snapshot,
         }
     }
@@ -241,6 +259,7 @@ impl Live {
             services: Vec::new(),
             devices: Vec::new(),
             callers: Callers::default(),
+            told: Told::default(),
             secret_parameters: Arc::clone(&self.snapshot.secret_parameters),
             logs: self.snapshot.logs.clone(),
             drain: self.snapshot.drain,
@@ -248,12 +267,14 @@ impl Live {
             tls: Arc::clone(&self.snapshot.tls),
             key_sets: Arc::clone(&self.snapshot.key_sets),
             outside: Arc::clone(&self.snapshot.outside),
+            turns: Arc::clone(&self.snapshot.turns),
         };
         Self {
             services: Vec::new(),
             routes: vec![self.routes[route].clone()],
             no_route: OnceCell::new(),
             proofs: Rc::default(),
+            signed: Tokens::default(),
             snapshot: Arc::new(snapshot),
         }
     }

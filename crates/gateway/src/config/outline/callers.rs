@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Facets;
-use crate::config::model::{App, AppKey, Authenticator, Config, KeysAt};
+use crate::config::model::{App, AppKey, Authenticator, Config, IdentityForm, IdentityHeaders, KeysAt};
 use crate::config::values::{KeyHash, Scope};
 
 pub(super) fn auth_facets(way: &Authenticator) -> Facets {
@@ -69,6 +69,13 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
             facets.list(format!("certificates of {app}"), patterns);
         }
     }
+    if let Some(basic) = &way.basic {
+        facets.says("users", basic.users.value.display());
+        facets.says("time that passwords are known", basic.cache);
+        facets.may_say("app", basic.app.as_ref().map(|app| &app.value));
+        facets.list("scopes", basic.scopes.iter().map(Scope::as_str));
+        facets.says("passwords passed to services", basic.pass);
+    }
     facets
 }
 
@@ -86,6 +93,18 @@ fn key_text(key: &AppKey) -> String {
     let scopes = if scopes.is_empty() { "without scopes".to_owned() } else { scopes.join(", ") };
     let expires = key.expires.as_ref().map(|date| format!(", until {}", date.value)).unwrap_or_default();
     format!("{scopes}{expires}")
+}
+
+pub(super) fn identity_facets(identity: &IdentityHeaders) -> Facets {
+    let mut facets = Facets::default();
+    facets.says("headers", "off");
+    facets.list("headers", identity.headers.iter().map(|form| form.as_str()));
+    if identity.headers.contains(&IdentityForm::Signed) {
+        facets.says("number of keys", identity.keys.len());
+        facets.says("issuer", &identity.issuer);
+        facets.says("validity", identity.valid_for);
+    }
+    facets
 }
 
 /// The secrets, to see whether one changes.
