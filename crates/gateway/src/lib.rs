@@ -18,6 +18,7 @@ pub mod record;
 pub mod refusal;
 pub mod route;
 pub mod server;
+pub mod shared;
 pub mod snapshot;
 pub mod status;
 pub mod tls;

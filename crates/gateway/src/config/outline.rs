@@ -329,7 +329,15 @@ fn settings(config: &Config) -> Things {
     let mut overload = Facets::default();
     overload.says("lag", config.overload.lag.map_or("off".to_owned(), |lag| lag.to_string()));
     overload.says("memory", config.overload.memory.map_or("off".to_owned(), |share| share.to_string()));
-    [("workers", workers), ("logs", logs), ("admin", admin), ("overload", overload)]
+    let mut cluster = Facets::default();
+    if let Some(known) = &config.cluster {
+        cluster.says("redis", &known.redis.value);
+        cluster.may_say("user", known.user.as_ref());
+        cluster.may_say("password", known.password.as_ref().map(|_| "needed"));
+        cluster.says("time for an answer", known.timeout);
+        cluster.says("prefix", &known.prefix);
+    }
+    [("workers", workers), ("logs", logs), ("admin", admin), ("overload", overload), ("cluster", cluster)]
         .map(|(name, facets)| (name.to_owned(), facets))
         .into()
 }

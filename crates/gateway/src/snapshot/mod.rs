@@ -23,6 +23,7 @@ use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
+use crate::shared::{Nonces, Redis};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
 use crate::upstream::mirror::Mirror;
@@ -59,6 +60,10 @@ pub struct Snapshot {
     pub key_sets: Arc<KeySets>,
     /// The way out for questions about callers.
     pub outside: Arc<Outside>,
+    /// What may not be used again, which outlives snapshots too.
+    pub nonces: Nonces,
+    /// What the fleet shares.
+    redis: Option<Arc<Redis>>,
 }
 
 impl Snapshot {
@@ -71,6 +76,11 @@ impl Snapshot {
     /// The certificates that the gateway shows to services, each once.
     pub fn client_certificates(&self) -> Vec<&Certificate> {
         once_each(self.services.iter().filter_map(|service| service.tls.as_ref()?.certificate()))
+    }
+
+    /// What the fleet shares, where there is a fleet.
+    pub fn redis(&self) -> Option<&Arc<Redis>> {
+        self.redis.as_ref()
     }
 
     /// Whether some listener takes requests in clear.
@@ -230,6 +240,8 @@ impl Live {
             tls: Arc::clone(&self.snapshot.tls),
             key_sets: Arc::clone(&self.snapshot.key_sets),
             outside: Arc::clone(&self.snapshot.outside),
+            nonces: self.snapshot.nonces.clone(),
+            redis: None,
         };
         Self {
             services: Vec::new(),

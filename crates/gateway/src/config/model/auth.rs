@@ -4,10 +4,12 @@ use http::HeaderName;
 use schemars::JsonSchema;
 
 use super::forward::Forward;
+use super::hmac::Hmac;
 use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
 use super::route::{FRAMING, is_framing};
+use super::signature::Signature;
 use super::tls::ServiceTls;
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
@@ -29,6 +31,10 @@ pub struct Authenticator {
     pub introspection: Option<Box<Introspection>>,
     /// Somebody else decides.
     pub forward: Option<Box<Forward>>,
+    /// A signature by the secret of a key of an application under `apps`.
+    pub hmac: Option<Box<Hmac>>,
+    /// An HTTP message signature (RFC 9421).
+    pub signature: Option<Box<Signature>>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -72,11 +78,13 @@ impl Authenticator {
             mtls: map.optional("mtls", reader),
             introspection: map.optional("introspection", reader),
             forward: map.optional("forward", reader),
+            hmac: map.optional("hmac", reader),
+            signature: map.optional("signature", reader),
         };
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
             reader.wrong(
                 map.head(),
-                "this does not say how: `api_key`, `jwt`, `mtls`, `introspection`, `forward`",
+                "this does not say how: `api_key`, `jwt`, `mtls`, `introspection`, `forward`, `hmac`, `signature`",
             );
         }
         map.finish_kind(reader);
@@ -84,7 +92,9 @@ impl Authenticator {
             || way.jwt.is_some()
             || way.mtls.is_some()
             || way.introspection.is_some()
-            || way.forward.is_some();
+            || way.forward.is_some()
+            || way.hmac.is_some()
+            || way.signature.is_some();
         is_one.then_some(way)
     }
 }
@@ -123,8 +133,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt", "mtls", "introspection", "forward"],
-    later: &["hmac", "basic", "oidc"],
+    known: &["api_key", "jwt", "mtls", "introspection", "forward", "hmac", "signature"],
+    later: &["basic", "oidc"],
     shared: None,
 };
 

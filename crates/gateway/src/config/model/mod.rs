@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod auth;
 mod breaker;
+mod cluster;
 mod device;
 mod discover;
 mod eject;
@@ -15,6 +16,7 @@ mod fallback;
 mod forward;
 mod health;
 mod hedge;
+mod hmac;
 mod injection;
 mod introspection;
 mod ip;
@@ -31,6 +33,7 @@ mod retry;
 mod route;
 mod secure_headers;
 mod service;
+mod signature;
 mod split;
 mod tcp;
 mod tls;
@@ -49,6 +52,7 @@ pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
 pub use self::breaker::{Breaker, BreakerPer};
+pub use self::cluster::Cluster;
 pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
@@ -56,6 +60,7 @@ pub use self::fallback::Fallback;
 pub use self::forward::Forward;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::hmac::{Hmac, HmacHash, HmacHeaders, SignedBody};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::introspection::Introspection;
 pub use self::ip::IpPolicy;
@@ -74,6 +79,7 @@ pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
 pub(super) use self::service::read_endpoints;
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
+pub use self::signature::{Signature, SignatureAlgorithm, SignatureKey};
 pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
@@ -101,6 +107,8 @@ pub struct Config {
     /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
     #[schemars(with = "Setting<Overload>", default)]
     pub overload: Overload,
+    /// What gateways of one fleet share. Default: nothing.
+    pub cluster: Option<Cluster>,
     /// Services by name: each a set of endpoints that do the same job.
     #[schemars(default)]
     pub services: BTreeMap<String, Service>,
@@ -189,6 +197,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         drain: default_drain(),
         admin: Some(Admin::default()),
         overload: Overload::default(),
+        cluster: None,
         services: BTreeMap::new(),
         auth: BTreeMap::new(),
         plans: BTreeMap::new(),
@@ -221,6 +230,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         config.admin = if node.is("off") { None } else { Admin::read(node, reader) };
     }
     config.overload = map.or("overload", Overload::default(), reader);
+    config.cluster = map.optional("cluster", reader);
     if let Some(node) = map.take("services") {
         declared.services = names(node);
         config.services = named(node, "services by name", reader, Service::read);
@@ -267,6 +277,7 @@ static CONFIG: Keys = Keys {
         "drain",
         "admin",
         "overload",
+        "cluster",
         "services",
         "auth",
         "plans",
@@ -277,7 +288,7 @@ static CONFIG: Keys = Keys {
         "routes",
         "logs",
     ],
-    later: &["store", "cluster", "traces", "alerts"],
+    later: &["store", "traces", "alerts"],
     shared: None,
 };
 
@@ -306,6 +317,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Discover", &discover::DISCOVER),
     ("Adaptive", &adaptive::ADAPTIVE),
     ("Overload", &overload::OVERLOAD),
+    ("Cluster", &cluster::CLUSTER),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
     ("Authenticator", &auth::AUTHENTICATOR),
@@ -314,6 +326,10 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Forward", &forward::FORWARD),
     ("Jwt", &jwt::JWT),
     ("Mtls", &mtls::MTLS),
+    ("Hmac", &hmac::HMAC),
+    ("HmacHeaders", &hmac::HMAC_HEADERS),
+    ("Signature", &signature::SIGNATURE),
+    ("SignatureKey", &signature::SIGNATURE_KEY),
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),

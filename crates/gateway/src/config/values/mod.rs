@@ -6,6 +6,7 @@ mod credential;
 mod date;
 mod network;
 mod protocol;
+mod signing;
 mod source;
 
 pub use amount::{Duration, Percent, Rate, Share, Size};
@@ -14,6 +15,7 @@ pub use date::Date;
 pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};
 pub use protocol::{Pattern, Secret, StatusRange};
 pub(super) use protocol::{header_name, header_value, method, status};
+pub use signing::{Component, RedisUrl};
 pub use source::{HostPort, HttpUrl};
 
 use super::node::Node;
@@ -61,6 +63,8 @@ textual! {
     KeyHash: "the hash of a secret: sha256: and 64 hexadecimal digits", Some("sha256:[0-9A-Fa-f]{64}");
     Scope: "a scope: one word", None;
     CertificatePattern: "names of certificates: CN=partner-*, dns:*.example.com, uri:spiffe://example/*, sha256:…", None;
+    Component: "a field in lower case, or @method, @target-uri, @authority, @scheme, @request-target, @path, @query", None;
+    RedisUrl: "a Redis: redis://127.0.0.1:6379, rediss://…, unix:/run/redis.sock", None;
     Secret: "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}", None;
 }
 

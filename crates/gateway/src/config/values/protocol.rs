@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use zeroize::Zeroizing;
 
 /// Status codes from one to another, both included: `2xx`, `404`, `200-299`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +92,9 @@ impl PartialEq for Pattern {
     }
 }
 
-/// Text that no log, fault or debug output shows.
+/// Text that no log, fault or debug output shows. It is overwritten when it is let go of.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// The text itself, for the one place that compares or sends it.
@@ -106,7 +107,7 @@ impl Secret {
         if text.trim().is_empty() {
             Err("a secret is not empty".to_owned())
         } else {
-            Ok(Self(text.to_owned()))
+            Ok(Self(Zeroizing::new(text.to_owned())))
         }
     }
 }
