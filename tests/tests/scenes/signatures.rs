@@ -412,6 +412,27 @@ fn without_its_redis_a_gateway_lets_nobody_in_and_goes_on_when_it_is_back() {
 }
 
 #[test]
+fn a_redis_that_wants_a_password_gets_it_and_no_one_is_told() {
+    let (folder, orders, store) = (partners(), service(), redis());
+    assert_eq!(redis_cli(store.address(), &["CONFIG", "SET", "requirepass", "a word for redis"]), "OK");
+    let with = |password: &str| {
+        format!("cluster: {{ redis: 'redis://{}/3', password: {password}, timeout: 2s }}", store.address())
+    };
+    let gate = gate_of(&folder, &orders, &with("another word"));
+    let line = gate.expect_line("does not answer, what needs it is refused");
+    assert!(!line.contains("another word"), "{line}");
+    Signed::new().expect(&gate, Protocol::Http1, 503, "nonces_unavailable");
+    let config = fs::read_to_string(gate.config_file()).unwrap();
+    let right = config.replace(&with("another word"), &with("a word for redis"));
+    gate.expect_reload(|| fs::write(gate.config_file(), right).unwrap());
+    eventually("Redis is asked", || Signed::new().send(&gate, Protocol::Http1).0 == 200);
+    let keys =
+        redis_cli(store.address(), &["--no-auth-warning", "-a", "a word for redis", "-n", "3", "DBSIZE"]);
+    assert_eq!(keys, "1");
+    assert!(!gate.said().contains("word for"), "{}", gate.said());
+}
+
+#[test]
 fn a_key_may_be_sent_or_sign_where_both_are_taken() {
     let (folder, orders) = (partners(), service());
     let gate = gate_of(&folder, &orders, "");

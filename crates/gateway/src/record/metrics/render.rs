@@ -235,7 +235,7 @@ impl Text {
         let _ = writeln!(self.0, "tollgate_{name}{{{labels}}} {value}");
     }
 
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+    pub(super) fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.begin(name, kind, help);
         let _ = writeln!(self.0, "tollgate_{name} {value}");
     }
