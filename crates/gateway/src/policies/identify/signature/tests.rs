@@ -87,6 +87,57 @@ fn the_example_of_ed25519_is_signed() {
     assert_ne!(View::new(&other, true).base(&sent.covered).unwrap(), base);
 }
 
+/// Appendix B.3.
+#[test]
+fn the_example_of_ecdsa_p256_sha256_is_signed() {
+    const CERTIFICATE: &str = ":MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaWF0ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnXXfaUgmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHSMEGDAWgBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRjQGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5XarmPk0wmuydBVoU4hBVZ1yhk=:";
+    let mut request = example(
+        r#"ttrp=("@path" "@query" "@method" "@authority" "client-cert");created=1618884473;keyid="test-key-ecc-p256""#,
+        "ttrp=:xVMHVpawaAC/0SbHrKRs9i8I3eOs5RtTMGCWXm/9nvZzoHsIg6Mce9315T6xoklyy0yzhD9ah4JHRwMLOgmizw==:",
+    );
+    request.authority = "service.internal.example".to_owned();
+    request.fields.append_named(b"Client-Cert", CERTIFICATE.as_bytes());
+    let key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEqIVYZVLCrPZHGHjP17CTW0/+D9Lfw0EkjqF7xB4FivAxzic30tMM4GF+hR6Dxh71Z50VGGdldkkDXZCnTNnoXQ==";
+    let (algorithm, key) = parse_key(&STANDARD.decode(key).unwrap()).unwrap();
+    assert_eq!(algorithm, SignatureAlgorithm::EcdsaP256Sha256);
+    let (sent, base) = base_of(&request);
+    assert!(key.verify_sig(&base, &sent.signature).is_ok(), "{}", String::from_utf8_lossy(&base));
+}
+
+/// Appendix B.4: on the way some of it changes, and what is signed stays the same.
+#[test]
+fn what_is_not_signed_may_change_on_the_way() {
+    let der = STANDARD.decode("MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=").unwrap();
+    let (_, key) = parse_key(&der).unwrap();
+    let input =
+        r#"transform=("@method" "@path" "@authority" "accept");created=1618884473;keyid="test-key-ed25519""#;
+    let signature = "transform=:ZT1kooQsEHpZ0I1IjCqtQppOmIqlJPeo7DHR3SoMn0s5JZ1eRGS0A+vyYP9t/LXlh5QMFFQ6cpLt2m0pmj3NDA==:";
+    let is_signed = |method: Method, authority: &str, query: &str, accept: &[&str]| {
+        let mut request = example(input, signature);
+        request.method = method;
+        "/demo".clone_into(&mut request.path);
+        query.clone_into(&mut request.query);
+        authority.clone_into(&mut request.authority);
+        for value in accept {
+            request.fields.append_named(b"Accept", value.as_bytes());
+        }
+        let (sent, base) = base_of(&request);
+        key.verify_sig(&base, &sent.signature).is_ok()
+    };
+    let (get, host, query) = (Method::GET, "example.org", "name1=Value1&Name2=value2");
+    assert!(is_signed(get.clone(), host, query, &["application/json", "*/*"]));
+    assert!(is_signed(
+        get.clone(),
+        host,
+        "name1=Value1&Name2=value2&param=added",
+        &["application/json", "*/*"]
+    ));
+    assert!(is_signed(get.clone(), host, query, &["application/json, */*"]));
+    assert!(!is_signed(get.clone(), host, query, &["*/*", "application/json"]));
+    assert!(!is_signed(get, "example.com", query, &["application/json", "*/*"]));
+    assert!(!is_signed(Method::POST, host, query, &["application/json", "*/*"]));
+}
+
 #[test]
 fn components_are_what_the_request_says() {
     let request = example("s=()", "s=::");
