@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::certificates::Authority;
@@ -12,8 +13,8 @@ use crate::{eventually, free_port};
 
 /// A running Redis that keeps nothing.
 pub struct Redis {
-    _peer: Peer,
-    _folder: TempDir,
+    peer: Peer,
+    folder: TempDir,
     /// Its port.
     pub port: u16,
 }
@@ -23,18 +24,42 @@ pub struct Redis {
 pub fn redis() -> Redis {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
+    Redis { peer: start_redis(&folder, port), folder, port }
+}
+
+fn start_redis(folder: &TempDir, port: u16) -> Peer {
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()]);
     command.arg("--dir").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
     let peer = Peer::start(&mut command);
     await_port("redis-server", port);
-    Redis { _peer: peer, _folder: folder, port }
+    peer
 }
 
 impl Redis {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
+        self.peer.kill();
+    }
+
+    /// Starts it again where it was, empty.
+    pub fn revive(&mut self) {
+        self.peer = start_redis(&self.folder, self.port);
+    }
+
+    /// Stops it, so that it takes what is sent and answers nothing.
+    pub fn pause(&self) {
+        self.peer.signal(Signal::STOP);
+    }
+
+    /// Has it go on.
+    pub fn resume(&self) {
+        self.peer.signal(Signal::CONT);
     }
 }
 

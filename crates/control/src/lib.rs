@@ -14,6 +14,7 @@ mod outside;
 mod plain;
 mod readiness;
 mod reload;
+mod sharing;
 mod signals;
 mod systemd;
 mod token;
@@ -36,6 +37,7 @@ pub use handover::{Binary, Bundle, Predecessor, Successor};
 pub use outside::Envoy;
 pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
+pub use sharing::Sharing;
 pub use signals::Signal;
 pub use systemd::{Notifier, PassedSocket, passed_sockets};
 pub use token::Token;
@@ -131,6 +133,11 @@ impl Control {
     /// Talks to those who know callers, on behalf of workers.
     pub fn envoy(&self) -> Envoy {
         Envoy::new(self.runtime.handle().clone())
+    }
+
+    /// What fleets share: connections that are kept, as long as the control plane lives.
+    pub fn sharing(&self) -> Sharing {
+        Sharing::new(self.runtime.handle().clone())
     }
 
     /// The signals as a channel, for a thread that has nothing else to do than to wait for them.

@@ -3,6 +3,7 @@
 pub(crate) mod claims;
 pub(crate) mod json;
 mod proofs;
+mod signers;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -14,9 +15,11 @@ use serde_json::Value as Json;
 
 use crate::clock;
 use crate::config::values::{KeyHash, Scope};
-use crate::config::{App, Config};
+use crate::config::{App, AppKey, Config};
 use crate::expression::IdentityFacts;
 pub use proofs::{Proof, Proofs, Verdict, digest};
+
+pub use signers::{Signer, Signers};
 
 /// What all fields that tell services of callers begin with. Whoever sends one from outside is not believed.
 const PREFIX: &[u8] = b"x-tollgate-";
@@ -105,7 +108,7 @@ impl Identity {
         Self { scope_list: scopes.join(" ").into(), scopes: scopes.into(), ..Self::default() }
     }
 
-    fn of_key(app: &App, key: &crate::config::AppKey) -> Self {
+    fn of_key(app: &App, key: &AppKey) -> Self {
         Self {
             app: app.name.value.as_str().into(),
             plan: app.plan_name().into(),
@@ -164,7 +167,7 @@ impl Callers {
     pub fn new(config: &Config) -> Self {
         let ways = config.auth.keys().map(|name| name.as_str().into()).collect();
         let mut callers = Self { ways, ..Self::default() };
-        for (app, key) in config.apps.values().flat_map(|app| app.keys.iter().map(move |key| (app, key))) {
+        for (app, key) in keys_of(config) {
             let Some(hash) = key.digest() else { continue };
             let expires = key.expires.as_ref().map_or(u64::MAX, |date| date.value.unix_seconds());
             callers.by_id.insert(key.id.value.as_str().into(), callers.keys.len() as u32);
@@ -195,6 +198,16 @@ impl Callers {
         }
     }
 
+    /// The place of the key of this id.
+    pub fn place(&self, id: &str) -> Option<u32> {
+        self.by_id.get(id).copied()
+    }
+
+    /// Whether the key at this place is refused by now.
+    pub fn has_expired(&self, place: u32) -> bool {
+        self.keys.get(place as usize).is_none_or(|key| clock::unix_ms() / 1000 >= key.expires)
+    }
+
     /// Who was found.
     pub fn identity<'c>(&'c self, found: &'c Found) -> Option<&'c Identity> {
         match found {
@@ -216,6 +229,12 @@ impl Callers {
         let identity = self.identity(found)?.clone();
         Some(Found::Own(Rc::new(Own::new(identity, self.way_of(found)))))
     }
+}
+
+/// The keys that can be used, in the order of their places.
+fn keys_of(config: &Config) -> impl Iterator<Item = (&App, &AppKey)> {
+    let keys = config.apps.values().flat_map(|app| app.keys.iter().map(move |key| (app, key)));
+    keys.filter(|(_, key)| key.hash.is_some() || key.secret.is_some())
 }
 
 #[cfg(test)]

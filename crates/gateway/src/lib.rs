@@ -21,6 +21,7 @@ pub mod record;
 pub mod refusal;
 pub mod route;
 pub mod server;
+pub mod shared;
 pub mod signed_identity;
 pub mod snapshot;
 pub mod status;

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use control::{
     AdminState, Binary, Checks, Control, Discoverer, Envoy, Expiry, Notifier, Readiness, Reload, Reloader,
-    Signal, Token, Watch,
+    Sharing, Signal, Token, Watch,
 };
 use gateway::config::values::{Secret, TcpAddress};
 use gateway::config::{Config, Outline};
@@ -30,6 +30,9 @@ use crate::upgrade::{Inheritance, Upgrade};
 /// How long a start, or a reload, waits for the endpoints that are looked for.
 const SEARCH_BEFORE_START: Duration = Duration::from_secs(5);
 const SEARCH_BEFORE_RELOAD: Duration = Duration::from_secs(2);
+
+/// How long either waits for what the fleet shares.
+const CONNECT_BEFORE: Duration = Duration::from_secs(1);
 
 /// Changes that a reload tells at most; `tollgate diff` tells all.
 const CHANGES_SHOWN: usize = 20;
@@ -72,6 +75,8 @@ pub(crate) fn serve(
     discoverer.prepare(&snapshot, SEARCH_BEFORE_START);
     let envoy = control.envoy();
     envoy.serve(&snapshot);
+    let sharing = Arc::new(control.sharing());
+    sharing.prepare(&snapshot, CONNECT_BEFORE);
     let count = count(&config, workers);
     let engine = Arc::new(Engine::start(snapshot, count, Arc::clone(&catalog), &mut inheritance.listeners)?);
     note_listeners(&[], &engine.listening());
@@ -84,6 +89,7 @@ pub(crate) fn serve(
         checks: Arc::new(control.checks(Arc::clone(engine.healths()))),
         discoverer,
         envoy,
+        sharing,
         engine: Arc::clone(&engine),
         readiness,
         token: Arc::new(Token::new(admin_token(&config))),
@@ -164,6 +170,7 @@ struct Running {
     checks: Arc<Checks>,
     discoverer: Arc<Discoverer>,
     envoy: Envoy,
+    sharing: Arc<Sharing>,
     readiness: Arc<Readiness>,
     token: Arc<Token>,
     notifier: Arc<Notifier>,
@@ -202,12 +209,13 @@ impl Running {
         let engine = Arc::clone(&self.engine);
         let checks = Arc::clone(&self.checks);
         let (discoverer, envoy) = (Arc::clone(&self.discoverer), self.envoy.clone());
+        let sharing = Arc::clone(&self.sharing);
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
         let changes = Arc::clone(&self.upgrade.changes);
         let mut current = InForce::of(&config);
         drop(config);
-        let mut load = move || match load_again(&origin, &engine, &discoverer, &envoy, &current) {
+        let mut load = move || match load_again(&origin, &engine, (&discoverer, &envoy, &sharing), &current) {
             Ok((config, before)) => {
                 note_listeners(&before.listening, &engine.listening());
                 note_certificates(&before.certificates, &engine);
@@ -427,12 +435,14 @@ fn watch_certificates(engine: &Engine, readiness: &Readiness) {
 fn load_again(
     origin: &Origin,
     engine: &Engine,
-    discoverer: &Discoverer,
-    envoy: &Envoy,
+    (discoverer, envoy, sharing): (&Discoverer, &Envoy, &Sharing),
     current: &InForce,
 ) -> Result<(Config, Before), Refused> {
     let before = Before { listening: engine.listening(), certificates: certificates(engine) };
-    let reloaded = engine.reload(origin, |snapshot| discoverer.prepare(snapshot, SEARCH_BEFORE_RELOAD));
+    let reloaded = engine.reload(origin, |snapshot| {
+        discoverer.prepare(snapshot, SEARCH_BEFORE_RELOAD);
+        sharing.prepare(snapshot, CONNECT_BEFORE);
+    });
     // What is searched for is what is in force, also where the new configuration was refused.
     engine.look(|snapshot| {
         discoverer.apply(snapshot);

@@ -82,21 +82,21 @@ impl Client {
                 let length = self.unwrap_chunks(worker, &mut wait).await?;
                 request.framing = Framing::Length(length);
             }
-            _ => {
-                while !self.is_read(request) {
-                    let count = self.read_more(worker, &mut wait).await?;
-                    if self.stream.is_message() {
-                        if count == 0 {
-                            break;
-                        }
-                        if self.input.filled().len() as u64 > most {
-                            return Err(Unread::TooLong);
-                        }
-                    } else if count == 0 {
-                        return Err(Unread::Gone);
-                    }
+            _ => loop {
+                // Some of a message may have been read ahead, and all of it.
+                if self.stream.is_message() && self.input.filled().len() as u64 > most {
+                    return Err(Unread::TooLong);
                 }
-            }
+                if self.is_read(request) {
+                    break;
+                }
+                if self.read_more(worker, &mut wait).await? == 0 {
+                    if self.stream.is_message() {
+                        break;
+                    }
+                    return Err(Unread::Gone);
+                }
+            },
         }
         Ok(())
     }

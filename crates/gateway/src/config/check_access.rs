@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::check::with_advice;
 use super::fault::{Fault, Faults};
-use super::model::{AccessTerms, Config, Declared, ListenerTls, PUBLIC, Setting};
+use super::model::{
+    AccessTerms, Authenticator, Config, Declared, ListenerTls, PUBLIC, Setting, Signature, SignatureAlgorithm,
+};
 use super::read::nearest;
 use super::source::{Located, Span};
 
@@ -23,6 +25,11 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     mapped.for_each(|(app, _)| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
     let acting = config.auth.values().filter_map(|way| way.basic.as_ref()?.app.as_ref());
     acting.for_each(|app| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
+    let public_keys =
+        config.auth.values().filter_map(|way| way.signature.as_ref()).flat_map(|signature| &signature.keys);
+    for (_, key) in public_keys {
+        check_name(&declared.apps, &key.app, ("unknown_app", "app", "apps"), faults);
+    }
     let mut ids: HashMap<&str, Span> = HashMap::new();
     for app in config.apps.values() {
         if let Some(plan) = &app.plan {
@@ -47,6 +54,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
 /// Reports what nobody uses.
 pub(super) fn check_unused(config: &Config, faults: &mut Faults) {
     check_certificates(config, faults);
+    check_signers(config, faults);
     let used: HashSet<&str> =
         all_terms(config).flat_map(AccessTerms::ways).map(|way| way.value.as_str()).collect();
     for way in config.auth.values().filter(|way| !used.contains(way.name.value.as_str())) {
@@ -64,6 +72,30 @@ fn check_certificates(config: &Config, faults: &mut Faults) {
         let fault =
             Fault::warning("no_certificates", way.name.span, "no listener asks clients for certificates");
         faults.push(fault.help("add `tls: { client: { ca: FILE } }` to a listener"));
+    }
+}
+
+/// Signatures that nobody can make, and keys that are good for nothing else.
+fn check_signers(config: &Config, faults: &mut Faults) {
+    let is_by_secret = |way: &&Authenticator| {
+        let needs_secret = |signature: &Signature| {
+            signature.keys.is_empty() && signature.algorithms.contains(&SignatureAlgorithm::HmacSha256)
+        };
+        way.hmac.is_some() || way.signature.as_deref().is_some_and(needs_secret)
+    };
+    let Some(signed) = config.auth.values().find(is_by_secret) else { return };
+    let keys = || config.apps.values().flat_map(|app| &app.keys);
+    let help = "give it `secret: ${env:NAME}` in place of `hash`: a signature cannot be verified by a hash";
+    if keys().all(|key| key.secret.is_none()) {
+        let message = "no key under `apps` can sign: none stands there with its secret";
+        return faults.push(Fault::warning("no_signing_key", signed.name.span, message).help(help));
+    }
+    if config.auth.values().any(|way| way.api_key.is_some()) {
+        return;
+    }
+    for key in keys().filter(|key| key.secret.is_none()) {
+        let message = "this key can neither be sent, as no way under `auth` takes keys, nor sign";
+        faults.push(Fault::warning("no_signing_key", key.id.span, message).help(help));
     }
 }
 

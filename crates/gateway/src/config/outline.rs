@@ -335,9 +335,24 @@ fn settings(config: &Config) -> Things {
     overload.says("lag", config.overload.lag.map_or("off".to_owned(), |lag| lag.to_string()));
     overload.says("memory", config.overload.memory.map_or("off".to_owned(), |share| share.to_string()));
     let identity = callers::identity_facets(&config.identity);
-    [("workers", workers), ("logs", logs), ("admin", admin), ("overload", overload), ("identity", identity)]
-        .map(|(name, facets)| (name.to_owned(), facets))
-        .into()
+    let mut cluster = Facets::default();
+    if let Some(known) = &config.cluster {
+        cluster.says("redis", &known.redis.value);
+        cluster.may_say("user", known.user.as_ref());
+        cluster.may_say("password", known.password.as_ref().map(|_| "needed"));
+        cluster.says("time for an answer", known.timeout);
+        cluster.says("prefix", &known.prefix);
+    }
+    [
+        ("workers", workers),
+        ("logs", logs),
+        ("admin", admin),
+        ("overload", overload),
+        ("identity", identity),
+        ("cluster", cluster),
+    ]
+    .map(|(name, facets)| (name.to_owned(), facets))
+    .into()
 }
 
 fn admin_facets(admin: Option<&Admin>) -> Facets {

@@ -99,13 +99,17 @@ mod tests {
         let ann = of(&usual, json!({ "sub": "ann", "scope": "read write", "azp": "mobile", "tenant": "t1" }))
             .unwrap();
         assert_eq!((&*ann.user, &*ann.app, &*ann.plan), ("ann", "mobile", "gold"));
-        assert_eq!(*ann.scopes, ["read".into(), "write".into()]);
+        assert_eq!(*ann.scopes, ["read", "write"].map(Box::<str>::from));
         assert_eq!(ann.facts().claims.unwrap()["tenant"], "t1");
         let stranger =
             of(&usual, json!({ "sub": "bob", "azp": "made-up", "scope": ["a", "b c", 1, "d\u{1}"] }))
                 .unwrap();
         assert_eq!((&*stranger.app, &*stranger.plan), ("", ""), "only what is configured is an app");
-        assert_eq!(*stranger.scopes, ["a".into()], "a scope with a space in it would pass for two");
+        assert_eq!(
+            *stranger.scopes,
+            ["a"].map(Box::<str>::from),
+            "a scope with a space in it would pass for two"
+        );
         let nested = names("realm_access.roles", "https://example.com/user");
         let carl = json!({ "realm_access": { "roles": ["admin"] }, "https://example.com/user": "carl" });
         let carl = of(&nested, carl).unwrap();

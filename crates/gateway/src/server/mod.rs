@@ -137,7 +137,7 @@ impl Server {
         }
         let mut server = Self { workers, metrics, healths, catalog, sink, snapshot, services, open };
         server.metrics.watch_log(&server.sink);
-        server.watch_certificates();
+        server.watch_snapshot();
         server.send_all(sockets, false)?;
         Ok(server)
     }
@@ -204,7 +204,7 @@ impl Server {
         self.services = services;
         let has_new_log = sink.is_some();
         let old = sink.map(|sink| std::mem::replace(&mut self.sink, sink));
-        self.watch_certificates();
+        self.watch_snapshot();
         self.send_all(sockets, has_new_log)?;
         if let Some(old) = old {
             self.metrics.watch_log(&self.sink);
@@ -282,7 +282,8 @@ impl Server {
         self.sink.shutdown();
     }
 
-    fn watch_certificates(&self) {
+    fn watch_snapshot(&self) {
+        self.metrics.watch_redis(self.snapshot.redis().cloned());
         let all = [self.snapshot.server_certificates(), self.snapshot.client_certificates()].concat();
         self.metrics.watch_certificates(all.into_iter().cloned().collect());
     }

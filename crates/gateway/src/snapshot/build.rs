@@ -32,6 +32,7 @@ use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
     VersionBy, VersionMatch,
 };
+use crate::shared::{Nonces, Redis};
 use crate::signed_identity::Signer;
 use crate::tls::{self, ClientTls, ServerTls};
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
@@ -49,6 +50,8 @@ impl Snapshot {
         let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
         let key_sets = before.map_or_else(Arc::default, |before| Arc::clone(&before.key_sets));
         let outside = before.map_or_else(Arc::default, |before| Arc::clone(&before.outside));
+        let redis = config.cluster.as_ref().map(|cluster| Redis::of(cluster, before.and_then(Self::redis)));
+        let nonces = before.map_or_else(Nonces::default, |before| before.nonces.clone()).with(redis.clone());
         let mut faults = config.faults();
         let mut security = compile_tls(config, before, &registry, &mut faults);
         let callers = Callers::new(config);
@@ -58,6 +61,7 @@ impl Snapshot {
             key_sets: &key_sets,
             outside: &outside,
             turns: &turns,
+            nonces: &nonces,
         };
         let ways = build_ways(config, &means, &mut faults);
         let mut compiler = Compiler::new(config, callers, ways, faults);
@@ -120,6 +124,8 @@ impl Snapshot {
             key_sets,
             outside,
             turns,
+            nonces,
+            redis,
         };
         Ok((snapshot, faults))
     }

@@ -27,6 +27,7 @@ use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
+use crate::shared::{Nonces, Redis};
 use crate::signed_identity::{Signer, Tokens};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
@@ -68,6 +69,10 @@ pub struct Snapshot {
     pub outside: Arc<Outside>,
     /// Turns at passwords, of the whole process.
     pub turns: Arc<Turns>,
+    /// What may not be used again, which outlives snapshots too.
+    pub nonces: Nonces,
+    /// What the fleet shares.
+    redis: Option<Arc<Redis>>,
 }
 
 /// How services are told of callers.
@@ -89,6 +94,11 @@ impl Snapshot {
     /// The certificates that the gateway shows to services, each once.
     pub fn client_certificates(&self) -> Vec<&Certificate> {
         once_each(self.services.iter().filter_map(|service| service.tls.as_ref()?.certificate()))
+    }
+
+    /// What the fleet shares, where there is a fleet.
+    pub fn redis(&self) -> Option<&Arc<Redis>> {
+        self.redis.as_ref()
     }
 
     /// Whether some listener takes requests in clear.
@@ -268,6 +278,8 @@ impl Live {
             key_sets: Arc::clone(&self.snapshot.key_sets),
             outside: Arc::clone(&self.snapshot.outside),
             turns: Arc::clone(&self.snapshot.turns),
+            nonces: self.snapshot.nonces.clone(),
+            redis: None,
         };
         Self {
             services: Vec::new(),

@@ -26,11 +26,19 @@ const JWK_SET: &str =
 /// A user whose password is `apple`.
 const USERS: &str = "ann:$2y$10$TxqfWkAxao6wXXWaXbYxJOgCQ3AVqruMexksDTIk0Z9NOcnOJpLwK\n";
 
+/// The public key of RFC 9421, appendix B.1.4.
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=
+-----END PUBLIC KEY-----
+";
+
 /// Writes into this folder `certs/` and the other files.
 pub(crate) fn write(folder: &Path) {
     fs::write(folder.join("keys.json"), JWK_SET).unwrap();
     fs::write(folder.join("users.htpasswd"), USERS).unwrap();
     fs::write(folder.join("identity.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    fs::write(folder.join("partner.pem"), PUBLIC_KEY).unwrap();
+    fs::write(folder.join("bank.secret"), "a secret of some length").unwrap();
     for list in ["partners.txt", "blocked.txt"] {
         fs::write(folder.join(list), "198.51.100.0/24 # one on each line\n").unwrap();
     }

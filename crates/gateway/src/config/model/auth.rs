@@ -5,10 +5,12 @@ use schemars::JsonSchema;
 
 use super::basic::Basic;
 use super::forward::Forward;
+use super::hmac::Hmac;
 use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
 use super::route::{FRAMING, is_framing};
+use super::signature::Signature;
 use super::tls::ServiceTls;
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
@@ -32,6 +34,10 @@ pub struct Authenticator {
     pub forward: Option<Box<Forward>>,
     /// A user's name and password.
     pub basic: Option<Basic>,
+    /// A signature by the secret of a key of an application under `apps`.
+    pub hmac: Option<Box<Hmac>>,
+    /// An HTTP message signature (RFC 9421).
+    pub signature: Option<Box<Signature>>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -76,11 +82,13 @@ impl Authenticator {
             introspection: map.optional("introspection", reader),
             forward: map.optional("forward", reader),
             basic: map.optional("basic", reader),
+            hmac: map.optional("hmac", reader),
+            signature: map.optional("signature", reader),
         };
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
             reader.wrong(
                 map.head(),
-                "this does not say how: `api_key`, `jwt`, `mtls`, `introspection`, `forward`, `basic`",
+                "this does not say how: `api_key`, `jwt`, `mtls`, `introspection`, `forward`, `basic`, `hmac`, `signature`",
             );
         }
         map.finish_kind(reader);
@@ -89,7 +97,9 @@ impl Authenticator {
             || way.mtls.is_some()
             || way.introspection.is_some()
             || way.forward.is_some()
-            || way.basic.is_some();
+            || way.basic.is_some()
+            || way.hmac.is_some()
+            || way.signature.is_some();
         is_one.then_some(way)
     }
 }
@@ -128,8 +138,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt", "mtls", "introspection", "forward", "basic"],
-    later: &["hmac", "oidc"],
+    known: &["api_key", "jwt", "mtls", "introspection", "forward", "basic", "hmac", "signature"],
+    later: &["oidc"],
     shared: None,
 };
 

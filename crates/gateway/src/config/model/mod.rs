@@ -10,6 +10,7 @@ mod auth;
 mod basic;
 mod bots;
 mod breaker;
+mod cluster;
 mod cors;
 mod csrf;
 mod device;
@@ -19,6 +20,7 @@ mod fallback;
 mod forward;
 mod health;
 mod hedge;
+mod hmac;
 mod identity;
 mod injection;
 mod introspection;
@@ -37,6 +39,7 @@ mod retry;
 mod route;
 mod secure_headers;
 mod service;
+mod signature;
 mod split;
 mod tcp;
 mod tls;
@@ -57,6 +60,7 @@ pub use self::auth::{ApiKey, Authenticator};
 pub use self::basic::Basic;
 pub use self::bots::{AgentPattern, Bots, EmptyAgent};
 pub use self::breaker::{Breaker, BreakerPer};
+pub use self::cluster::Cluster;
 pub use self::cors::Cors;
 pub use self::csrf::Csrf;
 pub use self::device::Device;
@@ -66,6 +70,7 @@ pub use self::fallback::Fallback;
 pub use self::forward::Forward;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::hmac::{Hmac, HmacHash, HmacHeaders, SignedBody};
 pub use self::identity::{IdentityForm, IdentityHeaders};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::introspection::Introspection;
@@ -84,6 +89,7 @@ pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
 pub(super) use self::service::read_endpoints;
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
+pub use self::signature::{Signature, SignatureAlgorithm, SignatureKey};
 pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
@@ -111,6 +117,8 @@ pub struct Config {
     /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
     #[schemars(with = "Setting<Overload>", default)]
     pub overload: Overload,
+    /// What gateways of one fleet share. Default: nothing.
+    pub cluster: Option<Cluster>,
     /// Services by name: each a set of endpoints that do the same job.
     #[schemars(default)]
     pub services: BTreeMap<String, Service>,
@@ -202,6 +210,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         drain: default_drain(),
         admin: Some(Admin::default()),
         overload: Overload::default(),
+        cluster: None,
         services: BTreeMap::new(),
         auth: BTreeMap::new(),
         plans: BTreeMap::new(),
@@ -235,6 +244,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         config.admin = if node.is("off") { None } else { Admin::read(node, reader) };
     }
     config.overload = map.or("overload", Overload::default(), reader);
+    config.cluster = map.optional("cluster", reader);
     if let Some(node) = map.take("services") {
         declared.services = names(node);
         config.services = named(node, "services by name", reader, Service::read);
@@ -282,6 +292,7 @@ static CONFIG: Keys = Keys {
         "drain",
         "admin",
         "overload",
+        "cluster",
         "services",
         "auth",
         "plans",
@@ -293,7 +304,7 @@ static CONFIG: Keys = Keys {
         "routes",
         "logs",
     ],
-    later: &["store", "cluster", "traces", "alerts"],
+    later: &["store", "traces", "alerts"],
     shared: None,
 };
 
@@ -322,6 +333,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Discover", &discover::DISCOVER),
     ("Adaptive", &adaptive::ADAPTIVE),
     ("Overload", &overload::OVERLOAD),
+    ("Cluster", &cluster::CLUSTER),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
     ("Authenticator", &auth::AUTHENTICATOR),
@@ -331,6 +343,10 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Jwt", &jwt::JWT),
     ("Mtls", &mtls::MTLS),
     ("Basic", &basic::BASIC),
+    ("Hmac", &hmac::HMAC),
+    ("HmacHeaders", &hmac::HMAC_HEADERS),
+    ("Signature", &signature::SIGNATURE),
+    ("SignatureKey", &signature::SIGNATURE_KEY),
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),

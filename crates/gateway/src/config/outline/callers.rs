@@ -76,6 +76,28 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
         facets.list("scopes", basic.scopes.iter().map(Scope::as_str));
         facets.says("passwords passed to services", basic.pass);
     }
+    if let Some(hmac) = &way.hmac {
+        facets.says("hash", hmac.algorithm.as_str());
+        facets.says("window", hmac.window);
+        facets.says("signed of bodies", hmac.body.as_str());
+        facets.says("bodies up to", hmac.max_body);
+        facets.list("headers", hmac.headers.each());
+        facets.says("signatures passed to services", hmac.pass);
+    }
+    if let Some(signature) = &way.signature {
+        facets.list("algorithms", signature.algorithms.iter().map(|algorithm| algorithm.as_str()));
+        facets.list("signed", &signature.components);
+        facets.says("window", signature.window);
+        facets.may_say("tag", signature.tag.as_ref());
+        facets.may_say("label", signature.label.as_ref());
+        for (id, key) in &signature.keys {
+            let scopes: Vec<&str> = key.scopes.iter().map(Scope::as_str).collect();
+            let (app, file) = (&key.app.value, key.file.value.display());
+            facets.says(format!("public key {id}"), format!("{app}, {file}, {}", scopes.join(" ")));
+        }
+        facets.says("bodies up to", signature.max_body);
+        facets.says("signatures passed to services", signature.pass);
+    }
     facets
 }
 

@@ -7,6 +7,7 @@ mod date;
 mod network;
 mod origin;
 mod protocol;
+mod signing;
 mod source;
 
 pub use amount::{Duration, Percent, Rate, Share, Size};
@@ -16,6 +17,7 @@ pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, 
 pub use origin::OriginPattern;
 pub use protocol::{Pattern, Secret, StatusRange};
 pub(super) use protocol::{header_name, header_value, method, status};
+pub use signing::{Component, RedisUrl};
 pub use source::{HostPort, HttpUrl};
 
 use super::node::Node;
@@ -64,6 +66,8 @@ textual! {
     KeyHash: "the hash of a secret: sha256: and 64 hexadecimal digits", Some("sha256:[0-9A-Fa-f]{64}");
     Scope: "a scope: one word", None;
     CertificatePattern: "names of certificates: CN=partner-*, dns:*.example.com, uri:spiffe://example/*, sha256:…", None;
+    Component: "a field in lower case, or @method, @target-uri, @authority, @scheme, @request-target, @path, @query", None;
+    RedisUrl: "a Redis: redis://127.0.0.1:6379, rediss://…, unix:/run/redis.sock", None;
 }
 
 impl Read for Secret {

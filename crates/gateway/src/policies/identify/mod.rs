@@ -3,9 +3,11 @@
 pub mod api_key;
 pub mod basic;
 pub mod forward;
+pub mod hmac;
 pub mod introspection;
 pub mod jwt;
 pub mod mtls;
+pub mod signature;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use crate::outside::Outside;
 use crate::password::Turns;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
+use crate::shared::{Nonces, Unusable, Use};
 use crate::tls::ClientTls;
 use jwt::KeySets;
 
@@ -299,6 +302,20 @@ fn bearer_challenge(realm: &str, is_wrong: bool) -> String {
     format!("Bearer realm=\"{realm}\"{error}")
 }
 
+/// Who signed, where nobody has used the nonce before.
+fn once(used: Use<'_>, found: Found) -> Finding<'_> {
+    let finding = |used, found| match used {
+        Ok(()) => Finding::Caller(found),
+        Err(Unusable::Used) => Finding::Refused("signature_replayed"),
+        Err(Unusable::Full) => Finding::Unavailable("nonces_full"),
+        Err(Unusable::Unknown) => Finding::Unavailable("nonces_unavailable"),
+    };
+    match used {
+        Use::Now(used) => finding(used, found),
+        Use::Asked(asked) => Finding::Wait(Box::pin(async move { finding(asked.await, found) })),
+    }
+}
+
 /// What ways to find out who calls are built with, beside the configuration.
 #[derive(Debug)]
 pub struct Means<'m> {
@@ -312,6 +329,8 @@ pub struct Means<'m> {
     pub outside: &'m Arc<Outside>,
     /// Turns at passwords, of the whole process.
     pub turns: &'m Arc<Turns>,
+    /// What may not be used again.
+    pub nonces: &'m Nonces,
 }
 
 /// All ways to find out who calls, by their names; what is wrong with their files is reported.
@@ -351,11 +370,25 @@ fn build_way(
         Way { basic: Some(basic), .. } => {
             Arc::new(basic::Basic::build(name, basic, config, means.turns, faults)?)
         }
+        Way { hmac: Some(hmac), .. } => {
+            Arc::new(hmac::Hmac::build(hmac, means.callers.way(name)?, means.nonces.clone(), config))
+        }
+        Way { signature: Some(signature), .. } => {
+            let place = (name, means.callers.way(name)?);
+            let nonces = means.nonces.clone();
+            Arc::new(signature::Signature::build(place, signature, nonces, config, faults)?)
+        }
         _ => return None,
     })
 }
 
 const MISSING: &str = "credentials_missing";
 const CONTRADICTION: &str = "credentials_contradict";
+/// A signature that is not written to the letter.
+const MALFORMED_SIGNATURE: &str = "signature_malformed";
+/// One that is too old, or from the future.
+const STALE_SIGNATURE: &str = "signature_stale";
+/// One that no key has made: which key was meant, and whether there is one, nobody is told.
+const WRONG_SIGNATURE: &str = "signature_wrong";
 /// A key that was right once.
 pub const EXPIRED: &str = "key_expired";

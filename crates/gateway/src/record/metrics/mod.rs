@@ -9,6 +9,7 @@ mod figures;
 mod health;
 mod render;
 mod services;
+mod shared;
 mod tcp;
 
 use std::cell::{Cell, RefCell};
@@ -25,6 +26,7 @@ pub use tcp::TcpMetrics;
 
 use super::batch::Lost;
 use super::sink::LogSink;
+use crate::shared::Redis;
 use crate::tls::Certificate;
 use cell::{Histogram, LONG, SHORT};
 use codes::{ByCode, ByName, CodeSeries, Codes, NamedCodes, NamedSeries};
@@ -60,6 +62,7 @@ struct Process {
     /// Those of the configuration in force.
     certificates: Vec<Certificate>,
     health: Option<HealthReader>,
+    redis: Option<Arc<Redis>>,
 }
 
 /// Two names that make a series.
@@ -182,6 +185,11 @@ impl Metrics {
     /// Tells how services stand, by what this reads.
     pub fn watch_health(&self, read: impl Fn() -> HealthReadings + Send + 'static) {
         lock(&self.process).health = Some(HealthReader(Box::new(read)));
+    }
+
+    /// Tells how the Redis of the configuration in force stands.
+    pub fn watch_redis(&self, redis: Option<Arc<Redis>>) {
+        lock(&self.process).redis = redis;
     }
 
     /// Reads the lost lines of this log too from now on.

@@ -9,7 +9,7 @@ use super::codes::{ByCode, ByName, Family};
 use super::figures::{
     EndpointFigures, RouteFigures, connections, merge_by_name, merge_endpoints, merge_routes,
 };
-use super::{CLASSES, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, services, tcp};
+use super::{CLASSES, Lost, MAX_SERIES, Metrics, Names, Shard, health, lock, services, shared, tcp};
 use crate::overload::memory_used;
 
 /// A counter's name, its help, and where it stands.
@@ -24,6 +24,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     write_endpoints(&merge_endpoints(&shards), &mut text);
     health::write(metrics, &mut text);
     services::write(metrics, &mut text);
+    shared::write(metrics, &mut text);
     tcp::write(&shards, &mut text);
     write_connections(&shards, &mut text);
     write_certificates(metrics, &mut text);
@@ -234,7 +235,7 @@ impl Text {
         let _ = writeln!(self.0, "tollgate_{name}{{{labels}}} {value}");
     }
 
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+    pub(super) fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.begin(name, kind, help);
         let _ = writeln!(self.0, "tollgate_{name} {value}");
     }
