@@ -132,10 +132,18 @@ def quantile(ordered, share):
 
 
 def get(port, path, fields="", tls=False):
+    return ask(port, f"GET {path} HTTP/1.1", fields, "", tls)
+
+
+def post(port, path, fields, body):
+    return ask(port, f"POST {path} HTTP/1.1", f"{fields}Content-Length: {len(body.encode())}\r\n", body)
+
+
+def ask(port, line, fields, body, tls=False):
     """One request on a connection of its own; the whole answer, or nothing when it failed."""
     try:
         with connect(port, tls) as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: bench.example\r\nConnection: close\r\n{fields}\r\n".encode())
+            connection.sendall(f"{line}\r\nHost: bench.example\r\nConnection: close\r\n{fields}\r\n{body}".encode())
             return b"".join(iter(lambda: connection.recv(65536), b"")).decode("latin-1")
     except OSError:
         return ""

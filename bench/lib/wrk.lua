@@ -1,19 +1,35 @@
--- What wrk sends, by the environment: BENCH_BODY (a POST of so many bytes), BENCH_CLOSE (a new connection for each
--- request), BENCH_PATHS (a file of paths, asked for in turn). Ends with one line of figures for load.py.
-local body, close, paths = os.getenv("BENCH_BODY"), os.getenv("BENCH_CLOSE"), os.getenv("BENCH_PATHS")
+-- What wrk sends, by the environment: BENCH_BODY (a POST of so many bytes), BENCH_JSON (a POST of this file, JSON),
+-- BENCH_CLOSE (a new connection for each request), BENCH_PATHS (a file of paths, asked for in turn), BENCH_FIELDS (a file
+-- with the fields of a request on each line, tabs between them, sent in turn: with one thread that is one turn for all
+-- connections). Ends with one line of figures for load.py.
+local body, json, close = os.getenv("BENCH_BODY"), os.getenv("BENCH_JSON"), os.getenv("BENCH_CLOSE")
+local paths, fields = os.getenv("BENCH_PATHS"), os.getenv("BENCH_FIELDS")
 
 if body then
   wrk.method = "POST"
   wrk.body = string.rep("x", tonumber(body))
 end
+if json then
+  wrk.method = "POST"
+  wrk.body = io.open(json):read("*a")
+  wrk.headers["Content-Type"] = "application/json"
+end
 if close then
   wrk.headers["Connection"] = "close"
 end
-if paths then
+if paths or fields then
+  -- Written out before the start: while wrk runs, a request is one look into a table.
   local requests, turn = {}, 0
   function init()
-    for path in io.lines(paths) do
-      requests[#requests + 1] = wrk.format("GET", path)
+    if paths then
+      for path in io.lines(paths) do
+        requests[#requests + 1] = wrk.format("GET", path)
+      end
+    else
+      local first, rest = wrk.format():match("^(.-\r\n)(.*)$")
+      for line in io.lines(fields) do
+        requests[#requests + 1] = first .. line:gsub("\t", "\r\n") .. "\r\n" .. rest
+      end
     end
   end
   function request()
