@@ -1,0 +1,60 @@
+//! What it costs to judge a message by its contract.
+//!
+//! `cargo bench -p tollgate-contract --bench check`. The body is an order of 1 KiB.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use contract::Schema;
+
+/// Messages in one round.
+const MESSAGES: u32 = 1_000;
+const ROUNDS: usize = 50;
+
+const SCHEMA: &str = include_str!("order.schema.json");
+
+fn main() {
+    let schema = Schema::read(SCHEMA.as_bytes()).expect("a schema");
+    let body = order();
+    println!(
+        "{:<56} {:>10}",
+        format!("µs a message of {} bytes (best of {ROUNDS} rounds)", body.len()),
+        "µs"
+    );
+    measure("JSON alone, as serde_json reads it", || {
+        serde_json::from_str::<serde_json::Value>(black_box(&body)).is_ok()
+    });
+    measure("JSON Schema, as it says", || schema.validate(black_box(body.as_bytes())).is_ok());
+    let wrong = body.replace("\"new\"", "\"old\"").replace("12.5", "-1");
+    measure("JSON Schema, with eight violations told", || {
+        schema.validate(black_box(wrong.as_bytes())).is_err_and(|violations| violations.len() == 8)
+    });
+}
+
+fn measure(name: &str, check: impl Fn() -> bool) {
+    let mut best = u128::MAX;
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        for _ in 0..MESSAGES {
+            assert!(check(), "{name}");
+        }
+        best = best.min(begun.elapsed().as_nanos());
+    }
+    println!("{name:<56} {:>10.2}", best as f64 / f64::from(MESSAGES) / 1_000.0);
+}
+
+/// An order with seven lines.
+fn order() -> String {
+    let lines: Vec<String> = (0..7)
+        .map(|line| {
+            format!(
+                r#"{{"sku":"AB-{line:04}","name":"A thing with a longer name, number {line}","count":{},"price":12.5,"tags":["new line","sale"]}}"#,
+                line + 1
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"id":"1b4e28ba-2fa1-11d2-883f-0016d3cca427","placed":"2026-03-01T12:30:00Z","state":"new","customer":{{"name":"Ada Lovelace","email":"ada@example.com","city":"London"}},"lines":[{}]}}"#,
+        lines.join(",")
+    )
+}
