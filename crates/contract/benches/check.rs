@@ -5,7 +5,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use contract::Schema;
+use contract::{Found, OpenApi, OpenApiOptions, RequestView, Schema};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method};
 
 /// Messages in one round.
 const MESSAGES: u32 = 1_000;
@@ -29,6 +31,21 @@ fn main() {
     measure("JSON Schema, with eight violations told", || {
         schema.validate(black_box(wrong.as_bytes())).is_err_and(|violations| violations.len() == 8)
     });
+
+    let api = OpenApi::read(document().as_bytes(), &OpenApiOptions::default()).expect("a document");
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("x-tenant", HeaderValue::from_static("acme"));
+    let target = "/v1/shops/1b4e28ba-2fa1-11d2-883f-0016d3cca427/orders";
+    let query = "dry_run=true&tags=a&tags=b&limit=20";
+    let judge = |body: Option<&[u8]>| match api.find(&Method::POST, black_box(target)) {
+        Found::Operation(operation, path) => {
+            operation.check_request(&RequestView { path: &path, query, headers: &headers, body }).is_empty()
+        }
+        _ => false,
+    };
+    measure("OpenAPI: path, three of the query, a header", || judge(None));
+    measure("OpenAPI: the same and the body", || judge(Some(body.as_bytes())));
 }
 
 fn measure(name: &str, check: impl Fn() -> bool) {
@@ -56,5 +73,24 @@ fn order() -> String {
     format!(
         r#"{{"id":"1b4e28ba-2fa1-11d2-883f-0016d3cca427","placed":"2026-03-01T12:30:00Z","state":"new","customer":{{"name":"Ada Lovelace","email":"ada@example.com","city":"London"}},"lines":[{}]}}"#,
         lines.join(",")
+    )
+}
+
+/// A document with the order as the body of one of 200 operations.
+fn document() -> String {
+    let others: Vec<String> = (0..199).map(|n| format!("\"/other{n}/{{id}}\": {{\"get\": {{}}}}")).collect();
+    format!(
+        r##"{{"openapi": "3.1.0", "servers": [{{"url": "/v1"}}], "paths": {{{}, "/shops/{{shop}}/orders": {{"post": {{
+            "parameters": [
+                {{"name": "shop", "in": "path", "required": true, "schema": {{"type": "string", "format": "uuid"}}}},
+                {{"name": "dry_run", "in": "query", "schema": {{"type": "boolean"}}}},
+                {{"name": "tags", "in": "query", "schema": {{"type": "array", "items": {{"type": "string"}}}}}},
+                {{"name": "limit", "in": "query", "schema": {{"type": "integer", "maximum": 100}}}},
+                {{"name": "X-Tenant", "in": "header", "required": true, "schema": {{"type": "string"}}}}
+            ],
+            "requestBody": {{"content": {{"application/json": {{"schema": {{"$ref": "#/components/schemas/order"}}}}}}}}
+        }}}}}}, "components": {{"schemas": {{"order": {}}}}}}}"##,
+        others.join(","),
+        SCHEMA.replace("#/$defs/line", "#/components/schemas/order/$defs/line")
     )
 }

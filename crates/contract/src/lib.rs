@@ -9,10 +9,14 @@
 //! `schema::explain` finds them within a budget instead.
 
 mod fault;
+mod form;
 mod json;
+mod multipart;
+mod openapi;
 mod schema;
 mod violation;
 
 pub use fault::Fault;
+pub use openapi::{Found, OpenApi, OpenApiOptions, Operation, RequestView, ResponseView};
 pub use schema::Schema;
 pub use violation::{Kind, MAX_VIOLATIONS, Place, Violation, Violations};

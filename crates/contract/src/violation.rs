@@ -96,11 +96,29 @@ impl Violations {
         out.push(b']');
     }
 
+    /// Says anew where the schemas stand of all violations from this one on.
+    pub(crate) fn rename_schemas(&mut self, from: usize, name: impl Fn(&str) -> Option<String>) {
+        for violation in &mut self.list[from..] {
+            if let Some(renamed) = name(&violation.schema) {
+                violation.schema = renamed;
+            }
+        }
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.list.len() >= MAX_VIOLATIONS
     }
 
     pub(crate) fn push(&mut self, violation: Violation) {
+        // Two schemas that apply together may find the same.
+        let is_same = |known: &Violation| {
+            known.place == violation.place
+                && known.pointer == violation.pointer
+                && known.message == violation.message
+        };
+        if self.list.iter().any(is_same) {
+            return;
+        }
         if self.is_full() {
             self.cut = true;
         } else {
@@ -267,8 +285,9 @@ mod tests {
     #[test]
     fn no_more_are_kept_than_are_told() {
         let mut violations = Violations::default();
-        for _ in 0..MAX_VIOLATIONS {
-            violations.push(Violation::body("", "x"));
+        for index in 0..MAX_VIOLATIONS {
+            violations.push(Violation::body("", index.to_string()));
+            violations.push(Violation::body("", index.to_string()));
         }
         assert!(!violations.is_cut());
         violations.push(Violation::body("", "x"));

@@ -46,12 +46,6 @@ pub(crate) fn build(schema: &Value, draft: Draft) -> Result<Validator, Fault> {
     options(draft).build(schema).map_err(|error| fault(schema, &error))
 }
 
-/// Whether the schema is one, by the schema of its draft.
-pub(crate) fn check(schema: &Value) -> Result<(), Fault> {
-    let verdict = jsonschema::draft202012::meta::validate(schema);
-    verdict.map_err(|error| fault(schema, &error))
-}
-
 fn options(draft: Draft) -> ValidationOptions<'static> {
     let patterns = PatternOptions::regex().size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE);
     jsonschema::options()

@@ -161,6 +161,15 @@ impl<'v> Builder<'v> {
             let check = |builder: &mut Self| builder.check(&json!({ keyword: value }));
             node.leaves.extend(Leaf::of(keyword, value, || check(self)));
         }
+        // Marked by the translation of an OpenAPI document.
+        if schema.get("not").and_then(Value::as_object).is_some_and(Map::is_empty) {
+            node.never = Some(match schema {
+                _ if schema.contains_key("readOnly") => "is read-only: only answers have it",
+                _ if schema.contains_key("writeOnly") => "is write-only: only requests have it",
+                _ => "is not allowed here",
+            });
+            return node;
+        }
         self.combine(schema, &mut node);
         self.members(schema, &mut node);
         self.items(schema, &mut node);

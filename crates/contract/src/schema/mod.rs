@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::json;
+pub(crate) use graph::resolve;
+
 use crate::violation::{Place, Violation, Violations};
 
 /// A schema of draft 2020-12, 2019-09 or 7, as its `$schema` says; 2020-12 where it says nothing.
