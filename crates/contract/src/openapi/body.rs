@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
+use super::headers::Headers;
 use super::shape::Shape;
 use crate::violation::{Kind, Place, Violation, Violations, join, quote};
 use crate::{form, json, multipart};
@@ -32,9 +31,19 @@ pub(super) struct Encoding {
 }
 
 /// The type of a message without parameters, in lower case.
-pub(super) fn essence(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+pub(super) fn essence(headers: &dyn Headers) -> Option<String> {
+    let value = content_type(headers)?;
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The only `Content-Type`: of two, each reader could believe another one.
+fn content_type(headers: &dyn Headers) -> Option<&str> {
+    let (mut first, mut count) = (None, 0);
+    headers.each("content-type", &mut |value| {
+        first = first.or(Some(value));
+        count += 1;
+    });
+    std::str::from_utf8(first.filter(|_| count == 1)?).ok()
 }
 
 /// The most specific of the types that take this one.
@@ -66,7 +75,7 @@ impl Media {
     pub(super) fn read(
         &self,
         essence: &str,
-        headers: &HeaderMap,
+        headers: &dyn Headers,
         body: &[u8],
         violations: &mut Violations,
     ) -> Option<Value> {
@@ -111,12 +120,11 @@ impl Media {
 
     fn multipart(
         &self,
-        headers: &HeaderMap,
+        headers: &dyn Headers,
         body: &[u8],
         violations: &mut Violations,
     ) -> Result<Option<Value>, String> {
-        let content_type =
-            headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type = content_type(headers).unwrap_or_default();
         let boundary = multipart::boundary(content_type).ok_or("has no boundary in its content type")?;
         let mut fields = Fields { media: self, object: Map::new(), violations };
         for part in multipart::parts(body, &boundary)? {

@@ -3,6 +3,7 @@
 mod body;
 mod build;
 mod document;
+mod headers;
 mod operation;
 mod parameter;
 mod shape;
@@ -13,6 +14,7 @@ use http::Method;
 
 use crate::fault::Fault;
 
+pub use headers::Headers;
 pub use operation::{Operation, RequestView, ResponseView};
 
 /// What is chosen beside the document.

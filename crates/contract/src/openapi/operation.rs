@@ -2,35 +2,36 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::body::{self, Media};
+use super::headers::Headers;
 use super::parameter::{self, Parameter, Source};
 use crate::form;
 use crate::schema::{Part, Schema};
 use crate::violation::{Kind, Place, Violation, Violations};
 
 /// A request, as it came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RequestView<'r> {
     /// The texts of the path's names, as [`OpenApi::find`](super::OpenApi::find) gave them.
     pub path: &'r [(String, &'r str)],
     /// What stands behind the `?`; empty where there is none.
     pub query: &'r str,
     /// Its headers.
-    pub headers: &'r HeaderMap,
+    pub headers: &'r dyn Headers,
     /// Its body, whole; none, or one without a byte, where it has none.
     pub body: Option<&'r [u8]>,
 }
 
 /// An answer, as it came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ResponseView<'r> {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
-    pub headers: &'r HeaderMap,
+    pub headers: &'r dyn Headers,
     /// Its body, whole; none where it was not kept, or has none: it is not judged then.
     pub body: Option<&'r [u8]>,
 }
@@ -235,7 +236,7 @@ fn take<'o>(
 
 fn read_body(
     media: &[Media],
-    headers: &HeaderMap,
+    headers: &dyn Headers,
     body: &[u8],
     values: &mut Vec<(usize, &Place, Value)>,
     violations: &mut Violations,

@@ -1,10 +1,10 @@
 //! Parameters: texts in the path, the query, headers and cookies, which their styles make into values.
 
-use http::HeaderMap;
-use http::header::{COOKIE, HeaderName};
+use http::header::HeaderName;
 use serde_json::{Map, Value};
 
 use super::document::At;
+use super::headers::Headers;
 use super::shape::Shape;
 use crate::fault::Fault;
 use crate::form::{self, Pair};
@@ -46,7 +46,7 @@ pub(super) struct Parameter {
 pub(super) struct Source<'r> {
     pub(super) path: &'r [(String, &'r str)],
     pub(super) query: &'r [Pair<'r>],
-    pub(super) headers: &'r HeaderMap,
+    pub(super) headers: &'r dyn Headers,
     pub(super) cookies: &'r [Pair<'r>],
     /// Which pairs of the query some parameter has read.
     pub(super) read: &'r mut [bool],
@@ -150,15 +150,21 @@ impl Parameter {
     }
 
     /// Its value among the headers of a message.
-    pub(super) fn header(&self, headers: &HeaderMap) -> Result<Option<Value>, String> {
+    pub(super) fn header(&self, headers: &dyn Headers) -> Result<Option<Value>, String> {
         let Some(name) = &self.header else { return Ok(None) };
-        let mut text = String::new();
-        for (index, value) in headers.get_all(name).iter().enumerate() {
-            let value = std::str::from_utf8(value.as_bytes()).map_err(|_| "is not UTF-8")?;
-            text.push_str(if index > 0 { "," } else { "" });
-            text.push_str(value.trim());
+        let (mut text, mut count, mut is_text) = (String::new(), 0, true);
+        headers.each(name.as_str(), &mut |value| match std::str::from_utf8(value) {
+            Ok(value) => {
+                text.push_str(if count > 0 { "," } else { "" });
+                text.push_str(value.trim());
+                count += 1;
+            }
+            Err(_) => is_text = false,
+        });
+        if !is_text {
+            return Err("is not UTF-8".to_owned());
         }
-        if !headers.contains_key(name) {
+        if count == 0 {
             return Ok(None);
         }
         self.delimited(&text, ",", |text| Some(text.trim().to_owned())).map(Some)
@@ -336,20 +342,24 @@ impl Parameter {
 }
 
 /// The cookies of a request, in the order in which they came. The error is a sentence.
-pub(super) fn cookies(headers: &HeaderMap) -> Result<Vec<Pair<'_>>, String> {
-    let mut list = Vec::new();
-    for value in headers.get_all(COOKIE) {
-        let text = std::str::from_utf8(value.as_bytes()).map_err(|_| "is not UTF-8")?;
+pub(super) fn cookies(headers: &dyn Headers) -> Result<Vec<Pair<'_>>, String> {
+    let (mut list, mut fault) = (Vec::new(), None);
+    headers.each("cookie", &mut |value| {
+        let Ok(text) = std::str::from_utf8(value) else {
+            fault = Some("is not UTF-8".to_owned());
+            return;
+        };
         for piece in text.split(';').map(str::trim).filter(|piece| !piece.is_empty()) {
             if list.len() == form::MAX_PAIRS {
-                return Err(format!("has more than {} cookies", form::MAX_PAIRS));
+                fault = Some(format!("has more than {} cookies", form::MAX_PAIRS));
+                return;
             }
             let (name, raw) = piece.split_once('=').unwrap_or((piece, ""));
             let raw = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
             list.push(Pair { name: name.to_owned(), raw: raw.into() });
         }
-    }
-    Ok(list)
+    });
+    fault.map_or(Ok(list), Err)
 }
 
 /// Headers that OpenAPI describes by other means (Parameter Object: "shall be ignored").
