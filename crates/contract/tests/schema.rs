@@ -6,7 +6,13 @@ use contract::{MAX_VIOLATIONS, Schema};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+/// A schema of the draft that it names, or of the one that is usual.
 fn schema(schema: &Value) -> Schema {
+    let mut schema = schema.clone();
+    if let Some(object) = schema.as_object_mut() {
+        let usual = json!("https://json-schema.org/draft/2020-12/schema");
+        object.entry("$schema").or_insert(usual);
+    }
     Schema::read(schema.to_string().as_bytes()).unwrap()
 }
 
@@ -211,6 +217,8 @@ fn faults_of_a_schema_are_told_to_its_author() {
             "a dialect that is not known",
         ),
         (json!({"$schema": 7}), "/$schema", "a dialect that is not known"),
+        (json!({"openapi": "3.1.0"}), "", "is an OpenAPI document"),
+        (json!({"paths": {}, "routes": []}), "", "is no JSON Schema"),
         (json!(3), "", "is not what a schema has here"),
     ];
     for (text, pointer, message) in cases {

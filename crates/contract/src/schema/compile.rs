@@ -41,6 +41,48 @@ pub(crate) fn draft(schema: &Value) -> Result<Draft, Fault> {
     }
 }
 
+/// Keywords of which a schema has one, unless it says which dialect it is in.
+const KEYWORDS: &[&str] = &[
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "const",
+    "contains",
+    "definitions",
+    "description",
+    "enum",
+    "format",
+    "if",
+    "items",
+    "maxLength",
+    "maximum",
+    "minLength",
+    "minimum",
+    "not",
+    "oneOf",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "properties",
+    "propertyNames",
+    "required",
+    "title",
+    "type",
+    "uniqueItems",
+];
+
+/// Another kind of file would be a schema that says nothing, and takes everything.
+pub(super) fn check_kind(schema: &Value) -> Result<(), Fault> {
+    let Some(object) = schema.as_object().filter(|object| !object.is_empty()) else { return Ok(()) };
+    if object.contains_key("openapi") || object.contains_key("swagger") {
+        return Err(Fault::new("", "is an OpenAPI document, and no JSON Schema"));
+    }
+    if object.keys().any(|name| name.starts_with('$') || KEYWORDS.contains(&name.as_str())) {
+        return Ok(());
+    }
+    Err(Fault::new("", "is no JSON Schema: it has neither `$schema` nor a keyword such as `type`"))
+}
+
 /// Prepares a schema. Nothing is fetched: a reference out of it is a fault.
 pub(crate) fn build(schema: &Value, draft: Draft) -> Result<Validator, Fault> {
     options(draft).build(schema).map_err(|error| fault(schema, &error))

@@ -28,6 +28,7 @@ impl Schema {
     /// Reads a schema, which is JSON or YAML.
     pub fn read(text: &[u8]) -> Result<Self, Vec<Fault>> {
         let schema = json::read_contract(text)?;
+        compile::check_kind(&schema).map_err(|fault| vec![fault])?;
         let draft = compile::draft(&schema).map_err(|fault| vec![fault])?;
         Self::of(&schema, draft).map_err(|fault| vec![fault])
     }

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
-    Faults, Hedge, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
+    Faults, Hedge, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn, ValidatePolicy,
     VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
@@ -135,6 +135,8 @@ struct Compiler<'c> {
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     /// Policies by where what they are made from stands.
     shared: HashMap<*const (), Arc<dyn Policy>>,
+    /// Nothing where its file has faults.
+    validates: HashMap<*const ValidatePolicy, Option<Arc<dyn Policy>>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -172,6 +174,7 @@ impl<'c> Compiler<'c> {
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),
+            validates: HashMap::new(),
             limits: HashMap::new(),
         }
     }
