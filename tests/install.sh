@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 
 # The suite of HTTP/2, from crates.io.
 httpwg=0.2.5
+# The source of Python's jsonschema, which holds the official suite of JSON Schema.
+jsonschema=4.26.0
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -95,4 +97,15 @@ if ! cmp -s tests/requirements.txt "$peers/requirements.installed"; then
     "$peers/venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
         --only-binary :all: --no-binary sslyze --requirement tests/requirements.txt
     cp tests/requirements.txt "$peers/requirements.installed"
+fi
+
+if [ "$(cat "$peers/jsonschema.installed" 2>/dev/null)" != "$jsonschema" ]; then
+    echo "tests/install.sh: fetching the suite of JSON Schema (in jsonschema $jsonschema)" >&2
+    rm -rf "$peers/jsonschema"
+    mkdir -p "$peers/jsonschema"
+    "$peers/venv/bin/python" -m pip download -qq --disable-pip-version-check --no-input --no-deps \
+        --no-binary jsonschema --dest "$peers/jsonschema" "jsonschema==$jsonschema"
+    tar -xzf "$peers/jsonschema/jsonschema-$jsonschema.tar.gz" -C "$peers/jsonschema" --strip-components=2 \
+        "jsonschema-$jsonschema/json"
+    echo "$jsonschema" >"$peers/jsonschema.installed"
 fi

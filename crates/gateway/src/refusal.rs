@@ -72,6 +72,8 @@ pub struct Refusal {
     pub fields: Vec<(Known, Cow<'static, str>)>,
     /// Which service failed, where one did.
     pub upstream: Option<Box<UpstreamCause>>,
+    /// All that is wrong with the request, as a JSON array; empty where there is no more to say.
+    pub errors: Vec<u8>,
 }
 
 /// What is told of a service that could not answer.
@@ -93,7 +95,15 @@ impl Refusal {
         stage: Stage,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code, stage, detail: detail.into(), fields: Vec::new(), upstream: None }
+        Self {
+            status,
+            code,
+            stage,
+            detail: detail.into(),
+            fields: Vec::new(),
+            upstream: None,
+            errors: Vec::new(),
+        }
     }
 
     /// Adds a field to the answer.
@@ -145,6 +155,10 @@ impl Refusal {
                 write_member("endpoint", &upstream.endpoint, out);
             }
             write_member("cause", &upstream.cause, out);
+        }
+        if !self.errors.is_empty() {
+            out.extend_from_slice(b",\"errors\":");
+            out.extend_from_slice(&self.errors);
         }
         out.extend_from_slice(b"}\n");
     }

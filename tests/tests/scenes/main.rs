@@ -60,5 +60,6 @@ mod top;
 mod tunnels;
 mod unix;
 mod upgrade;
+mod validation;
 mod versions;
 mod web_sockets;

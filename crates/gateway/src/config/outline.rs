@@ -217,7 +217,7 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let policies = (
             route.access,
-            (route.ip, route.bots, route.cors, route.csrf, route.request),
+            (route.ip, route.bots, route.cors, route.csrf, route.request, route.validate),
             &route.timeouts,
             route.retry,
             mirror,
@@ -527,6 +527,13 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("header limit", request.headers);
         facets.may_say("header size limit", request.header_size);
         facets.may_say("JSON limits", request.json);
+    }
+    if let Some(validate) = route.validate {
+        facets.may_say("schema of bodies", validate.body.as_ref().map(|file| file.value.display()));
+        facets.may_say("OpenAPI document", validate.openapi.as_ref().map(|file| file.value.display()));
+        facets.may_say("base of the document", validate.base.as_ref());
+        facets.says("what the document does not speak of", validate.unknown.as_str());
+        facets.says("longest body that is looked at", validate.max_body);
     }
     if let Some((mirror, call)) = &route.mirror {
         facets.says("copies", mirror);

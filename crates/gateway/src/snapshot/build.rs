@@ -19,7 +19,7 @@ use crate::config::values::{FileMode, Secret};
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
     Faults, Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, ProxyVersion, Respond, Retry,
-    RetryOn, VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
+    RetryOn, ValidatePolicy, VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -147,6 +147,8 @@ struct Compiler<'c> {
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     /// Policies by where what they are made from stands.
     shared: HashMap<*const (), Arc<dyn Policy>>,
+    /// Nothing where its file has faults.
+    validates: HashMap<*const ValidatePolicy, Option<Arc<dyn Policy>>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -184,6 +186,7 @@ impl<'c> Compiler<'c> {
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),
+            validates: HashMap::new(),
             limits: HashMap::new(),
         }
     }

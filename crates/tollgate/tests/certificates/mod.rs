@@ -42,6 +42,13 @@ pub(crate) fn write(folder: &Path) {
     for list in ["partners.txt", "blocked.txt"] {
         fs::write(folder.join(list), "198.51.100.0/24 # one on each line\n").unwrap();
     }
+    for (folder_name, name, text) in [
+        ("schemas", "order.json", include_str!("../../../../examples/schemas/order.json")),
+        ("specs", "shop.yaml", include_str!("../../../../examples/specs/shop.yaml")),
+    ] {
+        fs::create_dir(folder.join(folder_name)).unwrap();
+        fs::write(folder.join(folder_name).join(name), text).unwrap();
+    }
     let folder = folder.join("certs");
     fs::create_dir(&folder).unwrap();
     let write = |name: &str, bytes: &[u8]| {

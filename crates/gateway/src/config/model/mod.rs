@@ -43,6 +43,7 @@ mod signature;
 mod split;
 mod tcp;
 mod tls;
+mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -93,6 +94,7 @@ pub use self::signature::{Signature, SignatureAlgorithm, SignatureKey};
 pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
+pub use self::validate::{Unknown, ValidatePolicy};
 
 use super::fault::Faults;
 use super::node::{Node, Value};
@@ -360,6 +362,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Csrf", &csrf::CSRF),
     ("RequestPolicy", &request::REQUEST),
     ("JsonLimits", &request::JSON),
+    ("ValidatePolicy", &validate::VALIDATE),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),
     ("SecureHeaders", &secure_headers::SECURE_HEADERS),

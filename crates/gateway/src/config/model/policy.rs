@@ -16,6 +16,7 @@ use super::request::RequestPolicy;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
+use super::validate::ValidatePolicy;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, MapReader, Read, Reader};
 use crate::config::schema::or_text;
@@ -58,6 +59,8 @@ pub struct Policies {
     pub csrf: Option<Box<Setting<Csrf>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
+    /// What requests must be like. A plain file is `body`. Default: they are not looked at.
+    pub validate: Option<Box<Setting<ValidatePolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
     pub timeout: Option<Box<Setting<Timeouts>>>,
     /// Further attempts after one that failed. A plain number is `attempts`. Default: one, when no connection could be
@@ -176,6 +179,7 @@ impl Policies {
             cors: map.optional("cors", reader),
             csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
+            validate: map.optional("validate", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
             hedge: map.optional("hedge", reader),
@@ -266,6 +270,7 @@ pub(super) static POLICIES: Keys = Keys {
         "cors",
         "csrf",
         "request",
+        "validate",
         "timeout",
         "retry",
         "hedge",
@@ -275,17 +280,7 @@ pub(super) static POLICIES: Keys = Keys {
         "fault",
         "response",
     ],
-    later: &[
-        "waf",
-        "compress",
-        "rate_limit",
-        "quota",
-        "concurrency",
-        "validate",
-        "cache",
-        "async",
-        "compose",
-    ],
+    later: &["waf", "compress", "rate_limit", "quota", "concurrency", "cache", "async", "compose"],
     shared: None,
 };
 

@@ -1,3 +1,4 @@
-//! Stage `validate`: what is in the body, of who may send one.
+//! Stage `validate`: what a request says, of those that may be made.
 
+pub mod contract;
 pub mod json;

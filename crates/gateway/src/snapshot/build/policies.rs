@@ -16,6 +16,7 @@ use crate::policies::identify::Identify;
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
+use crate::policies::validate::contract::Validate;
 use crate::policies::validate::json::Json;
 use crate::route::PathPattern;
 
@@ -59,6 +60,8 @@ impl Compiler<'_> {
         if let Some(policy) = route.request.and_then(Json::build) {
             policies.push(Arc::new(policy));
         }
+        // what JSON may hold has been bounded before a schema looks at it
+        policies.extend(route.validate.and_then(|validate| self.validate(validate)));
         // shape: the version's word first, so that `response` can still change it
         if let Some(policy) = route.version.and_then(lifecycle) {
             policies.push(Arc::new(policy));
@@ -85,6 +88,18 @@ impl Compiler<'_> {
         }
         let policy = build(config, &mut self.faults);
         self.shared.insert(key, Arc::clone(&policy));
+        policy
+    }
+
+    /// One for all routes that share it: a document may be long.
+    fn validate(&mut self, config: &config::ValidatePolicy) -> Option<Arc<dyn Policy>> {
+        let key = std::ptr::from_ref(config);
+        if let Some(policy) = self.validates.get(&key) {
+            return policy.clone();
+        }
+        let policy =
+            Validate::build(config, &mut self.faults).map(|policy| Arc::new(policy) as Arc<dyn Policy>);
+        self.validates.insert(key, policy.clone());
         policy
     }
 

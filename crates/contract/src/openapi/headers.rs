@@ -1,0 +1,15 @@
+//! Header fields, whoever keeps them.
+
+use http::HeaderMap;
+
+/// The header fields of a message.
+pub trait Headers {
+    /// Calls for every value of a field, whose name is given in lower case.
+    fn each<'h>(&'h self, name: &str, call: &mut dyn FnMut(&'h [u8]));
+}
+
+impl Headers for HeaderMap {
+    fn each<'h>(&'h self, name: &str, call: &mut dyn FnMut(&'h [u8])) {
+        self.get_all(name).iter().for_each(|value| call(value.as_bytes()));
+    }
+}
