@@ -10,7 +10,7 @@ use http1::Fields;
 use serde_json::Value as Json;
 
 use crate::clock;
-use crate::config::values::{KeyHash, Scope};
+use crate::config::values::{KeyHash, Scope, Secret};
 use crate::config::{App, Config};
 use crate::expression::IdentityFacts;
 
@@ -58,6 +58,17 @@ pub struct Own {
     pub identity: Identity,
     /// The name of the way that found it.
     pub way: Box<str>,
+    /// What services are told it by besides, as `Authorization: Bearer …`.
+    pub token: Option<Secret>,
+    /// Cookies that go to the client with whatever answer.
+    pub cookies: Vec<String>,
+}
+
+impl Own {
+    /// One that is told to services in the usual way, and to the client in none.
+    pub fn new(identity: Identity, way: &str) -> Self {
+        Self { identity, way: way.into(), token: None, cookies: Vec::new() }
+    }
 }
 
 /// Proofs that a worker has verified, so that each is once: tokens and certificates. It knows the latest thousand or two; what has
@@ -93,6 +104,20 @@ impl Proofs {
         now: f64,
         verify: impl FnOnce() -> Result<(Identity, f64), &'static str>,
     ) -> Result<Rc<Own>, &'static str> {
+        self.own(way, generation, proof, now, || {
+            verify().map(|(identity, until)| (Own::new(identity, way), until))
+        })
+    }
+
+    /// The same, where the owner is more than an identity.
+    pub fn own(
+        &self,
+        way: &str,
+        generation: u64,
+        proof: &[u8],
+        now: f64,
+        verify: impl FnOnce() -> Result<(Own, f64), &'static str>,
+    ) -> Result<Rc<Own>, &'static str> {
         // What one way has verified another may not have.
         let mut context = Context::new(&SHA256);
         for part in [way.as_bytes(), b"\0", &generation.to_le_bytes(), proof] {
@@ -103,8 +128,8 @@ impl Proofs {
         if let Some(known) = self.get(&digest, now) {
             return Ok(known);
         }
-        let (identity, until) = verify()?;
-        let own = Rc::new(Own { identity, way: way.into() });
+        let (own, until) = verify()?;
+        let own = Rc::new(own);
         self.keep(digest, until, Rc::clone(&own));
         Ok(own)
     }
@@ -272,7 +297,7 @@ impl Callers {
     /// The same, held by itself: for exchanges that outlast the configuration.
     pub fn detach(&self, found: &Found) -> Option<Found> {
         let identity = self.identity(found)?.clone();
-        Some(Found::Own(Rc::new(Own { identity, way: self.way_of(found).into() })))
+        Some(Found::Own(Rc::new(Own::new(identity, self.way_of(found)))))
     }
 }
 
@@ -356,7 +381,7 @@ apps:
     #[test]
     fn a_proof_is_known_until_it_ends_or_too_many_others_came() {
         let proofs = Proofs::default();
-        let own = || Rc::new(Own { identity: Identity::default(), way: "".into() });
+        let own = || Rc::new(Own::new(Identity::default(), ""));
         let digest = |number: usize| {
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&number.to_le_bytes());

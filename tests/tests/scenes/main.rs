@@ -23,6 +23,7 @@ mod http2_smuggling;
 mod interim;
 mod key_sets;
 mod limits;
+mod logins;
 mod malformed;
 mod multiplexing;
 mod overload;

@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     }
     let mapped = config.auth.values().filter_map(|way| way.mtls.as_ref()).flat_map(|mtls| mtls.apps.values());
     mapped.for_each(|(app, _)| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
+    check_cookies(config, faults);
     let mut ids: HashMap<&str, Span> = HashMap::new();
     for app in config.apps.values() {
         if let Some(plan) = &app.plan {
@@ -62,6 +63,20 @@ fn check_certificates(config: &Config, faults: &mut Faults) {
         let fault =
             Fault::warning("no_certificates", way.name.span, "no listener asks clients for certificates");
         faults.push(fault.help("add `tls: { client: { ca: FILE } }` to a listener"));
+    }
+}
+
+/// Logins whose sessions would replace each other.
+fn check_cookies(config: &Config, faults: &mut Faults) {
+    let mut names: HashSet<&str> = HashSet::new();
+    for way in config.auth.values() {
+        let Some(oidc) = &way.oidc else { continue };
+        let (name, _) = oidc.cookie.names();
+        if !names.insert(name) {
+            let message = format!("another login keeps its session in the cookie `{name}` already");
+            let fault = Fault::error("duplicate_cookie", way.name.span, message);
+            faults.push(fault.help("give this one a name of its own: `cookie: { name: … }`"));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 mod canary;
+mod places;
 mod policies;
 
 use std::collections::HashMap;
@@ -46,10 +47,12 @@ impl Snapshot {
         let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
         let key_sets = before.map_or_else(Arc::default, |before| Arc::clone(&before.key_sets));
         let outside = before.map_or_else(Arc::default, |before| Arc::clone(&before.outside));
+        let logins = before.map_or_else(Arc::default, |before| Arc::clone(&before.logins));
         let mut faults = config.faults();
         let mut security = compile_tls(config, before, &registry, &mut faults);
         let callers = Callers::new(config);
-        let means = Means { callers: &callers, tls: std::mem::take(&mut security.ways), key_sets: &key_sets };
+        let tls = std::mem::take(&mut security.ways);
+        let means = Means { callers: &callers, tls, key_sets: &key_sets, logins: &logins };
         let ways = build_ways(config, &means, &mut faults);
         let mut compiler = Compiler::new(config, callers, ways, faults);
         let services: Vec<Arc<ServiceSpec>> = config
@@ -62,6 +65,12 @@ impl Snapshot {
         let mut matches = Vec::with_capacity(most);
         let mut routes = Vec::with_capacity(most);
         let mut spans = Vec::with_capacity(most);
+        // First, as of equal routes the first wins.
+        for (matching, compiled, span) in compiler.places() {
+            matches.push(matching);
+            routes.push(compiled);
+            spans.push(span);
+        }
         for route in config.each_route() {
             if let Some((matching, compiled)) = compiler.route(&route) {
                 matches.push(matching);
@@ -108,6 +117,7 @@ impl Snapshot {
             tls: registry,
             key_sets,
             outside,
+            logins,
         };
         Ok((snapshot, faults))
     }

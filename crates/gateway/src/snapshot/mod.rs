@@ -21,6 +21,7 @@ use crate::outside::Outside;
 use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
+use crate::policies::identify::oidc::Logins;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Rewrite, Router};
 use crate::tls::{self, Certificate};
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub key_sets: Arc<KeySets>,
     /// The way out for questions about callers.
     pub outside: Arc<Outside>,
+    /// What is known of logins in browsers.
+    pub logins: Arc<Logins>,
 }
 
 impl Snapshot {
@@ -230,6 +233,7 @@ impl Live {
             tls: Arc::clone(&self.snapshot.tls),
             key_sets: Arc::clone(&self.snapshot.key_sets),
             outside: Arc::clone(&self.snapshot.outside),
+            logins: Arc::clone(&self.snapshot.logins),
         };
         Self {
             services: Vec::new(),

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 
 use super::jwt::Jwt;
 use super::mtls::Mtls;
+use super::oidc::Oidc;
 use super::route::{FRAMING, is_framing};
 use super::tls::ServiceTls;
 use crate::config::node::{Key, Node};
@@ -23,6 +24,8 @@ pub struct Authenticator {
     pub jwt: Option<Box<Jwt>>,
     /// A certificate that the client has shown.
     pub mtls: Option<Mtls>,
+    /// A login in the browser.
+    pub oidc: Option<Box<Oidc>>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -44,6 +47,9 @@ pub struct ApiKey {
 impl Authenticator {
     /// Whom it asks about callers, if anybody: whether by TLS, and how.
     pub fn outside(&self) -> Option<(bool, Option<&ServiceTls>)> {
+        if let Some(oidc) = &self.oidc {
+            return Some((oidc.description.value.is_tls(), oidc.tls.as_deref()));
+        }
         let jwt = self.jwt.as_ref()?;
         Some((jwt.jwks.url()?.is_tls(), jwt.tls.as_deref()))
     }
@@ -57,12 +63,14 @@ impl Authenticator {
         let api_key = map.optional("api_key", reader);
         let jwt = map.optional("jwt", reader);
         let mtls = map.optional("mtls", reader);
+        let oidc = map.optional("oidc", reader);
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
-            reader.wrong(map.head(), "this does not say how: with `api_key`, `jwt` or `mtls`");
+            reader.wrong(map.head(), "this does not say how: with `api_key`, `jwt`, `mtls` or `oidc`");
         }
         map.finish_kind(reader);
-        let is_one = api_key.is_some() || jwt.is_some() || mtls.is_some();
-        is_one.then(|| Self { name: Located::new(name.text.to_string(), name.span), api_key, jwt, mtls })
+        let is_one = api_key.is_some() || jwt.is_some() || mtls.is_some() || oidc.is_some();
+        let name = Located::new(name.text.to_string(), name.span);
+        is_one.then_some(Self { name, api_key, jwt, mtls, oidc })
     }
 }
 
@@ -100,8 +108,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt", "mtls"],
-    later: &["introspection", "hmac", "basic", "oidc", "forward"],
+    known: &["api_key", "jwt", "mtls", "oidc"],
+    later: &["introspection", "hmac", "basic", "forward"],
     shared: None,
 };
 

@@ -21,6 +21,7 @@ mod listener;
 mod log;
 mod mirror;
 mod mtls;
+mod oidc;
 mod outside;
 mod overload;
 mod policy;
@@ -60,6 +61,7 @@ pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
 pub use self::mtls::Mtls;
+pub use self::oidc::{AccessToken, ClientAuth, LoginCookie, LoginSession, LoginUrl, Oidc, SameSite};
 pub use self::overload::Overload;
 pub use self::policy::{
     HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
@@ -308,6 +310,9 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("ApiKey", &auth::API_KEY),
     ("Jwt", &jwt::JWT),
     ("Mtls", &mtls::MTLS),
+    ("Oidc", &oidc::OIDC),
+    ("LoginCookie", &oidc::LOGIN_COOKIE),
+    ("LoginSession", &oidc::LOGIN_SESSION),
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),

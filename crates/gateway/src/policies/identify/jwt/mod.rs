@@ -1,5 +1,6 @@
 //! `jwt`: a token that somebody else has signed, as `Authorization: Bearer …`.
 
+mod issuer;
 mod json;
 mod key;
 mod key_set;
@@ -15,8 +16,10 @@ use serde_json::{Map, Value};
 
 use self::key::Key;
 use self::key_set::Missing;
-pub use self::key_set::{COOLDOWN, KeySet, KeySets, KeySource, PATIENCE};
-use self::token::{Demands, KEY_UNKNOWN, Verified, find, key_name};
+pub use self::issuer::{Issuer, Unverified};
+pub use self::key_set::{COOLDOWN, Description, KeySet, KeySets, KeySource, PATIENCE};
+use self::token::{KEY_UNKNOWN, key_name};
+pub use self::token::{Demands, Verified, find};
 use super::{Authenticator, Finding, Means, bearer};
 use crate::clock;
 use crate::config::values::Scope;
@@ -98,16 +101,10 @@ impl Jwt {
     fn identity(&self, claims: Map<String, Value>) -> Option<Identity> {
         let text = |name: &str| find(&claims, name).and_then(Value::as_str).unwrap_or_default();
         let user = text(&self.user_claim);
-        if user.len() > LONGEST_USER || user.contains(char::is_control) {
+        if !is_user(user) {
             return None;
         }
-        let scopes: Vec<Box<str>> = match find(&claims, &self.scopes_claim) {
-            Some(Value::String(scopes)) => of_words(scopes.split(' ')),
-            // One with a space in it would pass for two.
-            Some(Value::Array(scopes)) => of_words(scopes.iter().filter_map(Value::as_str)),
-            _ => Vec::new(),
-        };
-        let mut identity = Identity::with_scopes(scopes);
+        let mut identity = Identity::with_scopes(scopes(find(&claims, &self.scopes_claim)));
         identity.user = user.into();
         if let Some((app, plan)) = self.apps.get_key_value(text(&self.app_claim)) {
             (identity.app, identity.plan) = (app.clone(), plan.clone());
@@ -117,7 +114,7 @@ impl Jwt {
     }
 
     fn verify(&self, token: &[u8], keys: &[Key], now: f64) -> Result<(Identity, f64), &'static str> {
-        let Verified { claims, until } = self.demands.verify(token, keys, now)?;
+        let Verified { claims, until, .. } = self.demands.verify(token, keys, now)?;
         Ok((self.identity(claims).ok_or("token_claims")?, until))
     }
 
@@ -161,6 +158,21 @@ fn read_keys(file: &Located<PathBuf>, algorithms: &[Algorithm], faults: &mut Fau
             .map_err(|why| fault("bad_keys", &format!("{} cannot be used", path.display()), why))
     });
     keys.map_err(|fault| faults.push(fault)).ok()
+}
+
+/// Whether a text can be a user's name: it may be written into a field and a line.
+pub fn is_user(text: &str) -> bool {
+    text.len() <= LONGEST_USER && !text.contains(char::is_control)
+}
+
+/// The scopes that a claim names, a text with spaces or a list.
+pub fn scopes(claim: Option<&Value>) -> Vec<Box<str>> {
+    match claim {
+        Some(Value::String(scopes)) => of_words(scopes.split(' ')),
+        // One with a space in it would pass for two.
+        Some(Value::Array(scopes)) => of_words(scopes.iter().filter_map(Value::as_str)),
+        _ => Vec::new(),
+    }
 }
 
 /// Those that are scopes.
