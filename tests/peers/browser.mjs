@@ -85,7 +85,9 @@ console.log('ready');
 for await (const line of createInterface({ input: process.stdin })) {
   const deed = JSON.parse(line);
   try {
-    const said = await deeds[deed.do](await tab(deed.who, deed.tab), deed);
+    const page = await tab(deed.who, deed.tab);
+    await page.bringToFront();
+    const said = await deeds[deed.do](page, deed);
     console.log(JSON.stringify({ said }));
   } catch (error) {
     console.log(JSON.stringify({ error: String(error) }));

@@ -144,9 +144,9 @@ impl Chromium {
     #[track_caller]
     fn tell(&mut self, who: &str, tab: &str, what: &str, more: Value) -> Value {
         let mut deed = more;
-        deed.as_object_mut().unwrap().extend(
-            json!({ "do": what, "who": who, "tab": tab }).as_object().unwrap().clone(),
-        );
+        deed.as_object_mut()
+            .unwrap()
+            .extend(json!({ "do": what, "who": who, "tab": tab }).as_object().unwrap().clone());
         let mut answer: Value = serde_json::from_str(&self.0.tell(&deed)).unwrap();
         assert!(answer["error"].is_null(), "the browser could not {what}: {}", answer["error"]);
         answer["said"].take()

@@ -7,6 +7,7 @@ use super::fault::{Fault, Faults};
 use super::model::{AccessTerms, Config, Declared, ListenerTls, PUBLIC, Setting};
 use super::read::nearest;
 use super::source::{Located, Span};
+use super::values::Secret;
 
 /// Reports what is wrong with ways to find out who calls, applications and plans, and with what names them.
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
@@ -71,6 +72,15 @@ fn check_cookies(config: &Config, faults: &mut Faults) {
     let mut names: HashSet<&str> = HashSet::new();
     for way in config.auth.values() {
         let Some(oidc) = &way.oidc else { continue };
+        // Whoever has a cookie could try out what it is encrypted with.
+        let is_weak = |secret: &Secret| secret.expose().len() < GOOD_SECRET;
+        if oidc.cookie.key.is_empty() && oidc.client_secret.as_ref().is_some_and(is_weak) {
+            let message = format!(
+                "the `client_secret`, from which the key of its cookies is derived, has fewer than {GOOD_SECRET} characters"
+            );
+            let fault = Fault::warning("weak_secret", way.name.span, message);
+            faults.push(fault.help("have the provider make another, or write `cookie: { key: … }`"));
+        }
         let (name, _) = oidc.cookie.names();
         if !names.insert(name) {
             let message = format!("another login keeps its session in the cookie `{name}` already");

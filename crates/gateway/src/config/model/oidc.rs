@@ -166,8 +166,9 @@ impl LoginUrl {
         if text.starts_with('/') {
             return Ok(Self { origin: None, host: None, path: path(text)? });
         }
-        let url = HttpUrl::parse(text)
-            .map_err(|_| "expected a path such as /callback, or a URL such as https://app.example.com/callback")?;
+        let url = HttpUrl::parse(text).map_err(
+            |_| "expected a path such as /callback, or a URL such as https://app.example.com/callback",
+        )?;
         let scheme = if url.is_tls() { "https" } else { "http" };
         Ok(Self {
             origin: Some(format!("{scheme}://{}", url.authority())),
@@ -203,10 +204,14 @@ impl Read for AccessToken {
 impl Read for SameSite {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if node.is("strict") || node.is("Strict") {
-            reader.wrong(node.span, "browsers that come back from the provider would not bring it: write `lax`");
+            reader.wrong(
+                node.span,
+                "browsers that come back from the provider would not bring it: write `lax`",
+            );
             return None;
         }
-        reader.word(node, &[("lax", Self::Lax), ("none", Self::None), ("Lax", Self::Lax), ("None", Self::None)])
+        reader
+            .word(node, &[("lax", Self::Lax), ("none", Self::None), ("Lax", Self::Lax), ("None", Self::None)])
     }
 }
 
@@ -215,7 +220,8 @@ impl Read for LoginCookie {
         let mut map = reader.map(node, &LOGIN_COOKIE)?;
         let key: Vec<Secret> = map.or("key", Vec::new(), reader);
         if key.iter().any(|key| key.expose().len() < SHORTEST_KEY) {
-            let what = format!("a key has at least {SHORTEST_KEY} characters: `openssl rand -base64 32` makes one");
+            let what =
+                format!("a key has at least {SHORTEST_KEY} characters: `openssl rand -base64 32` makes one");
             reader.wrong(map.key_span("key"), what);
         }
         let name: Option<Located<String>> = map.optional("name", reader);
@@ -223,7 +229,8 @@ impl Read for LoginCookie {
         let domain: Option<Located<String>> = map.optional("domain", reader);
         if let Some(name) = &name {
             if !is_token(name.value.as_bytes()) || name.value.len() > LONGEST_NAME {
-                let what = format!("the name of a cookie has up to {LONGEST_NAME} letters, digits, `-` and `_`");
+                let what =
+                    format!("the name of a cookie has up to {LONGEST_NAME} letters, digits, `-` and `_`");
                 reader.wrong(name.span, what);
             }
             if name.value.starts_with("__Host-") && domain.is_some() {
@@ -246,14 +253,19 @@ impl Read for LoginSession {
         let mut map = reader.map(node, &LOGIN_SESSION)?;
         let usual = Self::default();
         let has_idle = map.has("idle");
-        let mut session =
-            Self { idle: map.positive("idle", usual.idle, reader), max: map.positive("max", usual.max, reader) };
+        let mut session = Self {
+            idle: map.positive("idle", usual.idle, reader),
+            max: map.positive("max", usual.max, reader),
+        };
         if *session.max > LONGEST_SESSION {
             reader.wrong(map.key_span("max"), "a session lasts up to 30d");
         }
         if session.idle > session.max {
             if has_idle {
-                reader.wrong(map.key_span("idle"), "a session cannot be idle for longer than it lasts: see `max`");
+                reader.wrong(
+                    map.key_span("idle"),
+                    "a session cannot be idle for longer than it lasts: see `max`",
+                );
             }
             session.idle = session.max;
         }
@@ -297,7 +309,8 @@ impl Read for Oidc {
             reader.wrong(map.key_span("algorithms"), "`algorithms` is empty: no token could be right");
         }
         if algorithms.iter().any(|one| one.as_str().starts_with("HS")) {
-            let what = "the keys that a provider publishes are no shared secrets: name RS…, PS…, ES… or EdDSA";
+            let what =
+                "the keys that a provider publishes are no shared secrets: name RS…, PS…, ES… or EdDSA";
             reader.wrong(map.key_span("algorithms"), what);
         }
         if *leeway > *Duration::from_secs(600) {
@@ -358,7 +371,7 @@ const SHORTEST_KEY: usize = 32;
 /// Characters of a cookie's name.
 const LONGEST_NAME: usize = 64;
 /// How long a session may last.
-const LONGEST_SESSION: std::time::Duration = std::time::Duration::from_secs(30 * 86400);
+const LONGEST_SESSION: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 
 pub(super) static OIDC: Keys = Keys {
     of: "`oidc`",

@@ -420,7 +420,7 @@ pub fn build_ways(
 }
 
 /// How often a provider of logins is asked for its description and keys.
-const REFRESH: Duration = Duration::from_secs(300);
+const REFRESH: Duration = Duration::from_mins(5);
 /// No session is there, and none can be begun like this.
 const LOGIN: &str = "login_required";
 const MISSING: &str = "credentials_missing";

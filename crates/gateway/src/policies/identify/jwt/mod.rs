@@ -14,12 +14,12 @@ use std::sync::Arc;
 use http1::RequestHead;
 use serde_json::{Map, Value};
 
+pub use self::issuer::{Issuer, Unverified};
 use self::key::Key;
 use self::key_set::Missing;
-pub use self::issuer::{Issuer, Unverified};
 pub use self::key_set::{COOLDOWN, Description, KeySet, KeySets, KeySource, PATIENCE};
-use self::token::{KEY_UNKNOWN, key_name};
 pub use self::token::{Demands, Verified, find};
+use self::token::{KEY_UNKNOWN, key_name};
 use super::{Authenticator, Finding, Means, bearer};
 use crate::clock;
 use crate::config::values::Scope;

@@ -54,7 +54,7 @@ impl Attempt {
             page.push_str(query);
         }
         if page.len() > LONGEST_PAGE || !page.starts_with('/') {
-            page = "/".to_owned();
+            "/".clone_into(&mut page);
         }
         Some(Self {
             id: random::<8>()?,
@@ -183,7 +183,8 @@ mod tests {
         assert_eq!(returned.issuer.as_deref(), Some("https://id.example.com/"));
         assert_eq!(Returned::read("state=a&state=b"), None);
         assert_eq!(Returned::read(&format!("code={}", "x".repeat(5000))), None);
-        for state in ["", "short", &"a".repeat(ID + SECRET + 1), &format!("{};", "a".repeat(ID + SECRET - 1))] {
+        for state in ["", "short", &"a".repeat(ID + SECRET + 1), &format!("{};", "a".repeat(ID + SECRET - 1))]
+        {
             assert_eq!(id_of(state), None, "{state}");
         }
     }

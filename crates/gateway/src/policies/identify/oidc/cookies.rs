@@ -249,7 +249,8 @@ mod tests {
         ] {
             let mut request = request(sent);
             cookies.strip(&mut request);
-            let rest = request.fields.get(Known::Cookie).map(|rest| String::from_utf8_lossy(rest).into_owned());
+            let rest =
+                request.fields.get(Known::Cookie).map(|rest| String::from_utf8_lossy(rest).into_owned());
             assert_eq!(rest.as_deref(), left, "{sent:?}");
         }
     }

@@ -192,7 +192,8 @@ impl Oidc {
         let Some(description) = self.provider.issuer.description().await else {
             return Finding::Unavailable(UNAVAILABLE);
         };
-        let page = description.authorization_endpoint.as_deref().ok_or("it describes no page to log in".to_owned());
+        let page =
+            description.authorization_endpoint.as_deref().ok_or("it describes no page to log in".to_owned());
         let mut page = match page.and_then(|url| self.provider.page(url)) {
             Ok(page) => page,
             Err(why) => {
@@ -354,3 +355,20 @@ impl Authenticator for Oidc {
 const REQUIRED: &str = "login_required";
 /// The provider cannot be asked.
 const UNAVAILABLE: &str = "login_unavailable";
+
+/// Opens what came as a cookie, in pieces and whole, and reads what came from a provider. For the fuzz target.
+#[doc(hidden)]
+pub fn is_nothing(bytes: &[u8]) -> bool {
+    let seal = Seal::new(["a key that nobody knows"].into_iter(), "");
+    let mut request = RequestHead::default();
+    request.fields.append(Known::Cookie, bytes);
+    let cookies = Cookies::new(&config::LoginCookie::default());
+    let session =
+        cookies.session(&request.fields, true).and_then(|closed| seal.open(Purpose::Session, &closed));
+    cookies.strip(&mut request);
+    let is_stripped = cookies.session(&request.fields, true).is_none();
+    let returned = std::str::from_utf8(bytes).ok().and_then(attempt::Returned::read);
+    let id = returned.and_then(|returned| Some(attempt::id_of(returned.state.as_deref()?)?.len()));
+    let opened = seal.open(Purpose::Session, bytes).or(seal.open(Purpose::Attempt, bytes));
+    session.is_none() && opened.is_none() && is_stripped && id.is_none_or(|length| length == 11)
+}

@@ -45,8 +45,7 @@ impl Callback {
         let closed = self.0.cookies.attempt(&exchange.request.fields, id_of(state)?, is_secure)?;
         let attempt: Attempt = self.0.open(Purpose::Attempt, closed)?;
         let now = clock::unix_ms() / 1000;
-        let is_good =
-            attempt.is_answered_by(state, now) && self.0.logins.is_first(state, attempt.until, now);
+        let is_good = attempt.is_answered_by(state, now) && self.0.logins.is_first(state, attempt.until, now);
         is_good.then_some(attempt)
     }
 
@@ -140,9 +139,11 @@ impl Policy for Callback {
 impl Failed {
     fn refusal(self) -> Refusal {
         match self {
-            Self::Refused => {
-                refusal(StatusCode::FORBIDDEN, "login_refused", "the provider was told not to let this login happen")
-            }
+            Self::Refused => refusal(
+                StatusCode::FORBIDDEN,
+                "login_refused",
+                "the provider was told not to let this login happen",
+            ),
             Self::Wrong => refusal(
                 StatusCode::BAD_GATEWAY,
                 "login_failed",
@@ -150,7 +151,8 @@ impl Failed {
             ),
             Self::Unavailable => {
                 let detail = "the provider does not answer at the moment; try again soon";
-                refusal(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, detail).with_field(Known::RetryAfter, "1")
+                refusal(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, detail)
+                    .with_field(Known::RetryAfter, "1")
             }
         }
     }

@@ -125,7 +125,8 @@ impl Provider {
             Some(token) => Some(self.verify(token, &granted.access_token, None).await?.claims),
         };
         // Core 1.0, section 12.2: it stays the same user.
-        if claims.as_ref().is_some_and(|claims| claims.get(SUBJECT).and_then(Value::as_str) != Some(subject)) {
+        if claims.as_ref().is_some_and(|claims| claims.get(SUBJECT).and_then(Value::as_str) != Some(subject))
+        {
             return Err(Failure::Wrong("its new ID token is another user's".to_owned()));
         }
         Ok((claims, granted.into()))
@@ -138,7 +139,8 @@ impl Provider {
         let is_mine = now >= last + QUIET
             && self.told.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if is_mine {
-            let why: String = why.chars().filter(|letter| !letter.is_control()).take(LONGEST_REASON).collect();
+            let why: String =
+                why.chars().filter(|letter| !letter.is_control()).take(LONGEST_REASON).collect();
             notice(format_args!("auth {}: {what}: {}: {why}", self.way, self.name));
         }
     }
@@ -168,7 +170,8 @@ impl Provider {
         if answer.status == StatusCode::OK {
             let granted = serde_json::from_slice::<Granted>(&answer.body);
             let granted = granted.map_err(|_| Failure::Wrong("its answer holds no tokens".to_owned()))?;
-            let is_known = granted.token_type.eq_ignore_ascii_case("bearer") && is_field(&granted.access_token);
+            let is_known =
+                granted.token_type.eq_ignore_ascii_case("bearer") && is_field(&granted.access_token);
             return if is_known {
                 Ok(granted)
             } else {
@@ -232,10 +235,8 @@ fn check(
         return Err("it does not say when it was made");
     }
     let has_many = claims.get("aud").and_then(Value::as_array).is_some_and(|audiences| audiences.len() > 1);
-    if claims.contains_key("azp") || has_many {
-        if text("azp") != Some(client_id) {
-            return Err("it is for another client");
-        }
+    if (claims.contains_key("azp") || has_many) && text("azp") != Some(client_id) {
+        return Err("it is for another client");
     }
     if nonce.is_some() && text("nonce") != nonce {
         return Err("it belongs to another login");
@@ -253,11 +254,9 @@ fn half_hash(algorithm: Algorithm, text: &str) -> String {
     let function = match algorithm {
         Algorithm::HS256 | Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &SHA256,
         Algorithm::HS384 | Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &SHA384,
-        Algorithm::HS512
-        | Algorithm::RS512
-        | Algorithm::PS512
-        | Algorithm::ES512
-        | Algorithm::EdDSA => &SHA512,
+        Algorithm::HS512 | Algorithm::RS512 | Algorithm::PS512 | Algorithm::ES512 | Algorithm::EdDSA => {
+            &SHA512
+        }
     };
     let hash = digest(function, text.as_bytes());
     let hash = hash.as_ref();

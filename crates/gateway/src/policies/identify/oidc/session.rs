@@ -58,7 +58,13 @@ impl Terms {
     }
 
     /// The session that begins with these tokens.
-    pub(super) fn begin(&self, claims: &Map<String, Value>, tokens: Tokens, asked: &str, now: u64) -> Session {
+    pub(super) fn begin(
+        &self,
+        claims: &Map<String, Value>,
+        tokens: Tokens,
+        asked: &str,
+        now: u64,
+    ) -> Session {
         Session {
             claims: self.kept(claims),
             granted: tokens.scope.unwrap_or_else(|| asked.to_owned()),
@@ -93,9 +99,12 @@ impl Terms {
     fn kept(&self, claims: &Map<String, Value>) -> Map<String, Value> {
         let named = [SUBJECT, &self.user_claim, &self.scopes_claim].into_iter();
         let named = named.chain(self.claims.iter().map(String::as_str));
-        let names = named.map(|name| {
-            if claims.contains_key(name) { name } else { name.split('.').next().unwrap_or(name) }
-        });
+        let names =
+            named.map(
+                |name| {
+                    if claims.contains_key(name) { name } else { name.split('.').next().unwrap_or(name) }
+                },
+            );
         names.filter_map(|name| Some((name.to_owned(), claims.get(name)?.clone()))).collect()
     }
 
@@ -177,7 +186,7 @@ mod tests {
 
     fn terms(more: &str) -> Terms {
         let text = format!(
-            "auth: {{ login: {{ oidc: {{ issuer: https://id.example.com/, client_id: web, client_secret: a-secret, \
+            "auth: {{ login: {{ oidc: {{ issuer: https://id.example.com/, client_id: web, client_secret: a-secret-of-some-length, \
              redirect: /callback, session: {{ idle: 10m, max: 1h }}, {more} }} }} }}\n\
              services: {{ a: 'http://127.0.0.1:1' }}\n\
              routes: [ {{ match: /, to: a, access: login }} ]"
@@ -196,7 +205,8 @@ mod tests {
     }
 
     fn claims() -> Map<String, Value> {
-        let claims = json!({ "sub": "u1", "name": "Ann", "nonce": "n", "iss": "x", "realm": { "roles": ["a", "b"] } });
+        let claims =
+            json!({ "sub": "u1", "name": "Ann", "nonce": "n", "iss": "x", "realm": { "roles": ["a", "b"] } });
         claims.as_object().unwrap().clone()
     }
 
