@@ -41,7 +41,7 @@ pub struct Oidc {
     pub after_logout: String,
     /// What the provider is asked for besides `openid`; many give a refresh token for `offline_access` alone. Default: `profile` and
     /// `email`.
-    #[schemars(default = "default_scopes", with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub scopes: Vec<Scope>,
     /// How the provider may sign. Default: `RS256`, `ES256` and `EdDSA`.
     #[schemars(default = "default_algorithms")]
@@ -57,7 +57,7 @@ pub struct Oidc {
     #[schemars(default = "default_scopes_claim")]
     pub scopes_claim: String,
     /// Further claims that are kept in the session, where there are any. Default: `name`, `preferred_username` and `email`.
-    #[schemars(default = "default_claims")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub claims: Vec<String>,
     /// The cookie that holds the session.
     #[schemars(default)]

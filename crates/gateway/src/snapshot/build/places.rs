@@ -19,10 +19,10 @@ impl Compiler<'_> {
         for (name, way) in &self.config.auth {
             let Some(compiled) = self.ways.get(name.as_str()) else { continue };
             let places = Arc::clone(compiled).places();
-            if places.is_empty() {
+            let hosts = if places.is_empty() { BTreeSet::new() } else { self.hosts_of(name) };
+            if hosts.is_empty() {
                 continue;
             }
-            let hosts = self.hosts_of(name);
             for place in &places {
                 let own = place.host.as_deref().map(|host| BTreeSet::from([Some(host)]));
                 for host in own.as_ref().unwrap_or(&hosts) {
