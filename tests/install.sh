@@ -31,6 +31,7 @@ has varnishtest || need varnish
 has chromium || need chromium
 has node || need nodejs
 has npm || need npm
+has slowhttptest || need slowhttptest
 has setsid || need util-linux
 # `kill` as a program: not every image has it.
 [ -x /bin/kill ] || [ -x /usr/bin/kill ] || need procps

@@ -61,6 +61,8 @@ pub struct Exchange {
     pub live: Rc<Live>,
     /// The route it belongs to, an index into the snapshot's.
     pub route: Option<usize>,
+    /// Whether it asks, on behalf of a page, what another request may do, which the route's `cors` answers.
+    pub is_preflight: bool,
     /// Whether the service gets another path than the one that came.
     pub is_rewritten: bool,
     /// That other path.
@@ -320,7 +322,9 @@ fn find_route<'l>(worker: &Worker, live: &'l Live, exchange: &mut Exchange) -> R
         certificate: exchange.origin.as_ref().and_then(|origin| origin.certificate()),
         ..RequestView::new(&exchange.request, exchange.caller.ip)
     };
-    let index = match live.snapshot.router.find(&view, &mut exchange.params) {
+    let (found, is_preflight) = live.snapshot.find(&view, &mut exchange.params);
+    exchange.is_preflight = is_preflight;
+    let index = match found {
         Found::Route(index) => index,
         Found::NoRoute => return Err(no_route(&exchange.request).into()),
         Found::MethodNotAllowed(allow) => {
@@ -449,6 +453,7 @@ impl Exchange {
             id: String::new(),
             live,
             route: None,
+            is_preflight: false,
             is_rewritten: false,
             rewritten: String::new(),
             dialect: None,
@@ -467,6 +472,7 @@ impl Exchange {
         self.live = live;
         self.caller = Caller { peer, ip: peer.ip(), trusted: false };
         self.route = None;
+        self.is_preflight = false;
         self.is_rewritten = false;
         self.max_body = u64::MAX;
         self.is_body_read = false;

@@ -1,18 +1,22 @@
 //! Who calls: an application or a user, what they were granted, and how they proved it.
 
-use std::cell::RefCell;
+pub(crate) mod claims;
+pub(crate) mod json;
+mod proofs;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{Context, SHA256};
+use http::{HeaderName, HeaderValue};
 use http1::Fields;
 use serde_json::Value as Json;
 
 use crate::clock;
-use crate::config::values::{KeyHash, Scope, Secret};
+use crate::config::values::{KeyHash, Scope};
 use crate::config::{App, Config};
 use crate::expression::IdentityFacts;
+pub use proofs::{Flight, Proofs};
 
 /// What all fields that tell services of callers begin with. Whoever sends one from outside is not believed.
 const PREFIX: &[u8] = b"x-tollgate-";
@@ -58,106 +62,16 @@ pub struct Own {
     pub identity: Identity,
     /// The name of the way that found it.
     pub way: Box<str>,
-    /// What services are told it by besides, as `Authorization: Bearer …`.
-    pub token: Option<Secret>,
+    /// What else the service is told, in the words of who vouches for it.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
     /// Cookies that go to the client with whatever answer.
     pub cookies: Vec<String>,
 }
 
 impl Own {
-    /// One that is told to services in the usual way, and to the client in none.
+    /// An identity that the way of this name has found.
     pub fn new(identity: Identity, way: &str) -> Self {
-        Self { identity, way: way.into(), token: None, cookies: Vec::new() }
-    }
-}
-
-/// Proofs that a worker has verified, so that each is once: tokens and certificates. It knows the latest thousand or two; what has
-/// ended is no longer one.
-#[derive(Debug, Default)]
-pub struct Proofs(RefCell<Generations>);
-
-/// When the young are too many they become the old, and the old are forgotten: one that is used stays.
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<[u8; 32], Kept>,
-    old: HashMap<[u8; 32], Kept>,
-}
-
-#[derive(Debug, Clone)]
-struct Kept {
-    /// Seconds since the Unix epoch.
-    until: f64,
-    own: Rc<Own>,
-}
-
-/// Proofs of one generation.
-const MOST_PROOFS: usize = 1000;
-
-impl Proofs {
-    /// Whose proof this is in the way of that name: as it was verified before, or as `verify` finds, who also says until when
-    /// it holds. Times are seconds since the Unix epoch. What was verified by keys of another generation counts no more.
-    pub fn owner(
-        &self,
-        way: &str,
-        generation: u64,
-        proof: &[u8],
-        now: f64,
-        verify: impl FnOnce() -> Result<(Identity, f64), &'static str>,
-    ) -> Result<Rc<Own>, &'static str> {
-        self.own(way, generation, proof, now, || {
-            verify().map(|(identity, until)| (Own::new(identity, way), until))
-        })
-    }
-
-    /// The same, where the owner is more than an identity.
-    pub fn own(
-        &self,
-        way: &str,
-        generation: u64,
-        proof: &[u8],
-        now: f64,
-        verify: impl FnOnce() -> Result<(Own, f64), &'static str>,
-    ) -> Result<Rc<Own>, &'static str> {
-        // What one way has verified another may not have.
-        let mut context = Context::new(&SHA256);
-        for part in [way.as_bytes(), b"\0", &generation.to_le_bytes(), proof] {
-            context.update(part);
-        }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
-        if let Some(known) = self.get(&digest, now) {
-            return Ok(known);
-        }
-        let (own, until) = verify()?;
-        let own = Rc::new(own);
-        self.keep(digest, until, Rc::clone(&own));
-        Ok(own)
-    }
-
-    /// Whose this is, if it was verified and still holds.
-    fn get(&self, digest: &[u8; 32], now: f64) -> Option<Rc<Own>> {
-        let mut generations = self.0.borrow_mut();
-        if let Some(known) = generations.young.get(digest) {
-            return (now < known.until).then(|| Rc::clone(&known.own));
-        }
-        let known = generations.old.remove(digest).filter(|known| now < known.until)?;
-        let own = Rc::clone(&known.own);
-        generations.add(*digest, known);
-        Some(own)
-    }
-
-    /// Keeps one until then.
-    fn keep(&self, digest: [u8; 32], until: f64, own: Rc<Own>) {
-        self.0.borrow_mut().add(digest, Kept { until, own });
-    }
-}
-
-impl Generations {
-    fn add(&mut self, digest: [u8; 32], kept: Kept) {
-        if self.young.len() >= MOST_PROOFS {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(digest, kept);
+        Self { identity, way: way.into(), fields: Vec::new(), cookies: Vec::new() }
     }
 }
 
@@ -376,29 +290,6 @@ apps:
             ["X-Tollgate-Scopes", "read list"],
         ];
         assert_eq!(told, expected);
-    }
-
-    #[test]
-    fn a_proof_is_known_until_it_ends_or_too_many_others_came() {
-        let proofs = Proofs::default();
-        let own = || Rc::new(Own::new(Identity::default(), ""));
-        let digest = |number: usize| {
-            let mut digest = [0; 32];
-            digest[..8].copy_from_slice(&number.to_le_bytes());
-            digest
-        };
-        proofs.keep(digest(0), 10.0, own());
-        assert!(proofs.get(&digest(0), 9.9).is_some());
-        assert!(proofs.get(&digest(0), 10.0).is_none());
-        assert!(proofs.get(&digest(1), 9.0).is_none());
-        for number in 1..10 * MOST_PROOFS {
-            proofs.keep(digest(number), 10.0, own());
-            // One that is used stays.
-            assert!(proofs.get(&digest(0), 9.0).is_some(), "{number}");
-        }
-        assert!(proofs.get(&digest(1), 9.0).is_none());
-        let generations = proofs.0.borrow();
-        assert!(generations.young.len() + generations.old.len() <= 2 * MOST_PROOFS);
     }
 
     #[test]

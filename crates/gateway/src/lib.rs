@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod expression;
 pub mod identity;
 pub mod notice;
+pub mod origins;
 pub mod outcome;
 pub mod outside;
 pub mod overload;

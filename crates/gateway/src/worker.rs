@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::MissedTickBehavior;
 
+use crate::accept::addresses::{self, Crowded};
 use crate::accept::connection;
-use crate::accept::listener::{Admission, Listener};
+use crate::accept::listener::{Admission, Listener, ListenerSpec, NotAdmitted};
 use crate::accept::socket::{Acceptor, ListenerName, ListeningSocket};
 use crate::accept::{Buffers, Socket};
 use crate::clock;
@@ -297,19 +298,35 @@ impl Worker {
     }
 
     fn admit(self: &Rc<Self>, socket: Socket, peer: SocketAddr, listener: &Rc<Listener>) {
-        let Some(admission) = Admission::of(&listener.settings()) else {
-            self.shard.connection_refused("limit");
-            return;
+        let settings = listener.settings();
+        let admission = match Admission::of(&settings, peer, clock::now()) {
+            Ok(admission) => admission,
+            Err(NotAdmitted::Full) => return self.shard.connection_refused("limit"),
+            Err(NotAdmitted::Crowded(why)) => return self.refuse_address(&settings, peer.ip(), why),
         };
         // Counted before its task runs, or a drain could end in between.
         let open = self.open_connection(admission);
         tokio::task::spawn_local(connection::serve(Rc::clone(self), Rc::clone(listener), open, socket, peer));
     }
 
+    /// Counts, and now and then tells, that a client makes more connections than it may.
+    fn refuse_address(&self, spec: &ListenerSpec, client: IpAddr, why: Crowded) {
+        self.shard.connection_refused(why.code());
+        let Some(count) = spec.addresses.as_ref().and_then(|known| known.tell(clock::now())) else { return };
+        let (name, client) = (&spec.name, addresses::whole(client));
+        let (what, key) = match why {
+            Crowded::Open => ("has as many connections as it may", "connections_per_ip"),
+            Crowded::New => ("makes connections faster than it may", "connection_rate_per_ip"),
+        };
+        notice(format_args!(
+            "listener {name}: {client} {what} (`{key}`); {count} refused lately, of all addresses"
+        ));
+    }
+
     fn open_connection(self: &Rc<Self>, admission: Admission) -> OpenConnection {
         self.shard.connection_opened();
         let key = self.connections.borrow_mut().insert(None);
-        OpenConnection { worker: Rc::clone(self), key, _admission: admission }
+        OpenConnection { worker: Rc::clone(self), key, admission }
     }
 
     /// A handle on it for a task that outlives the exchange.
@@ -509,10 +526,16 @@ impl Worker {
 pub struct OpenConnection {
     worker: Rc<Worker>,
     key: usize,
-    _admission: Admission,
+    admission: Admission,
 }
 
 impl OpenConnection {
+    /// Counts it for the client whose it is, as a proxy says; whether that one may have it.
+    pub fn is_admitted(&mut self, spec: &ListenerSpec, client: IpAddr) -> bool {
+        let admitted = self.admission.count_for(spec, client, clock::now());
+        admitted.map_err(|why| self.worker.refuse_address(spec, client, why)).is_ok()
+    }
+
     /// Has the connection's task woken when the worker begins to drain.
     pub fn wake_on_drain(&self, waker: &Waker) {
         let mut connections = self.worker.connections.borrow_mut();

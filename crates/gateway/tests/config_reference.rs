@@ -13,7 +13,7 @@ fn the_reference_parses_and_complains_only_of_later_keys() {
         return;
     }
     let surroundings = Surroundings::new(path.parent().unwrap(), |name| {
-        let known = ["TOLLGATE_ADMIN_TOKEN", "MOB_RW_SECRET"];
+        let known = ["TOLLGATE_ADMIN_TOKEN", "MOB_RW_SECRET", "IDP_SECRET", "OIDC_SECRET"];
         known.contains(&name).then(|| "a secret of some length".to_owned())
     });
     let faults = config::load_from(&path, surroundings).unwrap_err();

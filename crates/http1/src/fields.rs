@@ -358,7 +358,7 @@ pub(crate) fn is_space(byte: u8) -> bool {
 }
 
 /// The elements of a comma-separated list, empty ones left out (RFC 9110, section 5.6.1).
-pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 

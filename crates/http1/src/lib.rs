@@ -25,7 +25,7 @@ pub use encode::{
     Outgoing, encode_chunk_head, encode_interim, encode_last_chunk, encode_request, encode_response,
 };
 pub use fault::{BodyFault, FramingFault, RequestFault, ResponseFault, SyntaxFault, TargetFault};
-pub use fields::{Field, Fields, is_field_value, is_token};
+pub use fields::{Field, Fields, is_field_value, is_token, list};
 pub use head::{Framing, Limits, MOST_FIELDS, RequestHead, ResponseHead, TargetForm};
 pub use known::Known;
 pub use request::{parse_request, salvage_request};

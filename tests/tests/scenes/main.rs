@@ -4,10 +4,15 @@
 
 mod access;
 mod addresses;
+mod authorities;
+mod bots;
 mod breakers;
 mod canary;
 mod cli;
 mod connections;
+mod cors;
+mod crowds;
+mod csrf;
 mod discovery;
 mod failures;
 mod fallback;
@@ -32,9 +37,11 @@ mod proxy_protocol;
 mod record;
 mod registries;
 mod reload;
+mod request_limits;
 mod routing;
 mod scripts;
 mod services;
+mod slow_clients;
 mod smuggling;
 mod streaming;
 mod suites;

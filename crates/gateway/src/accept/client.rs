@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use h2::Reason;
 use http::{Method, StatusCode, Version};
 use http1::{BodyDecoder, Fields, Framing, Known, Piece, RequestHead, encode_interim, encode_response};
 
@@ -14,6 +15,7 @@ use super::buffer::{Buffer, Buffers, Outbox};
 use super::forwarded::PeerText;
 use super::h2::head;
 use super::listener::{Listener, ListenerSpec, Settings};
+use super::pace::Pace;
 use super::proxy_protocol::Endpoints;
 use super::socket::UNIX_PEER;
 use super::stream::Stream;
@@ -198,6 +200,7 @@ impl Client {
             return Ok(());
         }
         let mut is_waiting = false;
+        let mut pace = Pace::new(self.settings.body_timeout, self.settings.body_rate);
         poll_fn(|context| {
             while !self.has_whole_body(request) {
                 let space = self.input.space(&worker.buffers);
@@ -214,7 +217,8 @@ impl Client {
                     Poll::Ready(_) => return Poll::Ready(Err(Interrupted::Gone)),
                     Poll::Pending => {
                         if !is_waiting {
-                            self.deadline.set(due.min(clock::now() + self.settings.body_timeout));
+                            let count = self.input.filled().len() as u64;
+                            self.deadline.set(due.min(pace.wait(clock::now(), count)));
                             is_waiting = true;
                         }
                         return self.deadline.poll_passed(context).map(|()| Err(Interrupted::TimedOut));
@@ -339,6 +343,10 @@ impl Client {
         self.outbox.bytes(&worker.buffers).extend_from_slice(sent);
         self.deadline.set(clock::now() + self.settings.idle_timeout);
         let is_sent = self.flush_in_time().await.is_ok();
+        if !is_sent {
+            // What is not read must not stay in the kernel.
+            self.stream.reset_on_close(Reason::CANCEL);
+        }
         match (is_sent, persistent, is_read) {
             (false, _, _) => After::Abort,
             (true, true, _) => After::KeepAlive,

@@ -30,13 +30,18 @@ const HTTP2: &[u8] = b"h2";
 pub async fn serve(
     worker: Rc<Worker>,
     listener: Rc<Listener>,
-    open: OpenConnection,
+    mut open: OpenConnection,
     socket: Socket,
     peer: SocketAddr,
 ) {
     let settings = listener.settings();
     let Some(caller) = find_client(&worker, &settings, &socket, peer).await else { return };
-    let Caller { peer, is_anonymous, destination } = caller;
+    let Caller { peer: client, is_anonymous, destination } = caller;
+    // The proxy's own connections, such as its health checks, are not limited.
+    if client != peer && !open.is_admitted(&settings, client.ip()) {
+        return;
+    }
+    let peer = client;
     let mut security = Security::Clear;
     let mut is_http2 = !settings.protocols.http1;
     let stream = match &settings.tls {

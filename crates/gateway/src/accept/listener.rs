@@ -1,13 +1,16 @@
 //! A listener as one worker sees it. Its settings may change under its open connections.
 
 use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http1::Limits;
 
+use super::addresses::{AddressLimits, AddressPlace, Addresses, Crowded};
+use super::forwarded::is_in;
 use super::socket::ListenerName;
 use super::tcp::Targets;
 use crate::config::Protocols;
@@ -33,10 +36,14 @@ pub struct ListenerSpec {
     pub tells_destination: bool,
     /// Connections open at once, over all workers.
     pub connections: usize,
+    /// What one client's address may have of them.
+    pub address_limits: AddressLimits,
     /// For a request's head, from its first byte.
     pub header_timeout: Duration,
     /// Between two pieces of a request's body.
     pub body_timeout: Duration,
+    /// Bytes of a request's body that must come in a second; zero for no least rate.
+    pub body_rate: u64,
     /// Between two requests.
     pub idle_timeout: Duration,
     /// Sizes of a request's head.
@@ -49,6 +56,8 @@ pub struct ListenerSpec {
     pub tls: Option<Arc<ServerTls>>,
     /// Connections open now; workers touch it when one opens or closes, never for a request.
     pub open: Arc<AtomicUsize>,
+    /// What clients' addresses have of them, where that is limited. Touched as seldom.
+    pub addresses: Option<Arc<Addresses>>,
 }
 
 /// A listener's settings, counted on one worker: the counter inside is shared by all cores, and no request touches it.
@@ -89,14 +98,43 @@ impl Listener {
 #[derive(Debug)]
 pub struct Admission {
     open: Arc<AtomicUsize>,
+    address: Option<AddressPlace>,
+}
+
+/// Why a connection is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// The listener has all that it may have.
+    Full,
+    /// The client has, or makes, too many.
+    Crowded(Crowded),
 }
 
 impl Admission {
-    /// Counts a connection in, unless the listener has all it may have.
-    pub fn of(spec: &ListenerSpec) -> Option<Self> {
-        let admission = Self { open: Arc::clone(&spec.open) };
+    /// Counts a connection in, unless the listener or the client has all it may have. Whose a connection is that a proxy passes on is
+    /// not known yet.
+    pub fn of(spec: &ListenerSpec, peer: SocketAddr, now: Instant) -> Result<Self, NotAdmitted> {
+        let mut admission = Self { open: Arc::clone(&spec.open), address: None };
         // Counted first: two workers that look at the same time must not both see the last place.
-        if spec.open.fetch_add(1, Ordering::Relaxed) < spec.connections { Some(admission) } else { None }
+        if spec.open.fetch_add(1, Ordering::Relaxed) >= spec.connections {
+            return Err(NotAdmitted::Full);
+        }
+        if !is_in(peer.ip(), &spec.proxied) {
+            admission.count_for(spec, peer.ip(), now).map_err(NotAdmitted::Crowded)?;
+        }
+        Ok(admission)
+    }
+
+    /// Counts it for its client too, unless that one has all it may have. A peer that is believed about others has many clients behind
+    /// it, and none of a Unix socket has an address.
+    pub fn count_for(&mut self, spec: &ListenerSpec, client: IpAddr, now: Instant) -> Result<(), Crowded> {
+        if let Some(addresses) = &spec.addresses
+            && spec.name.address.tcp().is_some()
+            && !is_in(client, &spec.trusted)
+        {
+            self.address = Some(addresses.admit(client, &spec.address_limits, now)?);
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stage `accept`: sockets, the buffers behind them, and the protocol ends.
 
+pub mod addresses;
 mod buffer;
 pub mod client;
 pub mod client_hello;
@@ -8,6 +9,7 @@ pub mod forwarded;
 mod h1;
 pub mod h2;
 pub mod listener;
+pub mod pace;
 pub mod proxy_protocol;
 mod pump;
 pub mod socket;

@@ -13,6 +13,7 @@ use http1::{
 
 use super::client::Client;
 use super::h2::head;
+use super::pace::Pace;
 use crate::clock;
 use crate::worker::Worker;
 
@@ -27,6 +28,15 @@ pub enum Unread {
     TooLong,
     /// Its framing is malformed.
     Malformed(BodyFault),
+}
+
+/// How much is waited for, and until when.
+struct Wait {
+    most: u64,
+    due: Instant,
+    pace: Pace,
+    /// Bytes that have come, framing among them.
+    count: u64,
 }
 
 impl Client {
@@ -61,14 +71,20 @@ impl Client {
         // The service gets the body at once, and is not to ask for it.
         request.expects_continue = false;
         request.fields.remove(Known::Expect);
+        let mut wait = Wait {
+            most,
+            due,
+            pace: Pace::new(self.listener().body_timeout, self.listener().body_rate),
+            count: 0,
+        };
         match request.framing {
             Framing::Chunked if !self.stream.is_message() => {
-                let length = self.unwrap_chunks(worker, most, due).await?;
+                let length = self.unwrap_chunks(worker, &mut wait).await?;
                 request.framing = Framing::Length(length);
             }
             _ => {
                 while !self.is_read(request) {
-                    let count = self.read_more(worker, most, due).await?;
+                    let count = self.read_more(worker, &mut wait).await?;
                     if self.stream.is_message() {
                         if count == 0 {
                             break;
@@ -92,13 +108,13 @@ impl Client {
     }
 
     /// Takes the data out of its chunks.
-    async fn unwrap_chunks(&mut self, worker: &Worker, most: u64, due: Instant) -> Result<u64, Unread> {
+    async fn unwrap_chunks(&mut self, worker: &Worker, wait: &mut Wait) -> Result<u64, Unread> {
         let (mut decoder, mut trailers) = (BodyDecoder::new(Framing::Chunked), Fields::new());
         let mut body = Vec::new();
         loop {
             match decoder.decode(self.input.filled(), &mut trailers).map_err(Unread::Malformed)? {
                 Piece::Data { skip, length } => {
-                    if (body.len() + length) as u64 > most {
+                    if (body.len() + length) as u64 > wait.most {
                         return Err(Unread::TooLong);
                     }
                     body.extend_from_slice(&self.input.filled()[skip..skip + length]);
@@ -111,7 +127,7 @@ impl Client {
                 }
                 Piece::More { consumed } => {
                     self.input.consume(consumed);
-                    if self.read_more(worker, most, due).await? == 0 {
+                    if self.read_more(worker, wait).await? == 0 {
                         return Err(Unread::Gone);
                     }
                 }
@@ -120,17 +136,18 @@ impl Client {
     }
 
     /// Reads what there is, at least a byte; none where the stream has ended.
-    async fn read_more(&mut self, worker: &Worker, most: u64, due: Instant) -> Result<usize, Unread> {
+    async fn read_more(&mut self, worker: &Worker, wait: &mut Wait) -> Result<usize, Unread> {
         if self.input.space(&worker.buffers).is_empty() {
             // One byte beyond what may come shows that it is too long.
-            let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1);
+            let most = usize::try_from(wait.most).unwrap_or(usize::MAX).saturating_add(1);
             let length = self.input.filled().len();
             self.input.grow(length.saturating_mul(2).min(most.max(length + 1)));
         }
-        self.deadline.set(due.min(clock::now() + self.listener().body_timeout));
+        self.deadline.set(wait.due.min(wait.pace.wait(clock::now(), wait.count)));
         poll_fn(|context| match self.stream.poll_read(context, self.input.space(&worker.buffers)) {
             Poll::Ready(Ok(count)) => {
                 self.input.fill(count);
+                wait.count += count as u64;
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(Unread::Gone)),

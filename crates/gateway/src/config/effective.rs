@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Config, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies, Priority, RequestPolicy,
-    Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split, Timeouts, Version,
-    VersionBy,
+    Access, Api, Bots, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies,
+    Priority, RequestPolicy, Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split,
+    Timeouts, Version, VersionBy,
 };
 use super::source::{Located, Span};
 
@@ -44,6 +44,12 @@ pub struct EffectiveRoute<'c> {
     pub access: Option<&'c Access>,
     /// Which addresses may call.
     pub ip: Option<&'c IpPolicy>,
+    /// Which programs may call, by what they say of themselves.
+    pub bots: Option<&'c Bots>,
+    /// Which pages of other origins may call from a browser.
+    pub cors: Option<&'c Cors>,
+    /// Which pages may change something in the name of whoever looks at them; any without it.
+    pub csrf: Option<&'c Csrf>,
     /// What a request may bring.
     pub request: Option<&'c RequestPolicy>,
     /// How long to wait for the service.
@@ -252,6 +258,9 @@ impl Config {
             branches,
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value),
             ip: nearest(all, |policies| policies.ip.as_deref()).and_then(Setting::value),
+            bots: nearest(all, |policies| policies.bots.as_deref()).and_then(Setting::value),
+            cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),
+            csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             timeouts,
             retry,

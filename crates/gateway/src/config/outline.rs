@@ -215,7 +215,7 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let policies = (
             route.access,
-            (route.ip, route.request),
+            (route.ip, route.bots, route.cors, route.csrf, route.request),
             &route.timeouts,
             route.retry,
             mirror,
@@ -297,8 +297,11 @@ fn listener_facets(listener: &Listener) -> Facets {
     facets.list("trusted peers", listener.trust_forwarded.iter().flat_map(|trust| &trust.from));
     let limits = &listener.limits;
     facets.says("connection limit", limits.connections);
+    facets.may_say("connection limit for an address", limits.connections_per_ip);
+    facets.may_say("rate of new connections from an address", limits.connection_rate_per_ip);
     facets.says("header timeout", limits.header_timeout);
     facets.says("body timeout", limits.body_timeout);
+    facets.may_say("least rate of bodies", limits.body_rate);
     facets.says("idle timeout", limits.idle_timeout);
     facets.says("header limit", limits.headers);
     facets.says("header size limit", limits.header_size);
@@ -496,9 +499,16 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.list("denied networks", &ip.deny);
         facets.may_say("file of denied networks", ip.deny_file.as_ref().map(|file| file.value.display()));
     }
+    facets.may_say("programs", route.bots);
+    facets.may_say("CORS", route.cors);
+    facets.may_say("pages that may change something", route.csrf);
     if let Some(request) = route.request {
         facets.may_say("body limit", request.max_body);
         facets.list("content types", request.content_types.iter().map(|kind| &kind.0));
+        facets.may_say("URL limit", request.url);
+        facets.may_say("header limit", request.headers);
+        facets.may_say("header size limit", request.header_size);
+        facets.may_say("JSON limits", request.json);
     }
     if let Some((mirror, call)) = &route.mirror {
         facets.says("copies", mirror);

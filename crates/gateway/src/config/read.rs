@@ -149,6 +149,17 @@ impl Reader {
         })
     }
 
+    /// A size within bounds.
+    pub(super) fn size(&mut self, node: &Node, bounds: RangeInclusive<u64>) -> Option<Size> {
+        let size = Size::read(node, self)?;
+        if bounds.contains(&size.bytes()) {
+            return Some(size);
+        }
+        let (least, most) = (Size::from_bytes(*bounds.start()), Size::from_bytes(*bounds.end()));
+        self.wrong(node.span, format!("expected a size from {least} to {most}"));
+        None
+    }
+
     /// A duration that is more than nothing.
     pub(super) fn positive(&mut self, node: &Node) -> Option<Duration> {
         let duration = Duration::read(node, self)?;
@@ -286,18 +297,7 @@ impl<'n> MapReader<'n> {
         bounds: RangeInclusive<u64>,
         reader: &mut Reader,
     ) -> Size {
-        let Some(node) = self.take(key) else {
-            return default;
-        };
-        match Size::read(node, reader) {
-            Some(size) if bounds.contains(&size.bytes()) => size,
-            Some(_) => {
-                let (least, most) = (Size::from_bytes(*bounds.start()), Size::from_bytes(*bounds.end()));
-                reader.wrong(node.span, format!("expected a size from {least} to {most}"));
-                default
-            }
-            None => default,
-        }
+        self.take(key).and_then(|node| reader.size(node, bounds)).unwrap_or(default)
     }
 
     /// The value of a key that must be there.

@@ -7,6 +7,7 @@ pub mod admit;
 pub mod authorize;
 pub mod identify;
 pub mod shape;
+pub mod validate;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +31,11 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         let _ = exchange;
         Step::Continue
+    }
+
+    /// Whether it answers preflights for its route, which then come here whatever methods the route takes.
+    fn answers_preflights(&self) -> bool {
+        false
     }
 
     /// Removes what the service must not see, which is part of looking at the request.

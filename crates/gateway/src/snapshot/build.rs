@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::service as parts;
 use super::{CallLimits, Extras, Route, Snapshot, Target};
+use crate::accept::addresses::AddressLimits;
 use crate::accept::listener::ListenerSpec;
 use crate::accept::proxy_protocol;
 use crate::accept::socket::ListenerName;
@@ -18,7 +19,7 @@ use crate::clock;
 use crate::config::values::FileMode;
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
-    Faults, Hedge, IpPolicy, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
+    Faults, Hedge, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
     VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
@@ -51,8 +52,13 @@ impl Snapshot {
         let mut faults = config.faults();
         let mut security = compile_tls(config, before, &registry, &mut faults);
         let callers = Callers::new(config);
-        let tls = std::mem::take(&mut security.ways);
-        let means = Means { callers: &callers, tls, key_sets: &key_sets, logins: &logins };
+        let means = Means {
+            callers: &callers,
+            tls: std::mem::take(&mut security.ways),
+            key_sets: &key_sets,
+            outside: &outside,
+            logins: &logins,
+        };
         let ways = build_ways(config, &means, &mut faults);
         let mut compiler = Compiler::new(config, callers, ways, faults);
         let services: Vec<Arc<ServiceSpec>> = config
@@ -137,7 +143,8 @@ struct Compiler<'c> {
     ways: HashMap<Box<str>, Arc<dyn Authenticator>>,
     /// By where they stand, as routes share them.
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
-    ips: HashMap<*const IpPolicy, Arc<dyn Policy>>,
+    /// Policies by where what they are made from stands.
+    shared: HashMap<*const (), Arc<dyn Policy>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -174,7 +181,7 @@ impl<'c> Compiler<'c> {
             callers,
             identifies: HashMap::new(),
             faults,
-            ips: HashMap::new(),
+            shared: HashMap::new(),
             limits: HashMap::new(),
         }
     }
@@ -485,6 +492,8 @@ fn compile_listeners(
     let mut compiled: Vec<Arc<ListenerSpec>> = Vec::with_capacity(listeners.len());
     for (index, (listener, tls)) in listeners.iter().zip(security).enumerate() {
         let limits = &listener.limits;
+        let address_limits =
+            AddressLimits { connections: limits.connections_per_ip, rate: limits.connection_rate_per_ip };
         let name = stable_name(listeners, index);
         let known = before.and_then(|before| before.listener(&name));
         compiled.push(Arc::new(ListenerSpec {
@@ -496,8 +505,10 @@ fn compile_listeners(
             tcp: listener.tcp.as_ref().map(|tcp| compiler.tcp(tcp)),
             tells_destination,
             connections: limits.connections as usize,
+            address_limits,
             header_timeout: *limits.header_timeout,
             body_timeout: *limits.body_timeout,
+            body_rate: limits.body_rate.map_or(0, config::values::Size::bytes),
             idle_timeout: *limits.idle_timeout,
             head: http1::Limits {
                 line: limits.line_size.bytes() as usize,
@@ -508,6 +519,10 @@ fn compile_listeners(
             streams: limits.streams,
             tls,
             open: known.map_or_else(Arc::default, |known| Arc::clone(&known.open)),
+            addresses: address_limits.is_some().then(|| {
+                let before = known.and_then(|known| known.addresses.as_ref());
+                before.map_or_else(Arc::default, Arc::clone)
+            }),
         }));
     }
     compiled

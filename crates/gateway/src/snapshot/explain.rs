@@ -43,7 +43,7 @@ impl Snapshot {
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let view = RequestView { devices: &self.devices, ..RequestView::new(head, client) };
         let mut params = Params::new();
-        let found = self.router.find(&view, &mut params);
+        let (found, is_preflight) = self.find(&view, &mut params);
         let candidates = self.router.explain(&view);
         let route = match found {
             Found::Route(index) => {
@@ -75,6 +75,11 @@ impl Snapshot {
             if let Verdict::Loses(why) = verdict {
                 detail(text, &format!("not {}: {why}", self.title(*route)));
             }
+        }
+        if is_preflight {
+            let route = route.into_iter();
+            line(text, Stage::Admit, "a preflight, which `cors` of the route that it asks about answers");
+            return route.for_each(|route| explain_policies(route, Stage::Admit, text));
         }
         if let Some(route) = route {
             self.explain_route(route, head, &params, text);

@@ -12,6 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+use http1::Known;
+
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
 use crate::answer::StaticAnswer;
@@ -23,7 +26,7 @@ use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
 use crate::policies::identify::oidc::Logins;
 use crate::record::{LogConfig, RouteMetrics};
-use crate::route::{Device, Rewrite, Router};
+use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
 use crate::upstream::mirror::Mirror;
@@ -79,6 +82,21 @@ impl Snapshot {
     /// Whether some listener takes requests in clear.
     pub fn has_clear_listener(&self) -> bool {
         self.listeners.iter().any(|listener| listener.tls.is_none())
+    }
+
+    /// The route of a request, and whether it is a preflight that the route answers. That is about another request of another
+    /// method, whose route it is, if that has `cors` (the Fetch standard, section 3.3.2).
+    pub fn find(&self, view: &RequestView<'_>, params: &mut Params) -> (Found<'_>, bool) {
+        if view.head.method == Method::OPTIONS
+            && view.head.fields.contains(Known::Origin)
+            && let Some(method) = view.head.fields.get(Known::AccessControlRequestMethod)
+            && let Ok(method) = Method::from_bytes(method)
+            && let Found::Route(index) = self.router.find(&RequestView { method: &method, ..*view }, params)
+            && self.routes[index].policies().iter().any(|policy| policy.answers_preflights())
+        {
+            return (Found::Route(index), true);
+        }
+        (self.router.find(view, params), false)
     }
 
     /// The service of this name.

@@ -131,6 +131,10 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
                 Broken::Service(reason) if outgoing == Framing::UntilClose => {
                     client.stream.reset_on_close(reason);
                 }
+                // What a client does not read would stay in the kernel, and be offered to it for a long time yet.
+                Broken::TimedOut if body.waits_for() == Side::Sink => {
+                    client.stream.reset_on_close(Reason::CANCEL);
+                }
                 _ if outgoing == Framing::UntilClose => client.stream.reset_on_close(Reason::CANCEL),
                 _ => {}
             }

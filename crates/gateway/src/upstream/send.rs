@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
@@ -17,6 +17,8 @@ use super::retry::Cause;
 use super::session::Lease;
 use super::{Connection, Endpoint};
 use crate::accept::h2::head;
+use crate::accept::listener::ListenerSpec;
+use crate::accept::pace::Pace;
 use crate::accept::{Buffer, Client, Ends, Pump, Side, Trouble};
 use crate::clock;
 use crate::exchange::Exchange;
@@ -172,6 +174,8 @@ pub(super) struct Progress {
     seen: u64,
     /// Whether the service's socket was asked once more since then.
     is_last_try: bool,
+    /// How fast the body comes, where that is asked.
+    pace: Option<Box<Pace>>,
 }
 
 impl Progress {
@@ -266,6 +270,15 @@ impl Progress {
         }))
     }
 
+    /// Until when more of the body must come from the client.
+    fn body_due(&mut self, listener: &ListenerSpec, moved: u64, now: Instant) -> Instant {
+        let ListenerSpec { body_timeout, body_rate, .. } = *listener;
+        if body_rate == 0 {
+            return now + body_timeout;
+        }
+        self.pace.get_or_insert_with(|| Box::new(Pace::new(body_timeout, body_rate))).wait(now, moved)
+    }
+
     /// Whether the client, as it said it would, holds its body back until the service wants it.
     fn waits_for_leave(&self, exchange: &Exchange, body: &Pump) -> bool {
         exchange.request.expects_continue && !self.is_invited && body.moved() == 0
@@ -313,14 +326,18 @@ impl Progress {
                 // While the body moves the service need not answer; whoever stops moving it has this long.
                 let seen = body.progress() + 1;
                 if exchange.request.framing != Framing::None && seen != self.seen {
-                    let patience = match body.waits_for() {
-                        Side::Source if self.waits_for_leave(exchange, body) => bounds.first_byte,
+                    let now = clock::now();
+                    let due = match body.waits_for() {
+                        Side::Source if self.waits_for_leave(exchange, body) => now + bounds.first_byte,
                         // Who calls by gRPC may have nothing to say for a while, in the middle of a call.
-                        Side::Source if exchange.dialect.is_some() => bounds.idle,
-                        Side::Source => client.listener().body_timeout,
-                        Side::Sink => bounds.idle,
+                        Side::Source if exchange.dialect.is_some() => now + bounds.idle,
+                        Side::Source => self.body_due(client.listener(), body.moved(), now),
+                        Side::Sink => {
+                            self.pace.iter_mut().for_each(|pace| pace.rest(now));
+                            now + bounds.idle
+                        }
                     };
-                    client.deadline.set(bounds.due.min(clock::now() + patience));
+                    client.deadline.set(bounds.due.min(due));
                     self.seen = seen;
                     self.is_last_try = false;
                 }

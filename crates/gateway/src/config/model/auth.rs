@@ -3,6 +3,8 @@
 use http::HeaderName;
 use schemars::JsonSchema;
 
+use super::forward::Forward;
+use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
 use super::oidc::Oidc;
@@ -26,6 +28,10 @@ pub struct Authenticator {
     pub mtls: Option<Mtls>,
     /// A login in the browser.
     pub oidc: Option<Box<Oidc>>,
+    /// A token that somebody else is asked about.
+    pub introspection: Option<Box<Introspection>>,
+    /// Somebody else decides.
+    pub forward: Option<Box<Forward>>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -47,11 +53,14 @@ pub struct ApiKey {
 impl Authenticator {
     /// Whom it asks about callers, if anybody: whether by TLS, and how.
     pub fn outside(&self) -> Option<(bool, Option<&ServiceTls>)> {
-        if let Some(oidc) = &self.oidc {
-            return Some((oidc.description.value.is_tls(), oidc.tls.as_deref()));
-        }
-        let jwt = self.jwt.as_ref()?;
-        Some((jwt.jwks.url()?.is_tls(), jwt.tls.as_deref()))
+        let (url, tls) = match self {
+            Self { jwt: Some(jwt), .. } => (jwt.jwks.url()?, &jwt.tls),
+            Self { oidc: Some(oidc), .. } => (&oidc.description, &oidc.tls),
+            Self { introspection: Some(introspection), .. } => (&introspection.url, &introspection.tls),
+            Self { forward: Some(forward), .. } => (&forward.url, &forward.tls),
+            _ => return None,
+        };
+        Some((url.is_tls(), tls.as_deref()))
     }
 
     pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -60,17 +69,29 @@ impl Authenticator {
         if let (Some(_), Some(second)) = (kinds.next(), kinds.next()) {
             reader.wrong(map.key_span(second), "each way is of one kind: give this one a name of its own");
         }
-        let api_key = map.optional("api_key", reader);
-        let jwt = map.optional("jwt", reader);
-        let mtls = map.optional("mtls", reader);
-        let oidc = map.optional("oidc", reader);
+        let way = Self {
+            name: Located::new(name.text.to_string(), name.span),
+            api_key: map.optional("api_key", reader),
+            jwt: map.optional("jwt", reader),
+            mtls: map.optional("mtls", reader),
+            oidc: map.optional("oidc", reader),
+            introspection: map.optional("introspection", reader),
+            forward: map.optional("forward", reader),
+        };
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
-            reader.wrong(map.head(), "this does not say how: with `api_key`, `jwt`, `mtls` or `oidc`");
+            reader.wrong(
+                map.head(),
+                "this does not say how: `api_key`, `jwt`, `mtls`, `oidc`, `introspection`, `forward`",
+            );
         }
         map.finish_kind(reader);
-        let is_one = api_key.is_some() || jwt.is_some() || mtls.is_some() || oidc.is_some();
-        let name = Located::new(name.text.to_string(), name.span);
-        is_one.then_some(Self { name, api_key, jwt, mtls, oidc })
+        let is_one = way.api_key.is_some()
+            || way.jwt.is_some()
+            || way.mtls.is_some()
+            || way.oidc.is_some()
+            || way.introspection.is_some()
+            || way.forward.is_some();
+        is_one.then_some(way)
     }
 }
 
@@ -108,8 +129,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt", "mtls", "oidc"],
-    later: &["introspection", "hmac", "basic", "forward"],
+    known: &["api_key", "jwt", "mtls", "oidc", "introspection", "forward"],
+    later: &["hmac", "basic"],
     shared: None,
 };
 

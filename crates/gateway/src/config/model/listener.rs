@@ -9,7 +9,7 @@ use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
 use crate::config::schema::{or_text, or_text_or_list};
 use crate::config::source::{Located, Span};
-use crate::config::values::{Cidr, Duration, FileMode, ListenAddress, Size};
+use crate::config::values::{Cidr, Duration, FileMode, ListenAddress, Rate, Size};
 
 /// A socket that requests come in by. An address alone is enough: `- 0.0.0.0:8080`.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
@@ -125,10 +125,21 @@ pub struct TrustForwarded {
 pub struct Limits {
     /// Connections open at once, over all workers. Default: `50000`.
     pub connections: u32,
+    /// Connections open at once from one address, over all workers; one of IPv6 stands for its /64. It is the client's, as the PROXY
+    /// protocol tells it, and peers in `trust_forwarded` have no limit. Default: none.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub connections_per_ip: Option<u32>,
+    /// New connections from one address, such as `50/s`: so many at once, and as many again in the time. Default: no limit.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub connection_rate_per_ip: Option<Rate>,
     /// Time for a request's head to arrive, from its first byte (or the connection's start) to its end. Default: `10s`.
     pub header_timeout: Duration,
     /// Longest pause between two bytes of a request's body. Default: `30s`.
     pub body_timeout: Duration,
+    /// Bytes of a request's body that must come in a second, over all the time that it is waited for; the first of them have
+    /// `body_timeout`. Calls of gRPC have no least rate. Default: none.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub body_rate: Option<Size>,
     /// How long a connection is kept without a request. Default: `75s`.
     pub idle_timeout: Duration,
     /// Header fields in a request, from 1 to 1000. Default: `100`.
@@ -145,8 +156,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 50_000,
+            connections_per_ip: None,
+            connection_rate_per_ip: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            body_rate: None,
             idle_timeout: Duration::from_secs(75),
             headers: 100,
             header_size: Size::from_bytes(32 << 10),
@@ -251,8 +265,13 @@ impl Read for Limits {
         let default = Self::default();
         let limits = Self {
             connections: map.count("connections", default.connections, 1..=MAX_CONNECTIONS, reader),
+            connections_per_ip: map
+                .take("connections_per_ip")
+                .and_then(|node| reader.count(node, 1..=MAX_CONNECTIONS)),
+            connection_rate_per_ip: map.optional("connection_rate_per_ip", reader),
             header_timeout: map.positive("header_timeout", default.header_timeout, reader),
             body_timeout: map.positive("body_timeout", default.body_timeout, reader),
+            body_rate: map.take("body_rate").and_then(|node| reader.size(node, 1..=LARGEST_RATE)),
             idle_timeout: map.positive("idle_timeout", default.idle_timeout, reader),
             headers: map.count("headers", default.headers, 1..=1000, reader),
             header_size: map.size("header_size", default.header_size, (1 << 10)..=(1 << 20), reader),
@@ -291,17 +310,23 @@ pub(super) static LIMITS: Keys = Keys {
     of: "the limits of a listener",
     known: &[
         "connections",
+        "connections_per_ip",
+        "connection_rate_per_ip",
         "header_timeout",
         "body_timeout",
+        "body_rate",
         "idle_timeout",
         "headers",
         "header_size",
         "line_size",
         "streams",
     ],
-    later: &["connections_per_ip"],
+    later: &[],
     shared: None,
 };
+
+/// Bytes in a second: more would turn away whoever is far away.
+const LARGEST_RATE: u64 = 1 << 20;
 
 /// Descriptors that a process can have open on common systems.
 const MAX_CONNECTIONS: u32 = 10_000_000;

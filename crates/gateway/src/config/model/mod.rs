@@ -7,14 +7,19 @@ mod admin;
 mod api;
 mod app;
 mod auth;
+mod bots;
 mod breaker;
+mod cors;
+mod csrf;
 mod device;
 mod discover;
 mod eject;
 mod fallback;
+mod forward;
 mod health;
 mod hedge;
 mod injection;
+mod introspection;
 mod ip;
 mod jwt;
 mod listener;
@@ -26,6 +31,7 @@ mod outside;
 mod overload;
 mod policy;
 mod proxy_protocol;
+mod request;
 mod retry;
 mod route;
 mod secure_headers;
@@ -47,14 +53,19 @@ pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
+pub use self::bots::{AgentPattern, Bots, EmptyAgent};
 pub use self::breaker::{Breaker, BreakerPer};
+pub use self::cors::Cors;
+pub use self::csrf::Csrf;
 pub use self::device::Device;
 pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::fallback::Fallback;
+pub use self::forward::Forward;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
+pub use self::introspection::Introspection;
 pub use self::ip::IpPolicy;
 pub use self::jwt::{Algorithm, Jwt, KeysAt};
 pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
@@ -63,10 +74,9 @@ pub use self::mirror::Mirror;
 pub use self::mtls::Mtls;
 pub use self::oidc::{AccessToken, ClientAuth, LoginCookie, LoginSession, LoginUrl, Oidc, SameSite};
 pub use self::overload::Overload;
-pub use self::policy::{
-    HeaderChanges, Policies, RequestPolicy, ResponsePolicy, Setting, Timeouts, TunnelTimeouts,
-};
+pub use self::policy::{HeaderChanges, Policies, ResponsePolicy, Setting, Timeouts, TunnelTimeouts};
 pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use self::request::{JsonLimits, MediaType, RequestPolicy};
 pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
 pub use self::secure_headers::{FrameOptions, Hsts, SecureHeaders};
@@ -308,6 +318,8 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Pool", &service::POOL),
     ("Authenticator", &auth::AUTHENTICATOR),
     ("ApiKey", &auth::API_KEY),
+    ("Introspection", &introspection::INTROSPECTION),
+    ("Forward", &forward::FORWARD),
     ("Jwt", &jwt::JWT),
     ("Mtls", &mtls::MTLS),
     ("Oidc", &oidc::OIDC),
@@ -320,7 +332,11 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Policies", &policy::POLICIES),
     ("Access", &access::ACCESS),
     ("IpPolicy", &ip::IP),
-    ("RequestPolicy", &policy::REQUEST),
+    ("Bots", &bots::BOTS),
+    ("Cors", &cors::CORS),
+    ("Csrf", &csrf::CSRF),
+    ("RequestPolicy", &request::REQUEST),
+    ("JsonLimits", &request::JSON),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),
     ("SecureHeaders", &secure_headers::SECURE_HEADERS),

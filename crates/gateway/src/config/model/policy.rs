@@ -5,10 +5,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::access::{Access, AccessTerms, read_access};
 use super::adaptive::Priority;
+use super::bots::Bots;
+use super::cors::Cors;
+use super::csrf::Csrf;
 use super::hedge::Hedge;
 use super::injection::FaultInjection;
 use super::ip::IpPolicy;
 use super::mirror::Mirror;
+use super::request::RequestPolicy;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
@@ -16,7 +20,7 @@ use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, MapReader, Read, Reader};
 use crate::config::schema::or_text;
 use crate::config::source::Located;
-use crate::config::values::{Duration, Size};
+use crate::config::values::Duration;
 
 /// A policy that is set: to something, or to `off`, which removes what would be inherited.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,12 @@ pub struct Policies {
     pub access: Option<Setting<Access>>,
     /// Which addresses may call.
     pub ip: Option<Box<Setting<IpPolicy>>>,
+    /// Which programs may call, by what they say of themselves.
+    pub bots: Option<Box<Setting<Bots>>>,
+    /// Which pages of other origins may call from a browser.
+    pub cors: Option<Box<Setting<Cors>>>,
+    /// Whether pages of other origins may change something in the name of whoever looks at them.
+    pub csrf: Option<Box<Setting<Csrf>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
@@ -68,21 +78,6 @@ pub struct Policies {
     /// What is changed in the answer.
     pub response: Option<Box<Setting<ResponsePolicy>>>,
 }
-
-/// What a request may bring.
-#[derive(Clone, Debug, Default, PartialEq, Hash, JsonSchema)]
-pub struct RequestPolicy {
-    /// Bytes of a request's body; more is refused with 413. Default: no limit, as bodies are not held in memory.
-    pub max_body: Option<Size>,
-    /// Media types a request's body may have, such as `application/json` or `image/*`; others are refused with 415.
-    /// Default: any.
-    #[schemars(default, with = "Vec<String>")]
-    pub content_types: Vec<MediaType>,
-}
-
-/// A media type without parameters, in lower case; its second part may be `*`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MediaType(pub String);
 
 /// How long to wait for a service. A plain duration is `total`; what is left out has its default.
 #[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
@@ -177,6 +172,9 @@ impl Policies {
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
             ip: map.optional("ip", reader),
+            bots: map.optional("bots", reader),
+            cors: map.optional("cors", reader),
+            csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
@@ -196,40 +194,6 @@ impl Read for Policies {
         let policies = Self::take(&mut map, reader);
         map.finish(reader);
         Some(policies)
-    }
-}
-
-impl Read for RequestPolicy {
-    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let mut map = reader.map(node, &REQUEST)?;
-        let policy = Self {
-            max_body: map.optional("max_body", reader),
-            content_types: map.or("content_types", Vec::new(), reader),
-        };
-        map.finish(reader);
-        Some(policy)
-    }
-}
-
-impl Read for MediaType {
-    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        reader.parsed(node, "a media type", Self::parse)
-    }
-}
-
-impl MediaType {
-    /// Reads `type/subtype` or `type/*` (RFC 9110, section 8.3.1), without parameters.
-    fn parse(text: &str) -> Result<Self, String> {
-        let token = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-        };
-        match text.split_once('/') {
-            Some((kind, subtype)) if token(kind) && kind != "*" && token(subtype) => {
-                Ok(Self(text.to_ascii_lowercase()))
-            }
-            _ => Err("expected a media type such as application/json or image/*".to_owned()),
-        }
     }
 }
 
@@ -298,6 +262,9 @@ pub(super) static POLICIES: Keys = Keys {
     known: &[
         "access",
         "ip",
+        "bots",
+        "cors",
+        "csrf",
         "request",
         "timeout",
         "retry",
@@ -310,7 +277,6 @@ pub(super) static POLICIES: Keys = Keys {
     ],
     later: &[
         "waf",
-        "cors",
         "compress",
         "rate_limit",
         "quota",
@@ -322,9 +288,6 @@ pub(super) static POLICIES: Keys = Keys {
     ],
     shared: None,
 };
-
-pub(super) static REQUEST: Keys =
-    Keys { of: "`request`", known: &["max_body", "content_types"], later: &[], shared: None };
 
 pub(super) static TIMEOUTS: Keys = Keys {
     of: "`timeout`",

@@ -40,6 +40,31 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
         facets.list("required claims", &jwt.required);
         facets.says("tokens passed to services", jwt.pass);
     }
+    if let Some(introspection) = &way.introspection {
+        facets.says("asked", &introspection.url.value);
+        facets.says("client", &introspection.client_id);
+        facets.says("cache", introspection.cache);
+        facets.says("negative cache", introspection.negative_cache);
+        facets.says("time-out", introspection.timeout);
+        facets.list("issuer", &introspection.issuer);
+        match &introspection.audience {
+            Some(audience) => facets.list("audience", audience),
+            None => facets.says("audience", "any"),
+        }
+        facets.says("scopes' claim", &introspection.scopes_claim);
+        facets.says("user's claim", &introspection.user_claim);
+        facets.says("app's claim", &introspection.app_claim);
+        facets.may_say("TLS", introspection.tls.as_ref());
+        facets.says("tokens passed to services", introspection.pass);
+    }
+    if let Some(forward) = &way.forward {
+        facets.says("asked", &forward.url.value);
+        facets.list("fields of the question", &forward.pass);
+        facets.list("fields for the service", &forward.keep);
+        facets.may_say("user's field", forward.user.as_ref());
+        facets.says("time-out", forward.timeout);
+        facets.may_say("TLS", forward.tls.as_ref());
+    }
     if let Some(mtls) = &way.mtls {
         facets.list("certificates", &mtls.allow);
         for (app, (_, patterns)) in &mtls.apps {

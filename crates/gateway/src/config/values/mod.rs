@@ -5,6 +5,7 @@ mod amount;
 mod credential;
 mod date;
 mod network;
+mod origin;
 mod protocol;
 mod source;
 
@@ -12,6 +13,7 @@ pub use amount::{Duration, Percent, Rate, Share, Size};
 pub use credential::{CertificatePattern, KeyHash, KeyId, Scope};
 pub use date::Date;
 pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};
+pub use origin::OriginPattern;
 pub use protocol::{Pattern, Secret, StatusRange};
 pub(super) use protocol::{header_name, header_value, method, status};
 pub use source::{HostPort, HttpUrl};
@@ -56,6 +58,7 @@ textual! {
     EndpointUrl: "the URL of an endpoint: http://127.0.0.1:9001, or unix:/run/app.sock", None;
     HttpUrl: "a URL: http://127.0.0.1:2379", None;
     HostPort: "a name and a port: search.internal:8080", None;
+    OriginPattern: "an origin: https://app.example.com, https://*.example.com, \"null\", or \"*\" for any", None;
     Pattern: "a regular expression, matched anywhere in the value", None;
     KeyId: "the name of a key: letters, digits, `-` and `_`", Some("[A-Za-z0-9_-]{1,64}");
     KeyHash: "the hash of a secret: sha256: and 64 hexadecimal digits", Some("sha256:[0-9A-Fa-f]{64}");

@@ -335,7 +335,7 @@ impl EndpointUrl {
 }
 
 /// The port of a URL that has none (RFC 9110, section 4.2).
-fn default_port(is_tls: bool) -> u16 {
+pub(super) fn default_port(is_tls: bool) -> u16 {
     if is_tls { 443 } else { 80 }
 }
 
@@ -348,7 +348,7 @@ fn strip_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
     start.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-fn parse_port(text: &str) -> Option<u16> {
+pub(super) fn parse_port(text: &str) -> Option<u16> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

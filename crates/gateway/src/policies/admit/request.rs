@@ -1,7 +1,7 @@
-//! `request`: how large a body may be, and of which types.
+//! `request`: how large a request may be, and of which types its body.
 
 use http::StatusCode;
-use http1::{Framing, Known};
+use http1::{Framing, Known, RequestHead};
 
 use crate::config::RequestPolicy;
 use crate::config::values::Size;
@@ -16,6 +16,18 @@ pub struct Request {
     max_body: u64,
     /// Lower-case media types, or a type and `/*`; empty for any.
     content_types: Vec<String>,
+    /// Of the head, where some are set.
+    head: Option<HeadLimits>,
+}
+
+/// What is counted of a head.
+#[derive(Debug, Clone, Copy)]
+struct HeadLimits {
+    /// Bytes of path and query.
+    url: usize,
+    headers: usize,
+    /// Bytes of all names and values.
+    header_size: usize,
 }
 
 impl Request {
@@ -23,7 +35,15 @@ impl Request {
     pub fn build(config: &RequestPolicy) -> Option<Self> {
         let max_body = config.max_body.map_or(u64::MAX, Size::bytes);
         let content_types: Vec<String> = config.content_types.iter().map(|media| media.0.clone()).collect();
-        (max_body < u64::MAX || !content_types.is_empty()).then_some(Self { max_body, content_types })
+        let size = |size: Option<Size>| size.map_or(usize::MAX, |size| size.bytes() as usize);
+        let has_head = config.url.is_some() || config.headers.is_some() || config.header_size.is_some();
+        let head = has_head.then(|| HeadLimits {
+            url: size(config.url),
+            headers: config.headers.map_or(usize::MAX, |headers| headers as usize),
+            header_size: size(config.header_size),
+        });
+        let is_some = max_body < u64::MAX || !content_types.is_empty() || has_head;
+        is_some.then_some(Self { max_body, content_types, head })
     }
 
     fn accepts(&self, content_type: &[u8]) -> bool {
@@ -39,6 +59,28 @@ impl Request {
     }
 }
 
+impl HeadLimits {
+    /// What is wrong with a head, as the parser says it of the listener's limits.
+    fn check(&self, request: &RequestHead) -> Result<(), Refusal> {
+        // As it is routed and passed on.
+        let url = request.path.len() + request.query().map_or(0, |query| query.len() + 1);
+        if url > self.url {
+            let detail = format!("path and query are longer than the {} bytes allowed here", self.url);
+            return Err(Refusal::new(StatusCode::URI_TOO_LONG, "uri_too_long", Stage::Admit, detail));
+        }
+        let fields = &request.fields;
+        let is_long = || {
+            fields.iter().map(|field| field.name.len() + field.value.len()).sum::<usize>() > self.header_size
+        };
+        if fields.len() > self.headers || (self.header_size < usize::MAX && is_long()) {
+            let detail = "there is more in the header fields than is allowed here";
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Err(Refusal::new(status, "header_too_large", Stage::Admit, detail));
+        }
+        Ok(())
+    }
+}
+
 impl Policy for Request {
     fn name(&self) -> &'static str {
         "request"
@@ -50,6 +92,9 @@ impl Policy for Request {
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         exchange.max_body = self.max_body;
+        if let Some(Err(refusal)) = self.head.map(|head| head.check(&exchange.request)) {
+            return Step::refuse(refusal);
+        }
         match exchange.request.framing {
             Framing::None => return Step::Continue,
             Framing::Length(length) if length > self.max_body => {
@@ -77,6 +122,12 @@ impl Policy for Request {
         if !self.content_types.is_empty() {
             clauses.push(format!("content types {}", self.content_types.join(", ")));
         }
+        let Some(HeadLimits { url, headers, header_size }) = self.head else { return clauses.join("; ") };
+        let numbers =
+            [("URLs up to", url), ("header fields up to", headers), ("bytes of them up to", header_size)];
+        for (what, number) in numbers.into_iter().filter(|(_, number)| *number < usize::MAX) {
+            clauses.push(format!("{what} {number}"));
+        }
         clauses.join("; ")
     }
 }
@@ -87,8 +138,11 @@ mod tests {
 
     #[test]
     fn media_types_match_without_their_parameters_and_in_any_case() {
-        let policy =
-            Request { max_body: 10, content_types: vec!["application/json".into(), "image/*".into()] };
+        let policy = Request {
+            max_body: 10,
+            content_types: vec!["application/json".into(), "image/*".into()],
+            head: None,
+        };
         let cases = [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),

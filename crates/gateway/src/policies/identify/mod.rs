@@ -1,6 +1,8 @@
 //! `access`, first half: who calls. A route that is public does not ask.
 
 pub mod api_key;
+pub mod forward;
+pub mod introspection;
 pub mod jwt;
 pub mod mtls;
 pub mod oidc;
@@ -22,14 +24,13 @@ use crate::config::values::HttpUrl;
 use crate::config::{self, Config, Faults};
 use crate::exchange::Exchange;
 use crate::identity::{Callers, Found, Own};
-use crate::outside::Peer;
+use crate::outside::{Outside, Peer};
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 use crate::tls::ClientTls;
 use jwt::{Demands, Issuer, KeySets, KeySource, Unverified};
 // What `oidc` needs of tokens, as policies do not know each other.
 use jwt::{Description as ProviderDescription, Verified as VerifiedToken};
-use jwt::{find as find_claim, is_user, scopes as granted_scopes};
 use oidc::Logins;
 
 /// A way to find out who calls.
@@ -77,14 +78,14 @@ pub enum Finding<'w> {
     Nothing,
     /// Something that proves nothing; the code says why as far as a caller may know.
     Refused(&'static str),
+    /// Somebody who may not, and is told so in this way; from [`Authenticator::invite`], how to prove it.
+    Respond(Arc<StaticAnswer>),
     /// Something that cannot be looked at now; the code says what is missing for it.
     Unavailable(&'static str),
     /// Who calls.
     Caller(Found),
     /// Something that needs the request's body too, of at most so many bytes: it asks to be asked again with it.
     Body(u64),
-    /// Nothing, and this answer asks for it. Only [`Authenticator::invite`] finds it.
-    Respond(Arc<StaticAnswer>),
     /// Something that takes a while to look at.
     Wait(Pin<Box<dyn Future<Output = Finding<'w>> + 'w>>),
 }
@@ -118,9 +119,9 @@ struct Asked {
 }
 
 /// Why nobody was found.
-#[derive(Clone, Copy)]
 enum Fault {
     Wrong(&'static str),
+    Answered(Arc<StaticAnswer>),
     Unavailable(&'static str),
 }
 
@@ -184,18 +185,19 @@ impl Identify {
                 return None;
             }
             Finding::Refused(code) => Fault::Wrong(code),
+            Finding::Respond(answer) => Fault::Answered(answer),
             Finding::Unavailable(code) => Fault::Unavailable(code),
-            Finding::Nothing | Finding::Body(_) | Finding::Respond(_) | Finding::Wait(_) => {
-                Fault::Wrong(MISSING)
-            }
+            Finding::Nothing | Finding::Body(_) | Finding::Wait(_) => Fault::Wrong(MISSING),
         };
         if self.needs_all {
             return Some(Err(fault));
         }
-        asked.fault = match (asked.fault, fault) {
-            // What cannot be looked at now may be right.
-            (None | Some(Fault::Wrong(_)), Fault::Unavailable(_)) => Some(fault),
-            (None, Fault::Wrong(code)) if code != MISSING => Some(fault),
+        asked.fault = match (asked.fault.take(), fault) {
+            (known, Fault::Wrong(MISSING)) => known,
+            // What cannot be looked at now may be right, and an answer says more than a code.
+            (None, fault)
+            | (Some(Fault::Wrong(_)), fault @ (Fault::Answered(_) | Fault::Unavailable(_)))
+            | (Some(Fault::Answered(_)), fault @ Fault::Unavailable(_)) => Some(fault),
             (known, _) => known,
         };
         asked.place += 1;
@@ -215,15 +217,19 @@ impl Identify {
         self.strip(&mut exchange.request);
         match result {
             Ok(found) => {
-                if let Found::Own(own) = &found
-                    && let Some(token) = &own.token
-                {
-                    let value = format!("Bearer {}", token.expose());
-                    exchange.request.fields.set(Known::Authorization, value.as_bytes());
+                if let Found::Own(own) = &found {
+                    for (name, value) in &own.fields {
+                        // What the caller brought under it is not the service's business.
+                        if name == http::header::AUTHORIZATION {
+                            exchange.request.fields.remove(Known::Authorization);
+                        }
+                        exchange.request.fields.append_named(name.as_str().as_bytes(), value.as_bytes());
+                    }
                 }
                 exchange.found = Some(found);
                 Step::Continue
             }
+            Err(Fault::Answered(answer)) => Step::Respond(answer),
             Err(Fault::Wrong(code)) => self.refuse(code),
             Err(Fault::Unavailable(code)) => unavailable(code),
         }
@@ -369,6 +375,8 @@ pub struct Means<'m> {
     pub key_sets: &'m KeySets,
     /// What is known of logins.
     pub logins: &'m Arc<Logins>,
+    /// The way out for questions.
+    pub outside: &'m Arc<Outside>,
 }
 
 impl Means<'_> {
@@ -400,23 +408,35 @@ pub fn build_ways(
 ) -> HashMap<Box<str>, Arc<dyn Authenticator>> {
     let mut ways: HashMap<Box<str>, Arc<dyn Authenticator>> = HashMap::new();
     for (name, way) in &config.auth {
-        let built: Option<Arc<dyn Authenticator>> = match (&way.api_key, &way.jwt, &way.mtls) {
-            (Some(api_key), ..) => means
-                .callers
-                .way(name)
-                .map(|place| Arc::new(api_key::ApiKey::build(api_key, place)) as Arc<_>),
-            (None, Some(jwt), _) => {
-                jwt::Jwt::build(name, jwt, config, means, faults).map(|jwt| Arc::new(jwt) as Arc<_>)
-            }
-            (None, None, Some(mtls)) => Some(Arc::new(mtls::Mtls::build(name, mtls, config)) as Arc<_>),
-            (None, None, None) => {
-                let oidc = way.oidc.as_deref();
-                oidc.map(|oidc| Arc::new(oidc::Oidc::build(name, oidc, means)) as Arc<_>)
-            }
-        };
-        ways.extend(built.map(|built| (name.as_str().into(), built)));
+        if let Some(built) = build_way(name, way, config, means, faults) {
+            ways.insert(name.as_str().into(), built);
+        }
     }
     ways
+}
+
+/// A way of its kind; nothing where that cannot be built, which is reported.
+fn build_way(
+    name: &str,
+    way: &config::Authenticator,
+    config: &Config,
+    means: &Means<'_>,
+    faults: &mut Faults,
+) -> Option<Arc<dyn Authenticator>> {
+    use config::Authenticator as Way;
+    Some(match way {
+        Way { api_key: Some(api_key), .. } => {
+            Arc::new(api_key::ApiKey::build(api_key, means.callers.way(name)?))
+        }
+        Way { jwt: Some(jwt), .. } => Arc::new(jwt::Jwt::build(name, jwt, config, means, faults)?),
+        Way { mtls: Some(mtls), .. } => Arc::new(mtls::Mtls::build(name, mtls, config)),
+        Way { oidc: Some(oidc), .. } => Arc::new(oidc::Oidc::build(name, oidc, means)),
+        Way { introspection: Some(introspection), .. } => {
+            Arc::new(introspection::Introspection::build(name, introspection, config, means))
+        }
+        Way { forward: Some(forward), .. } => Arc::new(forward::Forward::build(name, forward, means)),
+        _ => return None,
+    })
 }
 
 /// How often a provider of logins is asked for its description and keys.

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::Compiler;
-use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, VersionState};
+use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, VersionState};
 use crate::expression::{Root, Roots};
 use crate::policies::Policy;
+use crate::policies::admit::bots::Bots;
+use crate::policies::admit::cors::Cors;
+use crate::policies::admit::csrf::Csrf;
 use crate::policies::admit::ip::Ip;
 use crate::policies::admit::request::Request;
 use crate::policies::authorize::Authorize;
@@ -13,6 +16,7 @@ use crate::policies::identify::Identify;
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
+use crate::policies::validate::json::Json;
 use crate::route::PathPattern;
 
 impl Compiler<'_> {
@@ -25,7 +29,17 @@ impl Compiler<'_> {
         let mut policies: Vec<Arc<dyn Policy>> = Vec::new();
         // admit: before anything is spent on the request, and first who is turned away whatever it is
         if let Some(ip) = route.ip {
-            policies.push(self.ip(ip));
+            policies.push(self.shared(ip, |ip, faults| Arc::new(Ip::build(ip, faults))));
+        }
+        if let Some(bots) = route.bots {
+            policies.push(self.shared(bots, |bots, _| Arc::new(Bots::new(bots))));
+        }
+        // preflights end here: they prove nothing of who calls
+        if let Some(cors) = route.cors {
+            policies.push(self.shared(cors, |cors, _| Arc::new(Cors::new(cors))));
+        }
+        if let Some(csrf) = route.csrf {
+            policies.push(self.shared(csrf, |csrf, _| Arc::new(Csrf::new(csrf))));
         }
         if let Some(policy) = route.request.and_then(Request::build) {
             policies.push(Arc::new(policy));
@@ -41,6 +55,10 @@ impl Compiler<'_> {
                 policies.push(Arc::new(policy));
             }
         }
+        // validate: bodies are held in memory only for who may send them
+        if let Some(policy) = route.request.and_then(Json::build) {
+            policies.push(Arc::new(policy));
+        }
         // shape: the version's word first, so that `response` can still change it
         if let Some(policy) = route.version.and_then(lifecycle) {
             policies.push(Arc::new(policy));
@@ -55,14 +73,18 @@ impl Compiler<'_> {
         policies
     }
 
-    /// One for all routes that share it: its lists may be long.
-    fn ip(&mut self, config: &config::IpPolicy) -> Arc<dyn Policy> {
-        let key = std::ptr::from_ref(config);
-        if let Some(policy) = self.ips.get(&key) {
+    /// One for all routes that share its configuration: it may be large.
+    fn shared<T>(
+        &mut self,
+        config: &T,
+        build: impl FnOnce(&T, &mut Faults) -> Arc<dyn Policy>,
+    ) -> Arc<dyn Policy> {
+        let key = std::ptr::from_ref(config).cast();
+        if let Some(policy) = self.shared.get(&key) {
             return Arc::clone(policy);
         }
-        let policy: Arc<dyn Policy> = Arc::new(Ip::build(config, &mut self.faults));
-        self.ips.insert(key, Arc::clone(&policy));
+        let policy = build(config, &mut self.faults);
+        self.shared.insert(key, Arc::clone(&policy));
         policy
     }
 

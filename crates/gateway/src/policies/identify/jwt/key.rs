@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::json;
 use crate::config::Algorithm;
+use crate::identity::json;
 
 /// Keys of one set that are looked at.
 const MAX_KEYS: usize = 100;

@@ -1,37 +1,31 @@
 //! `jwt`: a token that somebody else has signed, as `Authorization: Bearer …`.
 
 mod issuer;
-mod json;
 mod key;
 mod key_set;
 mod token;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-
-use http1::RequestHead;
-use serde_json::{Map, Value};
 
 pub use self::issuer::{Issuer, Unverified};
 use self::key::Key;
 use self::key_set::Missing;
 pub use self::key_set::{COOLDOWN, Description, KeySet, KeySets, KeySource, PATIENCE};
-pub use self::token::{Demands, Verified, find};
+pub use self::token::{Demands, Verified};
 use self::token::{KEY_UNKNOWN, key_name};
 use super::{Authenticator, Finding, Means, bearer};
 use crate::clock;
-use crate::config::values::Scope;
 use crate::config::{self, Algorithm, Config, Fault, Faults, KeysAt, Located, read_bounded};
 use crate::exchange::Exchange;
+use crate::identity::claims::ClaimNames;
 use crate::identity::{Identity, Own, Proofs};
 use crate::outside::Peer;
+use http1::RequestHead;
 
 /// Bytes of a file with keys.
 const MAX_FILE: u64 = 1024 * 1024;
-/// Bytes of a user's name.
-const LONGEST_USER: usize = 1024;
 
 /// The compiled way.
 #[derive(Debug)]
@@ -39,11 +33,7 @@ pub struct Jwt {
     name: Box<str>,
     keys: Keys,
     demands: Demands,
-    scopes_claim: String,
-    user_claim: String,
-    app_claim: String,
-    /// The plans of the applications that are known.
-    apps: HashMap<Box<str>, Box<str>>,
+    claims: ClaimNames,
     pass: bool,
 }
 
@@ -85,37 +75,14 @@ impl Jwt {
                 leeway: jwt.leeway.as_secs_f64(),
                 required: jwt.required.clone(),
             },
-            scopes_claim: jwt.scopes_claim.clone(),
-            user_claim: jwt.user_claim.clone(),
-            app_claim: jwt.app_claim.clone(),
-            apps: config
-                .apps
-                .iter()
-                .map(|(name, app)| (name.as_str().into(), app.plan_name().into()))
-                .collect(),
+            claims: ClaimNames::new(&jwt.scopes_claim, &jwt.user_claim, &jwt.app_claim, config),
             pass: jwt.pass,
         })
     }
 
-    /// Who the claims are about; nobody where that could not be written into a field or a line.
-    fn identity(&self, claims: Map<String, Value>) -> Option<Identity> {
-        let text = |name: &str| find(&claims, name).and_then(Value::as_str).unwrap_or_default();
-        let user = text(&self.user_claim);
-        if !is_user(user) {
-            return None;
-        }
-        let mut identity = Identity::with_scopes(scopes(find(&claims, &self.scopes_claim)));
-        identity.user = user.into();
-        if let Some((app, plan)) = self.apps.get_key_value(text(&self.app_claim)) {
-            (identity.app, identity.plan) = (app.clone(), plan.clone());
-        }
-        identity.claims = Some(Value::Object(claims));
-        Some(identity)
-    }
-
     fn verify(&self, token: &[u8], keys: &[Key], now: f64) -> Result<(Identity, f64), &'static str> {
         let Verified { claims, until, .. } = self.demands.verify(token, keys, now)?;
-        Ok((self.identity(claims).ok_or("token_claims")?, until))
+        Ok((self.claims.identity(claims).ok_or("token_claims")?, until))
     }
 
     /// Whose token this is, as far as the keys that are known now say it.
@@ -158,26 +125,6 @@ fn read_keys(file: &Located<PathBuf>, algorithms: &[Algorithm], faults: &mut Fau
             .map_err(|why| fault("bad_keys", &format!("{} cannot be used", path.display()), why))
     });
     keys.map_err(|fault| faults.push(fault)).ok()
-}
-
-/// Whether a text can be a user's name: it may be written into a field and a line.
-pub fn is_user(text: &str) -> bool {
-    text.len() <= LONGEST_USER && !text.contains(char::is_control)
-}
-
-/// The scopes that a claim names, a text with spaces or a list.
-pub fn scopes(claim: Option<&Value>) -> Vec<Box<str>> {
-    match claim {
-        Some(Value::String(scopes)) => of_words(scopes.split(' ')),
-        // One with a space in it would pass for two.
-        Some(Value::Array(scopes)) => of_words(scopes.iter().filter_map(Value::as_str)),
-        _ => Vec::new(),
-    }
-}
-
-/// Those that are scopes.
-fn of_words<'w>(words: impl Iterator<Item = &'w str>) -> Vec<Box<str>> {
-    words.filter(|word| Scope::parse(word).is_ok()).map(Into::into).collect()
 }
 
 impl Authenticator for Jwt {

@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::json;
 use super::key::Key;
 use crate::config::Algorithm;
+use crate::identity::claims::{find, names_one};
+use crate::identity::json;
 
 /// Bytes of a token that is looked at.
 const LONGEST: usize = 16 * 1024;
@@ -133,25 +134,6 @@ impl Demands {
         }
         Ok(until)
     }
-}
-
-/// Whether `aud`, a text or a list of texts, has one of these.
-fn names_one(claim: Option<&Value>, audiences: &[String]) -> bool {
-    let is_one = |value: &Value| value.as_str().is_some_and(|text| audiences.iter().any(|one| one == text));
-    match claim {
-        Some(Value::Array(list)) => list.iter().all(Value::is_string) && list.iter().any(is_one),
-        Some(value) => is_one(value),
-        None => false,
-    }
-}
-
-/// A claim by its name, or by the path to it.
-pub fn find<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
-    claims.get(name).or_else(|| {
-        let mut steps = name.split('.');
-        let first = claims.get(steps.next()?)?;
-        steps.try_fold(first, |value, step| value.as_object()?.get(step))
-    })
 }
 
 /// The name of the key that a token says it is signed by; empty where it names none, or is none.

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use http::{Method, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method, StatusCode};
 use http1::{Known, RequestHead};
 use serde::de::DeserializeOwned;
 
@@ -31,7 +32,7 @@ use crate::clock;
 use crate::config::values::{Scope, Secret};
 use crate::config::{self, LoginUrl};
 use crate::exchange::Exchange;
-use crate::identity::{Found, Own};
+use crate::identity::{Found, Own, Proofs};
 use crate::outside::Outside;
 use crate::policies::Policy;
 
@@ -129,7 +130,11 @@ impl Oidc {
     /// Whose session it is, as services are told.
     fn own(&self, session: &Session) -> Option<Own> {
         let mut own = Own::new(self.terms.identity(session)?, &self.name);
-        own.token = session.access.as_deref().and_then(|token| Secret::parse(token).ok());
+        if let Some(token) = &session.access {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+            value.set_sensitive(true);
+            own.fields.push((AUTHORIZATION, value));
+        }
         Some(own)
     }
 
@@ -289,22 +294,21 @@ impl Authenticator for Oidc {
             return Finding::Nothing;
         };
         let seconds = clock::unix_ms() / 1000;
-        let mut due = None;
-        let known = exchange.live.proofs.own(&self.name, 0, &closed, seconds as f64, || {
-            let session = self.session(&closed, seconds).ok_or(REQUIRED)?;
-            let until = self.terms.settled_until(&session);
-            if seconds >= until {
-                due = Some(session);
-                return Err(REQUIRED);
-            }
-            Ok((self.own(&session).ok_or(REQUIRED)?, until as f64))
-        });
-        match (known, due) {
-            (Ok(own), _) => Finding::Caller(Found::Own(own)),
-            (Err(_), Some(session)) => self.keep_up(exchange, session, seconds),
-            // One that has ended or was changed is none.
-            (Err(_), None) => Finding::Nothing,
+        let now = seconds as f64;
+        let proofs = &exchange.live.proofs;
+        let digest = Proofs::digest(&self.name, 0, &closed);
+        if let Some(Ok(own)) = proofs.known(&digest, now) {
+            return Finding::Caller(Found::Own(own));
         }
+        // One that has ended or was changed is none.
+        let Some(session) = self.session(&closed, seconds) else { return Finding::Nothing };
+        let until = self.terms.settled_until(&session);
+        if seconds >= until {
+            return self.keep_up(exchange, session, seconds);
+        }
+        let Some(own) = self.own(&session).map(Rc::new) else { return Finding::Nothing };
+        proofs.keep(digest, until as f64, Ok(Rc::clone(&own)));
+        Finding::Caller(Found::Own(own))
     }
 
     fn invite<'w>(&'w self, exchange: &Exchange) -> Finding<'w> {

@@ -1,12 +1,14 @@
 //! A session: who has logged in, and until when that holds.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::super::{find_claim, granted_scopes, is_user};
 use super::provider::Tokens;
 use crate::config;
 use crate::identity::Identity;
+use crate::identity::claims::{ClaimNames, find};
 
 /// What a cookie keeps of a login. Names are short, as every request carries them; times are seconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,8 +41,7 @@ pub(super) struct Session {
 pub(super) struct Terms {
     idle: u64,
     max: u64,
-    user_claim: String,
-    scopes_claim: String,
+    names: ClaimNames,
     claims: Vec<String>,
     keeps_access: bool,
 }
@@ -50,8 +51,13 @@ impl Terms {
         Self {
             idle: config.session.idle.as_secs().max(1),
             max: config.session.max.as_secs().max(1),
-            user_claim: config.user_claim.clone(),
-            scopes_claim: config.scopes_claim.clone(),
+            // An application logs nobody in.
+            names: ClaimNames {
+                scopes: config.scopes_claim.clone(),
+                user: config.user_claim.clone(),
+                app: String::new(),
+                apps: HashMap::new(),
+            },
             claims: config.claims.clone(),
             keeps_access: config.token == config::AccessToken::Pass,
         }
@@ -97,7 +103,7 @@ impl Terms {
 
     /// The claims that are looked at later; of one within another, the outer.
     fn kept(&self, claims: &Map<String, Value>) -> Map<String, Value> {
-        let named = [SUBJECT, &self.user_claim, &self.scopes_claim].into_iter();
+        let named = [SUBJECT, &self.names.user, &self.names.scopes].into_iter();
         let named = named.chain(self.claims.iter().map(String::as_str));
         let names =
             named.map(
@@ -110,18 +116,11 @@ impl Terms {
 
     /// Who it is about; nobody where that could not be written into a field or a line.
     pub(super) fn identity(&self, session: &Session) -> Option<Identity> {
-        let user = find_claim(&session.claims, &self.user_claim).and_then(Value::as_str)?;
-        if user.is_empty() || !is_user(user) {
-            return None;
+        let mut claims = session.claims.clone();
+        if find(&claims, &self.names.scopes).is_none() {
+            claims.insert(self.names.scopes.clone(), Value::String(session.granted.clone()));
         }
-        let scopes = match find_claim(&session.claims, &self.scopes_claim) {
-            None => granted_scopes(Some(&Value::String(session.granted.clone()))),
-            claim => granted_scopes(claim),
-        };
-        let mut identity = Identity::with_scopes(scopes);
-        identity.user = user.into();
-        identity.claims = Some(Value::Object(session.claims.clone()));
-        Some(identity)
+        self.names.identity(claims).filter(|identity| !identity.user.is_empty())
     }
 
     /// When it is over.

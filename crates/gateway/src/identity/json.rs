@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 struct Strict(Value);
 
 /// Reads an object without repeated names, and nothing behind it.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Strict>(bytes) {
         Ok(Strict(Value::Object(object))) => Some(object),
         _ => None,

@@ -1,0 +1,203 @@
+//! `introspection`: a token that means nothing by itself; who has given it out says what it is worth (RFC 7662).
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+use http1::RequestHead;
+use serde_json::{Map, Value};
+
+use super::{Authenticator, Finding, Means, bearer};
+use crate::clock;
+use crate::config::{self, Config};
+use crate::exchange::Exchange;
+use crate::identity::claims::{ClaimNames, names_one};
+use crate::identity::{Flight, Own, Proofs, json};
+use crate::outside::{Outside, Peer, Question};
+
+/// Bytes of a token that is asked for.
+const LONGEST: usize = 16 * 1024;
+
+/// The compiled way.
+#[derive(Debug)]
+pub struct Introspection {
+    name: Box<str>,
+    peer: Arc<Peer>,
+    outside: Arc<Outside>,
+    /// What the gateway proves itself with.
+    credentials: HeaderValue,
+    patience: Duration,
+    cache: Duration,
+    negative: Duration,
+    issuers: Vec<String>,
+    audiences: Option<Vec<String>>,
+    claims: ClaimNames,
+    pass: bool,
+}
+
+impl Introspection {
+    /// Compiles the configuration.
+    pub fn build(name: &str, config: &config::Introspection, all: &Config, means: &Means<'_>) -> Self {
+        let user = encode(&config.client_id);
+        let pair = STANDARD.encode(format!("{user}:{}", encode(config.client_secret.expose())));
+        // Of base64 nothing is refused.
+        let mut credentials = HeaderValue::from_str(&format!("Basic {pair}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+        credentials.set_sensitive(true);
+        Self {
+            name: name.into(),
+            peer: Arc::new(Peer { url: config.url.value.clone(), tls: means.tls.get(name).cloned() }),
+            outside: Arc::clone(means.outside),
+            credentials,
+            patience: *config.timeout,
+            cache: *config.cache,
+            negative: *config.negative_cache,
+            issuers: config.issuer.clone(),
+            audiences: config.audience.clone(),
+            claims: ClaimNames::new(&config.scopes_claim, &config.user_claim, &config.app_claim, all),
+            pass: config.pass,
+        }
+    }
+
+    /// Asks about a token, unless another request on this worker does.
+    async fn ask(&self, proofs: Rc<Proofs>, token: Vec<u8>) -> Finding<'_> {
+        let digest = Proofs::digest(&self.name, 0, &token);
+        loop {
+            match proofs.fly(&digest) {
+                Flight::Follow(mut flight) => {
+                    // It ends with the one that leads.
+                    let _ = flight.changed().await;
+                    if let Some(known) = proofs.known(&digest, seconds()) {
+                        return known.into();
+                    }
+                }
+                Flight::Lead(_leads) => {
+                    let Ok(answer) = self.outside.ask(self.question(&token)).await else {
+                        return Finding::Unavailable(UNAVAILABLE);
+                    };
+                    if answer.status != StatusCode::OK {
+                        return Finding::Unavailable(UNAVAILABLE);
+                    }
+                    let Some(claims) = json::object(&answer.body) else {
+                        return Finding::Unavailable(UNAVAILABLE);
+                    };
+                    let (result, until) = self.judge(claims, seconds());
+                    proofs.keep(digest, until, result.clone());
+                    return result.into();
+                }
+            }
+        }
+    }
+
+    fn question(&self, token: &[u8]) -> Question {
+        let mut question = Question::new(&self.peer, Method::POST, self.patience);
+        question.fields = vec![
+            (AUTHORIZATION, self.credentials.clone()),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+        ];
+        let token = encode(&String::from_utf8_lossy(token));
+        question.body = Bytes::from(format!("token={token}&token_type_hint=access_token"));
+        question
+    }
+
+    /// What is said of the token, and until when that is believed, in seconds since the Unix epoch.
+    fn judge(&self, claims: Map<String, Value>, now: f64) -> (Result<Rc<Own>, &'static str>, f64) {
+        let refused = |code| (Err(code), now + self.negative.as_secs_f64());
+        let time = |name: &str| claims.get(name).and_then(Value::as_f64).filter(|time| time.is_finite());
+        if claims.get("active") != Some(&Value::Bool(true)) {
+            return refused("token_inactive");
+        }
+        let expires = time("exp").unwrap_or(f64::INFINITY);
+        if now >= expires {
+            return refused("token_expired");
+        }
+        if time("nbf").is_some_and(|since| now < since) {
+            return refused("token_too_early");
+        }
+        let issuer = claims.get("iss").and_then(Value::as_str);
+        if !self.issuers.is_empty() && !self.issuers.iter().any(|known| issuer == Some(known)) {
+            return refused("token_issuer");
+        }
+        if let Some(audiences) = &self.audiences
+            && !names_one(claims.get("aud"), audiences)
+        {
+            return refused("token_audience");
+        }
+        match self.claims.identity(claims) {
+            Some(identity) => {
+                let own = Own::new(identity, &self.name);
+                (Ok(Rc::new(own)), expires.min(now + self.cache.as_secs_f64()))
+            }
+            None => refused("token_claims"),
+        }
+    }
+}
+
+impl Authenticator for Introspection {
+    fn identify<'w>(&'w self, exchange: &Exchange, _body: Option<&[u8]>) -> Finding<'w> {
+        let Some(token) = bearer(&exchange.request) else { return Finding::Nothing };
+        // What is no token (RFC 6750, section 2.1) is nobody's, and not worth a question.
+        if token.is_empty() || token.len() > LONGEST || !token.iter().all(u8::is_ascii_graphic) {
+            return Finding::Refused("token_malformed");
+        }
+        let proofs = &exchange.live.proofs;
+        match proofs.known(&Proofs::digest(&self.name, 0, token), seconds()) {
+            Some(known) => known.into(),
+            None => Finding::Wait(Box::pin(self.ask(Rc::clone(proofs), token.to_vec()))),
+        }
+    }
+
+    fn strip(&self, request: &mut RequestHead) {
+        if !self.pass {
+            super::strip_bearer(request);
+        }
+    }
+
+    fn challenge(&self, realm: &str, is_wrong: bool) -> Vec<String> {
+        vec![super::bearer_challenge(realm, is_wrong)]
+    }
+
+    fn explain(&self) -> String {
+        format!("a bearer token that {} vouches for", self.peer.url)
+    }
+}
+
+fn seconds() -> f64 {
+    clock::unix_ms() as f64 / 1000.0
+}
+
+/// As a form has it (RFC 6749, appendix B).
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            _ => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                encoded.push('%');
+                encoded.push(DIGITS[usize::from(byte >> 4)].into());
+                encoded.push(DIGITS[usize::from(byte & 15)].into());
+            }
+        }
+    }
+    encoded
+}
+
+const UNAVAILABLE: &str = "introspection_unavailable";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_and_tokens_are_written_as_a_form() {
+        assert_eq!(encode("a-Z_0.~"), "a-Z_0.~");
+        assert_eq!(encode("a b+c/ä&="), "a%20b%2Bc%2F%C3%A4%26%3D");
+    }
+}
