@@ -376,3 +376,56 @@ pub fn is_nothing(bytes: &[u8]) -> bool {
     let opened = seal.open(Purpose::Session, bytes).or(seal.open(Purpose::Attempt, bytes));
     session.is_none() && opened.is_none() && is_stripped && id.is_none_or(|length| length == 11)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(fields: &[(&str, &str)]) -> RequestHead {
+        let mut request = RequestHead::default();
+        for (name, value) in fields {
+            request.fields.append_named(name.as_bytes(), value.as_bytes());
+        }
+        request
+    }
+
+    #[test]
+    fn a_browser_that_opens_a_page_says_so() {
+        const HTML: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        for (fields, is_one) in [
+            (&[HTML][..], true),
+            (&[("accept", "application/json, Text/HTML;q=0.1")], true),
+            (&[HTML, ("Sec-Fetch-Mode", "navigate")], true),
+            (&[HTML, ("Sec-Fetch-Mode", "no-cors")], false),
+            (&[HTML, ("X-Requested-With", "XMLHttpRequest")], false),
+            (&[("Accept", "*/*")], false),
+            (&[("Accept", "text/htmlx")], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_navigation(&request(fields)), is_one, "{fields:?}");
+        }
+        let mut posted = request(&[HTML]);
+        posted.method = Method::POST;
+        assert!(!is_navigation(&posted));
+    }
+
+    #[test]
+    fn a_host_that_is_told_is_one() {
+        for good in ["app.example.com", "app.example.com:8443", "[::1]:80"] {
+            assert!(is_authority(good), "{good}");
+        }
+        for bad in ["", "a/b", "a@b", "a b", "a?b", "a\\b", "a#"] {
+            assert!(!is_authority(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_opens_that_nobody_has_closed(bytes: Vec<u8>, cookies in "(__Host-tg_login|[a-z]{1,3})(\\.[0-9try.]{0,5})?=[a-z0-9.;= ]{0,40}") {
+            prop_assert!(is_nothing(&bytes));
+            prop_assert!(is_nothing(cookies.as_bytes()));
+        }
+    }
+}
