@@ -17,6 +17,7 @@ need() { missing="$missing $1"; }
 printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | cc -x c -o /dev/null - >/dev/null 2>&1 ||
     need build-essential
 has curl || need curl
+has htpasswd || need apache2-utils
 has openssl || need openssl
 # Debian does not put it on everybody's path.
 has nginx || [ -x /usr/sbin/nginx ] || need nginx-light

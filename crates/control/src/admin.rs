@@ -1,7 +1,7 @@
-//! The admin listener: `/metrics`, `/status`, `/healthz` and `/readyz`.
+//! The admin listener: `/metrics`, `/status`, `/healthz`, `/readyz` and `/.well-known/jwks.json`.
 //!
-//! Probes come without credentials, so the two health pages are open; everything else asks for the token where
-//! one is configured. It never stands on the request path, and it keeps answering while the gateway drains.
+//! Probes come without credentials, so the two health pages are open, and so are public keys; everything else asks for the
+//! token where one is configured. It never stands on the request path, and it keeps answering while the gateway drains.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub struct AdminState {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// How the gateway stands, as JSON.
     pub status: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What verifies what services are told of callers: a JWK set.
+    pub keys: Arc<dyn Fn() -> String + Send + Sync>,
     /// What `/readyz` says.
     pub readiness: Arc<Readiness>,
     /// Who may see more than health.
@@ -111,6 +113,7 @@ fn router(state: AdminState) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .route("/.well-known/jwks.json", get(keys))
         .merge(guarded)
         .fallback(no_such_page)
         .method_not_allowed_fallback(wrong_method)
@@ -129,6 +132,10 @@ async fn readyz(State(state): State<AdminState>, headers: HeaderMap) -> Response
     let is_ready = state.readiness.is_ready(now);
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     page(status, "application/json", state.readiness.body(now, is_allowed(&state, &headers)).to_string())
+}
+
+async fn keys(State(state): State<AdminState>) -> Response {
+    page(StatusCode::OK, "application/jwk-set+json", (state.keys)())
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {
@@ -156,7 +163,7 @@ async fn require_token(State(state): State<AdminState>, request: Request, next: 
 }
 
 async fn no_such_page() -> Response {
-    let detail = "The admin listener has /metrics, /status, /healthz and /readyz.";
+    let detail = "The admin listener has /metrics, /status, /healthz, /readyz and /.well-known/jwks.json.";
     problem(StatusCode::NOT_FOUND, "no_such_page", detail)
 }
 
@@ -194,6 +201,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpStream};
 
+    use gateway::config::values::Secret;
+
     use super::*;
     use crate::Control;
 
@@ -209,8 +218,9 @@ mod tests {
         let state = AdminState {
             metrics: Arc::new(|| "tollgate_up 1\n".to_owned()),
             status: Arc::new(|| r#"{"pid":1}"#.to_owned()),
+            keys: Arc::new(|| r#"{"keys":[]}"#.to_owned()),
             readiness: Arc::clone(&readiness),
-            token: Arc::new(Token::new(token.map(str::to_owned))),
+            token: Arc::new(Token::new(token.map(|token| Secret::parse(token).unwrap()))),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = control.serve_admin(listener, state).unwrap();
@@ -254,6 +264,7 @@ mod tests {
         let cases = [
             ("/healthz", "", "HTTP/1.1 200"),
             ("/readyz", "", "HTTP/1.1 200"),
+            ("/.well-known/jwks.json", "", "HTTP/1.1 200"),
             ("/metrics", "", "HTTP/1.1 401"),
             ("/metrics", "Authorization: Bearer wrong\r\n", "HTTP/1.1 401"),
             ("/metrics", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 200"),

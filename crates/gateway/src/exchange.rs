@@ -5,6 +5,7 @@
 
 mod consult;
 mod refused;
+mod tell;
 
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -223,6 +224,7 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
     let service = live.service(worker, service);
     let copied = route.mirror().map(|mirror| (mirror, live.service(worker, mirror.service)));
     inject_fault(worker, client, exchange, route, limits).await?;
+    exchange.tell_who_calls(&service.spec.name);
     shape_request(client, exchange);
     if let Some((mirror, to)) = copied {
         mirror.copy(worker, client, exchange, to, &route.name);
@@ -372,10 +374,7 @@ fn rewrite(route: &Route, exchange: &mut Exchange) -> Result<(), Box<Refusal>> {
 
 /// Stage `shape`, on the way to the service: what it is told about the client and the request.
 fn shape_request(client: &Client, exchange: &mut Exchange) {
-    let Exchange { request, live, found, .. } = exchange;
-    if let Some(identity) = found.as_ref().and_then(|found| live.snapshot.callers.identity(found)) {
-        identity.write_fields(&mut request.fields);
-    }
+    let request = &mut exchange.request;
     forwarded::set(
         &mut request.fields,
         &client.origin().peer_text,

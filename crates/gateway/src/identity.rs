@@ -16,7 +16,7 @@ use crate::clock;
 use crate::config::values::{KeyHash, Scope};
 use crate::config::{App, Config};
 use crate::expression::IdentityFacts;
-pub use proofs::{Flight, Proofs};
+pub use proofs::{Proof, Proofs, Verdict, digest};
 
 /// What all fields that tell services of callers begin with. Whoever sends one from outside is not believed.
 const PREFIX: &[u8] = b"x-tollgate-";
@@ -114,6 +114,11 @@ impl Identity {
             key: key.id.value.as_str().into(),
             ..Self::with_scopes(key.scopes.iter().map(|scope| Scope::as_str(scope).into()).collect())
         }
+    }
+
+    /// What was granted, with spaces between.
+    pub fn scope_list(&self) -> &str {
+        &self.scope_list
     }
 
     /// What expressions see of it.

@@ -90,7 +90,9 @@ const NOT_CODES: &[&str] = &[
     // faults of the configuration, about files that it names
     "bad_keys",
     "bad_list",
+    "bad_users",
     "unreadable_file",
+    "weak_hash",
     // how a breaker's state is spelt in the status
     "snake_case",
     // what came of a TLS handshake, in the metrics

@@ -164,6 +164,12 @@ impl Engine {
         self.is_handed_over.load(Ordering::Acquire) || self.server().is_none()
     }
 
+    /// What verifies what services are told of callers: a JWK set.
+    pub(crate) fn public_keys(&self) -> String {
+        let signer = lock(&self.served).snapshot.told.signer.clone();
+        signer.map_or_else(|| r#"{"keys":[]}"#.to_owned(), |signer| signer.public_keys().to_owned())
+    }
+
     /// The metrics of all workers, in the Prometheus text format.
     pub(crate) fn metrics(&self) -> String {
         self.metrics.render()

@@ -16,7 +16,7 @@ use control::{
     AdminState, Binary, Checks, Control, Discoverer, Envoy, Expiry, Notifier, Readiness, Reload, Reloader,
     Signal, Token, Watch,
 };
-use gateway::config::values::TcpAddress;
+use gateway::config::values::{Secret, TcpAddress};
 use gateway::config::{Config, Outline};
 use gateway::tls::Certificate;
 use gateway::upstream::catalog::Catalog;
@@ -182,10 +182,11 @@ enum Phase {
 impl Running {
     fn serve_admin(&self) -> Result<(), Failure> {
         let Some((address, listener)) = &self.upgrade.admin else { return Ok(()) };
-        let (counted, looked) = (Arc::clone(&self.engine), Arc::clone(&self.engine));
+        let [counted, looked, signing] = std::array::from_fn(|_| Arc::clone(&self.engine));
         let state = AdminState {
             metrics: Arc::new(move || counted.metrics()),
             status: Arc::new(move || looked.status()),
+            keys: Arc::new(move || signing.public_keys()),
             readiness: Arc::clone(&self.readiness),
             token: Arc::clone(&self.token),
         };
@@ -463,9 +464,8 @@ fn told(old: &InForce, new: &InForce) -> String {
     text
 }
 
-fn admin_token(config: &Config) -> Option<String> {
-    let admin = config.admin.as_ref()?;
-    admin.token.as_ref().map(|token| token.expose().to_owned())
+fn admin_token(config: &Config) -> Option<Secret> {
+    config.admin.as_ref()?.token.clone()
 }
 
 /// How many workers: as the command line says, else as the configuration says, else one for each core.

@@ -88,11 +88,16 @@ fn a_missing_file_is_answered_with_what_to_do() {
     }
 }
 
-/// The block with a word in the place of each `${env:…}` and `${file:…}`: what they name is not here.
+/// The block with a word in the place of each `${env:…}` and `${file:…}`, where what they name is not here.
 fn interpolated(block: &str) -> String {
+    /// One that is here.
+    const HERE: &str = "file:identity.key}";
+    let block = block.replace(&format!("${{{HERE}"), "$here");
     let mut parts = block.split("${");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "localhost" + part.split_once('}').map_or("", |(_, rest)| rest))
+    let text = parts
+        .fold(first, |text, part| text + "localhost" + part.split_once('}').map_or("", |(_, rest)| rest));
+    text.replace("$here", &format!("${{{HERE}"))
 }
 
 fn tollgate(arguments: &[&str]) -> Output {

@@ -1,6 +1,6 @@
 //! `cors`: pages of other origins, before a browser that is made of fields and before a real one.
 
-use tollgate_tests::{Ask, Backend, Gateway, backend, browser, eventually, front, gateway_with};
+use tollgate_tests::{Ask, Backend, Gateway, backend, browser, eventually, front, gateway_with, tollgate};
 
 const APP: &str = "https://app.example.com";
 
@@ -121,6 +121,46 @@ fn strict_refuses_pages_of_other_origins_and_not_those_of_its_own() {
     }
     let two = gate.ask("GET", "/own").header("Origin", APP).header("Origin", "https://evil.test").send();
     two.expect_refusal("origin_not_allowed");
+}
+
+#[test]
+fn explain_says_which_route_answers_a_preflight() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tollgate.yaml");
+    std::fs::write(
+        &file,
+        "
+services: { users: http://127.0.0.1:9001 }
+defaults: { access: public, request: { url: 2KiB } }
+routes:
+  - { match: 'PUT /users/{id}', name: change, to: users, cors: https://app.example.com }
+  - { match: 'GET /users/{id}', to: users }
+",
+    )
+    .unwrap();
+    let explain = |method: &str| {
+        let asked = format!("Access-Control-Request-Method: {method}");
+        let file = file.to_str().unwrap();
+        let arguments = [
+            "explain",
+            "-c",
+            file,
+            "OPTIONS",
+            "/users/7",
+            "-H",
+            "Origin: https://app.example.com",
+            "-H",
+            &asked,
+        ];
+        String::from_utf8(tollgate(&arguments).stdout).unwrap()
+    };
+    let told = explain("PUT");
+    assert!(told.contains("route      change"), "{told}");
+    assert!(told.contains("cors: pages of https://app.example.com"), "{told}");
+    assert!(told.contains("this is a preflight"), "{told}");
+    assert!(!told.contains("not change") && !told.contains("request:"), "{told}");
+    let told = explain("GET");
+    assert!(told.contains("answered by the gateway: 204"), "{told}");
 }
 
 /// Asks an API at another origin and tells with the path of a request what it could read.

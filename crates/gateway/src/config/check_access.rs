@@ -23,6 +23,8 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     let mapped = config.auth.values().filter_map(|way| way.mtls.as_ref()).flat_map(|mtls| mtls.apps.values());
     mapped.for_each(|(app, _)| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
     check_cookies(config, faults);
+    let acting = config.auth.values().filter_map(|way| way.basic.as_ref()?.app.as_ref());
+    acting.for_each(|app| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
     let mut ids: HashMap<&str, Span> = HashMap::new();
     for app in config.apps.values() {
         if let Some(plan) = &app.plan {

@@ -65,16 +65,18 @@ impl Outline {
         let mut changes = Vec::new();
         compare("listener", &self.listeners, &new.listeners, &mut changes);
         compare("setting", &self.settings, &new.settings, &mut changes);
+        let mut other = |name: &str, what: &str| {
+            let details = vec![what.to_owned()];
+            let names = vec![name.to_owned()];
+            changes.push(Change { kind: ChangeKind::Altered, what: "setting", names, details });
+        };
         if let (Some(was), Some(becomes)) = (&self.token, &new.token)
             && was != becomes
         {
-            let details = vec!["token becomes another".to_owned()];
-            changes.push(Change {
-                kind: ChangeKind::Altered,
-                what: "setting",
-                names: vec!["admin".to_owned()],
-                details,
-            });
+            other("admin", "token becomes another");
+        }
+        if self.signing.len() == new.signing.len() && self.signing != new.signing {
+            other("identity", "keys become others");
         }
         compare("service", &self.services, &new.services, &mut changes);
         compare("way to find out who calls", &self.auth, &new.auth, &mut changes);

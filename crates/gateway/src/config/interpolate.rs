@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::fault::Fault;
 use super::file::read_bounded;
 use super::source::{Located, Source, Span};
@@ -51,23 +53,23 @@ impl Surroundings {
         &mut self,
         written: &Located<String>,
         source: &Source,
-    ) -> (Option<String>, Vec<Fault>) {
+    ) -> (Option<Zeroizing<String>>, Vec<Fault>) {
         let mut faults = Vec::new();
-        let mut value = String::with_capacity(written.value.len());
+        let mut value = Zeroizing::new(String::with_capacity(written.value.len()));
         let text = written.value.as_str();
         let mut at = 0;
         while let Some(found) = text[at..].find("${") {
             let start = at + found;
             if text[..start].ends_with('$') {
-                value.push_str(&text[at..start - 1]);
-                value.push_str("${");
+                append(&mut value, &text[at..start - 1]);
+                append(&mut value, "${");
                 at = start + 2;
                 continue;
             }
-            value.push_str(&text[at..start]);
+            append(&mut value, &text[at..start]);
             if text[start..].starts_with("${{") {
                 let end = text[start..].find("}}").map_or(text.len(), |length| start + length + 2);
-                value.push_str(&text[start..end]);
+                append(&mut value, &text[start..end]);
                 at = end;
                 continue;
             }
@@ -83,23 +85,23 @@ impl Surroundings {
                     let message = format!("the value grows beyond {} KiB", MAX_VALUE >> 10);
                     faults.push(Fault::error("too_large", source.part(written, start..at), message));
                 }
-                Ok(resolved) => value.push_str(&resolved),
+                Ok(resolved) => append(&mut value, &resolved),
                 Err(fault) => faults.push(Fault { span: source.part(written, start..at), ..fault }),
             }
         }
-        value.push_str(&text[at..]);
+        append(&mut value, &text[at..]);
         if faults.is_empty() { (Some(value), faults) } else { (None, faults) }
     }
 
     /// The value that a reference stands for, or a fault that has no place yet.
-    fn resolve(&mut self, reference: &str) -> Result<String, Fault> {
+    fn resolve(&mut self, reference: &str) -> Result<Zeroizing<String>, Fault> {
         let fault = |code, message: String| Fault::error(code, Span::default(), message);
         if let Some(name) = reference.strip_prefix("env:") {
             if name.is_empty() || name.contains(['=', '\0']) {
                 return Err(fault("bad_value", "expected the name of a variable after `env:`".to_owned()));
             }
             let unset = || fault("unset_variable", format!("the environment variable `{name}` is not set"));
-            return (self.variable)(name).ok_or_else(unset);
+            return (self.variable)(name).map(Zeroizing::new).ok_or_else(unset);
         }
         if let Some(path) = reference.strip_prefix("file:") {
             if path.is_empty() || path.contains('\0') {
@@ -117,10 +119,24 @@ impl Surroundings {
     }
 }
 
+/// Appends to a text that may be secret, and leaves no copy where it was before it grew.
+fn append(value: &mut Zeroizing<String>, part: &str) {
+    let needed = value.len() + part.len();
+    if needed > value.capacity() {
+        let mut longer = Zeroizing::new(String::with_capacity(needed.max(2 * value.len())));
+        longer.push_str(value);
+        *value = longer;
+    }
+    value.push_str(part);
+}
+
 /// A small text file without its final line break.
-fn read_small(path: &Path) -> Result<String, String> {
-    let bytes = read_bounded(path, MAX_VALUE as u64)?;
-    let mut text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+fn read_small(path: &Path) -> Result<Zeroizing<String>, String> {
+    let text = String::from_utf8(read_bounded(path, MAX_VALUE as u64)?).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        "it is not UTF-8 text".to_owned()
+    });
+    let mut text = Zeroizing::new(text?);
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -147,7 +163,7 @@ mod tests {
         let source = Source::new("x", text);
         let (value, faults) =
             surroundings.interpolate(&Located::new(text.to_owned(), Span::new(0, text.len())), &source);
-        value.ok_or_else(|| faults.iter().map(|fault| fault.code).collect())
+        value.map(|value| value.to_string()).ok_or_else(|| faults.iter().map(|fault| fault.code).collect())
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct Outline {
     pub(super) listeners: Things,
     pub(super) settings: Things,
     pub(super) token: Option<Secret>,
+    pub(super) signing: Vec<Secret>,
     pub(super) services: Things,
     pub(super) devices: Things,
     pub(super) auth: Things,
@@ -71,6 +72,7 @@ impl Outline {
             listeners: listeners.map(|one| (one.address.value.to_string(), listener_facets(one))).collect(),
             settings: settings(config),
             token: config.admin.as_ref().and_then(|admin| admin.token.clone()),
+            signing: config.identity.keys.iter().map(|key| key.value.clone()).collect(),
             services: named(&config.services, service_facets),
             devices: named(&config.devices, device_facets),
             auth: named(&config.auth, callers::auth_facets),
@@ -332,7 +334,8 @@ fn settings(config: &Config) -> Things {
     let mut overload = Facets::default();
     overload.says("lag", config.overload.lag.map_or("off".to_owned(), |lag| lag.to_string()));
     overload.says("memory", config.overload.memory.map_or("off".to_owned(), |share| share.to_string()));
-    [("workers", workers), ("logs", logs), ("admin", admin), ("overload", overload)]
+    let identity = callers::identity_facets(&config.identity);
+    [("workers", workers), ("logs", logs), ("admin", admin), ("overload", overload), ("identity", identity)]
         .map(|(name, facets)| (name.to_owned(), facets))
         .into()
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::fault::{Fault, Faults};
 use super::interpolate::Surroundings;
 use super::node::{Key, Node, Value};
 use super::source::{Located, Source, Span};
-use super::values::{Duration, Percent, Size};
+use super::values::{Duration, Percent, Secret, Size};
 
 /// What a kind of map may hold: the reader refuses all else, and the JSON Schema is tested against it.
 #[derive(Debug)]
@@ -95,8 +97,13 @@ impl Reader {
 
     /// The text of a scalar with `${env:…}` and `${file:…}` replaced; `what` names what was expected.
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        self.wiped_text(node, what).map(|mut text| std::mem::take(&mut *text))
+    }
+
+    /// The same, wiped from memory when it is let go: what it stands for may be secret.
+    fn wiped_text(&mut self, node: &Node, what: &str) -> Option<Zeroizing<String>> {
         match &node.value {
-            Value::Text(text) if !text.contains("${") => Some(text.to_string()),
+            Value::Text(text) if !text.contains("${") => Some(Zeroizing::new(text.to_string())),
             Value::Text(text) => {
                 let written = Located::new(text.to_string(), node.span);
                 let (value, faults) = self.surroundings.interpolate(&written, &self.source);
@@ -128,7 +135,7 @@ impl Reader {
         what: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let text = self.text(node, what)?;
+        let text = self.wiped_text(node, what)?;
         match parse(&text) {
             Ok(value) => Some(value),
             Err(complaint) => {
@@ -136,6 +143,12 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// A secret, which no fault shows that points at its line.
+    pub(super) fn secret(&mut self, node: &Node, what: &str) -> Option<Secret> {
+        self.source.hide(node.span);
+        self.parsed(node, what, Secret::parse)
     }
 
     /// A whole number within bounds.

@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// A range of bytes in the configuration file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +74,8 @@ pub struct Source {
     name: String,
     text: String,
     line_starts: Vec<u32>,
+    /// Where secrets stand.
+    hidden: Mutex<Vec<Span>>,
 }
 
 impl Source {
@@ -81,7 +84,7 @@ impl Source {
         let text = text.into();
         let ends = memchr::memchr_iter(b'\n', text.as_bytes());
         let line_starts = std::iter::once(0).chain(ends.map(|end| end as u32 + 1)).collect();
-        Self { name: name.into(), text, line_starts }
+        Self { name: name.into(), text, line_starts, hidden: Mutex::default() }
     }
 
     /// The file's name as the user wrote it.
@@ -97,6 +100,33 @@ impl Source {
     /// The text at a place; empty when the place lies outside of it.
     pub fn slice(&self, span: Span) -> &str {
         self.text.get(span.start()..span.end()).unwrap_or_default()
+    }
+
+    /// A secret stands in this place: no excerpt shows it.
+    pub(super) fn hide(&self, span: Span) {
+        let written = self.slice(span);
+        let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at = 0;
+        while at < written.len() {
+            let end = written[at..].find("${").map_or(written.len(), |length| at + length);
+            // Of a reference there is nothing to hide, and most secrets are one, in quotes.
+            if !written[at..end].trim_matches(['\'', '"']).is_empty() {
+                hidden.push(Span::new(span.start() + at, span.start() + end));
+            }
+            at = written[end..].find('}').map_or(written.len(), |length| end + length + 1);
+        }
+    }
+
+    /// The text from here with stars for the bytes of secrets.
+    fn without_secrets(&self, from: usize, text: String) -> String {
+        let to = from + text.len();
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = text.into_bytes();
+        for span in hidden.iter().filter(|span| span.start() < to && span.end() > from) {
+            bytes[span.start().max(from) - from..span.end().min(to) - from].fill(b'*');
+        }
+        // Whole values are hidden, or cut between two characters.
+        String::from_utf8(bytes).unwrap_or_default()
     }
 
     /// The line and column of an offset, both from 1, the column in characters.
@@ -134,6 +164,7 @@ impl Source {
         let from = self.boundary(line_start.max(start.saturating_sub(EXCERPT_BEFORE)));
         let to = self.boundary(line_end.min(end + EXCERPT_AFTER));
         let mut text = self.text.get(from..to).unwrap_or_default().trim_end_matches('\r').to_owned();
+        text = self.without_secrets(from, text);
         let start = (start - from).min(text.len());
         if start == text.len() {
             // A place at the end of a line needs something to stand under.
@@ -171,6 +202,21 @@ const EXCERPT_AFTER: usize = 160;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_excerpt_has_stars_for_secrets_and_shows_references() {
+        let text = "a: [ s3cr\u{e9}t, '${env:X}', \"x${file:y}z\", ${env:X ]";
+        let source = Source::new("x", text);
+        for secret in ["s3cr\u{e9}t", "'${env:X}'", "\"x${file:y}z\"", "${env:X ]"] {
+            let start = text.find(secret).unwrap_or_default();
+            source.hide(Span::new(start, start + secret.len()));
+        }
+        let shown = "a: [ *******, '${env:X}', **${file:y}**, ${env:X ]";
+        assert_eq!(source.excerpt(Span::new(0, 1)).text, shown);
+        // One that was not read is not known.
+        let source = Source::new("x", text);
+        assert_eq!(source.excerpt(Span::new(0, 1)).text, text);
+    }
 
     #[test]
     fn a_position_counts_lines_and_characters_from_one() {

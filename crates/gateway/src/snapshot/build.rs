@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::service as parts;
-use super::{CallLimits, Extras, Route, Snapshot, Target};
+use super::{CallLimits, Extras, Route, Snapshot, Target, Told};
 use crate::accept::addresses::AddressLimits;
 use crate::accept::listener::ListenerSpec;
 use crate::accept::proxy_protocol;
@@ -16,11 +16,11 @@ use crate::accept::socket::ListenerName;
 use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::answer::StaticAnswer;
 use crate::clock;
-use crate::config::values::FileMode;
+use crate::config::values::{FileMode, Secret};
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
-    Faults, Hedge, Located, LogFormat, Priority, ProxyVersion, Respond, Retry, RetryOn,
-    VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
+    Faults, Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, ProxyVersion, Respond, Retry,
+    RetryOn, VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -33,8 +33,9 @@ use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
     VersionBy, VersionMatch,
 };
+use crate::signed_identity::Signer;
 use crate::tls::{self, ClientTls, ServerTls};
-use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
+use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy};
 use crate::upstream::fallback::Fallback;
 use crate::upstream::{Affinity, ServiceSpec, Timeouts};
 
@@ -43,6 +44,7 @@ impl Snapshot {
     ///
     /// Counters of listeners that were there `before` are kept.
     pub fn build(config: &Config, before: Option<&Self>) -> Result<(Self, Faults), Faults> {
+        let turns = before.map_or_else(Arc::default, |before| Arc::clone(&before.turns));
         // On the threads that load configurations nothing else reads the clock.
         clock::refresh();
         let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
@@ -58,6 +60,7 @@ impl Snapshot {
             key_sets: &key_sets,
             outside: &outside,
             logins: &logins,
+            turns: &turns,
         };
         let ways = build_ways(config, &means, &mut faults);
         let mut compiler = Compiler::new(config, callers, ways, faults);
@@ -84,6 +87,7 @@ impl Snapshot {
                 spans.push(route.span);
             }
         }
+        let told = compile_told(&config.identity, &mut compiler.faults);
         let listeners = compile_listeners(&compiler, security.listeners, before);
         let mut faults = compiler.faults;
         if faults.has_errors() {
@@ -113,6 +117,7 @@ impl Snapshot {
             services,
             devices: compiler.devices.into_values().collect(),
             callers: compiler.callers,
+            told,
             secret_parameters: policies::secret_parameters(config),
             logs: compile_logs(&config.logs),
             drain: *config.drain,
@@ -124,6 +129,7 @@ impl Snapshot {
             key_sets,
             outside,
             logins,
+            turns,
         };
         Ok((snapshot, faults))
     }
@@ -238,7 +244,7 @@ impl<'c> Compiler<'c> {
                 (BalancePolicy::Hash, key.map_or(Affinity::None, Affinity::Key))
             }
             Balance::Sticky(name) => {
-                let secret = sticky_secret(&service.name.value);
+                let secret = parts::sticky_secret(&service.name.value);
                 (BalancePolicy::Sticky { secret }, Affinity::Cookie(Arc::from(name.value.as_str())))
             }
         };
@@ -537,6 +543,20 @@ fn https_port(listeners: &[config::Listener]) -> u16 {
     ports.into_iter().next().unwrap_or(HTTPS)
 }
 
+/// Reads the keys that sign what services are told; one that cannot be used is reported.
+fn compile_told(identity: &IdentityHeaders, faults: &mut Faults) -> Told {
+    let secrets: Vec<Secret> = identity.keys.iter().map(|key| key.value.clone()).collect();
+    let signer = match Signer::new(&secrets, &identity.issuer, identity.valid_for.as_secs()) {
+        Ok(signer) => signer.map(Arc::new),
+        Err((number, why)) => {
+            let fault = Fault::error("bad_keys", identity.keys[number].span, why);
+            faults.push(fault.help("`openssl genpkey -algorithm ed25519` makes one that can be used"));
+            None
+        }
+    };
+    Told { is_plain: identity.headers.contains(&IdentityForm::Plain), signer }
+}
+
 fn compile_answer(respond: &Respond) -> StaticAnswer {
     let mut answer = StaticAnswer::empty(respond.status);
     for (name, value) in &respond.headers {
@@ -571,13 +591,4 @@ fn compile_logs(logs: &config::Logs) -> LogConfig {
             })
             .collect(),
     }
-}
-
-/// The key of a service's sticky ids: the same in every process, so that a fleet agrees. An id tells whoever guesses an
-/// endpoint's address only that the guess was right.
-fn sticky_secret(service: &str) -> [u8; 16] {
-    let mut secret = [0; 16];
-    secret[..8].copy_from_slice(&hash_bytes(service.as_bytes()).to_be_bytes());
-    secret[8..].copy_from_slice(&hash_bytes(&[service.as_bytes(), b" sticky"].concat()).to_be_bytes());
-    secret
 }

@@ -72,14 +72,15 @@ impl Snapshot {
             }
         };
         for Candidate { route, verdict } in &candidates {
-            if let Verdict::Loses(why) = verdict {
+            // A preflight's route takes the method that it asks about.
+            if let Verdict::Loses(why) = verdict
+                && !is_preflight
+            {
                 detail(text, &format!("not {}: {why}", self.title(*route)));
             }
         }
         if is_preflight {
-            let route = route.into_iter();
-            line(text, Stage::Admit, "a preflight, which `cors` of the route that it asks about answers");
-            return route.for_each(|route| explain_policies(route, Stage::Admit, text));
+            return route.into_iter().for_each(|route| explain_preflight(route, text));
         }
         if let Some(route) = route {
             self.explain_route(route, head, &params, text);
@@ -263,6 +264,16 @@ fn explain_retry(retry: &Rules, head: &RequestHead) -> String {
 /// What the request asks for: CONNECT has an authority instead of a path.
 fn target(head: &RequestHead) -> &str {
     if head.method == Method::CONNECT { &head.authority } else { &head.path }
+}
+
+/// The policies of a route as far as the one that answers preflights.
+fn explain_preflight(route: &Route, text: &mut String) {
+    let policies = route.policies();
+    let last = policies.iter().position(|policy| policy.answers_preflights());
+    for policy in &policies[..last.map_or(0, |last| last + 1)] {
+        line(text, policy.stage(), &format!("{}: {}", policy.name(), policy.explain()));
+    }
+    line(text, Stage::Admit, "this is a preflight: `cors` of the route that it asks about answers it");
 }
 
 fn explain_policies(route: &Route, stage: Stage, text: &mut String) {

@@ -22,11 +22,13 @@ use crate::config::Priority;
 use crate::identity::{Callers, Proofs};
 use crate::outside::Outside;
 use crate::overload::Bounds;
+use crate::password::Turns;
 use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
 use crate::policies::identify::oidc::Logins;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
+use crate::signed_identity::{Signer, Tokens};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
 use crate::upstream::mirror::Mirror;
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub devices: Vec<Arc<Device>>,
     /// Who may call where not everybody may.
     pub callers: Callers,
+    /// What services are told of them.
+    pub told: Told,
     /// Query parameters that hold credentials, which no log shows.
     pub secret_parameters: Arc<[Box<str>]>,
     /// Where the access log goes, and how.
@@ -65,6 +69,17 @@ pub struct Snapshot {
     pub outside: Arc<Outside>,
     /// What is known of logins in browsers.
     pub logins: Arc<Logins>,
+    /// Turns at passwords, of the whole process.
+    pub turns: Arc<Turns>,
+}
+
+/// How services are told of callers.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// In fields that anybody can read, and anybody but the gateway could write.
+    pub is_plain: bool,
+    /// In one that nobody else could.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Snapshot {
@@ -210,6 +225,8 @@ pub struct Live {
     no_route: OnceCell<Arc<RouteMetrics>>,
     /// What was verified of callers under this configuration.
     pub proofs: Rc<Proofs>,
+    /// What services were told of them lately, signed.
+    pub signed: Tokens,
 }
 
 impl Live {
@@ -220,6 +237,7 @@ impl Live {
             routes: vec![OnceCell::new(); snapshot.routes.len()],
             no_route: OnceCell::new(),
             proofs: Rc::default(),
+            signed: Tokens::default(),
             snapshot,
         }
     }
@@ -244,6 +262,7 @@ impl Live {
             services: Vec::new(),
             devices: Vec::new(),
             callers: Callers::default(),
+            told: Told::default(),
             secret_parameters: Arc::clone(&self.snapshot.secret_parameters),
             logs: self.snapshot.logs.clone(),
             drain: self.snapshot.drain,
@@ -252,12 +271,14 @@ impl Live {
             key_sets: Arc::clone(&self.snapshot.key_sets),
             outside: Arc::clone(&self.snapshot.outside),
             logins: Arc::clone(&self.snapshot.logins),
+            turns: Arc::clone(&self.snapshot.turns),
         };
         Self {
             services: Vec::new(),
             routes: vec![self.routes[route].clone()],
             no_route: OnceCell::new(),
             proofs: Rc::default(),
+            signed: Tokens::default(),
             snapshot: Arc::new(snapshot),
         }
     }

@@ -53,6 +53,7 @@ pub async fn instead(
             fall_back(exchange, &unserved);
             // Nobody is to be kept by a service that could not be called.
             exchange.cookie = None;
+            exchange.tell_signed(&other.spec.name);
             call::call(worker, client, exchange, &other, limits).await
         }
         _ => Err(Failed::Unserved(unserved)),

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use crate::accept::proxy_protocol::Endpoints;
 use crate::accept::{Buffer, Client, Ends, Pump, Tap};
 use crate::clock::{self, Deadline};
 use crate::exchange::Exchange;
+use crate::signed_identity;
 use crate::worker::Worker;
 
 /// The compiled policy.
@@ -96,7 +98,7 @@ impl Mirror {
         };
         let length = body.as_ref().map_or(0, |(length, _)| *length);
         let copy = Duplicate {
-            request: copy_of(exchange, length),
+            request: copy_of(exchange, &service.spec.name, length),
             hash: affinity::hash(exchange, &service),
             client: service.spec.proxy_protocol.and_then(|_| client.endpoints(exchange.caller.ip)),
             service,
@@ -113,12 +115,15 @@ impl Mirror {
 }
 
 /// The head as the service gets it, with a body of this length, shaped as that of the request itself.
-fn copy_of(exchange: &Exchange, length: u64) -> RequestHead {
+fn copy_of(exchange: &Exchange, service: &Arc<str>, length: u64) -> RequestHead {
     let request = &exchange.request;
     let mut fields = request.fields.clone();
     // The body is there.
     fields.remove(Known::Expect);
     fields.set_named(MARK, b"1");
+    if let Some(token) = exchange.signed_identity(service) {
+        fields.set_named(signed_identity::FIELD, token.as_bytes());
+    }
     RequestHead {
         method: request.method.clone(),
         version: request.version,

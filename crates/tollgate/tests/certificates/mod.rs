@@ -23,9 +23,14 @@ const PAIRS: [(&str, &[&str], bool); 4] = [
 const JWK_SET: &str =
     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
+/// A user whose password is `apple`.
+const USERS: &str = "ann:$2y$10$TxqfWkAxao6wXXWaXbYxJOgCQ3AVqruMexksDTIk0Z9NOcnOJpLwK\n";
+
 /// Writes into this folder `certs/` and the other files.
 pub(crate) fn write(folder: &Path) {
     fs::write(folder.join("keys.json"), JWK_SET).unwrap();
+    fs::write(folder.join("users.htpasswd"), USERS).unwrap();
+    fs::write(folder.join("identity.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
     for list in ["partners.txt", "blocked.txt"] {
         fs::write(folder.join(list), "198.51.100.0/24 # one on each line\n").unwrap();
     }

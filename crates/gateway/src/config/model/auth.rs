@@ -3,6 +3,7 @@
 use http::HeaderName;
 use schemars::JsonSchema;
 
+use super::basic::Basic;
 use super::forward::Forward;
 use super::introspection::Introspection;
 use super::jwt::Jwt;
@@ -32,6 +33,8 @@ pub struct Authenticator {
     pub introspection: Option<Box<Introspection>>,
     /// Somebody else decides.
     pub forward: Option<Box<Forward>>,
+    /// A user's name and password.
+    pub basic: Option<Basic>,
 }
 
 /// Where a key is looked for. Without `header`, `query` and `bearer`: in the header `X-API-Key`.
@@ -77,11 +80,12 @@ impl Authenticator {
             oidc: map.optional("oidc", reader),
             introspection: map.optional("introspection", reader),
             forward: map.optional("forward", reader),
+            basic: map.optional("basic", reader),
         };
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
             reader.wrong(
                 map.head(),
-                "this does not say how: `api_key`, `jwt`, `mtls`, `oidc`, `introspection`, `forward`",
+                "this does not say how: `api_key`, `jwt`, `mtls`, `oidc`, `introspection`, `forward`, `basic`",
             );
         }
         map.finish_kind(reader);
@@ -90,7 +94,8 @@ impl Authenticator {
             || way.mtls.is_some()
             || way.oidc.is_some()
             || way.introspection.is_some()
-            || way.forward.is_some();
+            || way.forward.is_some()
+            || way.basic.is_some();
         is_one.then_some(way)
     }
 }
@@ -129,8 +134,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt", "mtls", "oidc", "introspection", "forward"],
-    later: &["hmac", "basic"],
+    known: &["api_key", "jwt", "mtls", "oidc", "introspection", "forward", "basic"],
+    later: &["hmac"],
     shared: None,
 };
 

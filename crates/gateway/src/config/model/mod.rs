@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod app;
 mod auth;
+mod basic;
 mod bots;
 mod breaker;
 mod cors;
@@ -18,6 +19,7 @@ mod fallback;
 mod forward;
 mod health;
 mod hedge;
+mod identity;
 mod injection;
 mod introspection;
 mod ip;
@@ -53,6 +55,7 @@ pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
+pub use self::basic::Basic;
 pub use self::bots::{AgentPattern, Bots, EmptyAgent};
 pub use self::breaker::{Breaker, BreakerPer};
 pub use self::cors::Cors;
@@ -64,6 +67,7 @@ pub use self::fallback::Fallback;
 pub use self::forward::Forward;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::identity::{IdentityForm, IdentityHeaders};
 pub use self::injection::{FaultAbort, FaultDelay, FaultInjection};
 pub use self::introspection::Introspection;
 pub use self::ip::IpPolicy;
@@ -103,7 +107,7 @@ pub struct Config {
     /// How long a graceful stop waits for requests under way before it closes their connections. Default: `30s`.
     #[schemars(default = "default_drain")]
     pub drain: Duration,
-    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
+    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`, `/.well-known/jwks.json`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
     #[schemars(with = "Option<admin::AdminSetting>")]
     pub admin: Option<Admin>,
     /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
@@ -121,6 +125,9 @@ pub struct Config {
     /// Applications by name: those that call, and their keys.
     #[schemars(default)]
     pub apps: BTreeMap<String, App>,
+    /// What services are told of callers. Default: plain fields.
+    #[schemars(default)]
+    pub identity: IdentityHeaders,
     /// Kinds of clients by name, for `match: { device: … }`.
     #[schemars(default)]
     pub devices: BTreeMap<String, Device>,
@@ -201,6 +208,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         auth: BTreeMap::new(),
         plans: BTreeMap::new(),
         apps: BTreeMap::new(),
+        identity: IdentityHeaders::default(),
         devices: BTreeMap::new(),
         defaults: Policies::default(),
         apis: BTreeMap::new(),
@@ -245,6 +253,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         declared.apps = names(node);
         config.apps = named(node, "applications by name", reader, App::read);
     }
+    config.identity = map.or("identity", IdentityHeaders::default(), reader);
     if let Some(node) = map.take("devices") {
         declared.devices = names(node);
         config.devices = named(node, "devices by name", reader, |_, node, reader| Device::read(node, reader));
@@ -279,6 +288,7 @@ static CONFIG: Keys = Keys {
         "auth",
         "plans",
         "apps",
+        "identity",
         "devices",
         "defaults",
         "apis",
@@ -325,9 +335,11 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Oidc", &oidc::OIDC),
     ("LoginCookie", &oidc::LOGIN_COOKIE),
     ("LoginSession", &oidc::LOGIN_SESSION),
+    ("Basic", &basic::BASIC),
     ("Plan", &app::PLAN),
     ("App", &app::APP),
     ("AppKey", &app::APP_KEY),
+    ("IdentityHeaders", &identity::IDENTITY),
     ("Device", &device::DEVICE),
     ("Policies", &policy::POLICIES),
     ("Access", &access::ACCESS),

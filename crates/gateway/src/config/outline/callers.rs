@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Facets;
 use crate::config::model::{
-    AccessToken, App, AppKey, Authenticator, ClientAuth, Config, KeysAt, Oidc, SameSite,
+    AccessToken, App, AppKey, Authenticator, ClientAuth, Config, IdentityForm, IdentityHeaders, KeysAt, Oidc,
+    SameSite,
 };
 use crate::config::values::{KeyHash, Scope};
 
@@ -74,6 +75,13 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
     if let Some(oidc) = &way.oidc {
         login_facets(oidc, &mut facets);
     }
+    if let Some(basic) = &way.basic {
+        facets.says("users", basic.users.value.display());
+        facets.says("time that passwords are known", basic.cache);
+        facets.may_say("app", basic.app.as_ref().map(|app| &app.value));
+        facets.list("scopes", basic.scopes.iter().map(Scope::as_str));
+        facets.says("passwords passed to services", basic.pass);
+    }
     facets
 }
 
@@ -124,6 +132,18 @@ fn key_text(key: &AppKey) -> String {
     let scopes = if scopes.is_empty() { "without scopes".to_owned() } else { scopes.join(", ") };
     let expires = key.expires.as_ref().map(|date| format!(", until {}", date.value)).unwrap_or_default();
     format!("{scopes}{expires}")
+}
+
+pub(super) fn identity_facets(identity: &IdentityHeaders) -> Facets {
+    let mut facets = Facets::default();
+    facets.says("headers", "off");
+    facets.list("headers", identity.headers.iter().map(|form| form.as_str()));
+    if identity.headers.contains(&IdentityForm::Signed) {
+        facets.says("number of keys", identity.keys.len());
+        facets.says("issuer", &identity.issuer);
+        facets.says("validity", identity.valid_for);
+    }
+    facets
 }
 
 /// The secrets, to see whether one changes.

@@ -64,8 +64,25 @@ textual! {
     KeyHash: "the hash of a secret: sha256: and 64 hexadecimal digits", Some("sha256:[0-9A-Fa-f]{64}");
     Scope: "a scope: one word", None;
     CertificatePattern: "names of certificates: CN=partner-*, dns:*.example.com, uri:spiffe://example/*, sha256:…", None;
-    Secret: "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}", None;
 }
+
+impl Read for Secret {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        reader.secret(node, SECRET)
+    }
+}
+
+impl schemars::JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": SECRET })
+    }
+}
+
+const SECRET: &str = "a secret; best from outside: ${env:NAME}, ${file:/run/secrets/x}";
 
 impl Read for FileMode {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {

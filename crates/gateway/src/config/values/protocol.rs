@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use zeroize::Zeroizing;
 
 /// Status codes from one to another, both included: `2xx`, `404`, `200-299`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +93,9 @@ impl PartialEq for Pattern {
     }
 }
 
-/// Text that no log, fault or debug output shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+/// Text that no log, fault or debug output shows, and that is wiped from memory when it is let go.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// The text itself, for the one place that compares or sends it.
@@ -106,10 +108,19 @@ impl Secret {
         if text.trim().is_empty() {
             Err("a secret is not empty".to_owned())
         } else {
-            Ok(Self(text.to_owned()))
+            Ok(Self(Zeroizing::new(text.to_owned())))
         }
     }
 }
+
+impl PartialEq for Secret {
+    /// In a time that does not depend on where they differ.
+    fn eq(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,6 +190,8 @@ mod tests {
     fn a_secret_never_shows_itself() {
         assert_eq!(format!("{:?}", Secret::parse("hunter2").unwrap()), "Secret(…)");
         assert!(Secret::parse(" ").is_err());
+        let same = |one, other| Secret::parse(one) == Secret::parse(other);
+        assert!(same("hunter2", "hunter2") && !same("hunter2", "hunter3") && !same("hunter2", "hunter22"));
     }
 
     #[test]

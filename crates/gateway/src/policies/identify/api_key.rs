@@ -127,7 +127,7 @@ const UNKNOWN: &str = "key_unknown";
 
 #[cfg(test)]
 mod tests {
-    use super::super::bearer_token;
+    use super::super::{BEARER, behind};
     use super::*;
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
             (b"Basic YTpi", None),
             (b"Bearera.b", None),
         ] {
-            assert_eq!(bearer_token(value), token);
+            assert_eq!(behind(value, BEARER), token);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::exchange::Exchange;
 use crate::identity::claims::{ClaimNames, names_one};
-use crate::identity::{Flight, Own, Proofs, json};
+use crate::identity::{Own, Verdict, digest, json};
 use crate::outside::{Outside, Peer, Question};
 
 /// Bytes of a token that is asked for.
@@ -64,34 +64,14 @@ impl Introspection {
         }
     }
 
-    /// Asks about a token, unless another request on this worker does.
-    async fn ask(&self, proofs: Rc<Proofs>, token: Vec<u8>) -> Finding<'_> {
-        let digest = Proofs::digest(&self.name, 0, &token);
-        loop {
-            match proofs.fly(&digest) {
-                Flight::Follow(mut flight) => {
-                    // It ends with the one that leads.
-                    let _ = flight.changed().await;
-                    if let Some(known) = proofs.known(&digest, seconds()) {
-                        return known.into();
-                    }
-                }
-                Flight::Lead(_leads) => {
-                    let Ok(answer) = self.outside.ask(self.question(&token)).await else {
-                        return Finding::Unavailable(UNAVAILABLE);
-                    };
-                    if answer.status != StatusCode::OK {
-                        return Finding::Unavailable(UNAVAILABLE);
-                    }
-                    let Some(claims) = json::object(&answer.body) else {
-                        return Finding::Unavailable(UNAVAILABLE);
-                    };
-                    let (result, until) = self.judge(claims, seconds());
-                    proofs.keep(digest, until, result.clone());
-                    return result.into();
-                }
-            }
+    /// What is said of a token, and until when that holds.
+    async fn ask(&self, token: Vec<u8>) -> Result<(Verdict, f64), &'static str> {
+        let answer = self.outside.ask(self.question(&token)).await.map_err(|_| UNAVAILABLE)?;
+        if answer.status != StatusCode::OK {
+            return Err(UNAVAILABLE);
         }
+        let claims = json::object(&answer.body).ok_or(UNAVAILABLE)?;
+        Ok(self.judge(claims, seconds()))
     }
 
     fn question(&self, token: &[u8]) -> Question {
@@ -107,7 +87,7 @@ impl Introspection {
     }
 
     /// What is said of the token, and until when that is believed, in seconds since the Unix epoch.
-    fn judge(&self, claims: Map<String, Value>, now: f64) -> (Result<Rc<Own>, &'static str>, f64) {
+    fn judge(&self, claims: Map<String, Value>, now: f64) -> (Verdict, f64) {
         let refused = |code| (Err(code), now + self.negative.as_secs_f64());
         let time = |name: &str| claims.get(name).and_then(Value::as_f64).filter(|time| time.is_finite());
         if claims.get("active") != Some(&Value::Bool(true)) {
@@ -146,11 +126,17 @@ impl Authenticator for Introspection {
         if token.is_empty() || token.len() > LONGEST || !token.iter().all(u8::is_ascii_graphic) {
             return Finding::Refused("token_malformed");
         }
-        let proofs = &exchange.live.proofs;
-        match proofs.known(&Proofs::digest(&self.name, 0, token), seconds()) {
-            Some(known) => known.into(),
-            None => Finding::Wait(Box::pin(self.ask(Rc::clone(proofs), token.to_vec()))),
+        let proof = digest(&self.name, 0, token);
+        if let Some(known) = exchange.live.proofs.known(&proof, seconds()) {
+            return known.into();
         }
+        let (proofs, token) = (Rc::clone(&exchange.live.proofs), token.to_vec());
+        Finding::Wait(Box::pin(async move {
+            match proofs.found_once(proof, self.ask(token)).await {
+                Ok(verdict) => verdict.into(),
+                Err(code) => Finding::Unavailable(code),
+            }
+        }))
     }
 
     fn strip(&self, request: &mut RequestHead) {

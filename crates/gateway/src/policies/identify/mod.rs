@@ -1,6 +1,7 @@
 //! `access`, first half: who calls. A route that is public does not ask.
 
 pub mod api_key;
+pub mod basic;
 pub mod forward;
 pub mod introspection;
 pub mod jwt;
@@ -25,6 +26,7 @@ use crate::config::{self, Config, Faults};
 use crate::exchange::Exchange;
 use crate::identity::{Callers, Found, Own};
 use crate::outside::{Outside, Peer};
+use crate::password::Turns;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 use crate::tls::ClientTls;
@@ -339,24 +341,36 @@ impl Policy for Identify {
     }
 }
 
-/// The token that a request brings as `Bearer` credentials; an empty one, which is nobody's, where it brings two.
+/// The token that a request brings as `Bearer` credentials (RFC 6750, section 2.1); an empty one, which is nobody's, where it brings two.
 fn bearer(request: &RequestHead) -> Option<&[u8]> {
-    let mut tokens = request.fields.get_all(Known::Authorization).filter_map(bearer_token);
-    let token = tokens.next()?;
-    Some(if tokens.next().is_none() { token } else { b"" })
+    of_scheme(request, BEARER)
 }
 
-/// The token of `Bearer` credentials (RFC 6750, section 2.1); the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer_token(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+/// What a request brings as credentials of this scheme; nothing behind it, which is nobody's, where it brings two.
+fn of_scheme<'r>(request: &'r RequestHead, scheme: &[u8]) -> Option<&'r [u8]> {
+    let mut all = request.fields.get_all(Known::Authorization).filter_map(|value| behind(value, scheme));
+    let one = all.next()?;
+    Some(if all.next().is_none() { one } else { b"" })
+}
+
+/// What stands behind the scheme, whose case does not matter (RFC 9110, section 11.1).
+fn behind<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
+    let (named, rest) = value.split_at_checked(scheme.len())?;
+    named.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
 }
 
 /// Removes `Bearer` credentials from what the service gets, and leaves others.
 fn strip_bearer(request: &mut RequestHead) {
-    let fields = &mut request.fields;
-    fields.retain(|field| field.known != Some(Known::Authorization) || bearer_token(field.value).is_none());
+    strip_scheme(request, BEARER);
 }
+
+fn strip_scheme(request: &mut RequestHead, scheme: &[u8]) {
+    request
+        .fields
+        .retain(|field| field.known != Some(Known::Authorization) || behind(field.value, scheme).is_none());
+}
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// What asks for `Bearer` credentials (RFC 6750, section 3).
 fn bearer_challenge(realm: &str, is_wrong: bool) -> String {
@@ -377,6 +391,8 @@ pub struct Means<'m> {
     pub logins: &'m Arc<Logins>,
     /// The way out for questions.
     pub outside: &'m Arc<Outside>,
+    /// Turns at passwords, of the whole process.
+    pub turns: &'m Arc<Turns>,
 }
 
 impl Means<'_> {
@@ -435,6 +451,9 @@ fn build_way(
             Arc::new(introspection::Introspection::build(name, introspection, config, means))
         }
         Way { forward: Some(forward), .. } => Arc::new(forward::Forward::build(name, forward, means)),
+        Way { basic: Some(basic), .. } => {
+            Arc::new(basic::Basic::build(name, basic, config, means.turns, faults)?)
+        }
         _ => return None,
     })
 }

@@ -32,7 +32,7 @@ use crate::clock;
 use crate::config::values::{Scope, Secret};
 use crate::config::{self, LoginUrl};
 use crate::exchange::Exchange;
-use crate::identity::{Found, Own, Proofs};
+use crate::identity::{Found, Own};
 use crate::outside::Outside;
 use crate::policies::Policy;
 
@@ -296,8 +296,8 @@ impl Authenticator for Oidc {
         let seconds = clock::unix_ms() / 1000;
         let now = seconds as f64;
         let proofs = &exchange.live.proofs;
-        let digest = Proofs::digest(&self.name, 0, &closed);
-        if let Some(Ok(own)) = proofs.known(&digest, now) {
+        let proof = crate::identity::digest(&self.name, 0, &closed);
+        if let Some(Ok(own)) = proofs.known(&proof, now) {
             return Finding::Caller(Found::Own(own));
         }
         // One that has ended or was changed is none.
@@ -307,7 +307,7 @@ impl Authenticator for Oidc {
             return self.keep_up(exchange, session, seconds);
         }
         let Some(own) = self.own(&session).map(Rc::new) else { return Finding::Nothing };
-        proofs.keep(digest, until as f64, Ok(Rc::clone(&own)));
+        proofs.keep(proof, until as f64, Rc::clone(&own));
         Finding::Caller(Found::Own(own))
     }
 
