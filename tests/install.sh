@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the build and the scenes need beside Rust, where it is missing: a C compiler and foreign programs from
-# the distribution (Debian, Ubuntu), and suites from crates.io and PyPI, which go into target/peers. Does nothing, and
+# the distribution (Debian, Ubuntu), and suites and peers from crates.io, PyPI and npm, which go into target/peers. Does nothing, and
 # asks for nothing, when all of it is there.
 set -eu
 cd "$(dirname "$0")/.."
@@ -32,6 +32,8 @@ has etcd || need etcd-server
 has dnsmasq || [ -x /usr/sbin/dnsmasq ] || need dnsmasq-base
 has varnishtest || need varnish
 has chromium || need chromium
+has node || need nodejs
+has npm || need npm
 has slowhttptest || need slowhttptest
 has setsid || need util-linux
 # `kill` as a program: not every image has it.
@@ -108,4 +110,12 @@ if [ "$(cat "$peers/jsonschema.installed" 2>/dev/null)" != "$jsonschema" ]; then
     tar -xzf "$peers/jsonschema/jsonschema-$jsonschema.tar.gz" -C "$peers/jsonschema" --strip-components=2 \
         "jsonschema-$jsonschema/json"
     echo "$jsonschema" >"$peers/jsonschema.installed"
+fi
+
+if ! cmp -s tests/package-lock.json "$peers/node/installed"; then
+    echo "tests/install.sh: installing tests/package.json" >&2
+    mkdir -p "$peers/node"
+    cp tests/package.json tests/package-lock.json "$peers/node"
+    npm ci --prefix "$peers/node" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp tests/package-lock.json "$peers/node/installed"
 fi

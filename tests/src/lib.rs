@@ -18,6 +18,7 @@ mod grpc;
 mod haproxy;
 pub mod http2;
 mod load;
+mod login;
 mod message;
 mod metrics;
 mod peers;
@@ -37,6 +38,7 @@ pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_wit
 pub use grpc::{GrpcCall, GrpcOutcome, GrpcServer, buf_curl, grpc_call, grpc_server, grpc_server_with};
 pub use haproxy::{Haproxy, haproxy, http2_relay, proxy_relay, tls_relay};
 pub use load::{Load, Tally, load, load_with};
+pub use login::{Chromium, OpenIdProvider, Page, chromium, openid_provider};
 pub use message::{Answer, Fields, Interim};
 pub use metrics::Metrics;
 pub use peers::{

@@ -47,6 +47,19 @@ impl Peer {
         Some(said)
     }
 
+    /// Its standard input and output.
+    pub(crate) fn pipes(&mut self) -> (ChildStdin, BufReader<ChildStdout>) {
+        (self.0.stdin.take().unwrap(), BufReader::new(self.0.stdout.take().unwrap()))
+    }
+
+    /// Waits until it has ended by itself; what takes too long is killed with the rest.
+    pub(crate) fn finish(&mut self) {
+        let deadline = std::time::Instant::now() + crate::PATIENCE;
+        while self.0.try_wait().unwrap().is_none() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     /// The first line of what it prints, and the rest to be read.
     pub(crate) fn first_line(&mut self) -> (String, BufReader<ChildStdout>) {
         let mut output = BufReader::new(self.0.stdout.take().unwrap());

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use gateway::notice::notice;
 use gateway::outside::{Answer, Inquiry, Peer};
-use gateway::policies::identify::jwt::{COOLDOWN, KeySet, KeySource, PATIENCE};
+use gateway::policies::identify::jwt::{COOLDOWN, Description, KeySet, KeySource, PATIENCE};
 use gateway::snapshot::Snapshot;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, StatusCode};
-use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -78,7 +77,7 @@ async fn keep(set: std::sync::Weak<KeySet>, pool: Arc<Pool>) {
     loop {
         let Some(held) = set.upgrade() else { return };
         let source = held.source().clone();
-        let fetched = fetch(&source, &pool).await.and_then(|text| held.answered(&text));
+        let fetched = fetch(&held, &source, &pool).await.and_then(|text| held.answered(&text));
         let url = &source.peer.url;
         let wait = match fetched {
             Ok(is_new) => {
@@ -113,7 +112,7 @@ async fn keep(set: std::sync::Weak<KeySet>, pool: Arc<Pool>) {
     }
 }
 
-async fn fetch(source: &KeySource, pool: &Pool) -> Result<Vec<u8>, String> {
+async fn fetch(set: &KeySet, source: &KeySource, pool: &Pool) -> Result<Vec<u8>, String> {
     let Some(issuer) = &source.issuer else {
         return Ok(get(&source.peer, pool).await?.body.to_vec());
     };
@@ -125,15 +124,9 @@ async fn fetch(source: &KeySource, pool: &Pool) -> Result<Vec<u8>, String> {
         return Err(format!("it describes another issuer: {}", plain(&description.issuer)));
     }
     let url = source.peer.trusted(&description.jwks_uri)?;
+    set.described(description);
     let peer = Peer { url, tls: source.peer.tls.clone() };
     Ok(get(&peer, pool).await?.body.to_vec())
-}
-
-/// What an issuer says of itself.
-#[derive(Deserialize)]
-struct Description {
-    issuer: String,
-    jwks_uri: String,
 }
 
 async fn get(peer: &Peer, pool: &Pool) -> Result<Answer, String> {

@@ -67,12 +67,14 @@ pub struct Own {
     pub way: Box<str>,
     /// What else the service is told, in the words of who vouches for it.
     pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// Cookies that go to the client with whatever answer.
+    pub cookies: Vec<String>,
 }
 
 impl Own {
     /// An identity that the way of this name has found.
     pub fn new(identity: Identity, way: &str) -> Self {
-        Self { identity, way: way.into(), fields: Vec::new() }
+        Self { identity, way: way.into(), fields: Vec::new(), cookies: Vec::new() }
     }
 }
 

@@ -82,6 +82,11 @@ const NOT_CODES: &[&str] = &[
     "secure_headers",
     // a member of a key in a JWK set
     "key_ops",
+    // words of OpenID Connect: a claim, and errors of providers
+    "at_hash",
+    "access_denied",
+    "temporarily_unavailable",
+    "server_error",
     // faults of the configuration, about files that it names
     "bad_keys",
     "bad_list",

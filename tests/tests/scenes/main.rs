@@ -29,6 +29,7 @@ mod identity;
 mod interim;
 mod key_sets;
 mod limits;
+mod logins;
 mod malformed;
 mod message_signatures;
 mod multiplexing;

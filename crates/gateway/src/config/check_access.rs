@@ -9,6 +9,7 @@ use super::model::{
 };
 use super::read::nearest;
 use super::source::{Located, Span};
+use super::values::Secret;
 
 /// Reports what is wrong with ways to find out who calls, applications and plans, and with what names them.
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
@@ -23,6 +24,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     }
     let mapped = config.auth.values().filter_map(|way| way.mtls.as_ref()).flat_map(|mtls| mtls.apps.values());
     mapped.for_each(|(app, _)| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
+    check_cookies(config, faults);
     let acting = config.auth.values().filter_map(|way| way.basic.as_ref()?.app.as_ref());
     acting.for_each(|app| check_name(&declared.apps, app, ("unknown_app", "app", "apps"), faults));
     let public_keys =
@@ -96,6 +98,29 @@ fn check_signers(config: &Config, faults: &mut Faults) {
     for key in keys().filter(|key| key.secret.is_none()) {
         let message = "this key can neither be sent, as no way under `auth` takes keys, nor sign";
         faults.push(Fault::warning("no_signing_key", key.id.span, message).help(help));
+    }
+}
+
+/// Logins whose sessions would replace each other.
+fn check_cookies(config: &Config, faults: &mut Faults) {
+    let mut names: HashSet<&str> = HashSet::new();
+    for way in config.auth.values() {
+        let Some(oidc) = &way.oidc else { continue };
+        // Whoever has a cookie could try out what it is encrypted with.
+        let is_weak = |secret: &Secret| secret.expose().len() < GOOD_SECRET;
+        if oidc.cookie.key.is_empty() && oidc.client_secret.as_ref().is_some_and(is_weak) {
+            let message = format!(
+                "the `client_secret`, from which the key of its cookies is derived, has fewer than {GOOD_SECRET} characters"
+            );
+            let fault = Fault::warning("weak_secret", way.name.span, message);
+            faults.push(fault.help("have the provider make another, or write `cookie: { key: … }`"));
+        }
+        let (name, _) = oidc.cookie.names();
+        if !names.insert(name) {
+            let message = format!("another login keeps its session in the cookie `{name}` already");
+            let fault = Fault::error("duplicate_cookie", way.name.span, message);
+            faults.push(fault.help("give this one a name of its own: `cookie: { name: … }`"));
+        }
     }
 }
 

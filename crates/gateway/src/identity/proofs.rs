@@ -49,6 +49,11 @@ impl Proofs {
         Ok(own)
     }
 
+    /// Keeps whose proof this is until then, for a way that verifies by itself.
+    pub fn keep(&self, proof: Proof, until: f64, own: Rc<Own>) {
+        self.right.keep(proof, until, own);
+    }
+
     /// What was found out about a proof, right or wrong.
     pub fn known(&self, proof: &Proof, now: f64) -> Option<Verdict> {
         let right = self.right.get(proof, now).map(Ok);

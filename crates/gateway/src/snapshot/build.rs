@@ -1,7 +1,9 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 mod canary;
+mod places;
 mod policies;
+mod security;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,10 +36,12 @@ use crate::route::{
 };
 use crate::shared::{Nonces, Redis};
 use crate::signed_identity::Signer;
-use crate::tls::{self, ClientTls, ServerTls};
-use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy, hash_bytes};
+use crate::tls::ServerTls;
+use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy};
 use crate::upstream::fallback::Fallback;
 use crate::upstream::{Affinity, ServiceSpec, Timeouts};
+
+use security::{Security, ServiceSecurity};
 
 impl Snapshot {
     /// Compiles a configuration; all its faults at once, or the snapshot with warnings.
@@ -52,14 +56,16 @@ impl Snapshot {
         let outside = before.map_or_else(Arc::default, |before| Arc::clone(&before.outside));
         let redis = config.cluster.as_ref().map(|cluster| Redis::of(cluster, before.and_then(Self::redis)));
         let nonces = before.map_or_else(Nonces::default, |before| before.nonces.clone()).with(redis.clone());
+        let logins = before.map_or_else(Arc::default, |before| Arc::clone(&before.logins));
         let mut faults = config.faults();
-        let mut security = compile_tls(config, before, &registry, &mut faults);
+        let mut security = Security::compile(config, before, &registry, &mut faults);
         let callers = Callers::new(config);
         let means = Means {
             callers: &callers,
             tls: std::mem::take(&mut security.ways),
             key_sets: &key_sets,
             outside: &outside,
+            logins: &logins,
             turns: &turns,
             nonces: &nonces,
         };
@@ -75,6 +81,12 @@ impl Snapshot {
         let mut matches = Vec::with_capacity(most);
         let mut routes = Vec::with_capacity(most);
         let mut spans = Vec::with_capacity(most);
+        // First, as of equal routes the first wins.
+        for (matching, compiled, span) in compiler.places() {
+            matches.push(matching);
+            routes.push(compiled);
+            spans.push(span);
+        }
         for route in config.each_route() {
             if let Some((matching, compiled)) = compiler.route(&route) {
                 matches.push(matching);
@@ -123,6 +135,7 @@ impl Snapshot {
             tls: registry,
             key_sets,
             outside,
+            logins,
             turns,
             nonces,
             redis,
@@ -243,7 +256,7 @@ impl<'c> Compiler<'c> {
                 (BalancePolicy::Hash, key.map_or(Affinity::None, Affinity::Key))
             }
             Balance::Sticky(name) => {
-                let secret = sticky_secret(&service.name.value);
+                let secret = parts::sticky_secret(&service.name.value);
                 (BalancePolicy::Sticky { secret }, Affinity::Cookie(Arc::from(name.value.as_str())))
             }
         };
@@ -437,49 +450,6 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
     })
 }
 
-/// TLS of listeners and services, each in the order of the configuration.
-struct Security {
-    listeners: Vec<Option<Arc<ServerTls>>>,
-    services: Vec<ServiceSecurity>,
-    /// Towards those who know callers, by the names of the ways.
-    ways: HashMap<Box<str>, Arc<ClientTls>>,
-}
-
-/// TLS of one service.
-struct ServiceSecurity {
-    /// Towards its endpoints.
-    endpoints: Option<Arc<ClientTls>>,
-    /// Towards who knows its endpoints.
-    source: Option<Arc<ClientTls>>,
-}
-
-/// Reads all certificates and keys; every fault of every file is reported.
-fn compile_tls(
-    config: &Config,
-    before: Option<&Snapshot>,
-    registry: &tls::Registry,
-    faults: &mut Faults,
-) -> Security {
-    let mut builder = tls::Builder::new(faults, registry, clock::unix_ms() / 1000);
-    let services = config.services.values().map(|service| {
-        let known = before.and_then(|before| before.service(&service.name.value));
-        let source = known.and_then(|known| known.discovery.as_ref()?.tls.as_ref());
-        ServiceSecurity {
-            endpoints: builder.service(service, known.and_then(|known| known.tls.as_ref())),
-            source: builder.discovery(service, source),
-        }
-    });
-    let services = services.collect();
-    let listeners = (0..config.listeners.len()).map(|index| {
-        let known = before.and_then(|before| before.listener(&stable_name(&config.listeners, index)));
-        builder.listener(&config.listeners[index], known.and_then(|known| known.tls.as_deref()))
-    });
-    let listeners = listeners.collect();
-    let ways =
-        config.auth.iter().filter_map(|(name, way)| Some((name.as_str().into(), builder.outside(way)?)));
-    Security { listeners, services, ways: ways.collect() }
-}
-
 /// The stable name of a listener: port 0 may stand there more than once, each time for a port of its own.
 fn stable_name(listeners: &[config::Listener], index: usize) -> ListenerName {
     let address = listeners[index].address.value.clone();
@@ -590,13 +560,4 @@ fn compile_logs(logs: &config::Logs) -> LogConfig {
             })
             .collect(),
     }
-}
-
-/// The key of a service's sticky ids: the same in every process, so that a fleet agrees. An id tells whoever guesses an
-/// endpoint's address only that the guess was right.
-fn sticky_secret(service: &str) -> [u8; 16] {
-    let mut secret = [0; 16];
-    secret[..8].copy_from_slice(&hash_bytes(service.as_bytes()).to_be_bytes());
-    secret[8..].copy_from_slice(&hash_bytes(&[service.as_bytes(), b" sticky"].concat()).to_be_bytes());
-    secret
 }

@@ -25,6 +25,7 @@ use crate::overload::Bounds;
 use crate::password::Turns;
 use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
+use crate::policies::identify::oidc::Logins;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
 use crate::shared::{Nonces, Redis};
@@ -67,6 +68,8 @@ pub struct Snapshot {
     pub key_sets: Arc<KeySets>,
     /// The way out for questions about callers.
     pub outside: Arc<Outside>,
+    /// What is known of logins in browsers.
+    pub logins: Arc<Logins>,
     /// Turns at passwords, of the whole process.
     pub turns: Arc<Turns>,
     /// What may not be used again, which outlives snapshots too.
@@ -277,6 +280,7 @@ impl Live {
             tls: Arc::clone(&self.snapshot.tls),
             key_sets: Arc::clone(&self.snapshot.key_sets),
             outside: Arc::clone(&self.snapshot.outside),
+            logins: Arc::clone(&self.snapshot.logins),
             turns: Arc::clone(&self.snapshot.turns),
             nonces: self.snapshot.nonces.clone(),
             redis: None,

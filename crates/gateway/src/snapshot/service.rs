@@ -11,6 +11,7 @@ use crate::config::{
 };
 use crate::tls::ClientTls;
 use crate::upstream::adaptive::AdaptiveRules;
+use crate::upstream::balance::hash_bytes;
 use crate::upstream::breaker::BreakerRules;
 use crate::upstream::check::{Check, Probe};
 use crate::upstream::discovery::{Discovery, Lookup, Source};
@@ -174,4 +175,13 @@ pub(super) fn timeouts(timeouts: &config::Timeouts) -> Timeouts {
         tunnel_idle: *timeouts.tunnel.idle.unwrap_or(timeouts.idle),
         tunnel_total: timeouts.tunnel.total.map_or(NO_BOUND, |total| *total),
     }
+}
+
+/// The key of a service's sticky ids: the same in every process, so that a fleet agrees. An id tells whoever guesses an
+/// endpoint's address only that the guess was right.
+pub(super) fn sticky_secret(service: &str) -> [u8; 16] {
+    let mut secret = [0; 16];
+    secret[..8].copy_from_slice(&hash_bytes(service.as_bytes()).to_be_bytes());
+    secret[8..].copy_from_slice(&hash_bytes(&[service.as_bytes(), b" sticky"].concat()).to_be_bytes());
+    secret
 }

@@ -9,6 +9,7 @@ use super::hmac::Hmac;
 use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
+use super::oidc::Oidc;
 use super::route::{FRAMING, is_framing};
 use super::signature::Signature;
 use super::tls::ServiceTls;
@@ -28,6 +29,8 @@ pub struct Authenticator {
     pub jwt: Option<Box<Jwt>>,
     /// A certificate that the client has shown.
     pub mtls: Option<Mtls>,
+    /// A login in the browser.
+    pub oidc: Option<Box<Oidc>>,
     /// A token that somebody else is asked about.
     pub introspection: Option<Box<Introspection>>,
     /// Somebody else decides.
@@ -61,6 +64,7 @@ impl Authenticator {
     pub fn outside(&self) -> Option<(bool, Option<&ServiceTls>)> {
         let (url, tls) = match self {
             Self { jwt: Some(jwt), .. } => (jwt.jwks.url()?, &jwt.tls),
+            Self { oidc: Some(oidc), .. } => (&oidc.description, &oidc.tls),
             Self { introspection: Some(introspection), .. } => (&introspection.url, &introspection.tls),
             Self { forward: Some(forward), .. } => (&forward.url, &forward.tls),
             _ => return None,
@@ -79,6 +83,7 @@ impl Authenticator {
             api_key: map.optional("api_key", reader),
             jwt: map.optional("jwt", reader),
             mtls: map.optional("mtls", reader),
+            oidc: map.optional("oidc", reader),
             introspection: map.optional("introspection", reader),
             forward: map.optional("forward", reader),
             basic: map.optional("basic", reader),
@@ -88,13 +93,14 @@ impl Authenticator {
         if !AUTHENTICATOR.known.iter().chain(AUTHENTICATOR.later).any(|kind| map.has(kind)) {
             reader.wrong(
                 map.head(),
-                "this does not say how: `api_key`, `jwt`, `mtls`, `introspection`, `forward`, `basic`, `hmac`, `signature`",
+                "this does not say how: `api_key`, `jwt`, `mtls`, `oidc`, `introspection`, `forward`, `basic`, `hmac`, `signature`",
             );
         }
         map.finish_kind(reader);
         let is_one = way.api_key.is_some()
             || way.jwt.is_some()
             || way.mtls.is_some()
+            || way.oidc.is_some()
             || way.introspection.is_some()
             || way.forward.is_some()
             || way.basic.is_some()
@@ -138,8 +144,8 @@ const USUAL_HEADER: &str = "x-api-key";
 
 pub(super) static AUTHENTICATOR: Keys = Keys {
     of: "a way to find out who calls",
-    known: &["api_key", "jwt", "mtls", "introspection", "forward", "basic", "hmac", "signature"],
-    later: &["oidc"],
+    known: &["api_key", "jwt", "mtls", "oidc", "introspection", "forward", "basic", "hmac", "signature"],
+    later: &[],
     shared: None,
 };
 

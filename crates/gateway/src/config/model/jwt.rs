@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 
-use super::outside::{check_tls, is_url, read_trusted_url, trusted};
+use super::outside::{check_tls, description, is_url, read_trusted_url};
 use super::policy::Setting;
 use super::tls::{ServiceTls, watched_file};
 use crate::config::node::Node;
@@ -166,9 +166,6 @@ impl Read for Jwt {
     }
 }
 
-/// Where a description is, behind the issuer's URL (`OpenID` Connect Discovery 1.0, section 4).
-const DESCRIPTION: &str = "/.well-known/openid-configuration";
-
 fn read_keys(
     map: &mut MapReader<'_>,
     issuers: &[String],
@@ -195,32 +192,26 @@ fn read_keys(
         reader.wrong(span, what);
         return None;
     }
-    match HttpUrl::parse(&format!("{}{DESCRIPTION}", issuer.strip_suffix('/').unwrap_or(issuer))) {
-        Ok(url) => trusted(url, span, tls, reader).map(KeysAt::Discovered),
-        Err(why) => {
-            reader.wrong(span, format!("{why}; or write `jwks`, a file or a URL"));
-            None
-        }
-    }
+    description(issuer, span, tls, "; or write `jwks`, a file or a URL", reader).map(KeysAt::Discovered)
 }
 
 fn default_refresh() -> Duration {
     Duration::from_secs(300)
 }
 
-fn default_algorithms() -> Vec<Algorithm> {
+pub(super) fn default_algorithms() -> Vec<Algorithm> {
     vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]
 }
 
-fn default_leeway() -> Duration {
+pub(super) fn default_leeway() -> Duration {
     Duration::from_secs(30)
 }
 
-fn default_scopes_claim() -> String {
+pub(super) fn default_scopes_claim() -> String {
     "scope".to_owned()
 }
 
-fn default_user_claim() -> String {
+pub(super) fn default_user_claim() -> String {
     "sub".to_owned()
 }
 

@@ -30,6 +30,7 @@ mod listener;
 mod log;
 mod mirror;
 mod mtls;
+mod oidc;
 mod outside;
 mod overload;
 mod policy;
@@ -81,6 +82,7 @@ pub use self::listener::{Limits, Listener, Protocols, Redirect, TrustForwarded};
 pub use self::log::{AccessLog, LogFormat, Logs};
 pub use self::mirror::Mirror;
 pub use self::mtls::Mtls;
+pub use self::oidc::{AccessToken, ClientAuth, LoginCookie, LoginSession, LoginUrl, Oidc, SameSite};
 pub use self::overload::Overload;
 pub use self::policy::{HeaderChanges, Policies, ResponsePolicy, Setting, Timeouts, TunnelTimeouts};
 pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
@@ -344,6 +346,9 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Forward", &forward::FORWARD),
     ("Jwt", &jwt::JWT),
     ("Mtls", &mtls::MTLS),
+    ("Oidc", &oidc::OIDC),
+    ("LoginCookie", &oidc::LOGIN_COOKIE),
+    ("LoginSession", &oidc::LOGIN_SESSION),
     ("Basic", &basic::BASIC),
     ("Hmac", &hmac::HMAC),
     ("HmacHeaders", &hmac::HMAC_HEADERS),

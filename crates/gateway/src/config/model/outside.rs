@@ -18,7 +18,7 @@ pub(super) fn read_trusted_url(
 }
 
 /// The same of one that has been read.
-pub(super) fn trusted(
+fn trusted(
     url: HttpUrl,
     span: Span,
     tls: Option<&ServiceTls>,
@@ -32,6 +32,25 @@ pub(super) fn trusted(
         return None;
     }
     Some(Located::new(url, span))
+}
+
+/// Where an issuer describes itself, behind its own URL (`OpenID` Connect Discovery 1.0, section 4); `otherwise` is what can be done
+/// where it has none.
+pub(super) fn description(
+    issuer: &str,
+    span: Span,
+    tls: Option<&ServiceTls>,
+    otherwise: &str,
+    reader: &mut Reader,
+) -> Option<Located<HttpUrl>> {
+    const DESCRIPTION: &str = "/.well-known/openid-configuration";
+    match HttpUrl::parse(&format!("{}{DESCRIPTION}", issuer.strip_suffix('/').unwrap_or(issuer))) {
+        Ok(url) => trusted(url, span, tls, reader),
+        Err(why) => {
+            reader.wrong(span, format!("{why}{otherwise}"));
+            None
+        }
+    }
 }
 
 /// Whether a host is this machine.

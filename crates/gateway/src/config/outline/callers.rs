@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Facets;
-use crate::config::model::{App, AppKey, Authenticator, Config, IdentityForm, IdentityHeaders, KeysAt};
+use crate::config::model::{
+    AccessToken, App, AppKey, Authenticator, ClientAuth, Config, IdentityForm, IdentityHeaders, KeysAt, Oidc,
+    SameSite,
+};
 use crate::config::values::{KeyHash, Scope};
 
 pub(super) fn auth_facets(way: &Authenticator) -> Facets {
@@ -69,6 +72,9 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
             facets.list(format!("certificates of {app}"), patterns);
         }
     }
+    if let Some(oidc) = &way.oidc {
+        login_facets(oidc, &mut facets);
+    }
     if let Some(basic) = &way.basic {
         facets.says("users", basic.users.value.display());
         facets.says("time that passwords are known", basic.cache);
@@ -99,6 +105,39 @@ pub(super) fn auth_facets(way: &Authenticator) -> Facets {
         facets.says("signatures passed to services", signature.pass);
     }
     facets
+}
+
+fn login_facets(oidc: &Oidc, facets: &mut Facets) {
+    facets.says("issuer", &oidc.issuer);
+    if let Some(tls) = &oidc.tls {
+        facets.says("TLS", tls);
+    }
+    let auth = match (&oidc.client_secret, oidc.client_auth) {
+        (None, _) => "without a secret",
+        (Some(_), ClientAuth::Basic) => "secret as basic credentials",
+        (Some(_), ClientAuth::Post) => "secret in the body",
+    };
+    facets.says("client", format_args!("{}, {auth}", oidc.client_id));
+    let origin = oidc.redirect.origin.as_deref().unwrap_or_default();
+    facets.says("redirect", format_args!("{origin}{}", oidc.redirect.path));
+    facets.may_say("logout", oidc.logout.as_ref());
+    facets.says("after logout", &oidc.after_logout);
+    facets.list("scopes", oidc.scopes.iter().map(Scope::as_str));
+    facets.list("algorithms", oidc.algorithms.iter().map(|algorithm| algorithm.as_str()));
+    facets.says("leeway", oidc.leeway);
+    facets.says("user's claim", &oidc.user_claim);
+    facets.says("scopes' claim", &oidc.scopes_claim);
+    facets.list("claims kept", &oidc.claims);
+    let (name, _) = oidc.cookie.names();
+    let domain = oidc.cookie.domain.as_deref().map(|domain| format!(" of {domain}")).unwrap_or_default();
+    let same_site = match oidc.cookie.same_site {
+        SameSite::Lax => "lax",
+        SameSite::None => "none",
+    };
+    facets.says("cookie", format_args!("{name}{domain}, same site {same_site}"));
+    facets.says("session", format_args!("{} idle, {} in all", oidc.session.idle, oidc.session.max));
+    facets.says("access token passed to services", oidc.token == AccessToken::Pass);
+    facets.says("cookies passed to services", oidc.pass);
 }
 
 pub(super) fn app_facets(app: &App) -> Facets {

@@ -7,6 +7,7 @@ pub mod hmac;
 pub mod introspection;
 pub mod jwt;
 pub mod mtls;
+pub mod oidc;
 pub mod signature;
 
 use std::borrow::Cow;
@@ -16,21 +17,26 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use http1::{Known, RequestHead};
 
 use crate::answer::StaticAnswer;
+use crate::config::values::HttpUrl;
 use crate::config::{self, Config, Faults};
 use crate::exchange::Exchange;
 use crate::identity::{Callers, Found, Own};
-use crate::outside::Outside;
+use crate::outside::{Outside, Peer};
 use crate::password::Turns;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 use crate::shared::{Nonces, Unusable, Use};
 use crate::tls::ClientTls;
-use jwt::KeySets;
+use jwt::{Demands, Issuer, KeySets, KeySource, Unverified};
+// What `oidc` needs of tokens, as policies do not know each other.
+use jwt::{Description as ProviderDescription, Verified as VerifiedToken};
+use oidc::Logins;
 
 /// A way to find out who calls.
 pub trait Authenticator: fmt::Debug + Send + Sync {
@@ -45,6 +51,30 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
 
     /// What it looks for, for `tollgate explain` and for callers who bring nothing.
     fn explain(&self) -> String;
+
+    /// Asks a caller who brought nothing in a way of its own: by an answer, or by refusing with a code of its own.
+    fn invite<'w>(&'w self, exchange: &Exchange) -> Finding<'w> {
+        let _ = exchange;
+        Finding::Nothing
+    }
+
+    /// The paths that it answers at itself, on the hosts whose routes name it.
+    fn places(self: Arc<Self>) -> Vec<Place> {
+        Vec::new()
+    }
+}
+
+/// A path at which a way to find out who calls answers itself, whatever routes there are.
+#[derive(Debug)]
+pub struct Place {
+    /// What it is called in logs, metrics and explanations.
+    pub name: String,
+    /// The path, without parameters.
+    pub path: String,
+    /// The host; without one, each that the way is used on.
+    pub host: Option<Box<str>>,
+    /// Who answers every request there.
+    pub policy: Arc<dyn Policy>,
 }
 
 /// What a way to find out who calls has found.
@@ -53,7 +83,7 @@ pub enum Finding<'w> {
     Nothing,
     /// Something that proves nothing; the code says why as far as a caller may know.
     Refused(&'static str),
-    /// Somebody who may not, and is told so in this way.
+    /// Somebody who may not, and is told so in this way; from [`Authenticator::invite`], how to prove it.
     Respond(Arc<StaticAnswer>),
     /// Something that cannot be looked at now; the code says what is missing for it.
     Unavailable(&'static str),
@@ -120,12 +150,13 @@ impl Identify {
                 }
                 finding => {
                     if let Some(result) = self.take(exchange, &mut asked, finding) {
-                        return self.conclude(exchange, result);
+                        return self.conclude(exchange, result, asked.place);
                     }
                 }
             }
         }
-        self.conclude(exchange, asked.result())
+        let place = asked.place;
+        self.conclude(exchange, asked.result(), place)
     }
 
     /// Goes on with what the way that was waited for has found.
@@ -135,7 +166,7 @@ impl Identify {
                 Step::wait(future, |exchange, finding| self.go_on(exchange, asked, finding))
             }
             finding => match self.take(exchange, &mut asked, finding) {
-                Some(result) => self.conclude(exchange, result),
+                Some(result) => self.conclude(exchange, result, asked.place),
                 None => self.ask(exchange, asked, None),
             },
         }
@@ -178,12 +209,25 @@ impl Identify {
         None
     }
 
-    fn conclude(&self, exchange: &mut Exchange, result: Result<Found, Fault>) -> Step<'_> {
+    /// Ends with what was found. `place` is the way whose turn it was.
+    fn conclude<'p>(
+        &'p self,
+        exchange: &mut Exchange,
+        result: Result<Found, Fault>,
+        place: usize,
+    ) -> Step<'p> {
+        if matches!(result, Err(Fault::Wrong(MISSING))) {
+            return self.invite(exchange, place);
+        }
         self.strip(&mut exchange.request);
         match result {
             Ok(found) => {
                 if let Found::Own(own) = &found {
                     for (name, value) in &own.fields {
+                        // What the caller brought under it is not the service's business.
+                        if name == http::header::AUTHORIZATION {
+                            exchange.request.fields.remove(Known::Authorization);
+                        }
                         exchange.request.fields.append_named(name.as_str().as_bytes(), value.as_bytes());
                     }
                 }
@@ -192,11 +236,27 @@ impl Identify {
             }
             Err(Fault::Answered(answer)) => Step::Respond(answer),
             Err(Fault::Wrong(code)) => self.refuse(code),
-            Err(Fault::Unavailable(code)) => {
-                let detail = "who calls cannot be found out at the moment; try again soon";
-                let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, Stage::Identify, detail);
-                Step::refuse(refusal.with_field(Known::RetryAfter, "1"))
+            Err(Fault::Unavailable(code)) => unavailable(code),
+        }
+    }
+
+    /// Asks for what is missing: as the first way does that has a way of its own to ask.
+    fn invite<'p>(&'p self, exchange: &mut Exchange, place: usize) -> Step<'p> {
+        let ways = if self.needs_all { self.ways.get(place..=place).unwrap_or_default() } else { &self.ways };
+        let found = ways.iter().map(|(_, way)| way.invite(exchange));
+        let found = found.into_iter().find(|finding| !matches!(finding, Finding::Nothing));
+        let invited = |exchange: &mut Exchange, finding| {
+            self.strip(&mut exchange.request);
+            match finding {
+                Finding::Respond(answer) => Step::Respond(answer),
+                Finding::Refused(code) => self.refuse(code),
+                Finding::Unavailable(code) => unavailable(code),
+                _ => self.refuse(MISSING),
             }
+        };
+        match found {
+            Some(Finding::Wait(future)) => Step::wait(future, invited),
+            finding => invited(exchange, finding.unwrap_or(Finding::Nothing)),
         }
     }
 
@@ -209,16 +269,24 @@ impl Identify {
     fn refuse(&self, code: &'static str) -> Step<'_> {
         let detail: Cow<'static, str> = match code {
             MISSING => format!("nothing in the request says who calls: it needs {}", self.asked()).into(),
+            LOGIN => "there is no session: open the page in a browser to log in".into(),
             EXPIRED => "the key has expired: use its successor".into(),
             CONTRADICTION => "what the request says of its caller is about two of them".into(),
             _ => "what the request says of its caller proves nothing".into(),
         };
+        let is_wrong = !matches!(code, MISSING | LOGIN);
         let mut refusal = Refusal::new(StatusCode::UNAUTHORIZED, code, Stage::Identify, detail);
-        for challenge in self.ways.iter().flat_map(|(_, way)| way.challenge(&self.realm, code != MISSING)) {
+        for challenge in self.ways.iter().flat_map(|(_, way)| way.challenge(&self.realm, is_wrong)) {
             refusal = refusal.with_field(Known::WwwAuthenticate, challenge);
         }
         Step::refuse(refusal)
     }
+}
+
+fn unavailable<'p>(code: &'static str) -> Step<'p> {
+    let detail = "who calls cannot be found out at the moment; try again soon";
+    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, Stage::Identify, detail);
+    Step::refuse(refusal.with_field(Known::RetryAfter, "1"))
 }
 
 impl Asked {
@@ -252,6 +320,17 @@ impl Policy for Identify {
 
     fn strip(&self, request: &mut RequestHead) {
         self.ways.iter().for_each(|(_, way)| way.strip(request));
+    }
+
+    fn on_response(&self, exchange: &mut Exchange) {
+        let Some(Found::Own(own)) = &exchange.found else { return };
+        for cookie in &own.cookies {
+            exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
+        }
+        if !own.cookies.is_empty() {
+            // No cache may give one user's session to another.
+            exchange.response.fields.set(Known::CacheControl, b"no-store");
+        }
     }
 
     fn explain(&self) -> String {
@@ -325,12 +404,35 @@ pub struct Means<'m> {
     pub tls: HashMap<Box<str>, Arc<ClientTls>>,
     /// Keys that issuers publish.
     pub key_sets: &'m KeySets,
+    /// What is known of logins.
+    pub logins: &'m Arc<Logins>,
     /// The way out for questions.
     pub outside: &'m Arc<Outside>,
     /// Turns at passwords, of the whole process.
     pub turns: &'m Arc<Turns>,
     /// What may not be used again.
     pub nonces: &'m Nonces,
+}
+
+impl Means<'_> {
+    /// Whom the way of this name asks at that URL.
+    fn peer(&self, way: &str, url: &HttpUrl) -> Arc<Peer> {
+        Arc::new(Peer { url: url.clone(), tls: self.tls.get(way).cloned() })
+    }
+
+    /// The provider of a login, whose description is at that peer.
+    fn issuer(&self, peer: &Arc<Peer>, oidc: &config::Oidc) -> Issuer {
+        let issuer = Some(oidc.issuer.as_str().into());
+        let keys = self.key_sets.at(KeySource { peer: Arc::clone(peer), issuer, refresh: REFRESH });
+        let demands = Demands {
+            algorithms: oidc.algorithms.clone(),
+            issuers: vec![oidc.issuer.clone()],
+            audiences: Some(vec![oidc.client_id.clone()]),
+            leeway: oidc.leeway.as_secs_f64(),
+            required: Vec::new(),
+        };
+        Issuer::new(keys, demands)
+    }
 }
 
 /// All ways to find out who calls, by their names; what is wrong with their files is reported.
@@ -363,6 +465,7 @@ fn build_way(
         }
         Way { jwt: Some(jwt), .. } => Arc::new(jwt::Jwt::build(name, jwt, config, means, faults)?),
         Way { mtls: Some(mtls), .. } => Arc::new(mtls::Mtls::build(name, mtls, config)),
+        Way { oidc: Some(oidc), .. } => Arc::new(oidc::Oidc::build(name, oidc, means)),
         Way { introspection: Some(introspection), .. } => {
             Arc::new(introspection::Introspection::build(name, introspection, config, means))
         }
@@ -382,6 +485,10 @@ fn build_way(
     })
 }
 
+/// How often a provider of logins is asked for its description and keys.
+const REFRESH: Duration = Duration::from_mins(5);
+/// No session is there, and none can be begun like this.
+const LOGIN: &str = "login_required";
 const MISSING: &str = "credentials_missing";
 const CONTRADICTION: &str = "credentials_contradict";
 /// A signature that is not written to the letter.

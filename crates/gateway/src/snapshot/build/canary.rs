@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::{Compiler, is_retired, parts, sticky_secret};
+use super::{Compiler, is_retired, parts};
 use crate::config::values::Share;
 use crate::config::{self, EffectiveRoute};
 use crate::expression::{Root, Roots};
@@ -37,7 +37,7 @@ impl Compiler<'_> {
                 weight: branch.weight,
                 is_sticky: branch.sticky,
                 limits: self.limits(&call.timeouts, call.retry, call.hedge, route.priority),
-                id: sticky_id(&sticky_secret(name), name),
+                id: sticky_id(&parts::sticky_secret(name), name),
                 hash: hash_bytes(name.as_bytes()),
             })
         });

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
 use super::key::{Key, read_set};
@@ -33,10 +34,29 @@ pub struct KeySource {
     pub refresh: Duration,
 }
 
+/// What an issuer says of itself, as far as it is used (`OpenID` Connect Discovery 1.0, section 3).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Description {
+    /// Who it is.
+    pub issuer: String,
+    /// Where its keys are.
+    pub jwks_uri: String,
+    /// Where browsers log in.
+    pub authorization_endpoint: Option<String>,
+    /// Where codes are exchanged for tokens.
+    pub token_endpoint: Option<String>,
+    /// Where browsers log out.
+    pub end_session_endpoint: Option<String>,
+    /// Whether it says who it is when it sends a browser back (RFC 9207).
+    #[serde(default)]
+    pub authorization_response_iss_parameter_supported: bool,
+}
+
 /// The keys of one issuer.
 #[derive(Debug)]
 pub struct KeySet {
     source: KeySource,
+    description: ArcSwapOption<Description>,
     known: ArcSwap<Known>,
     /// How often they were asked for, whatever came of it, and how often that has failed.
     asked: watch::Sender<u64>,
@@ -93,6 +113,7 @@ impl KeySet {
     fn new(source: KeySource) -> Self {
         Self {
             source,
+            description: ArcSwapOption::empty(),
             known: ArcSwap::default(),
             asked: watch::Sender::new(0),
             failures: AtomicU64::new(0),
@@ -112,6 +133,16 @@ impl KeySet {
     /// Whether the caller is to fetch them from now on: the first one is.
     pub fn is_mine_to_keep(&self) -> bool {
         !std::mem::replace(&mut *lock(&self.keeper), true)
+    }
+
+    /// Takes what the issuer says of itself.
+    pub fn described(&self, description: Description) {
+        self.description.store(Some(Arc::new(description)));
+    }
+
+    /// What the issuer says of itself, once it has.
+    pub(super) fn description(&self) -> Option<Arc<Description>> {
+        self.description.load_full()
     }
 
     /// Takes what the issuer has answered. Whether they are others than before; or why they are not believed.
@@ -169,11 +200,28 @@ impl KeySet {
                 return Err(Missing::Unknown);
             }
         }
+        self.next_answer(&mut asked).await
+    }
+
+    /// Waits for the issuer's next answer.
+    async fn next_answer(&self, asked: &mut watch::Receiver<u64>) -> Result<(), Missing> {
         let _place = Place::take(&self.waiting).ok_or(Missing::Unavailable)?;
         self.wanted.notify_one();
         let answer = tokio::time::timeout(COOLDOWN + PATIENCE, asked.changed()).await;
         let is_answered = matches!(answer, Ok(Ok(()))) && lock(&self.failing_since).is_none();
         if is_answered { Ok(()) } else { Err(Missing::Unavailable) }
+    }
+
+    /// What the issuer says of itself, waiting for it where it has not said it yet.
+    pub(super) async fn look_for_description(&self) -> Option<Arc<Description>> {
+        let mut asked = self.asked.subscribe();
+        asked.borrow_and_update();
+        if let Some(known) = self.description() {
+            return Some(known);
+        }
+        // Even where its keys could not be had then, it may have described itself.
+        let _ = self.next_answer(&mut asked).await;
+        self.description()
     }
 
     /// Remembers that the last answer has no key of this name.

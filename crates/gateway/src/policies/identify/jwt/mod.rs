@@ -1,5 +1,6 @@
 //! `jwt`: a token that somebody else has signed, as `Authorization: Bearer …`.
 
+mod issuer;
 mod key;
 mod key_set;
 mod token;
@@ -8,10 +9,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use self::issuer::{Issuer, Unverified};
 use self::key::Key;
 use self::key_set::Missing;
-pub use self::key_set::{COOLDOWN, KeySet, KeySets, KeySource, PATIENCE};
-use self::token::{Demands, KEY_UNKNOWN, Verified, key_name};
+pub use self::key_set::{COOLDOWN, Description, KeySet, KeySets, KeySource, PATIENCE};
+pub use self::token::{Demands, Verified};
+use self::token::{KEY_UNKNOWN, key_name};
 use super::{Authenticator, Finding, Means, bearer};
 use crate::clock;
 use crate::config::{self, Algorithm, Config, Fault, Faults, KeysAt, Located, read_bounded};
@@ -78,7 +81,7 @@ impl Jwt {
     }
 
     fn verify(&self, token: &[u8], keys: &[Key], now: f64) -> Result<(Identity, f64), &'static str> {
-        let Verified { claims, until } = self.demands.verify(token, keys, now)?;
+        let Verified { claims, until, .. } = self.demands.verify(token, keys, now)?;
         Ok((self.claims.identity(claims).ok_or("token_claims")?, until))
     }
 

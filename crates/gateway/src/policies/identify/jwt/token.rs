@@ -14,34 +14,44 @@ const LONGEST: usize = 16 * 1024;
 
 /// What a token must be.
 #[derive(Debug)]
-pub(super) struct Demands {
-    pub(super) algorithms: Vec<Algorithm>,
-    pub(super) issuers: Vec<String>,
-    /// Nothing where anybody may be meant.
-    pub(super) audiences: Option<Vec<String>>,
+pub struct Demands {
+    /// How it may be signed.
+    pub algorithms: Vec<Algorithm>,
+    /// Who may have.
+    pub issuers: Vec<String>,
+    /// Whom it is for; nothing where anybody may be meant.
+    pub audiences: Option<Vec<String>>,
     /// Seconds by which clocks may differ.
-    pub(super) leeway: f64,
-    pub(super) required: Vec<String>,
+    pub leeway: f64,
+    /// Claims that it has besides `exp`.
+    pub required: Vec<String>,
 }
 
 /// The claims of a token that is what it must be, and when it ends.
 #[derive(Debug)]
-pub(super) struct Verified {
-    pub(super) claims: Map<String, Value>,
+pub struct Verified {
+    /// What it says.
+    pub claims: Map<String, Value>,
     /// Seconds since the Unix epoch from which on it is refused, leeway included.
-    pub(super) until: f64,
+    pub until: f64,
+    /// How it is signed.
+    pub algorithm: Algorithm,
 }
 
 impl Demands {
     /// Verifies a token by these keys at this time, in seconds since the Unix epoch; the code of what it lacks.
     pub(super) fn verify(&self, token: &[u8], keys: &[Key], now: f64) -> Result<Verified, &'static str> {
-        let claims = self.verify_signature(token, keys)?;
+        let (claims, algorithm) = self.verify_signature(token, keys)?;
         let until = self.check(&claims, now)?;
-        Ok(Verified { claims, until })
+        Ok(Verified { claims, until, algorithm })
     }
 
     /// The claims, once it is known who says them: before that nothing of them is read.
-    fn verify_signature(&self, token: &[u8], keys: &[Key]) -> Result<Map<String, Value>, &'static str> {
+    fn verify_signature(
+        &self,
+        token: &[u8],
+        keys: &[Key],
+    ) -> Result<(Map<String, Value>, Algorithm), &'static str> {
         if token.len() > LONGEST {
             return Err(MALFORMED);
         }
@@ -70,7 +80,7 @@ impl Demands {
         if signature.is_empty() || !keys.any(|key| key.has_signed(algorithm, message, &signature)) {
             return Err("token_signature");
         }
-        json::object(&payload).ok_or(MALFORMED)
+        Ok((json::object(&payload).ok_or(MALFORMED)?, algorithm))
     }
 
     /// How it says that it is signed, where that is one of the ways in which it may be.
