@@ -1,0 +1,256 @@
+//! The rules that are expressions, with the words that make them worth asking.
+
+use super::pattern::Row;
+use crate::rules;
+
+/// Words that make a value worth tokenising as SQL where it has no sign that would.
+pub(super) const SQL_WORDS: &[&str] = &[
+    "select", "union", "information_schema", "insert", "update", "delete", "drop", "alter", "truncate", "exec", "declare",
+    "waitfor", "order by", "group by", "having", "sleep", "benchmark", "xp_", "outfile", "rlike", "regexp", "like ",
+    "like null", "procedure", "from ", "or ", "and ",
+];
+
+/// Words that make a value worth reading as a script where it has no tag.
+pub(super) const XSS_WORDS: &[&str] =
+    &["script", "on", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout", "data:"];
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[Row] = &[
+    // Protocols within values.
+    Row {
+        rule: rules::SPLIT_REQUEST,
+        triggers: &["http/"],
+        expression: r"[\r\n]\s*(?:get|post|head|options|connect|put|delete|trace|patch|propfind)\s+\S+\s+http/\d",
+    },
+    Row {
+        rule: rules::SPLIT_HEADER,
+        triggers: &["\n", "\r"],
+        expression: r"[\r\n]+\W*(?:content-(?:type|length)|set-cookie|location|host|cookie|transfer-encoding|x-forwarded-\w+|remote-(?:ip|addr|host)|via|refresh|access-control-[\w-]+|status|http/[\d.]+)\s*[: ]",
+    },
+    Row {
+        rule: rules::SPLIT_HEADER,
+        triggers: &["http/1", "http/2", "http/0"],
+        expression: r"[\r\n]+\s*http/\d(?:\.\d)?\s+\d{3}",
+    },
+    Row {
+        rule: rules::PROXY_PREFIX,
+        triggers: &["unix:"],
+        expression: r"unix:[^|]*\|",
+    },
+    // Files.
+    Row {
+        rule: rules::TRAVERSAL_ENCODED,
+        triggers: &["0x2e", "%2e%2e", "..%2f", "..%5c", "%252e", "%c0%ae", "..%c0", "%uff0e", "..%u"],
+        expression: r"(?:\.\.|(?:%(?:25)?|0x)2e(?:\.|(?:%(?:25)?|0x)2e)|%c0%ae|%uff0e)(?:/|\\|(?:%(?:25)?|0x)(?:2f|5c)|%c0%af|%c1%9c|%u)|0x2e\.",
+    },
+    Row {
+        rule: rules::SYSTEM_FILE,
+        triggers: &["etc/passwd", "etc/shadow", "etc\\passwd", "/proc/", "boot.ini", "win.ini", "system32", "etc/group", "etc/sudoers", "/dev/tcp", "/dev/udp", "etc/master.passwd", "etc/security/passwd", "system.ini"],
+        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|windows[/\\]+system32|/dev/(?:tcp|udp)/",
+    },
+    Row {
+        rule: rules::SYSTEM_FILE,
+        triggers: &["etc/", "var/log/", "httpd.conf", "nginx.conf", "usr/local/", "/tmp/", "windows/", "windows\\", "/var/www", "/usr/bin", "apache2.conf", "my.cnf", "php.ini"],
+        expression: r"^[\s'\x22>]*(?:(?:\.\.?)?[/\\\w.:]*[/\\])?(?:etc/(?:hosts|issue|fstab|crontab|ssh/\S+|apache2?/\S+|nginx/\S+|mysql/\S+|motd|resolv\.conf|hostname|profile|rc\.\S+|pam\S+|letsencrypt/\S+)|var/log/\S+|\S*(?:httpd|nginx|apache2|lighttpd)\.conf|my\.cnf|php\.ini|windows[/\\](?:win|system|repair|debug)\S*)(?:[\x00%?#]\S*)?[\s'\x22]*$|>\s*/(?:tmp|var|etc|usr|home|root|dev/shm)/\w",
+    },
+    Row {
+        rule: rules::SECRET_FILE,
+        triggers: &[".aws", ".ssh", ".docker", ".kube", ".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", "history", ".npmrc", ".pypirc", ".netrc", ".pgpass", ".my.cnf", "id_rsa", "wp-config", "web.config", "credentials", ".bashrc", ".profile", ".boto", ".gnupg", ".subversion", ".vscode", ".idea", ".terraform", ".config", ".ds_store", ".vault", ".azure", ".gcloud", ".cargo", ".gem", ".composer", "appsettings", "web-inf", "meta-inf", ".bash", ".zsh", ".mysql_", ".psql_"],
+        expression: r"(?:^|[/\\=\s>])\.(?:aws/\w|ssh/\w|docker/\w|kube/\w|git/(?:config|head|index)|svn/\w|hg/\w|gnupg/\w|azure/\w|gcloud/\w|cargo/(?:config|cred)|gem/\w|composer/\w|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w|vault-token|subversion/\w|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
+    },
+    Row {
+        rule: rules::FILE_SCHEME,
+        triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2."],
+        expression: r"(?:^|[=\s'\x22(:])(?:file:/+\w?|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:(?:text/plain|application/x-httpd-php|text/html)[;,])",
+    },
+    // Unix shells, where words and signs are the matter and not a command at its place.
+    Row {
+        rule: rules::SHELL_SHOCK,
+        triggers: &["()"],
+        expression: r"^[\s'\x22]*\(\s*\)\s*\{",
+    },
+    Row {
+        rule: rules::SHELL_ALIAS,
+        triggers: &["alias "],
+        expression: r"(?:^|[;|&({`\n])[\s+]*alias\s+(?:[-+]\w*\+?\s+)*['\x22]?[\w.]+['\x22]?=",
+    },
+    Row {
+        rule: rules::SHELL_ALIAS,
+        triggers: &["&&", ";", "||"],
+        expression: r"(?:^|[;&|])\s*[a-z_]\w{0,24}=[^\s;&=]+\s*(?:;|&&|\|\|)[\s(]*(?:[\w=`'\x22]*(?:;|&&)\s*)?[\w()<>0-9]*\$\{?[a-z_]",
+    },
+    Row {
+        rule: rules::SHELL_BRACES,
+        triggers: &["{"],
+        expression: r"(?:^|[\s;|&`(=])\{(?:,[\s#'\x22]*[a-z]|[a-z]+,-\w|/[^\s{}:]*,)[^{}:]*\}|\{,[\w-]+(?:,[\w./-]*)*\}",
+    },
+    Row {
+        rule: rules::SHELL_REDIRECT,
+        triggers: &["/dev/", ">&", "<<<", "0>", "1>", "2>"],
+        expression: r"[0-9&]?>+&?\s*/dev/|/dev/(?:tcp|udp)/[\w.]+/|\b[0-9]>&[0-9]\b|<<<\s*[$\x22'\x60\w]",
+    },
+    Row {
+        rule: rules::SHELL_SUBSTITUTION,
+        triggers: &["$(", "${", "$[", "$((", "<(", ">("],
+        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%:]|//?)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
+    },
+    Row {
+        rule: rules::SHELL_EVASION,
+        triggers: &["$ifs", "${ifs", "$@", "$*", "$9", "$$", "``", ">()", "<()", "$()", "$?"],
+        expression: r"\$\{?ifs|[a-z]\$[@*9$]+[a-z]|\w\x60\x60\w|\w[<>]\(\)\w|\w\$\(\)\w|\w\$\?[a-z+]",
+    },
+    Row {
+        rule: rules::SHELL_EVASION,
+        triggers: &["$(echo", "base64 -d", "base64 --decode", "xxd -r", "|sh", "| sh", "|bash", "| bash", "tr ", "rev"],
+        expression: r"\$\(echo[^)]*\)|\|\s*(?:/\S*/)?(?:ba|z|da|k|c)?sh\s*(?:$|[#;&|'\x22)])|(?:base64\s+(?:-d|--decode)|xxd\s+-r)\b",
+    },
+    Row {
+        rule: rules::SHELL_HISTORY,
+        triggers: &["!"],
+        expression: r"^!(?:\d|-\d|[a-z]+|\?)\S*$|!-\d|!\d",
+    },
+    Row {
+        rule: rules::SHELL_TILDE,
+        triggers: &["~"],
+        expression: r"^~[+\-\d/\w]",
+    },
+    Row {
+        rule: rules::RUBY_PERL_PYTHON,
+        triggers: &["__import__", "os.system", "subprocess.", "os.popen", "kernel.", "io.popen", "`id`", "%x(", "open3"],
+        expression: r"__import__\s*\(|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(|\b(?:kernel|io)\.(?:exec|popen|system|spawn)\b|%x[({\[]|\bopen3\.\w+",
+    },
+    // Windows.
+    Row {
+        rule: rules::WINDOWS_FOR,
+        triggers: &["for "],
+        expression: r"\bfor\s+(?:/[a-z]\s+)*(?:\x22[^\x22]*\x22\s+|[^\s%]+\s+){0,3}%{1,2}\S?\s+in\s*\(",
+    },
+    Row {
+        rule: rules::WINDOWS_IF,
+        triggers: &["if ", "if\t"],
+        expression: r"(?:^|[&|;(]\s*)if\s+(?:/i\s+)?(?:(?:not\s+)?(?:exist\s+[\x22(]?[\w%.:\\/*~-]+[\x22)]?|defined\s+[\w%]+|errorlevel\s+\d+|cmdextversion\s+\d+)\s+[\w(@\x22%]|(?:not\s+)?\(?[^\s()]+\s+(?:equ|neq|lss|leq|gtr|geq)\s+[^\s]|(?:not\s+)?[^\s=(]*[%\[{][^=]{0,80}==\s*[^\s=]|/i\s+[^=]{1,80}==|(?:not\s+)?[^\s()={}\x22']+=[=>]=?[^\s():{};]+\s+[\w(@])|\bif\s+/i\s+(?:not\s+)?\S+\s*=",
+    },
+    Row {
+        rule: rules::POWERSHELL,
+        triggers: &["powershell", "pwsh", "invoke-", "iex", "iwr", "downloadstring", "downloadfile", "frombase64string", "-encodedcommand", "new-object", "start-process", "get-childitem", "set-executionpolicy", "start-bitstransfer", "get-wmiobject", "add-type", "get-content", "out-file", "import-module", "get-process", "get-command"],
+        expression: r"\b(?:powershell|pwsh)(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22])|\binvoke-(?:expression|webrequest|restmethod|command|item|wmimethod|mimikatz|history)\b|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:system\.)?net\.|(?:^|[;|&]\s*)(?:start-process|get-childitem|set-executionpolicy|start-bitstransfer|get-wmiobject|add-type|get-content|out-file|import-module|get-process|get-command)\b",
+    },
+    Row {
+        rule: rules::WINDOWS_CHAIN,
+        triggers: &["regedit", "mshta", "certutil", "bcdboot", "bcdedit", "bitsadmin", "cmd.exe", "cmd /", "rundll32", "regsvr32", "schtasks", "wmic", "cscript", "wscript", "diskpart", "vssadmin", "wevtutil", "netsh", "ipconfig", "systeminfo", "tasklist", "taskkill", "net user", "net localgroup", "net use", "installutil", "msiexec", "msbuild", "odbcconf", "psexec", "reg add", "reg query", "reg save", "sc create", "whoami", "icacls", "takeown", "cipher ", "fsutil", "forfiles", "nltest", "dsquery", "esentutl", "expand ", "extrac32", "findstr", "ftp -s", "hh.exe", "ieexec", "makecab", "pcalua", "presentationhost", "replace.exe", "robocopy", "xcopy", "qprocess", "quser", "qwinsta", "query user", "ntdsutil", "appcmd", "attrib ", "chkdsk", "compmgmt", "convert.exe", "control.exe", "defrag", "dism ", "dnscmd", "driverquery", "eventvwr", "gpupdate", "gpresult", "getmac", "logoff", "manage-bde", "mstsc", "nbtstat", "netstat", "nslookup", "pathping", "perfmon", "pnputil", "powercfg", "reagentc", "rasdial", "secedit", "setx ", "sfc ", "shutdown ", "subst ", "takeown", "tracert", "tskill", "typeperf", "vol ", "wbadmin", "wecutil", "winrm", "winrs", "wuauclt", "auditpol", "bootrec", "bootcfg", "cacls", "certreq", "cmdkey", "cmstp", "csvde", "dsget", "dsmod", "ftype", "assoc "],
+        expression: r"(?:^|[;|&`{(\x22']|\n)\s*(?:\S*[\\/])?(?:regedit|mshta|certutil|certreq|bcdboot|bcdedit|bootcfg|bootrec|bitsadmin|rundll32|regsvr32|schtasks|wmic|cscript|wscript|diskpart|vssadmin|wevtutil|netsh|ipconfig|systeminfo|tasklist|taskkill|installutil|msiexec|msbuild|odbcconf|psexec|icacls|cacls|takeown|fsutil|forfiles|nltest|dsquery|dsget|dsmod|csvde|esentutl|extrac32|findstr|makecab|pcalua|presentationhost|robocopy|xcopy|qprocess|quser|qwinsta|ntdsutil|appcmd|cmdkey|cmstp|dnscmd|driverquery|eventvwr|gpupdate|gpresult|getmac|manage-bde|mstsc|nbtstat|pathping|perfmon|pnputil|powercfg|reagentc|secedit|setx|sfc|subst|tskill|typeperf|wbadmin|wecutil|winrm|winrs|wuauclt|auditpol|ftype|attrib|chkdsk|dism|rasdial)(?:\.exe|\.com)?(?:\s+[-/<>%\x22\w:\\.]|/\w|\s*$|[|&;])(?:[^;]*)|\bcmd(?:\.exe)?\s+/[ckrq]\b|(?:^|[;|&]\s*)net\s+(?:user|localgroup|use|view|share|start|stop)\b|(?:^|[;|&]\s*)reg\s+(?:add|query|save|delete|export)\s",
+    },
+    Row {
+        rule: rules::WINDOWS_LOOSE,
+        triggers: &[";", "&", "|"],
+        expression: r"[;&|]\s*(?:at|cd|dir|del|copy|move|type|echo|md|rd|ren|set|start|ver|vol|path|date|time|label|title|color|cls|exit|call|goto|pause|shift|pushd|popd|assoc|break|erase|mkdir|rmdir|rename|verify|prompt|edit|comp|more|tree|sort|print|recover|format|expand|cipher|shutdown|ping|arp|route|find|fc|ftp|sc|runas|clip|choice|timeout|waitfor|where|logoff|replace|mode)\b(?:\s|$|[/\\.;&|])",
+    },
+    // Scripts in pages, where a tokeniser is not needed.
+    Row {
+        rule: rules::XSS_SERVER,
+        triggers: &["<!--#"],
+        expression: r"<!--#\s*(?:exec|include|echo|set|config|printenv|fsize|flastmod|if|elif)\b",
+    },
+    Row {
+        rule: rules::XSS_NAMESPACE,
+        triggers: &["xmlns", "!entity", "schemalocation", "xi:include", "xinclude", "!doctype", "<?import", "<?xml-stylesheet", "!element", "!attlist"],
+        expression: r"xmlns(?::\w+)?\s*=|!(?:entity|element|attlist)\s+%?\s*\w+|schemalocation\s*=|<\s*xi:include|<!doctype[^>]*(?:system|public|\[)|<\?(?:import|xml-stylesheet)\b",
+    },
+    Row {
+        rule: rules::XSS_CHARSET,
+        triggers: &["+adw-", "+ad4-", "+aciapgbs", "+adw", "\\xbc", "script"],
+        expression: r"\+adw-?[/a-z]|\+ad4-|(?-u:\xbc)/?\s*script",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["document.", "window.", ".innerhtml", ".outerhtml", "fromcharcode", "appendchild", ".parentnode", "localstorage.", "location.", "document)", "\"cookie", "'cookie"],
+        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|open|onerror|eval|parent|top|document)(?:\s*[=.(\[]|$)|\.(?:inner|outer)html\s*=|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["window", "self", "top", "parent", "frames", "globalthis", "document", "this"],
+        expression: r"(?:^|[^\w.])\(?(?:self|window|top|parent|frames|globalthis|document|this)\s*\)?\s*(?:/\*[^*]*\*/\s*)*\[\s*(?:/\*[^*]*\*/\s*)*(?:['\x22\x60/][^\]]*\]\s*(?:/\*[^*]*\*/\s*)*[(\[\x60=]|['\x22](?:cookie|alert|eval|document|location)|\w+\s*\+)",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["call", "apply", "constructor", "map", "filter", "sort", "find"],
+        expression: r"\[[^\]]*\]\s*\.\s*(?:/\*[^*]*\*/\s*)*(?:map|sort|filter|find\w*|every|some|constructor|reduce|foreach|concat|join|at|flat\w*|fill|values|keys)\s*(?:/\*[^*]*\*/\s*)*(?:\.\s*(?:call|apply)\s*[(\x60]|\.\s*constructor|\x60|\(\s*(?:alert|eval|prompt|confirm)\b)|constructor\s*[(.\[]\s*['\x22\x60c]",
+    },
+    // Operators and look-ups.
+    Row {
+        rule: rules::NOSQL_OPERATOR,
+        triggers: &["$ne", "$eq", "$gt", "$lt", "$in", "$nin", "$or", "$and", "$not", "$nor", "$regex", "$where", "$exists", "$text", "$mod", "$all", "$type", "$size", "$elemmatch", "$expr", "$function", "$accumulator", "$jsonschema", "$options", "$search", "$slice", "$meta", "$rand", "$near", "$geo", "$comment", "$lookup", "$match", "$set", "$unset", "$inc", "$push", "$pull", "$bits", "$natural", "$hint", "$max", "$min"],
+        expression: r"(?:^|[\[.{,\x22'\s(])\$(?:ne|eq|gte?|lte?|n?in|n?or|and|not|regex|where|exists|text|mod|all|type|size|elemmatch|expr|function|accumulator|jsonschema|options|search|slice|meta|rand|near\w*|geo\w+|comment|lookup|match|(?:un)?set|inc|push|pull|bits\w+|natural|hint|max|min)(?:[\])'\x22]|$|\s*:)",
+    },
+    Row {
+        rule: rules::NOSQL_CODE,
+        triggers: &["db.", "this.", "function", "tojson"],
+        expression: r"\bdb\.(?:\w+\.(?:find|insert|update|remove|drop|aggregate|save|count)(?:one|many)?|getcollectionnames|dropdatabase|injection|eval)\s*\(|['\x22]\s*(?:;|\|\||&&)\s*(?:return\b|this\.\w+|while\s*\(|sleep\s*\()|\|\|\s*this\.\w+|\btojson\(",
+    },
+    Row {
+        rule: rules::LDAP_FILTER,
+        triggers: &["objectclass", ")(", "(|", "(&", "*)", ")|(", ")!(", "*!("],
+        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]|\w+\s*(?:[<>~]?=)|\w+\))|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(|\)\)\s*\(|\(\s*objectclass\s*=|\)\(&|\)[\s]*\([\s]*\|",
+    },
+    Row {
+        rule: rules::SSRF_METADATA,
+        triggers: &["169.254.", "metadata.google", "metadata.azure", "100.100.100.200", "instance-data", "192.0.0.192", "fd00:ec2", "2852039166", "0xa9fea9fe", "latest/meta-data", "computemetadata"],
+        expression: r"169\.254\.(?:169\.254|170\.2)|metadata\.(?:google|azure)|100\.100\.100\.200|//instance-data|192\.0\.0\.192|fd00:ec2:|//(?:2852039166|0xa9fea9fe|0251\.0376)|latest/(?:meta-data|user-data|dynamic)|computemetadata/v1",
+    },
+    Row {
+        rule: rules::SSRF_SCHEME,
+        triggers: &["gopher:", "dict:", "ldap:", "ldaps:", "tftp:", "sftp:", "jar:", "netdoc:", "imap:", "smb:", "rmi:", "jndi:"],
+        expression: r"(?:^|[=\s'\x22(])(?:gopher|dict|ldaps?|tftp|sftp|netdoc|imaps?|smb|rmi)://",
+    },
+    Row {
+        rule: rules::SSRF_LOOPBACK,
+        triggers: &["://127.", "://localhost", "://0.0.0.0", "://[::", "://0x7f", "://2130706433", "://0/", "://10.", "://192.168."],
+        expression: r"^\s*(?:https?|ftp|wss?)://(?:[^@/]*@)?(?:127\.|localhost\b|0\.0\.0\.0|\[::|0x7f|2130706433|0/|10\.\d+\.|192\.168\.)",
+    },
+    Row {
+        rule: rules::LOOKUP,
+        triggers: &["${"],
+        expression: r"\$\{\s*(?:jndi|lower|upper|env|sys|java|date|ctx|main|log4j|bundle|spring|k8s|docker|web|marker|map|::-|:-|\$\{)[^a-z0-9_}]|\$\{[^}]{0,40}\$\{[^}]{0,60}:-",
+    },
+    Row {
+        rule: rules::PHP,
+        triggers: &["<?php", "<?=", "o:", "c:", "a:", "$_get", "$_post", "$_request", "$_server", "$_cookie", "$_files", "$globals", "phpinfo", "system(", "passthru", "shell_exec", "proc_open", "popen(", "pcntl_exec", "base64_decode", "eval(", "assert(", "call_user_func", "file_get_contents", "create_function", "preg_replace", "exec(", "gzinflate", "str_rot13", "fsockopen", "move_uploaded_file", "file_put_contents", "php_sapi", "ini_set", "auto_prepend_file", "allow_url_include"],
+        expression: r"<\?(?:php\b|=)|(?:^|[;{])[oc]:\d+:\x22[\w\\]+\x22:\d+:|a:\d+:\{[is]:|\$_(?:get|post|request|server|cookie|files|env|session)\s*\[|\$globals\b|\bphpinfo\s*\(|(?:^|[;{(=.@|\s'\x22])(?:system|passthru|shell_exec|proc_open|popen|pcntl_exec|exec|assert|call_user_func(?:_array)?|create_function)\s*\(\s*(?:['\x22$]|base64|chr\()|\b(?:eval|assert)\s*\(\s*(?:base64_decode|gzinflate|str_rot13|\$)|\bfile_(?:get|put)_contents\s*\(\s*['\x22]?(?:php:|/|\$_)|\b(?:auto_prepend_file|allow_url_include)\s*=",
+    },
+    Row {
+        rule: rules::JAVA,
+        triggers: &["java.", "javax.", "runtime", "processbuilder", "ro0ab", "aced0005", "ognl", "%{", "#{", "org.apache.", "com.sun.", "class.module", "classloader", "getclass", "springframework", "clojure.", "groovy."],
+        expression: r"\bjava\.(?:lang\.(?:runtime|processbuilder|system|class|reflect|thread)|io\.|net\.url|util\.scanner|beans\.)|\bjavax\.(?:script|naming|management)|(?:get)?runtime(?:\(\))?\s*\.\s*(?:exec|getruntime)|\bprocessbuilder\s*\(|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|\b(?:org\.apache\.commons\.collections|com\.sun\.rowset|org\.springframework|bsh\.interpreter)\b|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.",
+    },
+    Row {
+        rule: rules::NODE,
+        triggers: &["__proto__", "constructor.prototype", "constructor[prototype", "child_process", "require(", "process.", "_$$nd_func$$_", "global.process", "prototype]"],
+        expression: r"__proto__|constructor\s*(?:\.|\[['\x22]?)prototype|require\s*\(\s*['\x22\x60](?:child_process|fs|vm|net|http|os)['\x22\x60]\s*\)\s*\.|process\s*\.\s*(?:mainmodule|binding|env\.\w+\s*=|exit|kill|spawn)|_\$\$nd_func\$\$_|child_process['\x22\x60]?\s*\)?\s*\.\s*(?:exec|spawn|fork)",
+    },
+    Row {
+        rule: rules::TEMPLATE,
+        triggers: &["{{", "{%", "<%", "#{", "${", "*{", "@{", "[[${"],
+        expression: r"\{\{\s*(?:\d+\s*[*+]\s*'?\d|['\x22\[({].*(?:__class__|__mro__|constructor|mro|join)|config\b|self\b|request\.(?:application|environ|args)|[\w.]*__\w+__|cycler|lipsum|namespace|range\.constructor|constructor|_self|dump\(|app\.request|\$on\.)|\{%\s*(?:import|include|for\s+\w+\s+in\s+\(?\)?\.?__|set\s+\w+\s*=\s*['\x22]?\w*__|debug)|<%=?\s*(?:\d+\s*[*+]|system|`|exec|file\.|io\.|dir\.|require|runtime|@page)|[#$*@]\{\s*(?:\d+\s*[*+]\s*\d+|t\(java|.*(?:__class__|getclass|runtime|processbuilder|sleep\s*\())",
+    },
+    Row {
+        rule: rules::MAIL,
+        triggers: &["\na", "\n+", "mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
+        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom)|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|apop)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)",
+    },
+    Row {
+        rule: rules::MAIL_LOOSE,
+        triggers: &["\n"],
+        expression: r"[\r\n]+(?:[a-z]{0,4}\d{0,6}\s+)?(?:quit|noop|rset|stat|help|capa|stls|logout|list|idle|data|top|auth|user|pass)\s*(?:$|[\r\n])",
+    },
+    // Scanners.
+    Row {
+        rule: rules::SCANNER_AGENT,
+        triggers: &["nikto", "sqlmap", "nessus", "openvas", "acunetix", "netsparker", "nmap", "masscan", "zgrab", "dirbuster", "gobuster", "wfuzz", "ffuf", "wpscan", "w3af", "arachni", "skipfish", "havij", "nuclei", "burp", "zap/", "owasp zap", "feroxbuster", "jaeles", "commix", "xsser", "joomscan", "whatweb", "dirb", "fimap", "paros", "webinspect", "qualys", "detectify", "jorgee", "morfeus", "bsqlbf", "pangolin", "hydra", "vega/", "wapiti", "zmeu", "brutus", "cgichk", "grabber", "metis", "sqlninja", "absinthe", "grendel-scan", "n-stealth", "whisker", "interactsh", "katana", "dalfox", "httpx -", "l9explore", "leakix", "tsunamisecurityscanner"],
+        expression: r"\b(?:nikto|sqlmap|nessus|openvas|acunetix|netsparker|nmap|masscan|zgrab|dirbuster|gobuster|wfuzz|fuzz faster|ffuf|wpscan|w3af|arachni|skipfish|havij|nuclei|burp|zap/|owasp zap|feroxbuster|jaeles|commix|xsser|joomscan|whatweb|dirb\b|fimap|paros|webinspect|qualys|detectify|jorgee|morfeus|bsqlbf|pangolin|hydra\b|vega/|wapiti|zmeu|brutus/|cgichk|grabber\b|metis\b|sqlninja|absinthe|grendel-scan|n-stealth|whisker|interactsh|dalfox|l9explore|leakix|tsunamisecurityscanner)",
+    },
+    Row {
+        rule: rules::SCRIPTED_AGENT,
+        triggers: &["python-requests", "python-urllib", "libwww-perl", "go-http-client", "curl/", "wget/", "java/", "okhttp", "aiohttp", "httpclient", "winhttp", "lwp::", "php/", "ruby"],
+        expression: r"^(?:python-(?:requests|urllib)|libwww-perl|go-http-client|curl/|wget/|java/|okhttp|apache-httpclient|lwp::|php/|ruby|winhttp)",
+    },
+];

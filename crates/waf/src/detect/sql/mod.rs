@@ -1,0 +1,47 @@
+//! SQL injection: the value is tokenised from outside of quotes and from within each kind of quote, as the database
+//! would read it where the value lands, and judged by whether it then continues a query. Prose does not.
+
+mod grammar;
+mod judge;
+mod loose;
+mod token;
+mod words;
+
+use super::{Cx, Leaf, traits};
+use token::Kind;
+pub(crate) use token::Tokens;
+
+use grammar::Sql;
+
+/// Longest part of a value that is tokenised, from its start.
+const MOST_BYTES: usize = 4096;
+
+/// Looks for SQL in a value.
+pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
+    let mut tokens = std::mem::take(&mut cx.scratch.tokens);
+    let text = &leaf.low[..leaf.low.len().min(MOST_BYTES)];
+    let has_word = leaf.triggers.has(super::pattern::SQL_WORD);
+    let has_sign = leaf.class.has(traits::QUOTE | traits::OPERATOR | traits::BRACKET | traits::HASH);
+    if has_word || has_sign && text.len() > 1 {
+        tokens.read(text, 0);
+        judge::outside(Sql { text, list: &tokens.list }, &tokens, leaf, cx);
+    }
+    if leaf.class.has(traits::QUOTE) {
+        for quote in [b'\'', b'"', b'`'] {
+            let Some(first) = text.iter().position(|byte| *byte == quote) else { continue };
+            // Where the text opens a quote by itself, it closes it too, most of the time.
+            tokens.read(text, first + 1);
+            let sql = Sql { text, list: &tokens.list };
+            judge::inside(sql, first, leaf, cx);
+            // The quote may have been escaped, and the next one is the one that counts.
+            if first > 0 && text[first - 1] == b'\\' && !sql.is(0, Kind::Name) {
+                continue;
+            }
+        }
+    }
+    if cx.level() >= 2 {
+        tokens.read(text, 0);
+        loose::detect(Sql { text, list: &tokens.list }, leaf, cx);
+    }
+    cx.scratch.tokens = tokens;
+}
