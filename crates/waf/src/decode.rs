@@ -94,6 +94,10 @@ fn look(text: &[u8]) -> Signs {
     let mut signs = Signs::default();
     if !text.is_ascii() && std::str::from_utf8(text).is_err() {
         signs.add(Signs::NOT_UTF8);
+        // Neither UTF-8 nor any text in Latin-1 has these.
+        if text.iter().any(|byte| matches!(byte, 0xfe | 0xff)) {
+            signs.add(Signs::CONTROL);
+        }
     }
     if !text.iter().any(|&byte| byte < 0x20 || byte == 0x7f) {
         return signs;
@@ -131,7 +135,7 @@ fn undo(input: &[u8], out: &mut Vec<u8>, is_json: bool, signs: &mut Signs) -> bo
             }
             b'&' => entity(input, at),
             b'\\' => escape(input, at).inspect(|(value, _)| {
-                if !is_json && char::from_u32(*value).is_some_and(|c| c.is_ascii_alphabetic()) {
+                if !is_json && input[at + 1] == b'u' && char::from_u32(*value).is_some_and(|c| c.is_ascii_alphabetic()) {
                     signs.add(Signs::ESCAPED_LETTER);
                 }
             }),

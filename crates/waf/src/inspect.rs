@@ -249,7 +249,7 @@ impl Reader<'_> {
         let mut spare = std::mem::take(&mut scratch.spare);
         let mut signs = Signs::default();
         let is_json = matches!(kind, Kind::Json | Kind::JsonName);
-        let is_encoded = matches!(kind, Kind::Encoded | Kind::EncodedName);
+        let is_encoded = matches!(kind, Kind::Encoded | Kind::EncodedName | Kind::EncodedLone);
         let is_percent = place.part != Part::Body && place.part != Part::Upload || is_encoded;
         if is_json && value.contains(&b'\\') {
             json::unescape(value, &mut decoded);
@@ -290,12 +290,13 @@ impl Visit for Reader<'_> {
             return false;
         }
         let is_name = matches!(kind, Kind::EncodedName | Kind::JsonName | Kind::PlainName);
+        let is_lone = kind == Kind::EncodedLone;
         let part = if kind == Kind::FileName { Part::Upload } else { self.part };
         // Most names are words, which nothing can be found in.
         if is_name && value.len() < 64 && value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
             return true;
         }
-        self.decode(Place { part, name, is_name }, value, kind);
+        self.decode(Place { part, name, is_name: is_name || is_lone }, value, kind);
         !self.cx.report.is_full()
     }
 }

@@ -93,6 +93,7 @@ rules! {
     SHELL_LOOSE 3014 Shell 2 Critical "word of a shell after a separator"
     SHELL_QUOTED 3015 Shell 3 Critical "quotes inside words"
     SHELL_TILDE 3016 Shell 2 Critical "tilde expansion"
+    SHELL_EXACT 3017 Shell 1 Critical "history or tilde expansion alone"
     WINDOWS_FOR 3101 Windows 1 Critical "FOR of cmd.exe"
     WINDOWS_IF 3102 Windows 1 Critical "IF of cmd.exe"
     WINDOWS_CHAIN 3103 Windows 1 Critical "Windows command after a separator"
@@ -137,6 +138,8 @@ rules! {
     SQL_ANY_QUOTE 5023 Sql 3 Critical "quote between words"
     SQL_FEW_SYMBOLS 5024 Sql 4 Critical "more than a symbol or two"
 
+    SQL_SCIENTIFIC 5025 Sql 1 Critical "number that hides a name"
+    SQL_LONE_OPERATOR 5026 Sql 1 Critical "operator that only SQL has, alone"
     NOSQL_OPERATOR 5101 Nosql 1 Critical "operator of a document database"
     NOSQL_CODE 5102 Nosql 1 Critical "script for a document database"
     LDAP_FILTER 5201 Ldap 1 Critical "LDAP filter broken out of"

@@ -56,7 +56,8 @@ fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             let before = if start == 0 { None } else { Some(low[start - 1]) };
             let leads = start == 0 || matches!(before, Some(b'/' | b'\\' | b'=' | b':' | b'>' | b'|'));
             // In a text, `"../"` is part of what somebody writes about; alone or in a row it is a way out.
-            let goes_on = low.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'.');
+            let is_back = low[end - 1] == b'\\' || leaf.place.part == Part::Upload;
+            let goes_on = low.get(end).is_some_and(|byte| is_back && byte.is_ascii_alphanumeric() || *byte == b'.');
             let is_alone = !leaf.class.has(traits::SPACE | traits::ANGLE);
             if leads && is_alone && (goes_on || steps >= 2 || leaf.place.part == Part::Path)
                 || leads && steps >= 2

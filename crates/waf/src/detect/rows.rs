@@ -7,12 +7,12 @@ use crate::rules;
 pub(super) const SQL_WORDS: &[&str] = &[
     "select", "union", "information_schema", "insert", "update", "delete", "drop", "alter", "truncate", "exec", "declare",
     "waitfor", "order by", "group by", "having", "sleep", "benchmark", "xp_", "outfile", "rlike", "regexp", "like ",
-    "like null", "procedure", "from ", "or ", "and ",
+    "like null", "procedure", "from ", "or ", "and ", "::", "values",
 ];
 
 /// Words that make a value worth reading as a script where it has no tag.
 pub(super) const XSS_WORDS: &[&str] =
-    &["script", "on", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout", "data:"];
+    &["script", "on", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout", "data:", "setinterval", "setimmediate", "atob", "btoa"];
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -56,12 +56,12 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::SECRET_FILE,
         triggers: &[".aws", ".ssh", ".docker", ".kube", ".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", "history", ".npmrc", ".pypirc", ".netrc", ".pgpass", ".my.cnf", "id_rsa", "wp-config", "web.config", "credentials", ".bashrc", ".profile", ".boto", ".gnupg", ".subversion", ".vscode", ".idea", ".terraform", ".config", ".ds_store", ".vault", ".azure", ".gcloud", ".cargo", ".gem", ".composer", "appsettings", "web-inf", "meta-inf", ".bash", ".zsh", ".mysql_", ".psql_"],
-        expression: r"(?:^|[/\\=\s>])\.(?:aws/\w|ssh/\w|docker/\w|kube/\w|git/(?:config|head|index)|svn/\w|hg/\w|gnupg/\w|azure/\w|gcloud/\w|cargo/(?:config|cred)|gem/\w|composer/\w|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w|vault-token|subversion/\w|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
+        expression: r"(?:^|[/\\=\s>])\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
     },
     Row {
         rule: rules::FILE_SCHEME,
         triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2."],
-        expression: r"(?:^|[=\s'\x22(:])(?:file:/+\w?|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:(?:text/plain|application/x-httpd-php|text/html)[;,])",
+        expression: r"(?:^|[=\s'\x22(:])(?:file:/+(?:localhost/)?(?:etc|proc|var|root|home|usr|tmp|opt|dev|sys|(?:c:/+)?windows|(?:c:/+)?boot|[^\s/]+\.ini)\b|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:application/x-httpd-php)",
     },
     // Unix shells, where words and signs are the matter and not a command at its place.
     Row {
@@ -119,11 +119,47 @@ pub(super) const ROWS: &[Row] = &[
         triggers: &["__import__", "os.system", "subprocess.", "os.popen", "kernel.", "io.popen", "`id`", "%x(", "open3"],
         expression: r"__import__\s*\(|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(|\b(?:kernel|io)\.(?:exec|popen|system|spawn)\b|%x[({\[]|\bopen3\.\w+",
     },
+    Row {
+        rule: rules::SHELL_CHAIN,
+        triggers: &[".s", ".\\", ".'", ".load", ".import", ".output", ".once", ".excel"],
+        expression: r";(?:\s|\\[nrt])*\.[\x22'\\]*(?:sh(?:ell)?|system|load|import|output|once|excel)\b",
+    },
+    Row {
+        rule: rules::SHELL_EXACT,
+        triggers: &["~+", "~-", "!"],
+        expression: r"^(?:~[+-]\d*|!-?\d+)$",
+    },
+    Row {
+        rule: rules::SQL_LONE_OPERATOR,
+        triggers: &["||", "->", "<=>", "rlike", "@>", "<@", "regexp", "sounds like", "xor"],
+        expression: r"^\s*(?:\|\||->>?|<=>|rlike|@>|<@|regexp|sounds\s+like|xor|not\s+(?:like|regexp|rlike|in))\s*$",
+    },
+    Row {
+        rule: rules::WINDOWS_CHAIN,
+        triggers: &["at "],
+        expression: r"[;&|]\s*at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d",
+    },
+    // SQL that needs no tokeniser.
+    Row {
+        rule: rules::SQL_CLAUSE,
+        triggers: &["from"],
+        expression: r"(?:^|[\s)\x60'\x22])as\s*[\x22'\x60]?\w*[\x22'\x60]?\s*from\s*$",
+    },
+    Row {
+        rule: rules::SQL_SCIENTIFIC,
+        triggers: &[".e"],
+        expression: r"(?:^|[^\w.])\d+\.e(?:\(|\.\w|\s*[+,)])",
+    },
+    Row {
+        rule: rules::SQL_SCHEMA,
+        triggers: &["information_schema", "msdasql", "sqloledb", "sysobjects", "syscolumns", "sysusers", "pg_catalog", "pg_shadow", "sqlite_master", "sqlite_schema", "mysql.user", "all_tables", "user_tables", "msysaces", "msysobjects", "mysql.db", "xp_", "sp_", "northwind", "tempdb", "performance_schema", "openrowset", "nvarchar"],
+        expression: r"^\s*['\x22]?(?:information_schema|performance_schema|pg_catalog|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|msys(?:aces|objects|queries)|northwind|tempdb|nvarchar|master\.\.sysdatabases|xp_\w{4,}|sp_(?:executesql|oacreate|password|makewebtask|addextendedproc))['\x22]?\s*$|'(?:msdasql|sqloledb)'|\b(?:from|join|into)[\s\x60(]+(?:information_schema|pg_catalog\.|pg_shadow|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|all_tables|user_tables|msys(?:aces|objects))",
+    },
     // Windows.
     Row {
         rule: rules::WINDOWS_FOR,
         triggers: &["for "],
-        expression: r"\bfor\s+(?:/[a-z]\s+)*(?:\x22[^\x22]*\x22\s+|[^\s%]+\s+){0,3}%{1,2}\S?\s+in\s*\(",
+        expression: r"\bfor\s+(?:/[a-z]\s+)*(?:\x22[^\x22]*\x22\s+|[^\s%]+\s+){0,3}%{1,2}\S*\s+in\s*\(",
     },
     Row {
         rule: rules::WINDOWS_IF,
@@ -189,8 +225,8 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::LDAP_FILTER,
-        triggers: &["objectclass", ")(", "(|", "(&", "*)", ")|(", ")!(", "*!("],
-        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]|\w+\s*(?:[<>~]?=)|\w+\))|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(|\)\)\s*\(|\(\s*objectclass\s*=|\)\(&|\)[\s]*\([\s]*\|",
+        triggers: &["objectclass", ")(", ")\t(", ") (", "(|", "(&", "*)", ")|(", ")!(", "*!("],
+        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]|\w+\s*(?:[<>~]?=)|\w+\))|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(|\)\)\s*\(|\(\s*objectclass\s*=|\)\(&|\)\s*\(\s*\|",
     },
     Row {
         rule: rules::SSRF_METADATA,
@@ -209,8 +245,8 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::LOOKUP,
-        triggers: &["${"],
-        expression: r"\$\{\s*(?:jndi|lower|upper|env|sys|java|date|ctx|main|log4j|bundle|spring|k8s|docker|web|marker|map|::-|:-|\$\{)[^a-z0-9_}]|\$\{[^}]{0,40}\$\{[^}]{0,60}:-",
+        triggers: &["${", "jndi:"],
+        expression: r"\{\s*jndi:|\$\{:\w*:|\$\{\s*(?:jndi|lower|upper|env|sys|java|date|ctx|main|log4j|bundle|spring|k8s|docker|web|marker|map|::-|:-|\$\{)[^a-z0-9_}]|\$\{[^}]{0,40}\$\{[^}]{0,60}:-",
     },
     Row {
         rule: rules::PHP,
@@ -220,7 +256,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::JAVA,
         triggers: &["java.", "javax.", "runtime", "processbuilder", "ro0ab", "aced0005", "ognl", "%{", "#{", "org.apache.", "com.sun.", "class.module", "classloader", "getclass", "springframework", "clojure.", "groovy."],
-        expression: r"\bjava\.(?:lang\.(?:runtime|processbuilder|system|class|reflect|thread)|io\.|net\.url|util\.scanner|beans\.)|\bjavax\.(?:script|naming|management)|(?:get)?runtime(?:\(\))?\s*\.\s*(?:exec|getruntime)|\bprocessbuilder\s*\(|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|\b(?:org\.apache\.commons\.collections|com\.sun\.rowset|org\.springframework|bsh\.interpreter)\b|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.",
+        expression: r"\bjava\.(?:lang\.(?:runtime|processbuilder|system|class|reflect|thread)\b|io\.|net\.url|util\.scanner|beans\.)|\bjavax\.(?:script|naming|management)|(?:get)?runtime(?:\(\))?\s*\.\s*(?:exec|getruntime)|\bprocessbuilder\s*\(|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|\b(?:org\.apache\.commons\.collections|com\.sun\.rowset|org\.springframework|bsh\.interpreter)\b|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.",
     },
     Row {
         rule: rules::NODE,
@@ -235,7 +271,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::MAIL,
         triggers: &["\na", "\n+", "mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
-        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom)|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|apop)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)",
+        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom|quit|noop\s*$)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|noop|help|expn|lsub)\s*$|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|apop)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)",
     },
     Row {
         rule: rules::MAIL_LOOSE,

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Encoded,
     /// A name, so encoded.
     EncodedName,
+    /// A pair without its equals sign: name and value at once.
+    EncodedLone,
     /// A JSON text without its quotes, escapes and all.
     Json,
     JsonName,

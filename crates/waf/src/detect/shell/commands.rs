@@ -90,16 +90,16 @@ const WRAPPERS: [&str; 22] = [
 ];
 
 /// Sorted, for `binary_search`.
-const WEAK: [&str; 110] = [
+const WEAK: [&str; 111] = [
     "alias", "ansible", "apt", "arch", "at", "atop", "batch", "bc", "break", "cal", "cargo", "cat", "cd",
     "column", "composer", "cp", "cron", "cut", "date", "diff", "dir", "docker", "echo", "expand", "export",
     "expr", "facter", "fetch", "file", "find", "finger", "fold", "free", "git", "go", "groups", "halt",
     "head", "help", "history", "host", "id", "ip", "java", "jobs", "join", "kill", "killall", "last", "ld",
-    "less", "locate", "logger", "login", "logname", "look", "mail", "make", "man", "mkdir", "more", "mount",
-    "nl", "nm", "node", "npm", "paste", "patch", "perf", "pip", "pr", "read", "reboot", "rename", "route",
-    "ruby", "screen", "service", "set", "shutdown", "sleep", "snap", "sort", "source", "split", "stat",
-    "su", "sum", "tac", "tail", "tar", "tee", "test", "tex", "times", "top", "touch", "tr", "trap", "type",
-    "ulimit", "umask", "uname", "uniq", "unset", "vi", "view", "wait", "watch", "who",
+    "less", "ll", "locate", "logger", "login", "logname", "look", "mail", "make", "man", "mkdir", "more",
+    "mount", "nl", "nm", "node", "npm", "paste", "patch", "perf", "pip", "pr", "read", "reboot", "rename",
+    "route", "ruby", "screen", "service", "set", "shutdown", "sleep", "snap", "sort", "source", "split",
+    "stat", "su", "sum", "tac", "tail", "tar", "tee", "test", "tex", "times", "top", "touch", "tr", "trap",
+    "type", "ulimit", "umask", "uname", "uniq", "unset", "vi", "view", "wait", "watch", "who",
 ];
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         return cx.hit(rule, leaf, first);
     }
     let is_hit = match kind {
-        Command::Sure => !rest.trim_ascii().is_empty() || is_header || word.word().len() > 5 && is_lower && word.is_quoted,
+        Command::Sure => !rest.trim_ascii().is_empty() || is_header || is_lower && (word.is_quoted || word.word().contains(&b'-')),
         Command::Strong => is_lower && (has_argument(rest) || is_header && !rest.is_empty() && !rest.starts_with(b"/")),
         Command::Wrapper => wraps(rest) || is_header && is_lower && rest.trim_ascii().starts_with(b"-"),
         Command::Weak => is_lower && (has_weak_argument(rest) || is_header && is_agent(word.word(), rest)),
@@ -231,6 +231,8 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
         _ if word.has_path => true,
         Command::Sure => !is_soft || has_argument(rest),
         Command::Strong if is_soft => is_lower && has_argument(rest),
+        // `data:image/png;base64` is no command.
+        Command::Strong if word.word().starts_with(b"base") => has_argument(rest),
         Command::Strong => is_lower || has_argument(rest),
         Command::Wrapper => wraps(rest) || is_lower && is_closed && !is_soft && separator != b'|',
         Command::Weak => {

@@ -67,11 +67,11 @@ impl<'a> Sql<'a> {
             Kind::Bracket => (Operand::Word, at + 1),
             _ => return None,
         };
-        if self.is(end, Kind::Cast) && matches!(self.kind(end + 1), Some(Kind::Name | Kind::Function)) {
+        let uncast = end;
+        while self.is(end, Kind::Cast) && matches!(self.kind(end + 1), Some(Kind::Name | Kind::Function)) {
             end += 2;
-            return Some((Operand::Solid, end));
         }
-        Some((what, end))
+        Some((if end > uncast { Operand::Solid } else { what }, end))
     }
 
     /// Behind the bracket that closes the one at `at`, or the end.
@@ -176,7 +176,7 @@ impl<'a> Sql<'a> {
             }
         }
         match self.kind(at) {
-            Some(Kind::From) => self.is_table(at + 1),
+            Some(Kind::From) => self.is_table(at + 1) || self.kind(at + 1).is_none(),
             None | Some(Kind::Comment) => {
                 at > start + 1 || matches!(self.kind(start), Some(Kind::Variable | Kind::Constant))
             }

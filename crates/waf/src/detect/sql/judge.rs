@@ -17,7 +17,10 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
             Kind::Logic => is_condition(sql, at).then_some(rules::SQL_TAUTOLOGY),
             Kind::Function | Kind::Name => is_attack_call(sql, at).then_some(rules::SQL_FUNCTION),
             Kind::Statement => statement(sql, at),
-            Kind::Variable => is_system_variable(sql.word(at)).then_some(rules::SQL_SCHEMA),
+            Kind::Variable => {
+                let is_named = at > 0 && matches!(sql.kind(at - 1), Some(Kind::Name | Kind::Logic | Kind::Other));
+                (!is_named && is_system_variable(sql.word(at))).then_some(rules::SQL_SCHEMA)
+            }
             Kind::Cast => is_cast(sql, at, leaf).then_some(rules::SQL_CAST),
             Kind::Clause | Kind::From => is_clause(sql, at).then_some(rules::SQL_CLAUSE),
             Kind::Compare => is_lone_comparison(sql, at).then_some(rules::SQL_TAUTOLOGY),
@@ -59,18 +62,31 @@ pub(super) fn inside(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_
         Kind::Compare | Kind::Arith | Kind::Unary => {
             operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
         }
-        Kind::Union => (is_union(sql, at)).then_some(rules::SQL_UNION),
+        Kind::Union => (is_union(sql, at) || is_unclosed(sql, quote)).then_some(rules::SQL_UNION),
+        Kind::Select => (is_unclosed(sql, quote) || sql.is_select(at)).then_some(rules::SQL_BREAK),
         Kind::Dot => (sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1)))
             .then_some(rules::SQL_FUNCTION),
         Kind::Clause => quoted_clause(sql, at).then_some(rules::SQL_CLAUSE),
         Kind::Comma => comma(sql, at, is_opening).then_some(rules::SQL_BREAK),
         Kind::Cast => (words::is_type(sql.word(at + 1))).then_some(rules::SQL_CAST),
-        Kind::Statement => (statement(sql, at).is_some() && sql.ends_cut()).then_some(rules::SQL_STACKED),
+        Kind::Statement => {
+            let is_known = statement(sql, at).is_some() && (sql.ends_cut() || sql.word(at) == b"waitfor");
+            (is_known || is_unclosed(sql, quote)).then_some(rules::SQL_STACKED)
+        }
         _ => None,
     };
-    if let Some(rule) = found {
+    let ends_open = || {
+        let last = sql.list.len().saturating_sub(2);
+        quote == 0 && last > 0 && sql.is(last, Kind::Logic) && sql.is(last + 1, Kind::Open)
+    };
+    if let Some(rule) = found.or_else(|| ends_open().then_some(rules::SQL_BREAK)) {
         cx.hit(rule, leaf, quote);
     }
+}
+
+/// The value begins with a quote that nothing closes: it closes one of the query.
+fn is_unclosed(sql: Sql<'_>, quote: usize) -> bool {
+    quote == 0 && !sql.text[1..].contains(&sql.text[0]) && sql.list.len() <= 12
 }
 
 /// UNION [ALL] SELECT, EXCEPT VALUES.
@@ -80,7 +96,11 @@ fn is_union(sql: Sql<'_>, at: usize) -> bool {
         at += 1;
     }
     match sql.kind(at) {
-        Some(Kind::Select) => true,
+        // "Student union, select bar": columns, not prose.
+        Some(Kind::Select) => {
+            !sql.is(at + 1, Kind::Name)
+                || matches!(sql.kind(at + 2), None | Some(Kind::Comma | Kind::From | Kind::Comment | Kind::Left | Kind::Dot | Kind::Semicolon))
+        }
         Some(Kind::Function | Kind::Clause) => sql.word(at) == b"values" && sql.is(at + 1, Kind::Left),
         _ => false,
     }
@@ -105,8 +125,10 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
             && is_balanced(sql);
         return Some(if is_plain { rules::SQL_LONE_STATEMENT } else { rules::SQL_STATEMENT });
     }
-    let is_attack = sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1));
-    (is_attack && leads).then_some(rules::SQL_STATEMENT)
+    let next = sql.word(at + 1);
+    let is_attack = words::is_attack_function(next) && (sql.is(at + 1, Kind::Function) || next.contains(&b'_'));
+    let is_cut = at > 0 && leads && sql.list.len() == 2;
+    ((is_attack || is_cut) && leads).then_some(rules::SQL_STATEMENT)
 }
 
 fn is_balanced(sql: Sql<'_>) -> bool {
@@ -125,6 +147,12 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
         let is_solid = matches!(what, Operand::Solid | Operand::Open);
         return match what {
             Operand::Solid if sql.is_cut(end) => true,
+            // `or '1'`, `and '5'x`: a number in quotes.
+            Operand::Solid if is_first && sql.is(next, Kind::Text) => {
+                let text = sql.word(next);
+                text.len() > 2 && text[1..text.len() - 1].iter().all(u8::is_ascii_digit)
+            }
+            Operand::Solid if sql.is(next, Kind::Constant) => at == 1 && sql.is(0, Kind::Number) && sql.is_end(end),
             Operand::Call if is_first && sql.is(next, Kind::Left) => {
                 is_group(sql, next) || !is_sign(sql.word(at)) && sql.is_cut(end)
             }
@@ -136,17 +164,23 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
         };
     };
     let has_sign = sql.has_sign(next, end);
-    let is_between = !is_first && is_operand_end(sql, at - 1);
+    // `5 > 3 and 2 < 4` is a condition by itself, not one that is added to another.
+    let is_between = !is_first && is_operand_end(sql, at - 1) && !sql.has_sign(0, at);
+    if is_first && sql.is(next, Kind::Text) && has_sign && right.is_some() {
+        return true;
+    }
     match (left, right) {
         // A script's conditions have words or calls on the left and are balanced; they are not first.
         (_, None) => is_first && has_sign && is_followed_by_quote_or_end(sql, end),
         (Operand::Solid, Some(Operand::Solid | Operand::Open)) => {
-            has_sign && (is_first || is_between) || sql.is(next, Kind::Text) && is_first
+            has_sign && (is_first || is_between)
         }
         (Operand::Open | Operand::Call, Some(Operand::Solid | Operand::Open | Operand::Call)) => {
             has_sign && !is_sign(sql.word(at)) && (is_first || is_between || sql.ends_cut())
         }
         (Operand::Word, Some(Operand::Open)) => is_first && has_sign,
+        // `and uid!=(`: cut off.
+        (Operand::Word, Some(Operand::Call)) if is_first && has_sign && sql.is(sql.list.len() - 1, Kind::Left) => true,
         (Operand::Word, Some(right)) => {
             let is_same = sql.word(next) == sql.word(end.saturating_sub(1)) && end == next + 3;
             let starts_with_number = sql.is(0, Kind::Number) && at == 1 && !is_sign(sql.word(at));
@@ -266,7 +300,7 @@ fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
                 || is_named && leads && is_drop && has_comment_at(sql, at)
         }
         b"copy" => leads && is_named && sql.is(at + 2, Kind::From) && next != b"text",
-        b"load" => next == b"data" && matches!(sql.word(at + 2), b"infile" | b"local"),
+        b"load" => next == b"data" && (at + 3..at + 5).any(|at| matches!(sql.kind(at), Some(Kind::Text | Kind::Open))),
         b"if" => {
             leads
                 && (sql.is(at + 1, Kind::Left)
@@ -398,7 +432,7 @@ fn is_cut_call(sql: Sql<'_>) -> bool {
     }) else {
         return false;
     };
-    let is_short = last <= 4 && name == 0;
+    let is_short = last <= 3 || last <= 8 && name == 0;
     words::is_function(sql.word(name)) && (is_short || sql.list[..last].iter().any(|t| t.kind == Kind::Select))
 }
 
@@ -442,12 +476,15 @@ fn logic(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
             !is_opening && sql.is_end(end) && (is_tight || is_sign(sql.word(at)))
         }
         Some((Operand::Solid, end)) => {
-            !is_opening && (sql.is_end(end) || sql.is_cut(end) || sql.is(end, Kind::Open) && sql.is_end(end + 1))
+            let goes_on = sql.is(end, Kind::Logic) && !sql.is(next, Kind::Number);
+            !is_opening
+                && (sql.is_end(end) || sql.is_cut(end) || goes_on || sql.is(end, Kind::Open) && sql.is_end(end + 1))
         }
         Some((Operand::Call, end)) => {
             !is_opening
                 && (sql.is(next + 1, Kind::Select)
                     || sql.is(next, Kind::Function)
+                    || sql.is(next, Kind::Left) && sql.is(next + 1, Kind::Function)
                     || is_call_name(sql, next) && (sql.is_end(end) || sql.is_cut(end)))
         }
         _ => matches!(sql.kind(next), Some(Kind::Select)) && sql.is_select(next),
@@ -474,7 +511,7 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
     let is_at_end = sql.is_end(end);
     match what {
         _ if is_attribute => false,
-        _ if is_cut => !is_measure(before, at, sql),
+        _ if is_cut => !is_measure(before, at, sql) && !(is_inches(before) && sql.is(next, Kind::Number)),
         _ if is_opening => false,
         Operand::Call => {
             sql.is(next + 1, Kind::Select)
@@ -487,7 +524,11 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
         }
         Operand::Solid => {
             let is_number = sql.is(next, Kind::Number);
-            is_compare && is_at_end && !before.ends_with(b"&") && (!is_number || !before.is_empty())
+            let is_unclosed = is_unclosed(sql, before.len()) || !before.is_empty() && before.iter().all(|b| b"'\"`".contains(b));
+            // `"<3` is a heart.
+            let is_heart = sql.word(at) == b"<" && sql.word(next) == b"3";
+            let has_any = is_compare || sql.is(at, Kind::Compare) || !before.is_empty();
+            is_unclosed && has_any && is_at_end && !is_heart || is_compare && is_at_end && !before.ends_with(b"&") && (!is_number || !before.is_empty())
                 || !is_number && is_at_end && sql.is(next, Kind::Text) && sql.word(next).len() <= 2
         }
         Operand::Word => false,
@@ -505,6 +546,11 @@ fn is_measure(before: &[u8], at: usize, sql: Sql<'_>) -> bool {
     digits > 0 && digits < 4 && before.len() > digits && sql.list[at].start > before.len() + 1
 }
 
+/// Digits before the quote: `11"-300`.
+fn is_inches(before: &[u8]) -> bool {
+    before.last().is_some_and(u8::is_ascii_digit) && before.len() > 3
+}
+
 /// `' order by 3--`, `' limit 1`, `' collate nocase--`.
 fn quoted_clause(sql: Sql<'_>, at: usize) -> bool {
     let next = sql.word(at + 1);
@@ -515,6 +561,7 @@ fn quoted_clause(sql: Sql<'_>, at: usize) -> bool {
         b"limit" | b"offset" => sql.is(at + 1, Kind::Number) && (sql.is_end(at + 2) || sql.ends_cut()),
         b"procedure" => next == b"analyse",
         b"into" => matches!(next, b"outfile" | b"dumpfile"),
+        b"as" => matches!(sql.kind(at + 1), Some(Kind::Name | Kind::Text)) && sql.is(at + 2, Kind::From),
         _ => false,
     }
 }

@@ -23,7 +23,10 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let has_word = leaf.triggers.has(super::pattern::SQL_WORD);
     let has_sign = leaf.class.has(traits::QUOTE | traits::OPERATOR | traits::BRACKET | traits::HASH);
     if has_word || has_sign && text.len() > 1 {
-        tokens.read(text, 0);
+        // A name with a value in it, as encoded equals signs make them.
+        let name = text.iter().take_while(|byte| token::is_word(byte)).count();
+        let is_pair = leaf.place.is_name && text.get(name) == Some(&b'=') && text[0].is_ascii_alphabetic();
+        tokens.read(text, if is_pair { name + 1 } else { 0 });
         judge::outside(Sql { text, list: &tokens.list }, &tokens, leaf, cx);
     }
     if leaf.class.has(traits::QUOTE) {

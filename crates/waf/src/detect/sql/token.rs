@@ -173,6 +173,10 @@ impl Tokens {
     fn operator(&mut self, text: &[u8], start: usize) -> usize {
         let length = count(&text[start..], |b| matches!(b, b'<' | b'>' | b'=' | b'!' | b'~' | b'?' | b'@' | b'&' | b'|'));
         let operator = &text[start..start + length.min(3)];
+        // A question mark right behind a word asks something.
+        if operator.starts_with(b"?") && (start == 0 || !text[start - 1].is_ascii_whitespace()) {
+            return self.add(Kind::Other, start, start + 1);
+        }
         match operator {
             b"!" => self.add(Kind::Unary, start, start + 1),
             b"~" => self.add(Kind::Arith, start, start + 1),
@@ -185,7 +189,7 @@ impl Tokens {
     }
 
     fn comment(&mut self, text: &[u8], start: usize) -> usize {
-        if matches!(text.get(start + 2), Some(b'!')) {
+        if matches!(text.get(start + 2), Some(b'!' | b'+')) {
             self.has_executed_comment = true;
             return start + 3 + count(&text[start + 3..], u8::is_ascii_digit);
         }

@@ -15,7 +15,8 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if has_word && leaf.class.has(traits::EQUALS) {
         html::loose_attributes(leaf, cx);
     }
-    if has_word && leaf.class.has(traits::COLON) && is_script_url(low) {
+    let may_be_broken = leaf.class.has(traits::NEWLINE);
+    if (has_word || may_be_broken) && leaf.class.has(traits::COLON) && is_script_url(low) {
         cx.hit(rules::XSS_URL, leaf, 0);
     }
     if has_word && leaf.class.has(traits::BRACKET) && leaf.place.part != Part::Path {
@@ -30,7 +31,10 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         cx.hit(rules::XSS_OBFUSCATED, leaf, 0);
     }
     let trimmed = low.trim_ascii();
-    if trimmed == b"-->" || trimmed.starts_with(b"'>") || trimmed.starts_with(b"\">") {
+    if trimmed == b"-->" {
+        cx.hit(rules::XSS_BROKEN, leaf, 0);
+    }
+    if trimmed.starts_with(b"'>") || trimmed.starts_with(b"\">") {
         cx.hit(rules::XSS_LOOSE, leaf, 0);
     }
 }
@@ -51,7 +55,7 @@ pub(super) fn is_script_url(low: &[u8]) -> bool {
             }
             start -= 1;
         }
-        let is_scheme = word == *b"javascript" || word[2..] == *b"vbscript" || word[..] == *b"livescript";
+        let is_scheme = word == *b"javascript" || word[2..] == *b"vbscript" || word == *b"livescript";
         if !is_scheme {
             return false;
         }
@@ -59,8 +63,14 @@ pub(super) fn is_script_url(low: &[u8]) -> bool {
         let code = rest.trim_ascii_start();
         // "JavaScript: The Good Parts" is a book.
         let is_title = code.len() < rest.len() && code.first().is_some_and(u8::is_ascii_alphabetic) && !is_call(code);
+        // Links that do nothing are copied along with pages.
+        if code.starts_with(b"void(0)") || code.starts_with(b"void 0") {
+            return false;
+        }
+        // Letters apart are no word of anybody's.
+        let is_broken = low[start..colon].trim_ascii().len() > length;
         let is_alone = low.len() == colon + 1;
-        !is_title && (is_alone && start == 0 || code.iter().any(|byte| b"(=[/\\`%&.;:{".contains(byte)) || start == 0 && !code.is_empty() && code.len() == rest.len())
+        is_broken && length >= 8 || !is_title && (is_alone && start == 0 || code.iter().any(|byte| b"(=[/\\`%&.;:{".contains(byte)) || start == 0 && !code.is_empty() && code.len() == rest.len())
     })
 }
 
@@ -105,5 +115,6 @@ fn is_script_style(low: &[u8]) -> bool {
 /// A program of brackets, plus and exclamation marks.
 fn is_symbols_only(low: &[u8]) -> bool {
     let symbols = low.iter().filter(|byte| b"[]()!+".contains(byte)).count();
-    symbols >= 24 && symbols * 10 >= low.len() * 9 && low.contains(&b'[') && low.contains(&b'!')
+    let blanks = low.iter().filter(|byte| byte.is_ascii_whitespace()).count();
+    symbols >= 24 && symbols * 10 >= (low.len() - blanks) * 9 && low.contains(&b'[') && low.contains(&b'!')
 }
