@@ -66,6 +66,10 @@ impl Inspector {
         if let Some(query) = request.query {
             reader.query(query);
         }
+        if request.path.contains(&b'#') || request.query.is_some_and(|query| query.contains(&b'#')) {
+            let place = Place { part: Part::Path, name: b"", is_name: false };
+            reader.cx.hit_at(rules::FRAGMENT, place, request.path, 0);
+        }
         let mut seen = Headers::default();
         for (name, value) in headers {
             seen.take(request, name, value, &mut reader.cx);
@@ -255,7 +259,7 @@ impl Reader<'_> {
             json::unescape(value, &mut decoded);
         } else if is_percent && value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
             decode::percent(value, is_encoded, &mut decoded, &mut signs);
-            if !is_encoded {
+            if !is_encoded && place.part != Part::Path {
                 signs = Signs::default();
             }
         } else {

@@ -54,6 +54,7 @@ rules! {
     MULTIPART_SYNTAX 1036 Protocol 2 Critical "malformed multipart body"
     BODY_SYNTAX 1037 Protocol 2 Critical "body is not what its Content-Type says"
     PROXY_PREFIX 1038 Protocol 1 Critical "unix: socket or proxy address in the query"
+    FRAGMENT 1039 Protocol 1 Critical "fragment of an address sent along"
     NO_ACCEPT 1040 Protocol 3 Notice "no Accept header"
     NO_USER_AGENT 1041 Protocol 2 Notice "no User-Agent header"
     NUMERIC_HOST 1042 Protocol 1 Warning "host is an address"

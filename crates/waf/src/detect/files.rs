@@ -4,10 +4,28 @@ use super::{Cx, Leaf, Part, traits};
 use crate::rules;
 
 /// Endings that a path asks for only to find what was left behind.
-const LEFT_BEHIND: [&[u8]; 38] = [
-    b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3", b"db", b"mdb",
-    b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"crt~", b"log", b"ini", b"conf",
-    b"config", b"cfg", b"properties", b"env", b"inc", b"sh", b"bat", b"dll", b"asa", b"axd", b"cs", b"tfstate",
+const LEFT_BEHIND: [&[u8]; 78] = [
+    b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3",
+    b"db", b"mdb", b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"log",
+    b"ini", b"conf", b"config", b"cfg", b"properties", b"env", b"inc", b"sh", b"bat", b"dll", b"asa",
+    b"axd", b"cs", b"tfstate", b"asax", b"ascx", b"bck", b"bk", b"bkp", b"cer", b"cmd", b"cnf", b"crt",
+    b"csproj", b"csr", b"dbf", b"dist", b"hta", b"ida", b"idc", b"idq", b"inf", b"jse", b"lnk", b"pass",
+    b"pdb", b"pol", b"prf", b"pwd", b"rdp", b"reg", b"resx", b"scr", b"sys", b"vb", b"vbe", b"vbs", b"wsf",
+    b"wsh", b"hprof", b"pcap", b"kdbx", b"ovpn", b"psql", b"phps",
+];
+
+/// Files of a project or a server that a service does not hand out.
+const SETTINGS: [&[u8]; 55] = [
+    b"composer.json", b"composer.lock", b"package.json", b"package-lock.json", b"yarn.lock",
+    b"gruntfile.js", b"gulpfile.js", b"dockerfile", b"docker-compose.yml", b"docker-compose.yaml",
+    b"localsettings.php", b"web.config", b"error_log", b"access_log", b"settings.php", b"tsconfig.json",
+    b"webpack.config.js", b"vagrantfile", b"gemfile", b"gemfile.lock", b"rakefile", b"makefile",
+    b"procfile", b"jenkinsfile", b"phpinfo.php", b"credentials", b"id_rsa", b"id_dsa", b"id_ed25519",
+    b"authorized_keys", b"known_hosts", b"claude.md", b"agents.md", b"gemini.md", b"mcp.json",
+    b"copilot-instructions.md", b"claude_desktop_config.json", b"skill.md", b"wp-config.php", b"config.php",
+    b"configuration.php", b"local.settings.json", b"appsettings.json", b"secrets.json", b"secrets.yml",
+    b"secrets.yaml", b"database.yml", b"parameters.yml", b"settings.py", b"requirements.txt", b"pipfile",
+    b"cargo.toml", b"go.sum", b"server-status", b"server-info",
 ];
 
 /// Endings of files that a service might run.
@@ -84,6 +102,9 @@ fn path(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let file = leaf.low.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     if file.ends_with(b"~") || ending(file).is_some_and(|ending| LEFT_BEHIND.contains(&ending)) {
         cx.hit(rules::BACKUP_FILE, leaf, leaf.low.len() - file.len());
+    }
+    if SETTINGS.contains(&file) || file.starts_with(b"wp-config") {
+        cx.hit(rules::SECRET_FILE, leaf, leaf.low.len() - file.len());
     }
     let is_system = [b"/sys/class".as_slice(), b"/proc/self", b"/dev/shm", b"/etc/"].iter().any(|folder| {
         leaf.low.windows(folder.len()).any(|window| window == *folder)

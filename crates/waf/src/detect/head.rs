@@ -22,8 +22,9 @@ impl<'a> Headers<'a> {
         let place = Place { part: Part::Header, name: name.as_bytes(), is_name: false };
         let rule = match name {
             "content-type" => {
+                let is_second = self.content_type.is_some();
                 self.content_type = Some(value);
-                content_type(value)
+                if is_second { Some(rules::CONTENT_TYPE_SYNTAX) } else { content_type(value) }
             }
             "user-agent" => {
                 self.user_agent = Some(value);
@@ -154,12 +155,19 @@ fn range(value: &[u8], path: &[u8]) -> Option<&'static crate::Rule> {
     let (mut count, mut is_bad) = (0, false);
     for range in ranges {
         count += 1;
-        is_bad |= !range.contains(&b'-') || !range.iter().any(u8::is_ascii_digit);
+        is_bad |= !range.contains(&b'-') || !range.iter().any(u8::is_ascii_digit) || is_reversed(range);
     }
     if count > most {
         return Some(rules::MANY_RANGES);
     }
     Some(if is_bad { rules::BAD_RANGE } else { rules::RANGE })
+}
+
+/// `50-10`.
+fn is_reversed(range: &[u8]) -> bool {
+    let number = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.trim().parse::<u64>().ok();
+    let mut bounds = range.splitn(2, |byte| *byte == b'-');
+    matches!((number(bounds.next()), number(bounds.next())), (Some(first), Some(last)) if last < first)
 }
 
 /// `keep-alive, close`, or one of them twice.

@@ -50,8 +50,8 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SYSTEM_FILE,
-        triggers: &["etc/", "var/log/", "httpd.conf", "nginx.conf", "usr/local/", "/tmp/", "windows/", "windows\\", "/var/www", "/usr/bin", "apache2.conf", "my.cnf", "php.ini"],
-        expression: r"^[\s'\x22>]*(?:(?:\.\.?)?[/\\\w.:]*[/\\])?(?:etc/(?:hosts|issue|fstab|crontab|ssh/\S+|apache2?/\S+|nginx/\S+|mysql/\S+|motd|resolv\.conf|hostname|profile|rc\.\S+|pam\S+|letsencrypt/\S+)|var/log/\S+|\S*(?:httpd|nginx|apache2|lighttpd)\.conf|my\.cnf|php\.ini|windows[/\\](?:win|system|repair|debug)\S*)(?:[\x00%?#]\S*)?[\s'\x22]*$|>\s*/(?:tmp|var|etc|usr|home|root|dev/shm)/\w",
+        triggers: &["etc/", "var/log/", "httpd.conf", "nginx.conf", "usr/local/", "/tmp/", "windows/", "windows\\", "winnt", "inetpub", "root/.", "/var/www", "/usr/bin", "apache2.conf", "my.cnf", "php.ini"],
+        expression: r"^[\s'\x22>]*(?:(?:\.\.?)?[/\\\w.:]*[/\\])?(?:etc/(?:hosts(?:\.\w+)?|issue(?:\.net)?|fstab|mtab|crontab|cron\.\w+/\S+|anacrontab|bash\.bashrc|environment|exports|ftp\w+|host\.conf|inetd\.conf|xinetd\S*|inittab|ld\.so\.conf|logrotate\S*|networks?(?:/\S+)?|nsswitch\.conf|openldap/\S+|os-release|lsb-release|\w+-release|postgresql/\S+|profile|proftpd\S*|protocols|samba/\S+|security/\S+|services|shells|ssl/\S+|sysctl\.conf|r?syslog\S*|timezone|vsftpd\S*|init\.d/\S+|ssh/\S+|apache2?/\S+|httpd/\S+|nginx/\S+|mysql/\S+|my\.cnf|php\S*|motd|resolv\.conf|hostname|rc\.\S+|pam\S+|letsencrypt/\S+|kubernetes/\S+|docker/\S+)|var/log/\S+|\S*(?:httpd|nginx|apache2|lighttpd)\.conf|my\.cnf|php\.ini|(?:windows|winnt)[/\\](?:win|system|repair|debug|panther)\S*|inetpub[/\\]\S+|root/\.\S+)(?:[\x00%?#]\S*)?[\s'\x22]*$|>\s*/(?:tmp|var|etc|usr|home|root|dev/shm)/\w",
     },
     Row {
         rule: rules::SECRET_FILE,
@@ -152,8 +152,23 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SQL_SCHEMA,
-        triggers: &["information_schema", "msdasql", "sqloledb", "sysobjects", "syscolumns", "sysusers", "pg_catalog", "pg_shadow", "sqlite_master", "sqlite_schema", "mysql.user", "all_tables", "user_tables", "msysaces", "msysobjects", "mysql.db", "xp_", "sp_", "northwind", "tempdb", "performance_schema", "openrowset", "nvarchar"],
-        expression: r"^\s*['\x22]?(?:information_schema|performance_schema|pg_catalog|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|msys(?:aces|objects|queries)|northwind|tempdb|nvarchar|master\.\.sysdatabases|xp_\w{4,}|sp_(?:executesql|oacreate|password|makewebtask|addextendedproc))['\x22]?\s*$|'(?:msdasql|sqloledb)'|\b(?:from|join|into)[\s\x60(]+(?:information_schema|pg_catalog\.|pg_shadow|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|all_tables|user_tables|msys(?:aces|objects))",
+        triggers: &["information_schema", "msdasql", "sqloledb", "sysobjects", "syscolumns", "sysusers", "pg_catalog", "pg_shadow", "sqlite_master", "sqlite_schema", "mysql.user", "all_tables", "user_tables", "msysaces", "msysobjects", "mysql.db", "xp_", "sp_", "northwind", "tempdb", "performance_schema", "openrowset", "nvarchar", "sql_longvarchar", "sql_variant", "autonomous_transaction", "dba_users", "utl_", "dbms_", "msdb", "pg_toast", "openquery", "tbcreator", "pg_catalog"],
+        expression: r"^\s*['\x22]?(?:information_schema|performance_schema|pg_catalog|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|msys(?:aces|objects|queries)|northwind|tempdb|nvarchar|sql_(?:longvarchar|variant)|autonomous_transaction|dba_users|utl_(?:file|http|inaddr)|dbms_\w+|msdb|pg_toast|openquery|tbcreator|master\.\.sysdatabases|xp_\w{4,}|sp_(?:executesql|oacreate|password|makewebtask|addextendedproc))['\x22]?\s*$|'(?:msdasql|sqloledb)'|\b(?:from|join|into)[\s\x60(]+(?:information_schema|pg_catalog\.|pg_shadow|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|all_tables|user_tables|msys(?:aces|objects))",
+    },
+    Row {
+        rule: rules::SQL_STATEMENT,
+        triggers: &["char", "group_concat", "load_file"],
+        expression: r"\b(?:alter|create|truncate|update|rename|delete|desc|drop|insert|select|load)\s+(?:char\s*\(|group_concat\b|load_file\b)",
+    },
+    Row {
+        rule: rules::SQL_CLAUSE,
+        triggers: &["case", "merge", "against", "character set", "immediate", "soname", "returns", "analyse"],
+        expression: r"\bcase\s+when\s+\S*\s*[=<>(]|\bmerge\b.{1,80}\busing\s*\(|\bmatch\s*\(?[\w\s,*]{1,80}\)?\s*against\s*\(|\balter\s+\w+\s.{0,80}\bcharacter\s+set\s+\w|\bexecute\s+immediate\s*['\x22]|\bcreate\s+(?:or\s+replace\s+)?function\s+\w+\s*(?:\(\s*\)\s*)?returns\b|\bprocedure\s+analyse\s*\(",
+    },
+    Row {
+        rule: rules::SQL_SCIENTIFIC,
+        triggers: &["e-308", "e308", "e309"],
+        expression: r"^-?(?:2\.22507385850720\d+e-308|1e-?30[89])$",
     },
     // Windows.
     Row {
@@ -226,7 +241,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::LDAP_FILTER,
         triggers: &["objectclass", ")(", ")\t(", ") (", "(|", "(&", "*)", ")|(", ")!(", "*!("],
-        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]|\w+\s*(?:[<>~]?=)|\w+\))|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(|\)\)\s*\(|\(\s*objectclass\s*=|\)\(&|\)\s*\(\s*\|",
+        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]|\w+\s*(?:[<>~]?=))|\)\(\w+\)|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(|\)\)\s*\(|\(\s*objectclass\s*=|\)\(&|\)\s*\(\s*\|",
     },
     Row {
         rule: rules::SSRF_METADATA,
@@ -270,8 +285,8 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::MAIL,
-        triggers: &["\na", "\n+", "mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
-        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom|quit|noop\s*$)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|noop|help|expn|lsub)\s*$|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|apop)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)",
+        triggers: &["\na", "\n+", "mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\netrn", "\napop", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
+        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom|quit|noop\s*$)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|help|expn|lsub|list|uidl|data|starttls|logout|capability)\s*$|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|etrn)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)|[\r\n]+apop\s+\S+\s+\S",
     },
     Row {
         rule: rules::MAIL_LOOSE,

@@ -293,7 +293,7 @@ fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
             while matches!(sql.kind(end), Some(Kind::Statement | Kind::Unary | Kind::Function)) {
                 end += 1;
             }
-            let is_drop = sql.word(at) != b"create";
+            let is_drop = sql.word(at) != b"create" || matches!(next, b"procedure" | b"function") && sql.is(end + 1, Kind::Left);
             let has_name = matches!(sql.kind(end), Some(Kind::Name | Kind::Text));
             is_object && has_name && (is_stacked || leads && is_drop && sql.is_cut(end + 1))
                 || is_named && leads && is_drop && sql.is_cut(at + 2)
