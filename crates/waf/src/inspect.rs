@@ -151,16 +151,20 @@ impl Reader<'_> {
         self.part = Part::Query;
         self.leaves = 0;
         pairs::form(query, self);
+        self.overridden(query, rules::METHOD_OVERRIDE);
+        self.told_of_many();
+    }
+
+    /// `_method=DELETE`, which frameworks obey and a gateway that routes by method does not.
+    fn overridden(&mut self, pairs: &[u8], rule: &'static crate::Rule) {
         let is_override = |pair: &[u8]| {
             let Some(at) = pair.iter().position(|byte| *byte == b'=') else { return false };
-            let method = pair[at + 1..].to_ascii_uppercase();
-            pair[..at].eq_ignore_ascii_case(b"_method") && !matches!(method.as_slice(), b"" | b"GET" | b"POST")
+            pair[..at].eq_ignore_ascii_case(b"_method") && pair[at + 1..].first().is_some_and(u8::is_ascii_alphabetic)
         };
-        if query.split(|byte| *byte == b'&').any(is_override) {
-            let place = Place { part: Part::Query, name: b"_method", is_name: false };
-            self.cx.hit_at(rules::METHOD_OVERRIDE, place, query, 0);
+        if pairs.split(|byte| *byte == b'&').any(is_override) {
+            let place = Place { part: self.part, name: b"_method", is_name: false };
+            self.cx.hit_at(rule, place, pairs, 0);
         }
-        self.told_of_many();
     }
 
     fn header(&mut self, name: &str, value: &[u8]) {
@@ -191,6 +195,7 @@ impl Reader<'_> {
 
     fn form(&mut self, body: &[u8]) {
         pairs::form(body, self);
+        self.overridden(body, rules::METHOD_IN_FORM);
         self.told_of_many();
     }
 

@@ -28,10 +28,13 @@ impl<'a> Headers<'a> {
             }
             "user-agent" => {
                 self.user_agent = Some(value);
-                None
+                value.trim_ascii().is_empty().then_some(rules::EMPTY_HEADER)
             }
             "accept" => {
-                self.has_accept = !value.trim_ascii().is_empty();
+                self.has_accept = true;
+                if value.trim_ascii().is_empty() {
+                    cx.hit_at(rules::EMPTY_HEADER, place, value, 0);
+                }
                 let is_odd = |byte: &u8| byte.is_ascii_control() || b"<>{}()\\".contains(byte);
                 let has_charset = find(&value.to_ascii_lowercase(), b"charset");
                 (value.iter().any(is_odd) || has_charset).then_some(rules::ACCEPT)
@@ -46,7 +49,7 @@ impl<'a> Headers<'a> {
             }
             "host" => {
                 self.host = Some(value);
-                None
+                value.trim_ascii().is_empty().then_some(rules::EMPTY_HEADER)
             }
             "range" => range(value, request.path),
             "request-range" => Some(rules::REQUEST_RANGE),

@@ -77,10 +77,24 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         if row.rule.paranoia > cx.level() || row.rule.category == crate::Category::Scanner && leaf.place.part != Part::Header {
             continue;
         }
+        // Commands of Unix are in small letters, and headlines begin with a capital one.
+        let is_command = [crate::rules::SHELL_LEADING.id, crate::rules::SHELL_OPTION.id].contains(&row.rule.id);
+        if is_command && (leaf.text.iter().take(12).any(u8::is_ascii_uppercase) || is_of_developers(leaf.low)) {
+            continue;
+        }
         if let Some(found) = cx.scratch.expressions.0[index].find(leaf.low) {
             cx.hit(row.rule, leaf, found.start());
         }
     }
+}
+
+/// Tools that people write about more than anybody attacks with them.
+fn is_of_developers(low: &[u8]) -> bool {
+    let word = &low[..low.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()];
+    matches!(
+        word,
+        b"git" | b"npm" | b"npx" | b"yarn" | b"docker" | b"cargo" | b"pip" | b"go" | b"make" | b"mvn" | b"gradle" | b"brew" | b"java" | b"node" | b"rustc" | b"helm"
+    )
 }
 
 struct Automaton {

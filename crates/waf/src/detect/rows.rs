@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::SPLIT_HEADER,
         triggers: &["http/1", "http/2", "http/0"],
-        expression: r"[\r\n]+\s*http/\d(?:\.\d)?\s+\d{3}",
+        expression: r"[\r\n]+\s*http/\d",
     },
     Row {
         rule: rules::PROXY_PREFIX,
@@ -62,6 +62,11 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::FILE_SCHEME,
         triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2."],
         expression: r"(?:^|[=\s'\x22(:])(?:file:/+(?:localhost/)?(?:etc|proc|var|root|home|usr|tmp|opt|dev|sys|(?:c:/+)?windows|(?:c:/+)?boot|[^\s/]+\.ini)\b|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:application/x-httpd-php)",
+    },
+    Row {
+        rule: rules::SPLIT_HEADER,
+        triggers: &["<meta", "<html"],
+        expression: r"[\r\n]\W*?<(?:meta|html)\b",
     },
     // Unix shells, where words and signs are the matter and not a command at its place.
     Row {
@@ -125,14 +130,24 @@ pub(super) const ROWS: &[Row] = &[
         expression: r";(?:\s|\\[nrt])*\.[\x22'\\]*(?:sh(?:ell)?|system|load|import|output|once|excel)\b",
     },
     Row {
+        rule: rules::SHELL_LEADING,
+        triggers: &[";", "`", "|", "&&"],
+        expression: r"^\s*(?:;|\|\|?|&&|;\s*\x60|\x60)\s*[({]?\s*['\x22]?\.?/?[a-z][\w./-]+(?:\s+(?:-{1,2}[a-z]|/|[a-z0-9$.'\x22>|]+\b)[^|]*)?['\x22]?\s*[;)}\x60#]?\s*$",
+    },
+    Row {
+        rule: rules::SHELL_OPTION,
+        triggers: &[" -"],
+        expression: r"^[a-z][a-z0-9_.-]{1,20}\s+(?:[a-z]+\s+)?(?:--[a-z]{2,}[\w-]*(?:[=\s].*)?|-[a-z]{1,2}(?:\s.*)?)$",
+    },
+    Row {
         rule: rules::SHELL_EXACT,
         triggers: &["~+", "~-", "!"],
         expression: r"^(?:~[+-]\d*|!-?\d+)$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
-        triggers: &["||", "->", "<=>", "rlike", "@>", "<@", "regexp", "sounds like", "xor"],
-        expression: r"^\s*(?:\|\||->>?|<=>|rlike|@>|<@|regexp|sounds\s+like|xor|not\s+(?:like|regexp|rlike|in))\s*$",
+        triggers: &["||", "&&", "->", "<=>", ">>", "<<", "is null", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor"],
+        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|regexp|rlike|in|between|null)|is\s+null|like\s+(?:null|binary))\s*$",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,
@@ -226,6 +241,11 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::XSS_CODE,
         triggers: &["call", "apply", "constructor", "map", "filter", "sort", "find"],
         expression: r"\[[^\]]*\]\s*\.\s*(?:/\*[^*]*\*/\s*)*(?:map|sort|filter|find\w*|every|some|constructor|reduce|foreach|concat|join|at|flat\w*|fill|values|keys)\s*(?:/\*[^*]*\*/\s*)*(?:\.\s*(?:call|apply)\s*[(\x60]|\.\s*constructor|\x60|\(\s*(?:alert|eval|prompt|confirm)\b)|constructor\s*[(.\[]\s*['\x22\x60c]",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["valueof", "onerror", "location", "name"],
+        expression: r"['\x22][\s]*(?:[^a-z0-9~_:'\s,;.]|\bin\b).{0,60}?\b(?:location|name|onerror|valueof)\s*=",
     },
     // Operators and look-ups.
     Row {

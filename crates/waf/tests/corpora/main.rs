@@ -91,6 +91,11 @@ fn evaluate(corpora: &Path, is_held_out: bool) -> Table {
             for line in lines {
                 let suspected = judge.suspects(line);
                 count += usize::from(!suspected.is_empty());
+                if shows && paranoia == 2 && !MAY_BE_REFUSED.contains(&name.as_str()) {
+                    for rule in judge.rules_of(line) {
+                        println!("stat benign {rule}");
+                    }
+                }
                 if shows && paranoia == 1 && !suspected.is_empty() {
                     println!("wrong {} {suspected:?}", String::from_utf8_lossy(line));
                 }
@@ -152,6 +157,15 @@ impl Judge {
     fn head(&self, request: &Request<'_>, headers: &[(String, Vec<u8>)], scratch: &mut Scratch, report: &mut Report) {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
         self.inspector.inspect_head(request, headers, scratch, report);
+    }
+
+    fn rules_of(&self, line: &[u8]) -> Vec<u16> {
+        let (mut scratch, mut report) = (Scratch::default(), Report::default());
+        self.inspector.inspect_body(Some(b"text/plain"), line, &mut scratch, &mut report);
+        let mut rules: Vec<u16> = report.hits().iter().map(|hit| hit.rule.id).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules
     }
 
     /// The rules by which a harmless line is blocked: as an argument, in a form, in JSON.

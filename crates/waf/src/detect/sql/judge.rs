@@ -420,6 +420,11 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
 
 /// The value ends in a call of an SQL function that is not closed: it was cut from a query.
 fn is_cut_call(sql: Sql<'_>) -> bool {
+    let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
+    let has_call = sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
+    if has_call && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
+        return true;
+    }
     let Some(last) = sql.list.len().checked_sub(1) else { return false };
     if !sql.is(last, Kind::Left) || last > 24 {
         return false;

@@ -107,7 +107,7 @@ const ATTACK_FUNCTIONS: [&str; 40] = [
 ];
 
 /// Sorted, for `binary_search`.
-const FUNCTIONS: [&str; 362] = [
+const FUNCTIONS: [&str; 361] = [
     "abs", "acos", "adddate", "addtime", "aes_decrypt", "aes_encrypt", "age", "any_value", "array_agg",
     "array_length", "array_to_string", "ascii", "asciistr", "asin", "atan", "atan2", "avg", "bin",
     "bin_to_num", "binary", "bit_and", "bit_count", "bit_get", "bit_length", "bit_or", "bit_xor", "bitand",
@@ -149,7 +149,7 @@ const FUNCTIONS: [&str; 362] = [
     "to_hex", "to_json", "to_lob", "to_nchar", "to_number", "to_seconds", "to_timestamp", "to_tsquery",
     "to_tsvector", "tochar", "todate", "total_changes", "tounixdate", "trim", "trunc", "typeof", "ucase",
     "uncompress", "unicode", "unistr", "unix_timestamp", "unnest", "upper", "user", "user_id", "user_name",
-    "utc_date", "utc_time", "utc_timestamp", "uuid", "uuid_short", "values", "var", "var_pop", "var_samp",
+    "utc_date", "utc_time", "utc_timestamp", "uuid", "uuid_short", "values", "var_pop", "var_samp",
     "variance", "version", "version_num", "weekday", "weekofyear", "weight_string", "wm_concat", "xmlagg",
     "xmlelement", "year", "yearweek",
 ];

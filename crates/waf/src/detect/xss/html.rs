@@ -8,7 +8,9 @@ const MOST_TAGS: usize = 64;
 const MOST_ATTRIBUTES: usize = 32;
 
 /// Tags that run or load something by being there.
-const ACTIVE: [&[u8]; 24] = [
+const ACTIVE: [&[u8]; 39] = [
+    b"form", b"input", b"button", b"textarea", b"keygen", b"marquee", b"video", b"audio", b"body", b"template", b"plaintext", b"xmp",
+    b"noembed", b"noscript", b"blink",
     b"script", b"iframe", b"frame", b"frameset", b"object", b"embed", b"applet", b"meta", b"base", b"link", b"svg", b"math", b"style",
     b"vmlframe", b"bgsound", b"layer", b"ilayer", b"import", b"isindex", b"xml", b"portal", b"foreignobject", b"animate", b"set",
 ];
@@ -38,7 +40,10 @@ pub(super) fn tags(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         // A prefix changes nothing to what looks at the last part.
         let local = name.rsplit(|byte| *byte == b':').next().unwrap_or(name);
         let rest = &low[name_start + length..];
-        let is_active = is_active(local, rest, is_end, name.len() > local.len()) || is_spaced_out(&low[name_start..]);
+        let is_active = is_active(local, rest, is_end, name.len() > local.len())
+            || is_spaced_out(&low[name_start..])
+            || !is_end && is_strange(local, rest) && (start == 0 || !low[start - 1].is_ascii_alphanumeric())
+            || is_breaking_out(&low[..start]);
         if is_active {
             cx.hit(rules::XSS_TAG, leaf, start);
         } else if is_end || rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>')) {
@@ -66,9 +71,38 @@ fn is_active(name: &[u8], rest: &[u8], is_end: bool, has_prefix: bool) -> bool {
         b"set" | b"animate" | b"xml" | b"layer" | b"import" => is_tag && !is_end && (has_prefix || has_handler(rest)),
         b"link" | b"base" => is_tag && !is_end && contains(rest, b"href"),
         b"meta" => is_tag && !is_end && (contains(rest, b"http-equiv") || contains(rest, b"charset") || contains(rest, b"refresh")),
+        b"form" | b"input" | b"button" | b"textarea" | b"keygen" | b"marquee" | b"video" | b"audio" | b"body" | b"template" => {
+            is_tag && !is_end && [b"action".as_slice(), b"type", b"autofocus", b"src", b"background", b"javascript", b"name="].iter().any(|word| contains(rest, word))
+        }
+        b"plaintext" | b"xmp" | b"noembed" | b"noscript" | b"blink" => is_tag && !is_end,
         b"svg" | b"math" => is_tag && !is_end && (next == b'/' || has_handler(rest) || contains(rest, b"script")),
         _ => is_tag && !is_end,
     }
+}
+
+/// Tags that nobody writes, with attributes: browsers run the handlers of those, too.
+fn is_strange(name: &[u8], rest: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 62] = [
+        b"a", b"abbr", b"address", b"area", b"article", b"aside", b"b", b"blockquote", b"br", b"caption", b"center", b"cite", b"code",
+        b"col", b"colgroup", b"dd", b"del", b"details", b"dfn", b"div", b"dl", b"dt", b"em", b"figure", b"figcaption", b"font", b"footer",
+        b"h1", b"h2", b"h3", b"h4", b"h5", b"h6", b"header", b"hr", b"html", b"i", b"img", b"ins", b"kbd", b"label", b"li", b"main", b"mark", b"nav",
+        b"ol", b"p", b"picture", b"pre", b"s", b"section", b"small", b"span", b"strong", b"sub", b"summary", b"sup", b"table", b"td", b"th", b"tr", b"u",
+    ];
+    let end = rest.iter().take(256).position(|byte| matches!(byte, b'>' | b'<')).unwrap_or(rest.len().min(256));
+    let has_attribute = rest[..end].contains(&b'=') && rest.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'/');
+    let is_attribute_odd = [b"ul".as_slice(), b"tbody", b"thead", b"time", b"var", b"option", b"select", b"source"].contains(&name);
+    has_attribute && !KNOWN.contains(&name) && !is_attribute_odd && rest[..end].iter().any(|byte| b"('\"/:".contains(byte)) && is_harmful(&rest[..end])
+}
+
+/// Attributes that load or run.
+fn is_harmful(attributes: &[u8]) -> bool {
+    [b"src".as_slice(), b"href", b"style", b"on", b"data", b"xmlns", b"http"].iter().any(|word| contains(attributes, word))
+}
+
+/// `">` and a tag: the value ends an attribute and its tag first.
+fn is_breaking_out(before: &[u8]) -> bool {
+    let before = before.trim_ascii_end();
+    (before.ends_with(b"\">") || before.ends_with(b"'>") || before.ends_with(b"/>")) && !before.contains(&b'<') && before.len() < 40
 }
 
 /// `<f o r m`, `<s c r i p t`.
