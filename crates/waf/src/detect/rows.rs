@@ -12,7 +12,7 @@ pub(super) const SQL_WORDS: &[&str] = &[
 
 /// Words that make a value worth reading as a script where it has no tag.
 pub(super) const XSS_WORDS: &[&str] =
-    &["script", "on", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout", "data:", "setinterval", "setimmediate", "atob", "btoa"];
+    &["script", "on", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout", "data:", "setinterval", "setimmediate", "atob", "btoa", "behavior", "expression", "binding", "import"];
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -131,13 +131,18 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SHELL_LEADING,
-        triggers: &[";", "`", "|", "&&"],
-        expression: r"^\s*(?:;|\|\|?|&&|;\s*\x60|\x60)\s*[({]?\s*['\x22]?\.?/?[a-z][\w./-]+(?:\s+(?:-{1,2}[a-z]|/|[a-z0-9$.'\x22>|]+\b)[^|]*)?['\x22]?\s*[;)}\x60#]?\s*$",
+        triggers: &[";", "|", "&&"],
+        expression: r"^\s*(?:;|\|\|?|&&|;\s*\x60)\s*[({]?\s*['\x22]?\.?/?[a-z][\w./-]+(?:\s+(?:-{1,2}[a-z]|/|[a-z0-9$.'\x22>|]+\b)[^|]*)?['\x22]?\s*[;)}\x60#]?\s*$",
     },
     Row {
         rule: rules::SHELL_OPTION,
         triggers: &[" -"],
         expression: r"^[a-z][a-z0-9_.-]{1,20}\s+(?:[a-z]+\s+)?(?:--[a-z]{2,}[\w-]*(?:[=\s].*)?|-[a-z]{1,2}(?:\s.*)?)$",
+    },
+    Row {
+        rule: rules::SHELL_DIRECT,
+        triggers: &["export ", "ps ", "trap ", "kill "],
+        expression: r"^(?:export\s+\w+=\S|ps\s+-?[a-z]{2,4}$|trap\s+['\x22]|kill\s+-\w+\s+[\d$])",
     },
     Row {
         rule: rules::SHELL_EXACT,

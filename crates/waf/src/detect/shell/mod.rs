@@ -179,6 +179,7 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         Command::Sure => !rest.trim_ascii().is_empty() || is_header || is_lower && (word.is_quoted || word.word().contains(&b'-')),
         Command::Strong => is_lower && (has_argument(rest) || is_header && !rest.is_empty() && !rest.starts_with(b"/")),
         Command::Wrapper => wraps(rest) || is_header && is_lower && rest.trim_ascii().starts_with(b"-"),
+        Command::Weak if word.word() == b"test" => false,
         Command::Weak => is_lower && (has_weak_argument(rest) || is_header && is_agent(word.word(), rest)),
     };
     if is_hit {
@@ -222,7 +223,9 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
         return;
     }
     let is_table = separator == b'|' && trimmed.starts_with(b"|");
-    let is_soft = matches!(separator, b'\n' | b'&') && !(at > 0 && low[at - 1] == separator);
+    // A line break or an ampersand says little in a text, and more where nothing stands before it.
+    let leads = low[..at].iter().all(u8::is_ascii_whitespace);
+    let is_soft = matches!(separator, b'\n' | b'&') && !(at > 0 && low[at - 1] == separator) && !leads;
     if word.is_hidden && word.length > 1 {
         return cx.hit(rules::SHELL_EVASION, leaf, at);
     }
@@ -268,6 +271,8 @@ fn has_argument(rest: &[u8]) -> bool {
             [b'/', next, ..] => next.is_ascii_alphanumeric() || matches!(next, b'?' | b'*' | b'['),
             [b'$' | b'<' | b'|', _, ..] => true,
             [b'>' | b'|' | b'<' | b'~'] => true,
+            _ if argument.iter().position(|byte| *byte == b'@').is_some_and(|at| is_host(&argument[at + 1..])) => true,
+            _ if argument.starts_with(b"tcp") && argument.contains(&b':') => true,
             _ => super::head::find(argument, b"://") || is_host(argument) || argument.ends_with(b".sh") || argument.ends_with(b".php"),
         }
     })
@@ -293,6 +298,7 @@ fn has_weak_argument(rest: &[u8]) -> bool {
     let Some(first) = first else { return false };
     match first[..] {
         [b'-', next] => next.is_ascii_alphabetic(),
+        [b'/'] => rest.trim_ascii().len() > 2,
         [b'-', b'-', ..] => first.len() > 4,
         [b'-', next, ..] => next.is_ascii_alphabetic() && first.len() <= 6,
         [b'/', next, ..] => {
@@ -314,14 +320,14 @@ fn wraps(rest: &[u8]) -> bool {
         if word.end == at {
             return false;
         }
-        let is_option = word.word().starts_with(b"-");
+        let is_option = word.word().starts_with(b"-") || word.word().iter().all(u8::is_ascii_digit);
         let rest = &rest[word.end..];
         if !is_option && let Some(kind) = command(word.word()) {
             return match kind {
                 Command::Sure => true,
                 Command::Strong => !matches!(word.word(), b"apt-get" | b"systemctl"),
                 Command::Wrapper => wraps_once(rest),
-                Command::Weak => matches!(word.word(), b"who" | b"id") && rest.trim_ascii().is_empty() || has_weak_argument(rest),
+                Command::Weak => matches!(word.word(), b"who" | b"id" | b"su") && rest.trim_ascii().is_empty() || has_weak_argument(rest),
             };
         }
         if !is_option {

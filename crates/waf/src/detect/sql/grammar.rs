@@ -113,6 +113,12 @@ impl<'a> Sql<'a> {
         }
     }
 
+    /// The same within any number of brackets that open before it.
+    pub(super) fn inner_comparison(&self, at: usize) -> Option<(Operand, Option<Operand>, usize)> {
+        let inner = at + self.list[at.min(self.list.len())..].iter().take_while(|token| token.kind == Kind::Left).count();
+        self.comparison(at).or_else(|| self.comparison(inner))
+    }
+
     /// Whether the comparison operator at or after `at` is a sign, not a word such as LIKE or IN.
     pub(super) fn has_sign(&self, from: usize, to: usize) -> bool {
         (from..to.min(self.list.len()))
@@ -169,7 +175,7 @@ impl<'a> Sql<'a> {
             if self.word(at) == b"as" || self.is(at, Kind::Name) {
                 at += 1 + usize::from(self.word(at) == b"as");
             }
-            if matches!(self.kind(at), Some(Kind::Comma | Kind::Arith | Kind::Logic)) {
+            if matches!(self.kind(at), Some(Kind::Comma | Kind::Arith)) || self.word(at) == b"||" {
                 at += 1;
             } else {
                 break;

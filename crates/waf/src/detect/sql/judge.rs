@@ -15,6 +15,7 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
             Kind::Union => is_union(sql, at).then_some(rules::SQL_UNION),
             Kind::Select => subselect(sql, at),
             Kind::Logic => is_condition(sql, at).then_some(rules::SQL_TAUTOLOGY),
+            Kind::Function if is_coded(sql, at) || is_choice(sql, at) => Some(rules::SQL_FUNCTION),
             Kind::Function | Kind::Name => is_attack_call(sql, at).then_some(rules::SQL_FUNCTION),
             Kind::Statement => statement(sql, at),
             Kind::Variable => {
@@ -141,6 +142,10 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
     let next = at + 1 + usize::from(sql.is(at + 1, Kind::Unary) && sql.word(at + 1) != b"!");
     let is_first = at == 0;
     // `x or /`, `&& !x` of a script have words only.
+    let follows = at > 0 && is_operand_end(sql, at - 1);
+    if follows && is_certain(sql, at, next) {
+        return true;
+    }
     let Some((left, right, end)) = sql.comparison(next) else {
         let Some((what, end)) = sql.operand(next) else { return false };
         // `|| true`, `or 1#`, `or true--` behind an operand or at the start.
@@ -171,7 +176,10 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
     }
     match (left, right) {
         // A script's conditions have words or calls on the left and are balanced; they are not first.
-        (_, None) => is_first && has_sign && is_followed_by_quote_or_end(sql, end),
+        (_, None) => {
+            let is_open = sql.kind(end).is_some() || is_sign(sql.word(at)) || left != Operand::Word;
+            is_first && has_sign && is_open && is_followed_by_quote_or_end(sql, end)
+        }
         (Operand::Solid, Some(Operand::Solid | Operand::Open)) => {
             has_sign && (is_first || is_between)
         }
@@ -194,6 +202,22 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
         }
         _ => false,
     }
+}
+
+/// What follows AND, OR or XOR holds or fails whatever the data: `1=1`, `(1=1`, `1 like 1`.
+fn is_certain(sql: Sql<'_>, at: usize, next: usize) -> bool {
+    if sql.word(at) == b"xor" && matches!(sql.kind(next), Some(Kind::Number | Kind::Text | Kind::Open)) {
+        return true;
+    }
+    let Some((left, Some(right), end)) = sql.inner_comparison(next) else { return false };
+    let start = next + sql.list[next..].iter().take_while(|token| token.kind == Kind::Left).count();
+    let operator = sql.word(start + 1);
+    let is_like = matches!(operator, b"like" | b"rlike" | b"regexp" | b"glob");
+    let is_equal = sql.word(start) == sql.word(start + 2) && end == start + 3 && (operator == b"=" || is_like);
+    let is_solid = left == Operand::Solid && matches!(right, Operand::Solid | Operand::Open);
+    is_equal && left == Operand::Solid
+        || start > next && is_solid && sql.has_sign(start, end)
+        || is_like && is_solid && is_operand_end(sql, at - 1)
 }
 
 fn is_sign(word: &[u8]) -> bool {
@@ -235,6 +259,25 @@ fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
     let is_number = !sql.is(at + 2, Kind::Right) && !(sql.is(at + 2, Kind::Name) && sql.is(at + 3, Kind::Right));
     let is_unix = sql.is(at + 3, Kind::Right) && sql.kind(at + 4).is_some_and(|kind| kind == Kind::Semicolon);
     is_placed && is_number && !is_unix
+}
+
+/// Text written in numbers: `char(97)+char(98)`, `concat(0x27, x)`.
+fn is_coded(sql: Sql<'_>, at: usize) -> bool {
+    let is_char = |at: usize| matches!(sql.word(at), b"char" | b"chr" | b"nchar" | b"concat" | b"concat_ws");
+    let is_number = |at: usize| sql.is(at, Kind::Left) && sql.is(at + 1, Kind::Number);
+    let is_hex = sql.word(at + 2).starts_with(b"0x") && sql.word(at + 2).len() > 3;
+    is_char(at)
+        && is_number(at + 1)
+        && (is_hex || (at + 4..(at + 8).min(sql.list.len())).any(|next| is_char(next) && is_number(next + 1)))
+}
+
+/// `if(1=1, x, y)`: what is compared is not data.
+fn is_choice(sql: Sql<'_>, at: usize) -> bool {
+    matches!(sql.word(at), b"if" | b"iif")
+        && sql.is(at + 1, Kind::Left)
+        && sql.comparison(at + 2).is_some_and(|(left, right, end)| {
+            left != Operand::Word && right.is_some() && sql.is(end, Kind::Comma)
+        })
 }
 
 /// Statements at the start, or behind a semicolon.
@@ -376,7 +419,7 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
             (at == 0 || is_led)
                 && sql.comparison(at + 1).is_some_and(|(left, _, end)| left != Operand::Word && sql.has_sign(at, end))
         }
-        b"into" => matches!(next, b"outfile" | b"dumpfile") && sql.kind(at + 2).is_some(),
+        b"into" => matches!(next, b"outfile" | b"dumpfile") && sql.kind(at + 2).is_some() || is_led && sql.is(at + 1, Kind::Variable),
         b"procedure" => next == b"analyse" && sql.is(at + 2, Kind::Left),
         b"limit" => is_led && sql.is(at + 1, Kind::Number) && sql.is_cut(at + 2),
         // `) as user from`, `x as "y" from`.
@@ -402,6 +445,10 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
                 && sql.is(at + 3, Kind::Comma)
                 && sql.is(at + 4, Kind::Number)
                 || at > 0 && is_operand_end(sql, at - 1) && sql.is(at + 1, Kind::Left) && sql.is(at + 2, Kind::Select)
+        }
+        b"is" => {
+            let end = at + 1 + usize::from(sql.is(at + 1, Kind::Unary));
+            at == 1 && matches!(sql.kind(0), Some(Kind::Number | Kind::Text)) && sql.word(end) == b"null" && sql.is_end(end + 1)
         }
         b"=" | b"!=" | b"<>" | b"<=>" => {
             list.len() == 3
@@ -464,6 +511,13 @@ fn logic(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
     while sql.is(next, Kind::Unary) {
         next += 1;
     }
+    if sql.is(next, Kind::Left) && !is_opening && sql.inner_comparison(next).is_some_and(|(left, _, end)| left != Operand::Word && sql.has_sign(next, end)) {
+        return true;
+    }
+    let last = sql.list.len() - 1;
+    if !is_opening && last > at && sql.is(last, Kind::Open) && sql.is(last - 1, Kind::Logic) && sql.is(next, Kind::Number) {
+        return true;
+    }
     if let Some((left, right, end)) = sql.comparison(next) {
         let has_sign = sql.has_sign(next, end);
         // `'a' or b = c` in a script has its quote opened by itself.
@@ -513,6 +567,14 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
     let is_attribute = before.trim_ascii_end().ends_with(b"=") || before.contains(&b'<');
     let Some((what, end)) = sql.operand(next) else { return false };
     let is_cut = sql.is_cut(end) || sql.ends_cut() && is_short_chain(sql);
+    // `'-0-'`: the second quote is the query's own.
+    let is_framed = matches!(sql.kind(end), Some(Kind::Arith | Kind::Logic))
+        && sql.is(end + 1, Kind::Open)
+        && sql.word(end + 1).len() <= 2
+        && sql.is(next, Kind::Number);
+    if is_framed && !is_opening && !is_attribute {
+        return true;
+    }
     let is_at_end = sql.is_end(end);
     match what {
         _ if is_attribute => false,

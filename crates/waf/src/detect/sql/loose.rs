@@ -6,36 +6,6 @@ use super::words;
 use crate::detect::{Cx, Leaf};
 use crate::rules;
 
-/// Tokens of a value that may be a condition rather than a sentence.
-const LONGEST_CONDITION: usize = 24;
-
-/// Weak signs, which make an attack only together: a few points each.
-pub(super) fn hints(sql: Sql<'_>, leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
-    let list = sql.list;
-    let is_called = |at: &usize| list[*at].kind == Kind::Function && list[*at].end == list[at + 1].start;
-    if let Some(at) = (0..list.len()).find(is_called) {
-        cx.hit(rules::SQL_HINT_FUNCTION, leaf, list[at].start);
-    }
-    let is_logic = |at: usize| list[at].kind == Kind::Logic && sql.comparison(at + 1).is_some();
-    if list.len() <= LONGEST_CONDITION && (0..list.len()).any(is_logic) {
-        cx.hit(rules::SQL_HINT_LOGIC, leaf, 0);
-    }
-    let keywords = list.iter().filter(|token| {
-        matches!(token.kind, Kind::Union | Kind::Select | Kind::From | Kind::Statement | Kind::Clause)
-    });
-    if keywords.count() >= 2 {
-        cx.hit(rules::SQL_HINT_KEYWORDS, leaf, 0);
-    }
-    for quote in [b'\'', b'"', b'`'] {
-        let Some(first) = sql.text.iter().position(|byte| *byte == quote) else { continue };
-        // A quote behind a space opens something, as in prose.
-        let closes = first == 0 || !sql.text[first - 1].is_ascii_whitespace();
-        if closes && is_followed_by_sql(&sql.text[first + 1..]) {
-            cx.hit(rules::SQL_HINT_QUOTE, leaf, first);
-        }
-    }
-}
-
 /// A sign or a word of SQL, first of what follows a quote.
 fn is_followed_by_sql(rest: &[u8]) -> bool {
     let rest = rest.trim_ascii_start();

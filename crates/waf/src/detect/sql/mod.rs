@@ -42,10 +42,6 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             }
         }
     }
-    if has_word || has_sign && text.len() > 1 {
-        tokens.read(text, 0);
-        loose::hints(Sql { text, list: &tokens.list }, leaf, cx);
-    }
     if cx.level() >= 2 {
         tokens.read(text, 0);
         loose::detect(Sql { text, list: &tokens.list }, leaf, cx);

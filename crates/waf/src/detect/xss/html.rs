@@ -199,6 +199,8 @@ pub(super) fn loose_attributes(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         if is_handler(name) {
             let quote_before = low[..name_start].iter().any(|byte| matches!(byte, b'"' | b'\''));
             let is_code = rest.iter().take(80).any(|byte| matches!(byte, b'(' | b'`')) && !rest.starts_with(b"{");
+            let is_thrown = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() > 2 && super::super::head::find(&rest[..rest.len().min(80)], b";throw");
+            let is_code = is_code || is_thrown;
             let is_end = rest.is_empty() && (name_start < 4 || quote_before);
             if is_code || is_end {
                 cx.hit(if quote_before { rules::XSS_BROKEN } else { rules::XSS_HANDLER }, leaf, name_start);

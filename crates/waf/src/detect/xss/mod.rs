@@ -84,19 +84,19 @@ fn is_call(code: &[u8]) -> bool {
 fn is_script_call(low: &[u8]) -> bool {
     const CALLS: [&[u8]; 13] = [
         b"alert", b"confirm", b"prompt", b"eval", b"settimeout", b"setinterval", b"setimmediate", b"execscript", b"atob", b"btoa", b"importscripts",
-        b"fetch", b"function",
+        b"import", b"function",
     ];
     let trimmed = low.trim_ascii();
     let trimmed = trimmed.strip_suffix(b";").unwrap_or(trimmed);
     let is_whole = trimmed.ends_with(b")")
-        && CALLS.iter().take(11).any(|call| trimmed.strip_prefix(*call).is_some_and(|rest| rest.starts_with(b"(")));
+        && CALLS.iter().take(12).any(|call| trimmed.strip_prefix(*call).is_some_and(|rest| rest.starts_with(b"(")));
     is_whole
         || CALLS.iter().take(4).any(|call| {
             low.windows(call.len() + 1).enumerate().take(4096).any(|(at, window)| {
                 window.starts_with(call)
                     && matches!(window[call.len()], b'(' | b'`')
                     && at > 0
-                    && matches!(low[at - 1], b'\'' | b'"' | b';' | b'-' | b'+' | b'*' | b'/' | b'}' | b'^' | b'|' | b'{')
+                    && matches!(low[at - 1], b'\'' | b'"' | b';' | b'(' | b'-' | b'+' | b'*' | b'/' | b'}' | b'^' | b'|' | b'{')
                     && (low[at - 1] != b'/' || at < 2 || low[at - 2] == b'*' || low[at - 2] == b'/')
                     && !low[..at].contains(&b' ')
             })
