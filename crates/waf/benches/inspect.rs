@@ -18,7 +18,11 @@ fn main() {
     for paranoia in 1..=4 {
         let inspector = Inspector::new(Options { paranoia, ..Options::default() });
         measure(&format!("a browser's head, level {paranoia}"), head_bytes(), &mut |scratch, report| {
-            let request = Request { method: "GET", path: b"/v1/users/12345/orders", query: Some(b"page=2&sort=price&q=red+shoes") };
+            let request = Request {
+                method: "GET",
+                path: b"/v1/users/12345/orders",
+                query: Some(b"page=2&sort=price&q=red+shoes"),
+            };
             inspector.inspect_head(black_box(&request), HEADERS, scratch, report);
         });
         for (name, content_type, body) in [
@@ -78,7 +82,9 @@ fn json() -> Vec<u8> {
 fn form() -> Vec<u8> {
     let mut body = String::from("csrf=9d1e5c0b7a&");
     while body.len() < 1000 {
-        body.push_str("name=Maria+O%27Neill&street=Unter+den+Linden+5&note=Please+ring+twice+-+the+bell+is+broken.&");
+        body.push_str(
+            "name=Maria+O%27Neill&street=Unter+den+Linden+5&note=Please+ring+twice+-+the+bell+is+broken.&",
+        );
     }
     body.into_bytes()
 }

@@ -29,12 +29,6 @@ impl Signs {
     pub(crate) const ESCAPED_LETTER: Self = Self(1 << 7);
     /// Bytes that are no UTF-8.
     pub(crate) const NOT_UTF8: Self = Self(1 << 8);
-    /// Letters that did not need it were percent-encoded.
-    pub(crate) const NEEDLESS: Self = Self(1 << 9);
-    /// Entities within a word, as in `ja&tab;vascript`.
-    pub(crate) const ENTITY: Self = Self(1 << 10);
-    /// Characters of full width that became ASCII.
-    pub(crate) const WIDE: Self = Self(1 << 11);
 
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -53,22 +47,16 @@ pub(crate) fn percent(input: &[u8], plus_is_space: bool, out: &mut Vec<u8>, sign
         at += 1;
         match byte {
             b'+' if plus_is_space => out.push(b' '),
-            b'%' => match hex(input, at, 2) {
-                Some(value) => {
-                    if (value as u8).is_ascii_alphabetic() {
-                        signs.add(Signs::NEEDLESS);
-                    }
-                    out.push(value as u8);
-                    at += 2;
+            b'%' => {
+                let value = hex(input, at, 2);
+                out.push(value.map_or(b'%', |value| value as u8));
+                at += if value.is_some() { 2 } else { 0 };
+                let next = input.get(at).copied().unwrap_or(b' ');
+                let is_wide = next | 0x20 == b'u' && hex(input, at + 1, 4).is_some();
+                if value.is_none() && !is_wide && next.is_ascii_alphanumeric() {
+                    signs.add(Signs::BAD_PERCENT);
                 }
-                None => {
-                    let next = input.get(at).copied().unwrap_or(b' ');
-                    if !(next | 0x20 == b'u' && hex(input, at + 1, 4).is_some()) && next.is_ascii_alphanumeric() {
-                        signs.add(Signs::BAD_PERCENT);
-                    }
-                    out.push(b'%');
-                }
-            },
+            }
             _ => out.push(byte),
         }
     }
@@ -135,23 +123,23 @@ fn undo(input: &[u8], out: &mut Vec<u8>, is_json: bool, signs: &mut Signs) -> bo
             }
             b'&' => entity(input, at),
             b'\\' => escape(input, at).inspect(|(value, _)| {
-                if !is_json && input[at + 1] == b'u' && char::from_u32(*value).is_some_and(|c| c.is_ascii_alphabetic()) {
+                if !is_json
+                    && input[at + 1] == b'u'
+                    && char::from_u32(*value).is_some_and(|c| c.is_ascii_alphabetic())
+                {
                     signs.add(Signs::ESCAPED_LETTER);
                 }
             }),
             0x80.. => wide(input, at, signs),
             _ => None,
         };
-        match taken {
-            Some((value, length)) => {
-                is_changed = true;
-                at += length;
-                push(out, value);
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
+        if let Some((value, length)) = taken {
+            is_changed = true;
+            at += length;
+            push(out, value);
+        } else {
+            out.push(byte);
+            at += 1;
         }
     }
     if twice >= 3 {
@@ -162,15 +150,12 @@ fn undo(input: &[u8], out: &mut Vec<u8>, is_json: bool, signs: &mut Signs) -> bo
 
 /// A character as ASCII where it is a variant of one, else as one byte, or as it is.
 fn push(out: &mut Vec<u8>, value: u32) {
-    match value {
-        0..=0xff => out.push(value as u8),
-        _ => {
-            let narrow = narrow(value);
-            match char::from_u32(narrow) {
-                Some(char) => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
-                None => out.push(b'?'),
-            }
-        }
+    if value <= 0xff {
+        return out.push(value as u8);
+    }
+    match char::from_u32(narrow(value)) {
+        Some(char) => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        None => out.push(b'?'),
     }
 }
 
@@ -190,7 +175,8 @@ fn narrow(value: u32) -> u32 {
 
 /// Characters of more than one byte: overlong ASCII, full width, quotes that a database folds.
 fn wide(input: &[u8], at: usize, signs: &mut Signs) -> Option<(u32, usize)> {
-    let tail = |offset: usize| input.get(at + offset).filter(|b| **b & 0xc0 == 0x80).map(|b| u32::from(b & 0x3f));
+    let tail =
+        |offset: usize| input.get(at + offset).filter(|b| **b & 0xc0 == 0x80).map(|b| u32::from(b & 0x3f));
     let first = u32::from(input[at]);
     match first {
         0xc0 | 0xc1 => {
@@ -211,9 +197,6 @@ fn wide(input: &[u8], at: usize, signs: &mut Signs) -> Option<(u32, usize)> {
         0xe2 | 0xe3 | 0xef => {
             let value = (first & 0xf) << 12 | tail(1)? << 6 | tail(2)?;
             let narrowed = narrow(value);
-            if (0xff01..=0xff5e).contains(&value) {
-                signs.add(Signs::WIDE);
-            }
             (narrowed != value).then_some((narrowed, 3))
         }
         _ => None,
@@ -232,30 +215,6 @@ fn entity(input: &[u8], at: usize) -> Option<(u32, usize)> {
         let semicolon = usize::from(rest.get(start + length) == Some(&b';'));
         return Some((value, 1 + start + length + semicolon));
     }
-    const NAMES: [(&[u8], u8, bool); 22] = [
-        (b"lt", b'<', true),
-        (b"gt", b'>', true),
-        (b"quot", b'"', true),
-        (b"apos", b'\'', false),
-        (b"amp", b'&', true),
-        (b"tab", b'\t', false),
-        (b"newline", b'\n', false),
-        (b"colon", b':', false),
-        (b"lpar", b'(', false),
-        (b"rpar", b')', false),
-        (b"sol", b'/', false),
-        (b"bsol", b'\\', false),
-        (b"equals", b'=', false),
-        (b"semi", b';', false),
-        (b"lbrace", b'{', false),
-        (b"rbrace", b'}', false),
-        (b"lbrack", b'[', false),
-        (b"grave", b'`', false),
-        (b"dollar", b'$', false),
-        (b"num", b'#', false),
-        (b"nbsp", b' ', true),
-        (b"period", b'.', false),
-    ];
     let (name, value, _) = NAMES.iter().find(|(name, _, is_bare_enough)| {
         let has_name = rest.len() >= name.len() && rest[..name.len()].eq_ignore_ascii_case(name);
         let next = rest.get(name.len());
@@ -264,6 +223,33 @@ fn entity(input: &[u8], at: usize) -> Option<(u32, usize)> {
     let semicolon = usize::from(rest.get(name.len()) == Some(&b';'));
     Some((u32::from(*value), 1 + name.len() + semicolon))
 }
+
+/// Entities by name, and whether the semicolon may be missing.
+#[rustfmt::skip]
+const NAMES: [(&[u8], u8, bool); 22] = [
+    (b"lt", b'<', true),
+    (b"gt", b'>', true),
+    (b"quot", b'"', true),
+    (b"apos", b'\'', false),
+    (b"amp", b'&', true),
+    (b"tab", b'\t', false),
+    (b"newline", b'\n', false),
+    (b"colon", b':', false),
+    (b"lpar", b'(', false),
+    (b"rpar", b')', false),
+    (b"sol", b'/', false),
+    (b"bsol", b'\\', false),
+    (b"equals", b'=', false),
+    (b"semi", b';', false),
+    (b"lbrace", b'{', false),
+    (b"rbrace", b'}', false),
+    (b"lbrack", b'[', false),
+    (b"grave", b'`', false),
+    (b"dollar", b'$', false),
+    (b"num", b'#', false),
+    (b"nbsp", b' ', true),
+    (b"period", b'.', false),
+];
 
 /// `\u0061`, `\u{61}`, `\x61`.
 fn escape(input: &[u8], at: usize) -> Option<(u32, usize)> {

@@ -20,7 +20,9 @@ impl Exclusion {
     pub(crate) fn covers(&self, rule: &Rule, place: &str) -> bool {
         (self.first..=self.last).contains(&rule.id)
             && self.place.as_deref().is_none_or(|own| {
-                place.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', '(']))
+                place
+                    .strip_prefix(own)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', '(']))
             })
     }
 }
@@ -52,10 +54,13 @@ impl FromStr for Exclusion {
 /// Why a text is no exclusion.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ExclusionFault {
+    /// Neither a number nor a name.
     #[error("`{0}` is neither a rule's number, a range of them, nor a category")]
     Unreadable(String),
+    /// A number that no rule has.
     #[error("there is no rule `{0}`")]
     NoSuchRule(String),
+    /// An `@` with nothing behind it.
     #[error("after `@` stands a place, such as `query.q` or `body.items`")]
     EmptyPlace,
 }

@@ -44,6 +44,7 @@ pub struct Scratch {
 }
 
 impl Inspector {
+    /// One with what an operator chose.
     pub fn new(options: Options) -> Self {
         Self { options }
     }
@@ -96,10 +97,14 @@ impl Inspector {
         match media_type {
             b"application/x-www-form-urlencoded" => reader.form(body),
             b"multipart/form-data" => reader.multipart(content_type.unwrap_or_default(), body),
-            kind if is_json(kind) || kind.is_empty() && matches!(first, b'{' | b'[') => reader.json(body, !kind.is_empty()),
+            kind if is_json(kind) || kind.is_empty() && matches!(first, b'{' | b'[') => {
+                reader.json(body, !kind.is_empty());
+            }
             kind if kind.ends_with(b"/xml") || kind.ends_with(b"+xml") => reader.xml(body),
             b"" => reader.form(body),
-            kind if kind.starts_with(b"multipart/") => reader.multipart(content_type.unwrap_or_default(), body),
+            kind if kind.starts_with(b"multipart/") => {
+                reader.multipart(content_type.unwrap_or_default(), body);
+            }
             kind if kind.starts_with(b"text/") => reader.whole(body),
             // Pictures and the like say nothing; what is text all the same is read.
             kind if !is_binary(kind) && std::str::from_utf8(body).is_ok() => match first {
@@ -118,13 +123,23 @@ impl Inspector {
 }
 
 fn is_json(media: &[u8]) -> bool {
-    media == b"application/json" || media.ends_with(b"+json") || matches!(media, b"text/json" | b"application/csp-report")
+    media == b"application/json"
+        || media.ends_with(b"+json")
+        || matches!(media, b"text/json" | b"application/csp-report")
 }
 
 fn is_binary(media: &[u8]) -> bool {
-    [b"image/".as_slice(), b"audio/", b"video/", b"font/", b"application/grpc", b"application/zip", b"application/pdf"]
-        .iter()
-        .any(|kind| media.starts_with(kind))
+    [
+        b"image/".as_slice(),
+        b"audio/",
+        b"video/",
+        b"font/",
+        b"application/grpc",
+        b"application/zip",
+        b"application/pdf",
+    ]
+    .iter()
+    .any(|kind| media.starts_with(kind))
 }
 
 /// Takes one part of a request apart.
@@ -139,7 +154,9 @@ impl Reader<'_> {
     fn path(&mut self, path: &[u8]) {
         self.leaf(b"", path, Kind::Plain);
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~');
-        for segment in path.split(|byte| *byte == b'/').take(64).filter(|segment| !segment.iter().all(is_plain)) {
+        for segment in
+            path.split(|byte| *byte == b'/').take(64).filter(|segment| !segment.iter().all(is_plain))
+        {
             // A segment is a value, as one of the query is.
             self.part = Part::Query;
             let place = Place { part: Part::Path, name: b"", is_name: false };
@@ -159,7 +176,8 @@ impl Reader<'_> {
     fn overridden(&mut self, pairs: &[u8], rule: &'static crate::Rule) {
         let is_override = |pair: &[u8]| {
             let Some(at) = pair.iter().position(|byte| *byte == b'=') else { return false };
-            pair[..at].eq_ignore_ascii_case(b"_method") && pair[at + 1..].first().is_some_and(u8::is_ascii_alphabetic)
+            pair[..at].eq_ignore_ascii_case(b"_method")
+                && pair[at + 1..].first().is_some_and(u8::is_ascii_alphabetic)
         };
         if pairs.split(|byte| *byte == b'&').any(is_override) {
             let place = Place { part: self.part, name: b"_method", is_name: false };
@@ -302,7 +320,10 @@ impl Visit for Reader<'_> {
         let is_lone = kind == Kind::EncodedLone;
         let part = if kind == Kind::FileName { Part::Upload } else { self.part };
         // Most names are words, which nothing can be found in.
-        if is_name && value.len() < 64 && value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+        if is_name
+            && value.len() < 64
+            && value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        {
             return true;
         }
         self.decode(Place { part, name, is_name: is_name || is_lone }, value, kind);
@@ -314,11 +335,43 @@ impl Visit for Reader<'_> {
 fn is_structured(name: &str) -> bool {
     matches!(
         name,
-        "host" | "content-type" | "content-length" | "transfer-encoding" | "connection" | "keep-alive" | "te" | "trailer"
-            | "upgrade" | "accept" | "accept-encoding" | "accept-language" | "accept-charset" | "authorization"
-            | "proxy-authorization" | "proxy-connection" | "cache-control" | "pragma" | "date" | "expect" | "range"
-            | "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range" | "max-forwards"
-            | "dnt" | "upgrade-insecure-requests" | "traceparent" | "tracestate" | "priority" | "signature"
-            | "signature-input" | "digest" | "content-digest" | "content-md5" | "content-encoding"
+        "host"
+            | "content-type"
+            | "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "accept"
+            | "accept-encoding"
+            | "accept-language"
+            | "accept-charset"
+            | "authorization"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "cache-control"
+            | "pragma"
+            | "date"
+            | "expect"
+            | "range"
+            | "if-match"
+            | "if-none-match"
+            | "if-modified-since"
+            | "if-unmodified-since"
+            | "if-range"
+            | "max-forwards"
+            | "dnt"
+            | "upgrade-insecure-requests"
+            | "traceparent"
+            | "tracestate"
+            | "priority"
+            | "signature"
+            | "signature-input"
+            | "digest"
+            | "content-digest"
+            | "content-md5"
+            | "content-encoding"
     ) || name.starts_with("sec-")
 }

@@ -63,6 +63,7 @@ impl Report {
 /// One rule that matched at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
+    /// Which rule.
     pub rule: &'static Rule,
     /// Such as `query.id`, `header.user-agent`, `cookie.theme`, `path`, `body.items[3].name`. A name that is itself the
     /// matter has `(name)` after it.

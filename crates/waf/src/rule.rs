@@ -7,9 +7,11 @@ use std::fmt;
 pub struct Rule {
     /// Never given to another rule.
     pub id: u16,
+    /// What it belongs to.
     pub category: Category,
     /// The lowest paranoia level that asks it, 1 to 4.
     pub paranoia: u8,
+    /// How bad it is.
     pub severity: Severity,
     /// What was found, for a log.
     pub name: &'static str,
@@ -85,9 +87,13 @@ impl fmt::Display for Category {
 /// How bad it is; the points are those of the OWASP Core Rule Set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Odd, and harmless by itself.
     Notice,
+    /// A hint.
     Warning,
+    /// Probably an attack.
     Error,
+    /// An attack.
     Critical,
 }
 

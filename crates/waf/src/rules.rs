@@ -91,7 +91,7 @@ rules! {
     SHELL_BOMB 3009 Shell 1 Critical "fork bomb"
     SHELL_REDIRECT 3010 Shell 1 Critical "redirection to a device, file or shell"
     SHELL_HISTORY 3011 Shell 2 Critical "history expansion"
-    SHELL_WORD 3012 Shell 1 Critical "name of a command alone"
+    SHELL_WORD 3012 Shell 2 Critical "name of a command alone"
     SHELL_AGENT 3013 Shell 1 Critical "command in a header"
     SHELL_LOOSE 3014 Shell 2 Critical "word of a shell after a separator"
     SHELL_QUOTED 3015 Shell 3 Critical "quotes inside words"

@@ -4,6 +4,7 @@ use super::{Cx, Leaf, Part, traits};
 use crate::rules;
 
 /// Endings that a path asks for only to find what was left behind.
+#[rustfmt::skip]
 const LEFT_BEHIND: [&[u8]; 78] = [
     b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3",
     b"db", b"mdb", b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"log",
@@ -15,6 +16,7 @@ const LEFT_BEHIND: [&[u8]; 78] = [
 ];
 
 /// Files of a project or a server that a service does not hand out.
+#[rustfmt::skip]
 const SETTINGS: [&[u8]; 55] = [
     b"composer.json", b"composer.lock", b"package.json", b"package-lock.json", b"yarn.lock",
     b"gruntfile.js", b"gulpfile.js", b"dockerfile", b"docker-compose.yml", b"docker-compose.yaml",
@@ -29,9 +31,10 @@ const SETTINGS: [&[u8]; 55] = [
 ];
 
 /// Endings of files that a service might run.
+#[rustfmt::skip]
 const SCRIPTS: [&[u8]; 20] = [
-    b"php", b"php3", b"php4", b"php5", b"php7", b"phtml", b"phar", b"jsp", b"jspx", b"asp", b"aspx", b"ashx", b"asmx", b"cgi",
-    b"pl", b"py", b"rb", b"sh", b"cfm", b"shtml",
+    b"php", b"php3", b"php4", b"php5", b"php7", b"phtml", b"phar", b"jsp", b"jspx", b"asp", b"aspx",
+    b"ashx", b"asmx", b"cgi", b"pl", b"py", b"rb", b"sh", b"cfm", b"shtml",
 ];
 
 pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
@@ -41,7 +44,9 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     match leaf.place.part {
         Part::Path => path(leaf, cx),
         Part::Upload => upload(leaf, cx),
-        Part::Header if matches!(leaf.place.name, b"x-filename" | b"x-file-name" | b"x_filename" | b"x.filename") => {
+        Part::Header
+            if matches!(leaf.place.name, b"x-filename" | b"x-file-name" | b"x_filename" | b"x.filename") =>
+        {
             upload(leaf, cx);
         }
         _ => {}
@@ -75,12 +80,11 @@ fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             let leads = start == 0 || matches!(before, Some(b'/' | b'\\' | b'=' | b':' | b'>' | b'|'));
             // In a text, `"../"` is part of what somebody writes about; alone or in a row it is a way out.
             let is_back = low[end - 1] == b'\\' || leaf.place.part == Part::Upload;
-            let goes_on = low.get(end).is_some_and(|byte| is_back && byte.is_ascii_alphanumeric() || *byte == b'.');
+            let goes_on =
+                low.get(end).is_some_and(|byte| is_back && byte.is_ascii_alphanumeric() || *byte == b'.');
             let is_alone = !leaf.class.has(traits::SPACE | traits::ANGLE);
-            if leads && is_alone && (goes_on || steps >= 2 || leaf.place.part == Part::Path)
-                || leads && steps >= 2
-                || steps >= 3
-            {
+            let is_way_out = steps >= 2 || is_alone && (goes_on || leaf.place.part == Part::Path);
+            if leads && is_way_out || steps >= 3 {
                 return cx.hit(rules::TRAVERSAL, leaf, start);
             }
         }
@@ -106,9 +110,9 @@ fn path(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if SETTINGS.contains(&file) || file.starts_with(b"wp-config") {
         cx.hit(rules::SECRET_FILE, leaf, leaf.low.len() - file.len());
     }
-    let is_system = [b"/sys/class".as_slice(), b"/proc/self", b"/dev/shm", b"/etc/"].iter().any(|folder| {
-        leaf.low.windows(folder.len()).any(|window| window == *folder)
-    });
+    let is_system = [b"/sys/class".as_slice(), b"/proc/self", b"/dev/shm", b"/etc/"]
+        .iter()
+        .any(|folder| leaf.low.windows(folder.len()).any(|window| window == *folder));
     if is_system {
         cx.hit(rules::SYSTEM_FILE, leaf, 0);
     }

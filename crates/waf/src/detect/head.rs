@@ -51,15 +51,19 @@ impl<'a> Headers<'a> {
                 self.host = Some(value);
                 value.trim_ascii().is_empty().then_some(rules::EMPTY_HEADER)
             }
-            "range" => range(value, request.path),
+            "range" => Some(range(value, request.path)),
             "request-range" => Some(rules::REQUEST_RANGE),
             "connection" => connection(value),
             "accept-encoding" => accept_encoding(value),
-            "content-range" => matches!(request.method, "GET" | "HEAD" | "DELETE" | "OPTIONS").then_some(rules::HEADER_FORBIDDEN),
+            "content-range" => matches!(request.method, "GET" | "HEAD" | "DELETE" | "OPTIONS")
+                .then_some(rules::HEADER_FORBIDDEN),
             "lock-token" | "timeout" | "destination" | "overwrite" | "if" => {
-                matches!(request.method, "GET" | "HEAD" | "POST" | "OPTIONS").then_some(rules::HEADER_FORBIDDEN)
+                matches!(request.method, "GET" | "HEAD" | "POST" | "OPTIONS")
+                    .then_some(rules::HEADER_FORBIDDEN)
             }
-            "proxy" | "x-up-devcap-post-charset" | "x-rewrite-url" | "x-original-url" => Some(rules::HEADER_FORBIDDEN),
+            "proxy" | "x-up-devcap-post-charset" | "x-rewrite-url" | "x-original-url" => {
+                Some(rules::HEADER_FORBIDDEN)
+            }
             "cookie" => find(&value.to_ascii_lowercase(), b"$version").then_some(rules::COOKIE_VERSION),
             "cache-control" => cache_control(value),
             "x-http-method-override" | "x-http-method" | "x-method-override" => Some(rules::METHOD_HEADER),
@@ -87,7 +91,8 @@ impl<'a> Headers<'a> {
         }
         if let Some(host) = self.host {
             let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
-            let is_address = name.starts_with(b"[") || name.contains(&b'.') && name.iter().all(|b| b.is_ascii_digit() || *b == b'.');
+            let is_address = name.starts_with(b"[")
+                || name.contains(&b'.') && name.iter().all(|b| b.is_ascii_digit() || *b == b'.');
             if is_address {
                 cx.hit_at(rules::NUMERIC_HOST, header("host"), host, 0);
             }
@@ -101,7 +106,9 @@ fn content_type(value: &[u8]) -> Option<&'static crate::Rule> {
     let mut parts = low.split(|byte| *byte == b';');
     let media = parts.next().unwrap_or_default().trim_ascii();
     let mut halves = media.split(|byte| *byte == b'/');
-    let is_token = |half: Option<&[u8]>| half.is_some_and(|half| !half.is_empty() && half.iter().all(is_token_byte));
+    let is_token = |half: Option<&[u8]>| {
+        half.is_some_and(|half| !half.is_empty() && half.iter().copied().all(is_token_byte))
+    };
     if !(is_token(halves.next()) && is_token(halves.next()) && halves.next().is_none()) {
         return Some(rules::CONTENT_TYPE_SYNTAX);
     }
@@ -120,15 +127,30 @@ fn content_type(value: &[u8]) -> Option<&'static crate::Rule> {
             charsets += 1;
             let is_known = matches!(
                 value,
-                b"utf-8" | b"utf8" | b"us-ascii" | b"ascii" | b"iso-8859-1" | b"iso-8859-15" | b"windows-1252" | b"latin1"
+                b"utf-8"
+                    | b"utf8"
+                    | b"us-ascii"
+                    | b"ascii"
+                    | b"iso-8859-1"
+                    | b"iso-8859-15"
+                    | b"windows-1252"
+                    | b"latin1"
             );
             if !is_known || charsets > 1 {
                 return Some(rules::CHARSET);
             }
         }
-        let is_media = [b"text/".as_slice(), b"application/", b"multipart/", b"image/", b"audio/", b"video/", b"message/"]
-            .iter()
-            .any(|kind| find(value, kind));
+        let is_media = [
+            b"text/".as_slice(),
+            b"application/",
+            b"multipart/",
+            b"image/",
+            b"audio/",
+            b"video/",
+            b"message/",
+        ]
+        .iter()
+        .any(|kind| find(value, kind));
         if is_media && !matches!(name, b"type" | b"start-info" | b"action" | b"profile") {
             return Some(rules::CONTENT_TYPE_INSIDE);
         }
@@ -136,22 +158,27 @@ fn content_type(value: &[u8]) -> Option<&'static crate::Rule> {
             return Some(rules::CONTENT_TYPE_SYNTAX);
         }
     }
-    let is_read = [b"application/json".as_slice(), b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/"]
-        .iter()
-        .any(|known| media.starts_with(known))
+    let is_read = [
+        b"application/json".as_slice(),
+        b"application/x-www-form-urlencoded",
+        b"multipart/form-data",
+        b"text/",
+    ]
+    .iter()
+    .any(|known| media.starts_with(known))
         || media.ends_with(b"+json")
         || media.ends_with(b"+xml")
         || media == b"application/xml";
     (!is_read).then_some(rules::MEDIA_TYPE_UNKNOWN)
 }
 
-fn is_token_byte(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn range(value: &[u8], path: &[u8]) -> Option<&'static crate::Rule> {
+fn range(value: &[u8], path: &[u8]) -> &'static crate::Rule {
     let low = value.to_ascii_lowercase();
-    let Some(at) = low.iter().position(|byte| *byte == b'=') else { return Some(rules::BAD_RANGE) };
+    let Some(at) = low.iter().position(|byte| *byte == b'=') else { return rules::BAD_RANGE };
     let ranges = low[at + 1..].split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     // Readers of PDF files ask for many pieces at once.
     let most = if path.to_ascii_lowercase().ends_with(b".pdf") { 62 } else { MOST_RANGES };
@@ -161,9 +188,9 @@ fn range(value: &[u8], path: &[u8]) -> Option<&'static crate::Rule> {
         is_bad |= !range.contains(&b'-') || !range.iter().any(u8::is_ascii_digit) || is_reversed(range);
     }
     if count > most {
-        return Some(rules::MANY_RANGES);
+        return rules::MANY_RANGES;
     }
-    Some(if is_bad { rules::BAD_RANGE } else { rules::RANGE })
+    if is_bad { rules::BAD_RANGE } else { rules::RANGE }
 }
 
 /// `50-10`.
@@ -191,7 +218,17 @@ fn accept_encoding(value: &[u8]) -> Option<&'static crate::Rule> {
         let name = coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         !matches!(
             name,
-            b"" | b"gzip" | b"deflate" | b"br" | b"zstd" | b"compress" | b"identity" | b"*" | b"x-gzip" | b"x-compress" | b"dcb" | b"dcz"
+            b"" | b"gzip"
+                | b"deflate"
+                | b"br"
+                | b"zstd"
+                | b"compress"
+                | b"identity"
+                | b"*"
+                | b"x-gzip"
+                | b"x-compress"
+                | b"dcb"
+                | b"dcz"
         )
     });
     is_unknown.then_some(rules::UNKNOWN_CODING)
@@ -203,9 +240,21 @@ fn cache_control(value: &[u8]) -> Option<&'static crate::Rule> {
         let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
         !matches!(
             name,
-            b"" | b"no-cache" | b"no-store" | b"max-age" | b"max-stale" | b"min-fresh" | b"no-transform" | b"only-if-cached"
-                | b"must-revalidate" | b"public" | b"private" | b"proxy-revalidate" | b"s-maxage" | b"stale-if-error"
-                | b"stale-while-revalidate" | b"immutable"
+            b"" | b"no-cache"
+                | b"no-store"
+                | b"max-age"
+                | b"max-stale"
+                | b"min-fresh"
+                | b"no-transform"
+                | b"only-if-cached"
+                | b"must-revalidate"
+                | b"public"
+                | b"private"
+                | b"proxy-revalidate"
+                | b"s-maxage"
+                | b"stale-if-error"
+                | b"stale-while-revalidate"
+                | b"immutable"
         )
     });
     is_unknown.then_some(rules::CACHE_CONTROL)

@@ -112,7 +112,6 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     pattern::detect(leaf, cx);
     files::detect(leaf, cx);
     shell::detect(leaf, cx);
-    // A path's segments and media types in headers are full of signs that mean nothing to a database.
     sql::detect(leaf, cx);
     xss::detect(leaf, cx);
 }
@@ -162,12 +161,11 @@ pub(crate) mod traits {
                 b'|' | b'&' => OPERATOR | SEPARATOR,
                 b'!' | b'~' | b'^' => OPERATOR,
                 b'*' | b'?' => OPERATOR | GLOB,
-                b'@' => HASH,
                 b'%' => PERCENT,
                 b'(' | b')' => BRACKET,
                 b'[' | b']' => GLOB,
                 b'{' | b'}' => BRACE,
-                b'#' => HASH,
+                b'#' | b'@' => HASH,
                 b'$' => DOLLAR,
                 b'/' => SLASH,
                 b'\\' => BACKSLASH | SLASH,

@@ -53,7 +53,8 @@ impl Default for Expressions {
     fn default() -> Self {
         static COMPILED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
             let compile = |row: &Row| {
-                let built = RegexBuilder::new(row.expression).unicode(false).size_limit(LARGEST_EXPRESSION).build();
+                let built =
+                    RegexBuilder::new(row.expression).unicode(false).size_limit(LARGEST_EXPRESSION).build();
                 built.expect("the rows are constants, and a test compiles them")
             };
             ROWS.iter().map(compile).collect()
@@ -74,12 +75,16 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         let index = left.trailing_zeros() as usize;
         left &= left - 1;
         let row = &ROWS[index];
-        if row.rule.paranoia > cx.level() || row.rule.category == crate::Category::Scanner && leaf.place.part != Part::Header {
+        if row.rule.paranoia > cx.level()
+            || row.rule.category == crate::Category::Scanner && leaf.place.part != Part::Header
+        {
             continue;
         }
         // Commands of Unix are in small letters, and headlines begin with a capital one.
-        let is_command = [crate::rules::SHELL_LEADING.id, crate::rules::SHELL_OPTION.id].contains(&row.rule.id);
-        if is_command && (leaf.text.iter().take(12).any(u8::is_ascii_uppercase) || is_of_developers(leaf.low)) {
+        let is_command =
+            [crate::rules::SHELL_LEADING.id, crate::rules::SHELL_OPTION.id].contains(&row.rule.id);
+        if is_command && (leaf.text.iter().take(12).any(u8::is_ascii_uppercase) || is_of_developers(leaf.low))
+        {
             continue;
         }
         if let Some(found) = cx.scratch.expressions.0[index].find(leaf.low) {
@@ -93,7 +98,22 @@ fn is_of_developers(low: &[u8]) -> bool {
     let word = &low[..low.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()];
     matches!(
         word,
-        b"git" | b"npm" | b"npx" | b"yarn" | b"docker" | b"cargo" | b"pip" | b"go" | b"make" | b"mvn" | b"gradle" | b"brew" | b"java" | b"node" | b"rustc" | b"helm"
+        b"git"
+            | b"npm"
+            | b"npx"
+            | b"yarn"
+            | b"docker"
+            | b"cargo"
+            | b"pip"
+            | b"go"
+            | b"make"
+            | b"mvn"
+            | b"gradle"
+            | b"brew"
+            | b"java"
+            | b"node"
+            | b"rustc"
+            | b"helm"
     )
 }
 
@@ -109,12 +129,11 @@ static AUTOMATON: LazyLock<Automaton> = LazyLock::new(|| {
     let rows = ROWS.iter().map(|row| row.triggers).zip(0..);
     for (triggers, bit) in rows.chain([(SQL_WORDS, SQL_WORD), (XSS_WORDS, XSS_WORD)]) {
         for word in triggers {
-            match words.iter().position(|other| other == word) {
-                Some(at) => bits[at] |= 1 << bit,
-                None => {
-                    words.push(word);
-                    bits.push(1 << bit);
-                }
+            if let Some(at) = words.iter().position(|other| other == word) {
+                bits[at] |= 1 << bit;
+            } else {
+                words.push(word);
+                bits.push(1 << bit);
             }
         }
     }

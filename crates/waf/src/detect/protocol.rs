@@ -50,7 +50,8 @@ fn strange(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     {
         cx.hit(rules::LONG_ARGUMENT, leaf, 0);
     }
-    if leaf.place.part == Part::Query && leaf.decoded.windows(2).any(|two| two[0] == b'\\' && two[1].is_ascii_alphanumeric())
+    if leaf.place.part == Part::Query
+        && leaf.decoded.windows(2).any(|two| two[0] == b'\\' && two[1].is_ascii_alphanumeric())
     {
         cx.hit(rules::UNUSUAL, leaf, 0);
     }

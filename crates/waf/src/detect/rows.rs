@@ -4,15 +4,19 @@ use super::pattern::Row;
 use crate::rules;
 
 /// Words that make a value worth tokenising as SQL where it has no sign that would.
+#[rustfmt::skip]
 pub(super) const SQL_WORDS: &[&str] = &[
-    "select", "union", "information_schema", "insert", "update", "delete", "drop", "alter", "truncate", "exec", "declare",
-    "waitfor", "order by", "group by", "having", "sleep", "benchmark", "xp_", "outfile", "rlike", "regexp", "like ",
-    "like null", "procedure", "from ", "or ", "and ", "::", "values",
+    "select", "union", "information_schema", "insert", "update", "delete", "drop", "alter", "truncate",
+    "exec", "declare", "waitfor", "order by", "group by", "having", "sleep", "benchmark", "xp_", "outfile",
+    "rlike", "regexp", "like ", "like null", "procedure", "from ", "or ", "and ", "::", "values",
 ];
 
 /// Words that make a value worth reading as a script where it has no tag.
-pub(super) const XSS_WORDS: &[&str] =
-    &["script", "on", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout", "data:", "setinterval", "setimmediate", "atob", "btoa", "behavior", "expression", "binding", "import"];
+#[rustfmt::skip]
+pub(super) const XSS_WORDS: &[&str] = &[
+    "script", "on", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout",
+    "data:", "setinterval", "setimmediate", "atob", "btoa", "behavior", "expression", "binding", "import",
+];
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -97,7 +101,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::SHELL_SUBSTITUTION,
         triggers: &["$(", "${", "$[", "$((", "<(", ">("],
-        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%:]|//?)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
+        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
     },
     Row {
         rule: rules::SHELL_EVASION,
@@ -122,7 +126,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::RUBY_PERL_PYTHON,
         triggers: &["__import__", "os.system", "subprocess.", "os.popen", "kernel.", "io.popen", "`id`", "%x(", "open3"],
-        expression: r"__import__\s*\(|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(|\b(?:kernel|io)\.(?:exec|popen|system|spawn)\b|%x[({\[]|\bopen3\.\w+",
+        expression: r"__import__\s*\(|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(\s*['\x22]|\b(?:kernel|io)\.(?:exec|popen|system|spawn)\b|%x[({\[]|\bopen3\.\w+",
     },
     Row {
         rule: rules::SHELL_CHAIN,
@@ -235,7 +239,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::XSS_CODE,
         triggers: &["document.", "window.", ".innerhtml", ".outerhtml", "fromcharcode", "appendchild", ".parentnode", "localstorage.", "location.", "document)", "\"cookie", "'cookie"],
-        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|open|onerror|eval|parent|top|document)(?:\s*[=.(\[]|$)|\.(?:inner|outer)html\s*=|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
+        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|onerror|eval|parent|top|document)(?:\s*[=.(\[]|$)|\.(?:inner|outer)html\s*=\s*['\x22\x60]?\s*(?:<|location|document|window|atob)|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
     },
     Row {
         rule: rules::XSS_CODE,
@@ -291,12 +295,12 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         rule: rules::PHP,
         triggers: &["<?php", "<?=", "o:", "c:", "a:", "$_get", "$_post", "$_request", "$_server", "$_cookie", "$_files", "$globals", "phpinfo", "system(", "passthru", "shell_exec", "proc_open", "popen(", "pcntl_exec", "base64_decode", "eval(", "assert(", "call_user_func", "file_get_contents", "create_function", "preg_replace", "exec(", "gzinflate", "str_rot13", "fsockopen", "move_uploaded_file", "file_put_contents", "php_sapi", "ini_set", "auto_prepend_file", "allow_url_include"],
-        expression: r"<\?(?:php\b|=)|(?:^|[;{])[oc]:\d+:\x22[\w\\]+\x22:\d+:|a:\d+:\{[is]:|\$_(?:get|post|request|server|cookie|files|env|session)\s*\[|\$globals\b|\bphpinfo\s*\(|(?:^|[;{(=.@|\s'\x22])(?:system|passthru|shell_exec|proc_open|popen|pcntl_exec|exec|assert|call_user_func(?:_array)?|create_function)\s*\(\s*(?:['\x22$]|base64|chr\()|\b(?:eval|assert)\s*\(\s*(?:base64_decode|gzinflate|str_rot13|\$)|\bfile_(?:get|put)_contents\s*\(\s*['\x22]?(?:php:|/|\$_)|\b(?:auto_prepend_file|allow_url_include)\s*=",
+        expression: r"<\?(?:php\b|=)|(?:^|[;{])[oc]:\d+:\x22[\w\\]+\x22:\d+:|a:\d+:\{[is]:|[(\x60.]\s*\$_(?:get|post|request|server|cookie|files|env|session)\s*\[|\$globals\b|\bphpinfo\s*\(|(?:^|[;{(=.@|\s'\x22])(?:system|passthru|shell_exec|proc_open|popen|pcntl_exec|exec|assert|call_user_func(?:_array)?|create_function)\s*\(\s*(?:['\x22$]|base64|chr\()|\b(?:eval|assert)\s*\(\s*(?:base64_decode|gzinflate|str_rot13|\$)|\bfile_(?:get|put)_contents\s*\(\s*['\x22]?(?:php:|/|\$_)|\b(?:auto_prepend_file|allow_url_include)\s*=",
     },
     Row {
         rule: rules::JAVA,
         triggers: &["java.", "javax.", "runtime", "processbuilder", "ro0ab", "aced0005", "ognl", "%{", "#{", "org.apache.", "com.sun.", "class.module", "classloader", "getclass", "springframework", "clojure.", "groovy."],
-        expression: r"\bjava\.(?:lang\.(?:runtime|processbuilder|system|class|reflect|thread)\b|io\.|net\.url|util\.scanner|beans\.)|\bjavax\.(?:script|naming|management)|(?:get)?runtime(?:\(\))?\s*\.\s*(?:exec|getruntime)|\bprocessbuilder\s*\(|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|\b(?:org\.apache\.commons\.collections|com\.sun\.rowset|org\.springframework|bsh\.interpreter)\b|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.",
+        expression: r"\bjava\.(?:lang\.(?:runtime|processbuilder|system|class|reflect|thread)\b|io\.|net\.url|util\.scanner|beans\.)|\bjavax\.(?:script|naming|management)|runtime(?:\(\))?\s*\.\s*(?:exec|load)\b|\bprocessbuilder\s*\(|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|\b(?:org\.apache\.commons\.collections|com\.sun\.rowset|org\.springframework|bsh\.interpreter)\b|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.",
     },
     Row {
         rule: rules::NODE,

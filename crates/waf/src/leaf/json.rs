@@ -18,7 +18,7 @@ pub(crate) fn read(input: &[u8], path: &mut Vec<u8>, visit: &mut dyn Visit) -> b
     let mut has_value = false;
     while let Some(&byte) = input.get(at) {
         match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => at += 1,
+            b' ' | b'\t' | b'\n' | b'\r' | b':' => at += 1,
             b'{' | b'[' => {
                 if depth == DEEPEST {
                     return false;
@@ -48,7 +48,6 @@ pub(crate) fn read(input: &[u8], path: &mut Vec<u8>, visit: &mut dyn Visit) -> b
                 }
                 at += 1;
             }
-            b':' => at += 1,
             b'"' => {
                 let end = text_end(input, at + 1);
                 is_whole &= end < input.len();
@@ -63,7 +62,9 @@ pub(crate) fn read(input: &[u8], path: &mut Vec<u8>, visit: &mut dyn Visit) -> b
                     push(path, if length > 0 { b"." } else { b"" });
                     push(path, text);
                 }
-                if !text.is_empty() && !visit.leaf(path, text, if is_name { Kind::JsonName } else { Kind::Json }) {
+                if !text.is_empty()
+                    && !visit.leaf(path, text, if is_name { Kind::JsonName } else { Kind::Json })
+                {
                     return is_whole;
                 }
                 has_value = true;
@@ -71,12 +72,18 @@ pub(crate) fn read(input: &[u8], path: &mut Vec<u8>, visit: &mut dyn Visit) -> b
             _ => {
                 let length = input[at..]
                     .iter()
-                    .take_while(|byte| !matches!(byte, b',' | b'}' | b']' | b':' | b'"' | b' ' | b'\n' | b'\r' | b'\t' | b'{' | b'['))
+                    .take_while(|byte| {
+                        !matches!(
+                            byte,
+                            b',' | b'}' | b']' | b':' | b'"' | b' ' | b'\n' | b'\r' | b'\t' | b'{' | b'['
+                        )
+                    })
                     .count()
                     .max(1);
                 let word = &input[at..at + length];
                 at += length;
-                let is_scalar = matches!(word, b"true" | b"false" | b"null") || word.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));
+                let is_scalar = matches!(word, b"true" | b"false" | b"null")
+                    || word.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));
                 is_whole &= is_scalar;
                 has_value = true;
                 if !is_scalar && !visit.leaf(path, word, Kind::Json) {
@@ -193,13 +200,22 @@ mod tests {
     #[test]
     fn texts_and_names_have_their_places() {
         let mut leaves = Leaves::default();
-        let json = br#"{"a":"x","items":[{"name":"\u003cb\ud83d\ude00"},2,["y","z\n"]],"n":1.5,"o":{"p":null}}"#;
+        let json =
+            br#"{"a":"x","items":[{"name":"\u003cb\ud83d\ude00"},2,["y","z\n"]],"n":1.5,"o":{"p":null}}"#;
         assert!(read(json, &mut Vec::new(), &mut leaves));
         assert_eq!(
             leaves.0,
             [
-                "a?a", "a=x", "items?items", "items[0].name?name", "items[0].name=<b\u{1f600}", "items[2][0]=y",
-                "items[2][1]=z\n", "n?n", "o?o", "o.p?p"
+                "a?a",
+                "a=x",
+                "items?items",
+                "items[0].name?name",
+                "items[0].name=<b\u{1f600}",
+                "items[2][0]=y",
+                "items[2][1]=z\n",
+                "n?n",
+                "o?o",
+                "o.p?p"
             ]
         );
     }

@@ -79,8 +79,10 @@ fn part(part: &[u8], visit: &mut dyn Visit, faults: &mut Faults) -> bool {
         name = parameter(line, b"name").unwrap_or(name);
         file = parameter(line, b"filename").or_else(|| parameter(line, b"filename*")).or(file);
     }
-    let is_odd = |text: &[u8]| text.iter().any(|byte| matches!(byte, b';' | b'=' | b'"' | b'\'' | b'\r' | b'\0'));
-    faults.has_odd_name |= is_odd(name) || file.is_some_and(|file| file.iter().any(|byte| matches!(byte, b';' | b'=' | b'"' | b'\0')));
+    let is_odd =
+        |text: &[u8]| text.iter().any(|byte| matches!(byte, b';' | b'=' | b'"' | b'\'' | b'\r' | b'\0'));
+    faults.has_odd_name |= is_odd(name)
+        || file.is_some_and(|file| file.iter().any(|byte| matches!(byte, b';' | b'=' | b'"' | b'\0')));
     if !name.is_empty() && !visit.leaf(name, name, Kind::PlainName) {
         return false;
     }
@@ -97,7 +99,10 @@ fn parameter<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         at += found + 1;
         let rest = line[at..].trim_ascii_start();
         let start = line.len() - rest.len();
-        if rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name) && rest[name.len()] == b'=' {
+        if rest.len() > name.len()
+            && rest[..name.len()].eq_ignore_ascii_case(name)
+            && rest[name.len()] == b'='
+        {
             let value = rest[name.len() + 1..].trim_ascii_end();
             return Some(match value.strip_prefix(b"\"") {
                 Some(quoted) => {
@@ -111,8 +116,13 @@ fn parameter<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
             });
         }
         // A quoted value before it is passed over whole.
-        if let Some(open) = rest.iter().position(|byte| matches!(byte, b'"' | b';')).filter(|open| rest[*open] == b'"') {
-            let close = rest[open + 1..].iter().position(|byte| *byte == b'"').map_or(rest.len(), |close| open + 1 + close);
+        if let Some(open) =
+            rest.iter().position(|byte| matches!(byte, b'"' | b';')).filter(|open| rest[*open] == b'"')
+        {
+            let close = rest[open + 1..]
+                .iter()
+                .position(|byte| *byte == b'"')
+                .map_or(rest.len(), |close| open + 1 + close);
             at = (start + close).min(line.len());
         }
     }

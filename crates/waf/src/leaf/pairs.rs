@@ -12,7 +12,9 @@ pub(crate) fn form(input: &[u8], visit: &mut dyn Visit) {
             return;
         };
         let (name, value) = (&pair[..at], &pair[at + 1..]);
-        if !visit.leaf(name, name, Kind::EncodedName) || !value.is_empty() && !visit.leaf(name, value, Kind::Encoded) {
+        if !visit.leaf(name, name, Kind::EncodedName)
+            || !value.is_empty() && !visit.leaf(name, value, Kind::Encoded)
+        {
             return;
         }
     }
@@ -25,7 +27,9 @@ pub(crate) fn cookies(input: &[u8], visit: &mut dyn Visit) {
             Some(at) => (&pair[..at], &pair[at + 1..]),
             None => (pair, &pair[pair.len()..]),
         };
-        if !visit.leaf(name, name, Kind::PlainName) || !value.is_empty() && !visit.leaf(name, value, Kind::Plain) {
+        if !visit.leaf(name, name, Kind::PlainName)
+            || !value.is_empty() && !visit.leaf(name, value, Kind::Plain)
+        {
             return;
         }
     }

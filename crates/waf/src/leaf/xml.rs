@@ -35,7 +35,10 @@ pub(crate) fn read(input: &[u8], visit: &mut dyn Visit) -> Seen {
                 declaration_end(tag)
             } else {
                 let length = element(tag, visit);
-                let end = tag[1..].iter().take_while(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'>' | b'/')).count();
+                let end = tag[1..]
+                    .iter()
+                    .take_while(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'>' | b'/'))
+                    .count();
                 name = &tag[1..=end];
                 length
             };
@@ -83,7 +86,10 @@ fn element(tag: &[u8], visit: &mut dyn Visit) -> usize {
             b'>' => return at + 1,
             b'<' if at > 1 => return at,
             b'"' | b'\'' => {
-                let end = tag[at + 1..].iter().position(|other| *other == byte).map_or(tag.len(), |length| at + 1 + length);
+                let end = tag[at + 1..]
+                    .iter()
+                    .position(|other| *other == byte)
+                    .map_or(tag.len(), |length| at + 1 + length);
                 let name = tag[name_start..at].trim_ascii();
                 let name = name.strip_suffix(b"=").unwrap_or(name).trim_ascii();
                 let value = &tag[at + 1..end];
@@ -129,7 +135,8 @@ mod tests {
     #[test]
     fn texts_and_attributes_are_leaves() {
         let mut leaves = Leaves::default();
-        let xml = b"<?xml version=\"1.0\"?><r><a b=\"1 > 0\" c='2'>text</a><!-- note --><d><![CDATA[<x>]]></d></r>";
+        let xml =
+            b"<?xml version=\"1.0\"?><r><a b=\"1 > 0\" c='2'>text</a><!-- note --><d><![CDATA[<x>]]></d></r>";
         assert_eq!(read(xml, &mut leaves), Seen::default());
         assert_eq!(leaves.0, ["b=1 > 0", "c=2", "a=text", "=note", "d=<x>"]);
     }

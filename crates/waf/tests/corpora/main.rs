@@ -50,11 +50,15 @@ struct Table {
 }
 
 fn evaluate(corpora: &Path, is_held_out: bool) -> Table {
-    let attacks: Vec<Case> =
-        lines(&unzipped(&corpora.join("crs.jsonl.gz")), is_held_out).iter().filter_map(|line| Case::read(line)).collect();
-    let mut benign = vec![("benign.txt".to_owned(), lines(&fs::read(corpora.join("benign.txt")).unwrap(), is_held_out))];
+    let attacks: Vec<Case> = lines(&unzipped(&corpora.join("crs.jsonl.gz")), is_held_out)
+        .iter()
+        .filter_map(|line| Case::read(line))
+        .collect();
+    let mut benign =
+        vec![("benign.txt".to_owned(), lines(&fs::read(corpora.join("benign.txt")).unwrap(), is_held_out))];
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/benign");
-    let mut files: Vec<PathBuf> = fs::read_dir(own).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(own).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     for file in files.iter().filter(|file| file.extension().is_some_and(|it| it == "txt")) {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
@@ -76,7 +80,27 @@ fn evaluate(corpora: &Path, is_held_out: bool) -> Table {
             refused += usize::from(is_refused && !is_found);
             behind += usize::from(is_refused || judge.finds(case, false));
             if shows && paranoia == 1 && !is_found {
-                println!("missed {} {} {} {:?} {:?}", case.rule, case.method, case.uri, case.headers.iter().filter(|(n, v)| !matches!(n.as_str(), "accept" | "host" | "accept-language" | "content-length" | "keep-alive" | "proxy-connection" | "accept-encoding") && v != b"OWASP CRS test agent").map(|(n, v)| format!("{n}: {}", String::from_utf8_lossy(v))).collect::<Vec<_>>(), String::from_utf8_lossy(&case.body));
+                println!(
+                    "missed {} {} {} {:?} {:?}",
+                    case.rule,
+                    case.method,
+                    case.uri,
+                    case.headers
+                        .iter()
+                        .filter(|(n, v)| !matches!(
+                            n.as_str(),
+                            "accept"
+                                | "host"
+                                | "accept-language"
+                                | "content-length"
+                                | "keep-alive"
+                                | "proxy-connection"
+                                | "accept-encoding"
+                        ) && v != b"OWASP CRS test agent")
+                        .map(|(n, v)| format!("{n}: {}", String::from_utf8_lossy(v)))
+                        .collect::<Vec<_>>(),
+                    String::from_utf8_lossy(&case.body)
+                );
             }
         }
         let found: usize = families.values().map(|(found, _)| found).sum();
@@ -91,11 +115,6 @@ fn evaluate(corpora: &Path, is_held_out: bool) -> Table {
             for line in lines {
                 let suspected = judge.suspects(line);
                 count += usize::from(!suspected.is_empty());
-                if shows && paranoia == 2 && !MAY_BE_REFUSED.contains(&name.as_str()) {
-                    for rule in judge.rules_of(line) {
-                        println!("stat benign {rule}");
-                    }
-                }
                 if shows && paranoia == 1 && !suspected.is_empty() {
                     println!("wrong {} {suspected:?}", String::from_utf8_lossy(line));
                 }
@@ -139,7 +158,7 @@ impl Judge {
             let headers: Vec<(String, Vec<u8>)> = head
                 .fields
                 .iter()
-                .map(|field| (String::from_utf8_lossy(field.name.as_ref()).to_ascii_lowercase(), field.value.to_vec()))
+                .map(|field| (String::from_utf8_lossy(field.name).to_ascii_lowercase(), field.value.to_vec()))
                 .collect();
             self.head(&request, &headers, &mut scratch, &mut report);
         } else {
@@ -147,30 +166,31 @@ impl Judge {
                 Some((path, query)) => (path, Some(query)),
                 None => (case.uri.as_str(), None),
             };
-            let request = Request { method: &case.method, path: path.as_bytes(), query: query.map(str::as_bytes) };
+            let request =
+                Request { method: &case.method, path: path.as_bytes(), query: query.map(str::as_bytes) };
             self.head(&request, &case.headers, &mut scratch, &mut report);
         }
         self.inspector.inspect_body(case.header("content-type"), &case.body, &mut scratch, &mut report);
         self.inspector.blocks(&report)
     }
 
-    fn head(&self, request: &Request<'_>, headers: &[(String, Vec<u8>)], scratch: &mut Scratch, report: &mut Report) {
+    fn head(
+        &self,
+        request: &Request<'_>,
+        headers: &[(String, Vec<u8>)],
+        scratch: &mut Scratch,
+        report: &mut Report,
+    ) {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
         self.inspector.inspect_head(request, headers, scratch, report);
     }
 
-    fn rules_of(&self, line: &[u8]) -> Vec<u16> {
-        let (mut scratch, mut report) = (Scratch::default(), Report::default());
-        self.inspector.inspect_body(Some(b"text/plain"), line, &mut scratch, &mut report);
-        let mut rules: Vec<u16> = report.hits().iter().map(|hit| hit.rule.id).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        rules
-    }
-
     /// The rules by which a harmless line is blocked: as an argument, in a form, in JSON.
     fn suspects(&self, line: &[u8]) -> Vec<u16> {
-        let encoded: String = line.iter().map(|byte| format!("%{byte:02X}")).collect();
+        let mut encoded = String::new();
+        for byte in line {
+            write!(encoded, "%{byte:02X}").unwrap();
+        }
         let json = serde_json::json!({ "q": String::from_utf8_lossy(line) }).to_string();
         let query = format!("q={encoded}");
         let mut rules = Vec::new();
@@ -183,7 +203,8 @@ impl Judge {
             let (mut scratch, mut report) = (Scratch::default(), Report::default());
             let method = if body.is_empty() { "GET" } else { "POST" };
             let request = Request { method, path: b"/search", query: query.map(str::as_bytes) };
-            let mut headers: Vec<(String, Vec<u8>)> = BROWSER.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect();
+            let mut headers: Vec<(String, Vec<u8>)> =
+                BROWSER.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect();
             headers.extend(content_type.map(|kind| ("content-type".to_owned(), kind.as_bytes().to_vec())));
             self.head(&request, &headers, &mut scratch, &mut report);
             self.inspector.inspect_body(content_type.map(str::as_bytes), body, &mut scratch, &mut report);
@@ -198,7 +219,10 @@ impl Judge {
 
 const BROWSER: [(&str, &str); 6] = [
     ("host", "shop.example.com"),
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+    ),
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
     ("accept-encoding", "gzip, deflate, br"),
     ("accept-language", "en-US,en;q=0.9,de;q=0.8"),
@@ -230,16 +254,22 @@ impl Case {
             version: text("version"),
             headers: Vec::new(),
             body: text("data").into_bytes(),
-            raw: json["raw_base64"].as_str().map(|raw| BASE64_STANDARD.decode(raw.replace(char::is_whitespace, "")).unwrap()),
+            raw: json["raw_base64"]
+                .as_str()
+                .map(|raw| BASE64_STANDARD.decode(raw.replace(char::is_whitespace, "")).unwrap()),
         };
         for (name, value) in json["headers"].as_object().into_iter().flatten() {
-            case.headers.push((name.to_ascii_lowercase(), value.as_str().unwrap_or_default().as_bytes().to_vec()));
+            case.headers
+                .push((name.to_ascii_lowercase(), value.as_str().unwrap_or_default().as_bytes().to_vec()));
         }
         if let Some(raw) = case.raw.clone() {
             case.read_raw(&raw);
         }
         // The Core Rule Set's own runner sends data without a type as a form, and adds its length.
-        if !case.body.is_empty() && case.header("content-length").is_none() && case.header("transfer-encoding").is_none() {
+        if !case.body.is_empty()
+            && case.header("content-length").is_none()
+            && case.header("transfer-encoding").is_none()
+        {
             case.headers.push(("content-length".to_owned(), case.body.len().to_string().into_bytes()));
         }
         Some(case)
@@ -250,8 +280,8 @@ impl Case {
         let head = String::from_utf8_lossy(&raw[..end]).into_owned();
         let mut lines = head.lines();
         let mut words = lines.next().unwrap_or_default().split(' ');
-        self.method = words.next().unwrap_or_default().to_owned();
-        self.uri = words.next().unwrap_or_default().to_owned();
+        words.next().unwrap_or_default().clone_into(&mut self.method);
+        words.next().unwrap_or_default().clone_into(&mut self.uri);
         for line in lines {
             if let Some((name, value)) = line.split_once(':') {
                 self.headers.push((name.to_ascii_lowercase(), value.trim().as_bytes().to_vec()));
@@ -295,7 +325,9 @@ fn lines(text: &[u8], is_held_out: bool) -> Vec<Vec<u8>> {
 
 /// FNV-1a, 64 bits.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn unzipped(path: &Path) -> Vec<u8> {

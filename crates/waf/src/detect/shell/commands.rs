@@ -40,11 +40,15 @@ pub(super) fn command(word: &[u8]) -> Option<Command> {
 fn is_versioned(word: &[u8]) -> bool {
     let end = word.iter().position(u8::is_ascii_digit).unwrap_or(word.len());
     end < word.len()
-        && matches!(&word[..end], b"python" | b"perl" | b"php" | b"ruby" | b"gcc" | b"lua" | b"pip" | b"clang" | b"tclsh")
+        && matches!(
+            &word[..end],
+            b"python" | b"perl" | b"php" | b"ruby" | b"gcc" | b"lua" | b"pip" | b"clang" | b"tclsh"
+        )
         && word[end..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
 /// Sorted, for `binary_search`.
+#[rustfmt::skip]
 const SURE: [&str; 40] = [
     "addgroup", "adduser", "bsdcat", "bsdiff", "bsdtar", "chgpasswd", "chgrp", "chpasswd", "cpulimit",
     "crontab", "cscli", "debugfs", "delgroup", "deluser", "dmidecode", "dosbox", "dvips", "expect_unbuffer",
@@ -54,6 +58,7 @@ const SURE: [&str; 40] = [
 ];
 
 /// Sorted, for `binary_search`.
+#[rustfmt::skip]
 const STRONG: [&str; 941] = [
     "7z", "7za", "7zr", "ab", "accessdb", "adb", "addpart", "addr2line", "agetty", "aircrack", "airmon",
     "alpine", "ansible-playbook", "apache2ctl", "apachectl", "apk", "apropos", "ar", "aria2c", "arp",
@@ -156,6 +161,7 @@ const STRONG: [&str; 941] = [
 ];
 
 /// Sorted, for `binary_search`.
+#[rustfmt::skip]
 const WRAPPERS: [&str; 22] = [
     "busybox", "chrt", "command", "doas", "env", "eval", "exec", "ionice", "nice", "nohup", "parallel",
     "script", "setsid", "stdbuf", "strace", "sudo", "time", "timeout", "unbuffer", "unshare", "watch",
@@ -163,6 +169,7 @@ const WRAPPERS: [&str; 22] = [
 ];
 
 /// Sorted, for `binary_search`.
+#[rustfmt::skip]
 const WEAK: [&str; 111] = [
     "alias", "ansible", "apt", "arch", "at", "atop", "batch", "bc", "break", "cal", "cargo", "cat", "cd",
     "column", "composer", "cp", "cron", "cut", "date", "diff", "dir", "docker", "echo", "expand", "export",

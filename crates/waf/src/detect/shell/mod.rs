@@ -64,8 +64,14 @@ struct Word {
 impl Word {
     /// The word at `at`.
     fn read(text: &[u8], at: usize) -> Self {
-        let mut word =
-            Self { bytes: [0; LONGEST_WORD], length: 0, end: at, is_hidden: false, is_quoted: false, has_path: false };
+        let mut word = Self {
+            bytes: [0; LONGEST_WORD],
+            length: 0,
+            end: at,
+            is_hidden: false,
+            is_quoted: false,
+            has_path: false,
+        };
         let start = at;
         let mut at = at;
         let mut quote_at = None;
@@ -79,7 +85,7 @@ impl Word {
                     }
                     // Between letters, or after another quote, it hides; at both ends it quotes.
                     let closes_early = quote_at == Some(byte) && at > start && is_command_byte(next);
-                    word.is_hidden |= !is_edge && word.length > 0 && !closes_early || closes_early && word.length > 0;
+                    word.is_hidden |= word.length > 0 && (!is_edge || closes_early);
                     at += 1;
                 }
                 b'\\' if is_command_byte(next) || next == b'\n' || next == b'\\' => {
@@ -155,7 +161,9 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let low = leaf.low;
     let first = skip_blank(low, 0);
     let Some(&byte) = low.get(first) else { return };
-    if !(byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'"' | b'/' | b'\\' | b'.' | b'$')) || leaf.place.part == Part::Path {
+    if !(byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'"' | b'/' | b'\\' | b'.' | b'$'))
+        || leaf.place.part == Part::Path
+    {
         return;
     }
     let word = Word::read(low, first);
@@ -165,7 +173,9 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let is_lower = leaf.text[first..word.end].iter().all(|byte| !byte.is_ascii_uppercase());
     let rule = if is_header { rules::SHELL_AGENT } else { rules::SHELL_DIRECT };
     // `php/8.1` and `python-requests` are names of clients.
-    let is_ended = rest.is_empty() || rest[0].is_ascii_whitespace() || matches!(rest[0], b'+' | b'<' | b'|' | b';' | b'&' | b'>');
+    let is_ended = rest.is_empty()
+        || rest[0].is_ascii_whitespace()
+        || matches!(rest[0], b'+' | b'<' | b'|' | b';' | b'&' | b'>');
     if !is_ended {
         return;
     }
@@ -176,10 +186,16 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         return cx.hit(rule, leaf, first);
     }
     let is_hit = match kind {
-        Command::Sure => !rest.trim_ascii().is_empty() || is_header || is_lower && (word.is_quoted || word.word().contains(&b'-')),
-        Command::Strong => is_lower && (has_argument(rest) || is_header && !rest.is_empty() && !rest.starts_with(b"/")),
+        Command::Sure => {
+            !rest.trim_ascii().is_empty()
+                || is_header
+                || is_lower && (word.is_quoted || word.word().contains(&b'-'))
+        }
+        Command::Strong => {
+            is_lower && (has_argument(rest) || is_header && !rest.is_empty() && !rest.starts_with(b"/"))
+        }
         Command::Wrapper => wraps(rest) || is_header && is_lower && rest.trim_ascii().starts_with(b"-"),
-        Command::Weak if word.word() == b"test" => false,
+        Command::Weak if !is_header && matches!(word.word(), b"test" | b"set") => false,
         Command::Weak => is_lower && (has_weak_argument(rest) || is_header && is_agent(word.word(), rest)),
     };
     if is_hit {
@@ -201,7 +217,11 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     while low.get(first).is_some_and(|byte| matches!(byte, b'(' | b'{' | b' ' | b'\t' | b'+' | b'!' | b'@')) {
         first += 1;
     }
-    if low.get(first) == Some(&b'.') && low.get(first + 1).is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'\\' || *byte == b' ') {
+    if low.get(first) == Some(&b'.')
+        && low
+            .get(first + 1)
+            .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'\\' || *byte == b' ')
+    {
         first += 1 + usize::from(low.get(first + 1) == Some(&b' '));
     }
     if low.get(first) == Some(&b'$') && low.get(first + 1).is_some_and(u8::is_ascii_alphabetic) {
@@ -217,8 +237,18 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     let is_lower = text.iter().all(|byte| !byte.is_ascii_uppercase());
     let rest = &low[word.end..low.len().min(word.end + LONGEST_ARGUMENTS)];
     let trimmed = rest.trim_ascii_start();
-    let is_closed = trimmed.is_empty() || matches!(trimmed[0], b';' | b'|' | b'&' | b'`' | b')' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'$' | b'\\');
-    let has_blank = rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'+' | b'<' | b'>' | b';' | b'|' | b'&' | b'`' | b')' | b'\'' | b'"' | b'$' | b'{'));
+    let is_closed = trimmed.is_empty()
+        || matches!(
+            trimmed[0],
+            b';' | b'|' | b'&' | b'`' | b')' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'$' | b'\\'
+        );
+    let has_blank = rest.first().is_none_or(|byte| {
+        byte.is_ascii_whitespace()
+            || matches!(
+                byte,
+                b'+' | b'<' | b'>' | b';' | b'|' | b'&' | b'`' | b')' | b'\'' | b'"' | b'$' | b'{'
+            )
+    });
     if !has_blank {
         return;
     }
@@ -252,28 +282,41 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
 
 /// A backtick that begins a command, as none does in text with code between backticks.
 fn is_opening_backtick(text: &[u8], at: usize) -> bool {
-    let is_placed = at == 0 || matches!(text[at - 1], b'=' | b';' | b'|' | b'&' | b'{' | b'"' | b'\'' | b'(') ;
+    let is_placed = at == 0 || matches!(text[at - 1], b'=' | b';' | b'|' | b'&' | b'{' | b'"' | b'\'' | b'(');
     let end = text[at + 1..].iter().position(|byte| *byte == b'`').map(|length| at + 1 + length);
     // Text goes on behind the closing one in prose.
     let goes_on = end.is_some_and(|end| {
-        text.get(end + 1).is_some_and(|byte| *byte == b' ') && text.get(end + 2).is_some_and(u8::is_ascii_alphabetic)
+        text.get(end + 1).is_some_and(|byte| *byte == b' ')
+            && text.get(end + 2).is_some_and(u8::is_ascii_alphabetic)
     });
     is_placed && !goes_on
 }
 
 /// An option, a path, an address or a redirection among the first arguments.
 fn has_argument(rest: &[u8]) -> bool {
-    let arguments = rest.split(|byte| byte.is_ascii_whitespace() || *byte == b'+').filter(|word| !word.is_empty());
+    let arguments =
+        rest.split(|byte| byte.is_ascii_whitespace() || *byte == b'+').filter(|word| !word.is_empty());
     arguments.take(4).any(|argument| {
-        let argument = argument.strip_prefix(b"\"").or_else(|| argument.strip_prefix(b"'")).unwrap_or(argument);
+        let argument =
+            argument.strip_prefix(b"\"").or_else(|| argument.strip_prefix(b"'")).unwrap_or(argument);
         match argument[..] {
             [b'-', next, ..] => next.is_ascii_alphabetic() || next == b'-' && argument.len() > 3,
             [b'/', next, ..] => next.is_ascii_alphanumeric() || matches!(next, b'?' | b'*' | b'['),
-            [b'$' | b'<' | b'|', _, ..] => true,
-            [b'>' | b'|' | b'<' | b'~'] => true,
-            _ if argument.iter().position(|byte| *byte == b'@').is_some_and(|at| is_host(&argument[at + 1..])) => true,
+            [b'$' | b'<' | b'|', _, ..] | [b'>' | b'|' | b'<' | b'~'] => true,
+            _ if argument
+                .iter()
+                .position(|byte| *byte == b'@')
+                .is_some_and(|at| is_host(&argument[at + 1..])) =>
+            {
+                true
+            }
             _ if argument.starts_with(b"tcp") && argument.contains(&b':') => true,
-            _ => super::head::find(argument, b"://") || is_host(argument) || argument.ends_with(b".sh") || argument.ends_with(b".php"),
+            _ => {
+                super::head::find(argument, b"://")
+                    || is_host(argument)
+                    || argument.ends_with(b".sh")
+                    || argument.ends_with(b".php")
+            }
         }
     })
 }
@@ -285,11 +328,31 @@ fn is_host(word: &[u8]) -> bool {
     }
     let mut labels = word.split(|byte| *byte == b'.');
     let count = word.split(|byte| *byte == b'.').count();
-    let is_label = |label: &[u8]| !label.is_empty() && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-' || *b == b':' || *b == b'/');
+    let is_label = |label: &[u8]| {
+        !label.is_empty()
+            && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-' || *b == b':' || *b == b'/')
+    };
     let is_address = count == 4 && word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let ending = word.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     labels.all(is_label)
-        && (is_address || count >= 2 && matches!(ending, b"com" | b"org" | b"net" | b"io" | b"ru" | b"cn" | b"tk" | b"xyz" | b"bar" | b"test" | b"dev" | b"sh" | b"txt"))
+        && (is_address
+            || count >= 2
+                && matches!(
+                    ending,
+                    b"com"
+                        | b"org"
+                        | b"net"
+                        | b"io"
+                        | b"ru"
+                        | b"cn"
+                        | b"tk"
+                        | b"xyz"
+                        | b"bar"
+                        | b"test"
+                        | b"dev"
+                        | b"sh"
+                        | b"txt"
+                ))
 }
 
 /// What an English word needs behind it to be a command: options and paths, close by.
@@ -303,10 +366,25 @@ fn has_weak_argument(rest: &[u8]) -> bool {
         [b'-', next, ..] => next.is_ascii_alphabetic() && first.len() <= 6,
         [b'/', next, ..] => {
             let top = first[1..].split(|byte| *byte == b'/').next().unwrap_or_default();
-            let is_top = matches!(top, b"etc" | b"bin" | b"usr" | b"var" | b"tmp" | b"proc" | b"home" | b"root" | b"dev" | b"opt" | b"sys");
-            is_top || matches!(next, b'?' | b'*' | b'[') || top.iter().any(|byte| matches!(byte, b'?' | b'*' | b'['))
+            let is_top = matches!(
+                top,
+                b"etc"
+                    | b"bin"
+                    | b"usr"
+                    | b"var"
+                    | b"tmp"
+                    | b"proc"
+                    | b"home"
+                    | b"root"
+                    | b"dev"
+                    | b"opt"
+                    | b"sys"
+            );
+            is_top
+                || matches!(next, b'?' | b'*' | b'[')
+                || top.iter().any(|byte| matches!(byte, b'?' | b'*' | b'['))
         }
-        [b'$', ..] => first.len() > 1,
+        [b'$', b'(' | b'{', ..] => true,
         _ => rest.starts_with(b"<<<") || rest.starts_with(b"</"),
     }
 }
@@ -327,7 +405,10 @@ fn wraps(rest: &[u8]) -> bool {
                 Command::Sure => true,
                 Command::Strong => !matches!(word.word(), b"apt-get" | b"systemctl"),
                 Command::Wrapper => wraps_once(rest),
-                Command::Weak => matches!(word.word(), b"who" | b"id" | b"su") && rest.trim_ascii().is_empty() || has_weak_argument(rest),
+                Command::Weak => {
+                    matches!(word.word(), b"who" | b"id" | b"su") && rest.trim_ascii().is_empty()
+                        || has_weak_argument(rest)
+                }
             };
         }
         if !is_option {
@@ -349,31 +430,66 @@ fn wraps_once(rest: &[u8]) -> bool {
 
 /// A header that is a command and nothing else; no client is called that.
 fn is_agent(word: &[u8], rest: &[u8]) -> bool {
-    !matches!(word, b"test" | b"node" | b"java" | b"go" | b"mail" | b"git" | b"host" | b"top" | b"date" | b"service")
-        && !rest.contains(&b'/')
-        && (rest.trim_ascii().is_empty() || rest.trim_ascii().starts_with(b"-") || rest.windows(3).any(|three| three == b" -m" || three == b" -c"))
+    !matches!(
+        word,
+        b"test" | b"node" | b"java" | b"go" | b"mail" | b"git" | b"host" | b"top" | b"date" | b"service"
+    ) && !rest.contains(&b'/')
+        && (rest.trim_ascii().is_empty()
+            || rest.trim_ascii().starts_with(b"-")
+            || rest.windows(3).any(|three| three == b" -m" || three == b" -c"))
 }
 
 fn skip_blank(text: &[u8], at: usize) -> usize {
-    at + text[at.min(text.len())..].iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b'+').count()
+    at + text[at.min(text.len())..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace() || **byte == b'+')
+        .count()
 }
 
 /// An absolute path whose folders have wildcards in their names: `/e?c/p*wd`.
 fn has_glob_path(text: &[u8]) -> bool {
     let is_glob = |byte: &u8| matches!(byte, b'?' | b'*' | b'[');
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'?' | b'*' | b'[' | b']' | b'!' | b'/' | b'.' | b'-' | b'_' | b'\'' | b'\\' | b'$' | b'(' | b')');
+    let is_part = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'?' | b'*'
+                    | b'['
+                    | b']'
+                    | b'!'
+                    | b'/'
+                    | b'.'
+                    | b'-'
+                    | b'_'
+                    | b'\''
+                    | b'\\'
+                    | b'$'
+                    | b'('
+                    | b')'
+            )
+    };
     text.iter().enumerate().take(2048).filter(|(_, byte)| **byte == b'/').any(|(at, _)| {
-        let leads = at == 0 || matches!(text[at - 1], b' ' | b'+' | b'=' | b';' | b'|' | b'&' | b'<' | b'>' | b'\'' | b'"' | b'(' | b'{');
+        let leads = at == 0
+            || matches!(
+                text[at - 1],
+                b' ' | b'+' | b'=' | b';' | b'|' | b'&' | b'<' | b'>' | b'\'' | b'"' | b'(' | b'{'
+            );
         if !leads {
             return false;
         }
-        let path = &text[at + 1..at + 1 + text[at + 1..].iter().take(48).take_while(|byte| is_part(byte)).count()];
+        let path =
+            &text[at + 1..at + 1 + text[at + 1..].iter().take(48).take_while(|byte| is_part(byte)).count()];
         let mut folders = path.split(|byte| *byte == b'/');
         let (Some(top), Some(file)) = (folders.next(), folders.next()) else { return false };
-        let is_known = matches!(top, b"etc" | b"bin" | b"usr" | b"var" | b"proc" | b"home" | b"root" | b"dev" | b"tmp" | b"sbin");
-        let is_hidden = |part: &[u8]| part.iter().any(is_glob) && part != b"*" && part != b"**" && part.len() <= 16;
-        let is_word = |part: &[u8]| part.iter().any(|byte| byte.is_ascii_alphabetic()) || part.starts_with(b"??");
-        is_known && is_hidden(file) || is_hidden(top) && is_word(top) && (is_hidden(file) || path.len() <= 12) && !file.is_empty()
+        let is_known = matches!(
+            top,
+            b"etc" | b"bin" | b"usr" | b"var" | b"proc" | b"home" | b"root" | b"dev" | b"tmp" | b"sbin"
+        );
+        let is_hidden =
+            |part: &[u8]| part.iter().any(is_glob) && part != b"*" && part != b"**" && part.len() <= 16;
+        let is_word = |part: &[u8]| part.iter().any(u8::is_ascii_alphabetic) || part.starts_with(b"??");
+        is_known && is_hidden(file)
+            || is_hidden(top) && is_word(top) && (is_hidden(file) || path.len() <= 12) && !file.is_empty()
             || is_known && path.split(|byte| *byte == b'/').any(is_hidden)
             || is_hidden(top) && path.contains(&b']')
     })
@@ -383,7 +499,11 @@ fn has_glob_path(text: &[u8]) -> bool {
 fn is_bomb(text: &[u8]) -> bool {
     let Some(at) = text.windows(2).position(|two| two == b"()") else { return false };
     let before = text[..at].trim_ascii_end();
-    let name_length = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_')).count();
+    let name_length = before
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_'))
+        .count();
     let name = &before[before.len() - name_length..];
     let body = text[at + 2..].trim_ascii_start();
     let Some(body) = body.strip_prefix(b"{") else { return false };
@@ -395,6 +515,8 @@ fn is_bomb(text: &[u8]) -> bool {
 /// Quotes with letters on both sides.
 fn has_inner_quote(text: &[u8]) -> bool {
     text.windows(3).any(|three| {
-        three[0].is_ascii_alphanumeric() && matches!(three[1], b'\'' | b'"' | b'\\') && three[2].is_ascii_alphanumeric()
+        three[0].is_ascii_alphanumeric()
+            && matches!(three[1], b'\'' | b'"' | b'\\')
+            && three[2].is_ascii_alphanumeric()
     })
 }

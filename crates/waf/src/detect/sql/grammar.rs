@@ -54,12 +54,15 @@ impl<'a> Sql<'a> {
             Kind::Left => (Operand::Call, self.closed(at)),
             Kind::Name => {
                 let mut end = at + 1;
-                while self.is(end, Kind::Dot) && matches!(self.kind(end + 1), Some(Kind::Name | Kind::Function)) {
+                while self.is(end, Kind::Dot)
+                    && matches!(self.kind(end + 1), Some(Kind::Name | Kind::Function))
+                {
                     end += 2;
                 }
-                match self.is(end, Kind::Left) {
-                    true if self.list[end].start == self.list[end - 1].end => (Operand::Call, self.closed(end)),
-                    _ => (Operand::Word, end),
+                if self.is(end, Kind::Left) && self.list[end].start == self.list[end - 1].end {
+                    (Operand::Call, self.closed(end))
+                } else {
+                    (Operand::Word, end)
                 }
             }
             Kind::Statement if self.is(at + 1, Kind::Left) => (Operand::Call, self.closed(at + 1)),
@@ -115,19 +118,26 @@ impl<'a> Sql<'a> {
 
     /// The same within any number of brackets that open before it.
     pub(super) fn inner_comparison(&self, at: usize) -> Option<(Operand, Option<Operand>, usize)> {
-        let inner = at + self.list[at.min(self.list.len())..].iter().take_while(|token| token.kind == Kind::Left).count();
+        let inner = at
+            + self.list[at.min(self.list.len())..]
+                .iter()
+                .take_while(|token| token.kind == Kind::Left)
+                .count();
         self.comparison(at).or_else(|| self.comparison(inner))
     }
 
     /// Whether the comparison operator at or after `at` is a sign, not a word such as LIKE or IN.
     pub(super) fn has_sign(&self, from: usize, to: usize) -> bool {
-        (from..to.min(self.list.len()))
-            .any(|at| self.is(at, Kind::Compare) && !self.word(at).first().is_some_and(u8::is_ascii_alphabetic))
+        (from..to.min(self.list.len())).any(|at| {
+            self.is(at, Kind::Compare) && !self.word(at).first().is_some_and(u8::is_ascii_alphabetic)
+        })
     }
 
     /// Nothing more, but for brackets and semicolons.
     pub(super) fn is_end(&self, at: usize) -> bool {
-        self.list[at.min(self.list.len())..].iter().all(|token| matches!(token.kind, Kind::Right | Kind::Semicolon))
+        self.list[at.min(self.list.len())..]
+            .iter()
+            .all(|token| matches!(token.kind, Kind::Right | Kind::Semicolon))
     }
 
     /// A comment that hides the rest of the query: it is empty or begins the way that people write them there.

@@ -1,7 +1,7 @@
 //! What is an attack and what is prose, at the lowest paranoia level.
 
 use super::grammar::{Operand, Sql};
-use super::token::{Kind, Tokens, is_word};
+use super::token::{Kind, Tokens};
 use super::words;
 use crate::detect::{Cx, Leaf};
 use crate::rules;
@@ -19,7 +19,8 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
             Kind::Function | Kind::Name => is_attack_call(sql, at).then_some(rules::SQL_FUNCTION),
             Kind::Statement => statement(sql, at),
             Kind::Variable => {
-                let is_named = at > 0 && matches!(sql.kind(at - 1), Some(Kind::Name | Kind::Logic | Kind::Other));
+                let is_named =
+                    at > 0 && matches!(sql.kind(at - 1), Some(Kind::Name | Kind::Logic | Kind::Other));
                 (!is_named && is_system_variable(sql.word(at))).then_some(rules::SQL_SCHEMA)
             }
             Kind::Cast => is_cast(sql, at, leaf).then_some(rules::SQL_CAST),
@@ -32,7 +33,13 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
         }
         keywords += usize::from(matches!(
             token.kind,
-            Kind::Union | Kind::Select | Kind::From | Kind::Statement | Kind::Logic | Kind::Function | Kind::Clause
+            Kind::Union
+                | Kind::Select
+                | Kind::From
+                | Kind::Statement
+                | Kind::Logic
+                | Kind::Function
+                | Kind::Clause
         ));
     }
     if tokens.has_executed_comment || tokens.inline_comments > 0 && keywords > 0 && list.len() > 1 {
@@ -43,55 +50,8 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
     }
 }
 
-/// The value stands in a quoted text, and its quote at `quote` ends that.
-pub(super) fn inside(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
-    let before = &sql.text[..quote];
-    // A quote after a space opens something, as in prose.
-    let is_opening = before.last().is_some_and(u8::is_ascii_whitespace);
-    let mut at = 0;
-    while sql.is(at, Kind::Right) {
-        at += 1;
-    }
-    let follows_bracket = at > 0;
-    let Some(kind) = sql.kind(at) else { return };
-    let found = match kind {
-        Kind::Comment if sql.list[at].start <= quote + 2 || follows_bracket => {
-            (sql.is_cut(at) && !is_measure(before, at, sql)).then_some(rules::SQL_BREAK)
-        }
-        Kind::Semicolon => after_semicolon(sql, at, before, is_opening),
-        Kind::Logic => logic(sql, at, is_opening).then_some(rules::SQL_BREAK),
-        Kind::Compare | Kind::Arith | Kind::Unary => {
-            operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
-        }
-        Kind::Union => (is_union(sql, at) || is_unclosed(sql, quote)).then_some(rules::SQL_UNION),
-        Kind::Select => (is_unclosed(sql, quote) || sql.is_select(at)).then_some(rules::SQL_BREAK),
-        Kind::Dot => (sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1)))
-            .then_some(rules::SQL_FUNCTION),
-        Kind::Clause => quoted_clause(sql, at).then_some(rules::SQL_CLAUSE),
-        Kind::Comma => comma(sql, at, is_opening).then_some(rules::SQL_BREAK),
-        Kind::Cast => (words::is_type(sql.word(at + 1))).then_some(rules::SQL_CAST),
-        Kind::Statement => {
-            let is_known = statement(sql, at).is_some() && (sql.ends_cut() || sql.word(at) == b"waitfor");
-            (is_known || is_unclosed(sql, quote)).then_some(rules::SQL_STACKED)
-        }
-        _ => None,
-    };
-    let ends_open = || {
-        let last = sql.list.len().saturating_sub(2);
-        quote == 0 && last > 0 && sql.is(last, Kind::Logic) && sql.is(last + 1, Kind::Open)
-    };
-    if let Some(rule) = found.or_else(|| ends_open().then_some(rules::SQL_BREAK)) {
-        cx.hit(rule, leaf, quote);
-    }
-}
-
-/// The value begins with a quote that nothing closes: it closes one of the query.
-fn is_unclosed(sql: Sql<'_>, quote: usize) -> bool {
-    quote == 0 && !sql.text[1..].contains(&sql.text[0]) && sql.list.len() <= 12
-}
-
 /// UNION [ALL] SELECT, EXCEPT VALUES.
-fn is_union(sql: Sql<'_>, at: usize) -> bool {
+pub(super) fn is_union(sql: Sql<'_>, at: usize) -> bool {
     let mut at = at + 1;
     while matches!(sql.kind(at), Some(Kind::Quantifier | Kind::Unary | Kind::Left)) {
         at += 1;
@@ -100,7 +60,12 @@ fn is_union(sql: Sql<'_>, at: usize) -> bool {
         // "Student union, select bar": columns, not prose.
         Some(Kind::Select) => {
             !sql.is(at + 1, Kind::Name)
-                || matches!(sql.kind(at + 2), None | Some(Kind::Comma | Kind::From | Kind::Comment | Kind::Left | Kind::Dot | Kind::Semicolon))
+                || matches!(
+                    sql.kind(at + 2),
+                    None | Some(
+                        Kind::Comma | Kind::From | Kind::Comment | Kind::Left | Kind::Dot | Kind::Semicolon
+                    )
+                )
         }
         Some(Kind::Function | Kind::Clause) => sql.word(at) == b"values" && sql.is(at + 1, Kind::Left),
         _ => false,
@@ -118,16 +83,18 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
     }
     let leads = at == 0 || sql.is(at - 1, Kind::Semicolon);
     if leads && sql.is_select(at) {
-        let is_plain = at == 0
-            && sql.list.iter().skip(1).all(|token| {
-                !matches!(token.kind, Kind::Comment | Kind::Open | Kind::Union | Kind::Select)
-            })
-            && sql.list.iter().any(|token| token.kind == Kind::From)
-            && is_balanced(sql);
+        let is_plain =
+            at == 0
+                && sql.list.iter().skip(1).all(|token| {
+                    !matches!(token.kind, Kind::Comment | Kind::Open | Kind::Union | Kind::Select)
+                })
+                && sql.list.iter().any(|token| token.kind == Kind::From)
+                && is_balanced(sql);
         return Some(if is_plain { rules::SQL_LONE_STATEMENT } else { rules::SQL_STATEMENT });
     }
     let next = sql.word(at + 1);
-    let is_attack = words::is_attack_function(next) && (sql.is(at + 1, Kind::Function) || next.contains(&b'_'));
+    let is_attack =
+        words::is_attack_function(next) && (sql.is(at + 1, Kind::Function) || next.contains(&b'_'));
     let is_cut = at > 0 && leads && sql.list.len() == 2;
     ((is_attack || is_cut) && leads).then_some(rules::SQL_STATEMENT)
 }
@@ -157,7 +124,9 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
                 let text = sql.word(next);
                 text.len() > 2 && text[1..text.len() - 1].iter().all(u8::is_ascii_digit)
             }
-            Operand::Solid if sql.is(next, Kind::Constant) => at == 1 && sql.is(0, Kind::Number) && sql.is_end(end),
+            Operand::Solid if sql.is(next, Kind::Constant) => {
+                at == 1 && sql.is(0, Kind::Number) && sql.is_end(end)
+            }
             Operand::Call if is_first && sql.is(next, Kind::Left) => {
                 is_group(sql, next) || !is_sign(sql.word(at)) && sql.is_cut(end)
             }
@@ -180,15 +149,17 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
             let is_open = sql.kind(end).is_some() || is_sign(sql.word(at)) || left != Operand::Word;
             is_first && has_sign && is_open && is_followed_by_quote_or_end(sql, end)
         }
-        (Operand::Solid, Some(Operand::Solid | Operand::Open)) => {
-            has_sign && (is_first || is_between)
-        }
+        (Operand::Solid, Some(Operand::Solid | Operand::Open)) => has_sign && (is_first || is_between),
         (Operand::Open | Operand::Call, Some(Operand::Solid | Operand::Open | Operand::Call)) => {
             has_sign && !is_sign(sql.word(at)) && (is_first || is_between || sql.ends_cut())
         }
         (Operand::Word, Some(Operand::Open)) => is_first && has_sign,
         // `and uid!=(`: cut off.
-        (Operand::Word, Some(Operand::Call)) if is_first && has_sign && sql.is(sql.list.len() - 1, Kind::Left) => true,
+        (Operand::Word, Some(Operand::Call))
+            if is_first && has_sign && sql.is(sql.list.len() - 1, Kind::Left) =>
+        {
+            true
+        }
         (Operand::Word, Some(right)) => {
             let is_same = sql.word(next) == sql.word(end.saturating_sub(1)) && end == next + 3;
             let starts_with_number = sql.is(0, Kind::Number) && at == 1 && !is_sign(sql.word(at));
@@ -213,14 +184,15 @@ fn is_certain(sql: Sql<'_>, at: usize, next: usize) -> bool {
     let start = next + sql.list[next..].iter().take_while(|token| token.kind == Kind::Left).count();
     let operator = sql.word(start + 1);
     let is_like = matches!(operator, b"like" | b"rlike" | b"regexp" | b"glob");
-    let is_equal = sql.word(start) == sql.word(start + 2) && end == start + 3 && (operator == b"=" || is_like);
+    let is_equal =
+        sql.word(start) == sql.word(start + 2) && end == start + 3 && (operator == b"=" || is_like);
     let is_solid = left == Operand::Solid && matches!(right, Operand::Solid | Operand::Open);
     is_equal && left == Operand::Solid
         || start > next && is_solid && sql.has_sign(start, end)
         || is_like && is_solid && is_operand_end(sql, at - 1)
 }
 
-fn is_sign(word: &[u8]) -> bool {
+pub(super) fn is_sign(word: &[u8]) -> bool {
     !word.first().is_some_and(u8::is_ascii_alphabetic)
 }
 
@@ -244,7 +216,8 @@ fn is_operand_end(sql: Sql<'_>, at: usize) -> bool {
 fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
     let word = sql.word(at);
     let is_name = words::is_attack_function(word);
-    if !is_name || !sql.is(at + 1, Kind::Left) && !(word.starts_with(b"xp_") || word.starts_with(b"utl_")) {
+    let is_called = sql.is(at + 1, Kind::Left) || word.starts_with(b"xp_") || word.starts_with(b"utl_");
+    if !(is_name && is_called) {
         return false;
     }
     if !matches!(word, b"sleep" | b"elt" | b"likely" | b"unlikely" | b"compress" | b"zipfile") {
@@ -253,12 +226,20 @@ fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
     let is_placed = at == 0
         || matches!(
             sql.kind(at - 1),
-            Some(Kind::Select | Kind::Logic | Kind::Comma | Kind::Left | Kind::Text | Kind::Compare | Kind::Bracket)
+            Some(
+                Kind::Select
+                    | Kind::Logic
+                    | Kind::Comma
+                    | Kind::Left
+                    | Kind::Text
+                    | Kind::Compare
+                    | Kind::Bracket
+            )
         );
     // `sleep()` and `sleep(ms)` are scripts' own; databases take a number.
-    let is_number = !sql.is(at + 2, Kind::Right) && !(sql.is(at + 2, Kind::Name) && sql.is(at + 3, Kind::Right));
+    let is_empty = sql.is(at + 2, Kind::Right) || sql.is(at + 2, Kind::Name) && sql.is(at + 3, Kind::Right);
     let is_unix = sql.is(at + 3, Kind::Right) && sql.kind(at + 4).is_some_and(|kind| kind == Kind::Semicolon);
-    is_placed && is_number && !is_unix
+    is_placed && !is_empty && !is_unix
 }
 
 /// Text written in numbers: `char(97)+char(98)`, `concat(0x27, x)`.
@@ -281,12 +262,13 @@ fn is_choice(sql: Sql<'_>, at: usize) -> bool {
 }
 
 /// Statements at the start, or behind a semicolon.
-fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
+pub(super) fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
     let is_stacked = at > 0 && sql.is(at - 1, Kind::Semicolon);
     let leads = at == 0 || is_stacked || matches!(sql.kind(at - 1), Some(Kind::Open | Kind::Text));
     let next = sql.word(at + 1);
     let is_named = matches!(sql.kind(at + 1), Some(Kind::Name)) && !words::is_article(next);
-    let is_whole = |from: usize| sql.kind(from).is_none() || sql.is(from, Kind::Semicolon) || sql.is_cut(from);
+    let is_whole =
+        |from: usize| sql.kind(from).is_none() || sql.is(from, Kind::Semicolon) || sql.is_cut(from);
     let rule = if is_stacked { rules::SQL_STACKED } else { rules::SQL_STATEMENT };
     let is_hit = match sql.word(at) {
         b"exec" | b"execute" | b"call" => {
@@ -295,16 +277,23 @@ fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
                 || next == b"master"
                 || next.starts_with(b"sp_") && next.len() > 4
                 || next.starts_with(b"xp_")
-                || leads && sql.is(at + 1, Kind::Left) && matches!(sql.kind(at + 2), Some(Kind::Text | Kind::Variable))
+                || leads
+                    && sql.is(at + 1, Kind::Left)
+                    && matches!(sql.kind(at + 2), Some(Kind::Text | Kind::Variable))
         }
-        b"declare" => leads && sql.is(at + 1, Kind::Variable),
-        b"set" => leads && sql.is(at + 1, Kind::Variable),
-        b"waitfor" => matches!(next, b"delay" | b"time") && matches!(sql.kind(at + 2), Some(Kind::Text | Kind::Open)),
+        b"declare" | b"set" => leads && sql.is(at + 1, Kind::Variable),
+        b"waitfor" => {
+            matches!(next, b"delay" | b"time") && matches!(sql.kind(at + 2), Some(Kind::Text | Kind::Open))
+        }
         b"shutdown" => is_stacked && is_whole(at + 1),
-        b"insert" | b"replace" if next == b"into" && matches!(sql.kind(at + 2), Some(Kind::Name | Kind::Text)) => {
-            let has_values = sql.list.iter().skip(at + 2).any(|token| {
-                matches!(&sql.text[token.start..token.end], b"values" | b"select")
-            });
+        b"insert" | b"replace"
+            if next == b"into" && matches!(sql.kind(at + 2), Some(Kind::Name | Kind::Text)) =>
+        {
+            let has_values = sql
+                .list
+                .iter()
+                .skip(at + 2)
+                .any(|token| matches!(&sql.text[token.start..token.end], b"values" | b"select"));
             if !is_stacked && leads && has_values && is_balanced(sql) {
                 return Some(rules::SQL_LONE_STATEMENT);
             }
@@ -329,21 +318,34 @@ fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
         b"drop" | b"alter" | b"create" | b"truncate" => {
             let is_object = matches!(
                 next,
-                b"table" | b"database" | b"schema" | b"view" | b"index" | b"procedure" | b"function" | b"trigger"
-                    | b"user" | b"login" | b"role"
+                b"table"
+                    | b"database"
+                    | b"schema"
+                    | b"view"
+                    | b"index"
+                    | b"procedure"
+                    | b"function"
+                    | b"trigger"
+                    | b"user"
+                    | b"login"
+                    | b"role"
             );
             let mut end = at + 2;
             while matches!(sql.kind(end), Some(Kind::Statement | Kind::Unary | Kind::Function)) {
                 end += 1;
             }
-            let is_drop = sql.word(at) != b"create" || matches!(next, b"procedure" | b"function") && sql.is(end + 1, Kind::Left);
+            let is_drop = sql.word(at) != b"create"
+                || matches!(next, b"procedure" | b"function") && sql.is(end + 1, Kind::Left);
             let has_name = matches!(sql.kind(end), Some(Kind::Name | Kind::Text));
             is_object && has_name && (is_stacked || leads && is_drop && sql.is_cut(end + 1))
                 || is_named && leads && is_drop && sql.is_cut(at + 2)
                 || is_named && leads && is_drop && has_comment_at(sql, at)
         }
         b"copy" => leads && is_named && sql.is(at + 2, Kind::From) && next != b"text",
-        b"load" => next == b"data" && (at + 3..at + 5).any(|at| matches!(sql.kind(at), Some(Kind::Text | Kind::Open))),
+        b"load" => {
+            next == b"data"
+                && (at + 3..at + 5).any(|at| matches!(sql.kind(at), Some(Kind::Text | Kind::Open)))
+        }
         b"if" => {
             leads
                 && (sql.is(at + 1, Kind::Left)
@@ -353,7 +355,9 @@ fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
                     })
                     || sql.is(at + 1, Kind::Function) && next == b"exists" && sql.is(at + 3, Kind::Select))
         }
-        b"use" | b"attach" | b"grant" | b"revoke" | b"merge" | b"pragma" => is_stacked && is_named && is_whole(at + 2),
+        b"use" | b"attach" | b"grant" | b"revoke" | b"merge" | b"pragma" => {
+            is_stacked && is_named && is_whole(at + 2)
+        }
         _ => false,
     };
     is_hit.then_some(rule)
@@ -368,8 +372,10 @@ fn has_comment_at(sql: Sql<'_>, at: usize) -> bool {
 /// `@@version` and what else tells an attacker about the database.
 fn is_system_variable(word: &[u8]) -> bool {
     word.strip_prefix(b"@@").is_some_and(|name| {
-        matches!(name, b"version" | b"hostname" | b"datadir" | b"basedir" | b"servername" | b"language" | b"identity")
-            || name.starts_with(b"global.")
+        matches!(
+            name,
+            b"version" | b"hostname" | b"datadir" | b"basedir" | b"servername" | b"language" | b"identity"
+        ) || name.starts_with(b"global.")
             || name.starts_with(b"session.")
             || name.starts_with(b"version_")
             || name.starts_with(b"microsoft")
@@ -379,7 +385,11 @@ fn is_system_variable(word: &[u8]) -> bool {
 /// `x::int` that ends the value or goes on as SQL; not a path of a program.
 fn is_cast(sql: Sql<'_>, at: usize, leaf: &Leaf<'_>) -> bool {
     let Some(name) = sql.list.get(at + 1) else { return false };
-    if at == 0 || !words::is_type(sql.word(at + 1)) || sql.is(at + 2, Kind::Left) || sql.is(at + 2, Kind::Cast) {
+    if at == 0
+        || !words::is_type(sql.word(at + 1))
+        || sql.is(at + 2, Kind::Left)
+        || sql.is(at + 2, Kind::Cast)
+    {
         return false;
     }
     // `Kind::Text` of a program has a capital letter.
@@ -391,7 +401,10 @@ fn is_cast(sql: Sql<'_>, at: usize, leaf: &Leaf<'_>) -> bool {
             is_same_case
                 && (sql.is_end(at + 2)
                     || sql.is_cut(at + 2)
-                    || matches!(sql.kind(at + 2), Some(Kind::Logic | Kind::Compare | Kind::Arith | Kind::Dot)))
+                    || matches!(
+                        sql.kind(at + 2),
+                        Some(Kind::Logic | Kind::Compare | Kind::Arith | Kind::Dot)
+                    ))
         }
         _ => false,
     }
@@ -406,9 +419,13 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
             next == b"information_schema"
                 || next.starts_with(b"`")
                 || sql.is(at + 1, Kind::Left) && sql.is(at + 2, Kind::Select)
-                || at == 0 && sql.is_table(at + 1) && sql.list.iter().any(|t| {
-                    matches!(&sql.text[t.start..t.end], b"limit" | b"where" | b"group")
-                }) && !sql.list.iter().skip(1).any(|t| t.kind == Kind::Other)
+                || at == 0
+                    && sql.is_table(at + 1)
+                    && sql
+                        .list
+                        .iter()
+                        .any(|t| matches!(&sql.text[t.start..t.end], b"limit" | b"where" | b"group"))
+                    && !sql.list.iter().skip(1).any(|t| t.kind == Kind::Other)
         }
         b"order" | b"group" if next == b"by" => {
             sql.is(at + 2, Kind::Number) && (sql.is_cut(at + 3) || is_led && sql.is_end(at + 3))
@@ -417,9 +434,14 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
         }
         b"having" => {
             (at == 0 || is_led)
-                && sql.comparison(at + 1).is_some_and(|(left, _, end)| left != Operand::Word && sql.has_sign(at, end))
+                && sql
+                    .comparison(at + 1)
+                    .is_some_and(|(left, _, end)| left != Operand::Word && sql.has_sign(at, end))
         }
-        b"into" => matches!(next, b"outfile" | b"dumpfile") && sql.kind(at + 2).is_some() || is_led && sql.is(at + 1, Kind::Variable),
+        b"into" => {
+            matches!(next, b"outfile" | b"dumpfile") && sql.kind(at + 2).is_some()
+                || is_led && sql.is(at + 1, Kind::Variable)
+        }
         b"procedure" => next == b"analyse" && sql.is(at + 2, Kind::Left),
         b"limit" => is_led && sql.is(at + 1, Kind::Number) && sql.is_cut(at + 2),
         // `) as user from`, `x as "y" from`.
@@ -427,7 +449,9 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
             let from = at + 2;
             sql.is(from, Kind::From)
                 && at > 0
-                && (sql.is(from + 1, Kind::Name) && sql.is(at + 1, Kind::Text) && !words::is_article(sql.word(from + 1))
+                && (sql.is(from + 1, Kind::Name)
+                    && sql.is(at + 1, Kind::Text)
+                    && !words::is_article(sql.word(from + 1))
                     || sql.kind(from + 1).is_none())
         }
         _ => false,
@@ -444,17 +468,24 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
                 && sql.is(at + 2, Kind::Number)
                 && sql.is(at + 3, Kind::Comma)
                 && sql.is(at + 4, Kind::Number)
-                || at > 0 && is_operand_end(sql, at - 1) && sql.is(at + 1, Kind::Left) && sql.is(at + 2, Kind::Select)
+                || at > 0
+                    && is_operand_end(sql, at - 1)
+                    && sql.is(at + 1, Kind::Left)
+                    && sql.is(at + 2, Kind::Select)
         }
         b"is" => {
             let end = at + 1 + usize::from(sql.is(at + 1, Kind::Unary));
-            at == 1 && matches!(sql.kind(0), Some(Kind::Number | Kind::Text)) && sql.word(end) == b"null" && sql.is_end(end + 1)
+            at == 1
+                && matches!(sql.kind(0), Some(Kind::Number | Kind::Text))
+                && sql.word(end) == b"null"
+                && sql.is_end(end + 1)
         }
         b"=" | b"!=" | b"<>" | b"<=>" => {
             list.len() == 3
                 && at == 1
                 && (sql.is(0, Kind::Number) && sql.is(2, Kind::Number)
-                    || sql.is(0, Kind::Text) && matches!(sql.kind(2), Some(Kind::Open | Kind::Text))
+                    || sql.is(0, Kind::Text)
+                        && matches!(sql.kind(2), Some(Kind::Open | Kind::Text))
                         && sql.word(0).first() == sql.word(2).first())
         }
         b"like" | b"rlike" | b"regexp" | b"glob" => {
@@ -468,7 +499,8 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
 /// The value ends in a call of an SQL function that is not closed: it was cut from a query.
 fn is_cut_call(sql: Sql<'_>) -> bool {
     let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
-    let has_call = sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
+    let has_call =
+        sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
     if has_call && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
         return true;
     }
@@ -479,165 +511,20 @@ fn is_cut_call(sql: Sql<'_>) -> bool {
     let Some(name) = (0..last).rev().take(6).find(|at| {
         matches!(
             sql.kind(*at),
-            Some(Kind::Function | Kind::Name | Kind::Constant | Kind::Clause | Kind::Statement | Kind::Arith | Kind::Compare)
+            Some(
+                Kind::Function
+                    | Kind::Name
+                    | Kind::Constant
+                    | Kind::Clause
+                    | Kind::Statement
+                    | Kind::Arith
+                    | Kind::Compare
+            )
         ) && sql.word(*at).first().is_some_and(u8::is_ascii_alphabetic)
     }) else {
         return false;
     };
     let is_short = last <= 3 || last <= 8 && name == 0;
-    words::is_function(sql.word(name)) && (is_short || sql.list[..last].iter().any(|t| t.kind == Kind::Select))
-}
-
-/// `';`, `'; drop table x`, `';--`.
-fn after_semicolon(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> Option<&'static crate::Rule> {
-    let is_entity = before.contains(&b'&');
-    match sql.kind(at + 1) {
-        // A quoted word before it is one of a program.
-        None if !before.is_empty() && !is_opening && !is_entity && !before.contains(&sql.text[before.len()]) => {
-            let is_value = before.iter().all(|byte| is_word(byte) || b"@.-+/ ".contains(byte));
-            (is_value && !before.contains(&b' ')).then_some(rules::SQL_STACKED)
-        }
-        None => before.is_empty().then_some(rules::SQL_STACKED),
-        Some(Kind::Comment) if sql.is_cut(at + 1) => Some(rules::SQL_STACKED),
-        Some(Kind::Statement) => statement(sql, at + 1),
-        Some(Kind::Select) => sql.is_select(at + 1).then_some(rules::SQL_STACKED),
-        _ => None,
-    }
-}
-
-/// AND, OR, || behind a closed quote.
-fn logic(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
-    let mut next = at + 1;
-    while sql.is(next, Kind::Unary) {
-        next += 1;
-    }
-    if sql.is(next, Kind::Left) && !is_opening && sql.inner_comparison(next).is_some_and(|(left, _, end)| left != Operand::Word && sql.has_sign(next, end)) {
-        return true;
-    }
-    let last = sql.list.len() - 1;
-    if !is_opening && last > at && sql.is(last, Kind::Open) && sql.is(last - 1, Kind::Logic) && sql.is(next, Kind::Number) {
-        return true;
-    }
-    if let Some((left, right, end)) = sql.comparison(next) {
-        let has_sign = sql.has_sign(next, end);
-        // `'a' or b = c` in a script has its quote opened by itself.
-        let is_prose = left == Operand::Word && matches!(right, Some(Operand::Word) | None) && !has_sign;
-        if !is_prose && (!is_opening || left != Operand::Word && has_sign) {
-            return true;
-        }
-    }
-    if sql.ends_cut() && !is_opening {
-        return true;
-    }
-    match sql.operand(next) {
-        Some((Operand::Open, end)) => {
-            let is_tight = sql.list[next].start > 0 && is_word(&sql.text[sql.list[next].start - 1]);
-            !is_opening && sql.is_end(end) && (is_tight || is_sign(sql.word(at)))
-        }
-        Some((Operand::Solid, end)) => {
-            let goes_on = sql.is(end, Kind::Logic) && !sql.is(next, Kind::Number);
-            !is_opening
-                && (sql.is_end(end) || sql.is_cut(end) || goes_on || sql.is(end, Kind::Open) && sql.is_end(end + 1))
-        }
-        Some((Operand::Call, end)) => {
-            !is_opening
-                && (sql.is(next + 1, Kind::Select)
-                    || sql.is(next, Kind::Function)
-                    || sql.is(next, Kind::Left) && sql.is(next + 1, Kind::Function)
-                    || is_call_name(sql, next) && (sql.is_end(end) || sql.is_cut(end)))
-        }
-        _ => matches!(sql.kind(next), Some(Kind::Select)) && sql.is_select(next),
-    }
-}
-
-/// A word right before a bracket, as `json (id)` with SQL's own words for functions.
-fn is_call_name(sql: Sql<'_>, at: usize) -> bool {
-    sql.is(at + 1, Kind::Left) && (words::is_function(sql.word(at)) || sql.is(at, Kind::Compare))
-}
-
-/// Comparison or arithmetic behind a closed quote: `'='`, `'-email--`, `'is not id--`.
-fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
-    let mut next = at;
-    let mut is_compare = false;
-    while matches!(sql.kind(next), Some(Kind::Compare | Kind::Arith | Kind::Unary)) && next < at + 4 {
-        is_compare |= sql.is(next, Kind::Compare) && is_sign(sql.word(next));
-        next += 1;
-    }
-    // `href="` and other attributes, and assignments of a script, have their equals sign before the quote.
-    let is_attribute = before.trim_ascii_end().ends_with(b"=") || before.contains(&b'<');
-    let Some((what, end)) = sql.operand(next) else { return false };
-    let is_cut = sql.is_cut(end) || sql.ends_cut() && is_short_chain(sql);
-    // `'-0-'`: the second quote is the query's own.
-    let is_framed = matches!(sql.kind(end), Some(Kind::Arith | Kind::Logic))
-        && sql.is(end + 1, Kind::Open)
-        && sql.word(end + 1).len() <= 2
-        && sql.is(next, Kind::Number);
-    if is_framed && !is_opening && !is_attribute {
-        return true;
-    }
-    let is_at_end = sql.is_end(end);
-    match what {
-        _ if is_attribute => false,
-        _ if is_cut => !is_measure(before, at, sql) && !(is_inches(before) && sql.is(next, Kind::Number)),
-        _ if is_opening => false,
-        Operand::Call => {
-            sql.is(next + 1, Kind::Select)
-                || sql.is(next, Kind::Function) && words::is_attack_function(sql.word(next))
-                || sql.is(next, Kind::Compare)
-        }
-        Operand::Open => {
-            let text = sql.word(next);
-            is_at_end && (is_compare || text.len() <= 2) && !text.contains(&b'>') && !before.contains(&b'=')
-        }
-        Operand::Solid => {
-            let is_number = sql.is(next, Kind::Number);
-            let is_unclosed = is_unclosed(sql, before.len()) || !before.is_empty() && before.iter().all(|b| b"'\"`".contains(b));
-            // `"<3` is a heart.
-            let is_heart = sql.word(at) == b"<" && sql.word(next) == b"3";
-            let has_any = is_compare || sql.is(at, Kind::Compare) || !before.is_empty();
-            is_unclosed && has_any && is_at_end && !is_heart || is_compare && is_at_end && !before.ends_with(b"&") && (!is_number || !before.is_empty())
-                || !is_number && is_at_end && sql.is(next, Kind::Text) && sql.word(next).len() <= 2
-        }
-        Operand::Word => false,
-    }
-}
-
-/// At most a few operands and operators, then the comment.
-fn is_short_chain(sql: Sql<'_>) -> bool {
-    sql.list.len() <= 8 && sql.list.windows(2).all(|pair| pair.iter().any(|token| token.kind != Kind::Name))
-}
-
-/// `5'-6"`, `13" --`: feet, inches and what is said about them.
-fn is_measure(before: &[u8], at: usize, sql: Sql<'_>) -> bool {
-    let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-    digits > 0 && digits < 4 && before.len() > digits && sql.list[at].start > before.len() + 1
-}
-
-/// Digits before the quote: `11"-300`.
-fn is_inches(before: &[u8]) -> bool {
-    before.last().is_some_and(u8::is_ascii_digit) && before.len() > 3
-}
-
-/// `' order by 3--`, `' limit 1`, `' collate nocase--`.
-fn quoted_clause(sql: Sql<'_>, at: usize) -> bool {
-    let next = sql.word(at + 1);
-    match sql.word(at) {
-        b"order" | b"group" => next == b"by" && (sql.is(at + 2, Kind::Number) || sql.ends_cut()),
-        b"collate" | b"isnull" | b"notnull" | b"where" => sql.ends_cut(),
-        b"having" => sql.comparison(at + 1).is_some_and(|(_, _, end)| sql.has_sign(at, end)),
-        b"limit" | b"offset" => sql.is(at + 1, Kind::Number) && (sql.is_end(at + 2) || sql.ends_cut()),
-        b"procedure" => next == b"analyse",
-        b"into" => matches!(next, b"outfile" | b"dumpfile"),
-        b"as" => matches!(sql.kind(at + 1), Some(Kind::Name | Kind::Text)) && sql.is(at + 2, Kind::From),
-        _ => false,
-    }
-}
-
-/// `', (select ...`, `', sleep(5))`: the rest of a list of values.
-fn comma(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
-    let next = at + 1;
-    !is_opening
-        && (sql.is(next, Kind::Left) && sql.is(next + 1, Kind::Select)
-            || sql.is(next, Kind::Function) && words::is_attack_function(sql.word(next))
-            || sql.ends_cut() && sql.operand(next).is_some_and(|(what, _)| what != Operand::Word))
+    words::is_function(sql.word(name))
+        && (is_short || sql.list[..last].iter().any(|t| t.kind == Kind::Select))
 }

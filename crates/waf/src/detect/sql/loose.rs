@@ -77,7 +77,7 @@ fn quotes(sql: Sql<'_>, leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         if is_followed_by_sql(rest) {
             cx.hit(rules::SQL_LOOSE_QUOTE, leaf, first);
         }
-        let is_odd = text.iter().filter(|byte| **byte == quote).count() % 2 == 1;
+        let is_odd = text.split(|byte| *byte == quote).count().is_multiple_of(2);
         if is_odd || quote == b'`' || !rest.is_empty() && first > 0 {
             cx.hit(rules::SQL_ANY_QUOTE, leaf, first);
         }
@@ -88,7 +88,10 @@ fn quotes(sql: Sql<'_>, leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
 fn symbols(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let is_symbol = |byte: &&u8| b"~!@#$%^&*()+=[]{}|\\:;\"'`<>?".contains(*byte);
     let count = leaf.text.iter().filter(is_symbol).take(13).count();
-    let is_run = leaf.text.windows(4).any(|four| four.iter().all(|byte| !byte.is_ascii_alphanumeric() && *byte > b' '));
+    let is_run = leaf
+        .text
+        .windows(4)
+        .any(|four| four.iter().all(|byte| !byte.is_ascii_alphanumeric() && *byte > b' '));
     if count >= 12 {
         cx.hit(rules::SQL_SYMBOLS, leaf, 0);
     }

@@ -4,11 +4,11 @@
 mod grammar;
 mod judge;
 mod loose;
+mod quoted;
 mod token;
 mod words;
 
 use super::{Cx, Leaf, traits};
-use token::Kind;
 pub(crate) use token::Tokens;
 
 use grammar::Sql;
@@ -24,7 +24,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let has_sign = leaf.class.has(traits::QUOTE | traits::OPERATOR | traits::BRACKET | traits::HASH);
     if has_word || has_sign && text.len() > 1 {
         // A name with a value in it, as encoded equals signs make them.
-        let name = text.iter().take_while(|byte| token::is_word(byte)).count();
+        let name = text.iter().take_while(|byte| token::is_word(**byte)).count();
         let is_pair = leaf.place.is_name && text.get(name) == Some(&b'=') && text[0].is_ascii_alphabetic();
         tokens.read(text, if is_pair { name + 1 } else { 0 });
         judge::outside(Sql { text, list: &tokens.list }, &tokens, leaf, cx);
@@ -32,14 +32,8 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if leaf.class.has(traits::QUOTE) {
         for quote in [b'\'', b'"', b'`'] {
             let Some(first) = text.iter().position(|byte| *byte == quote) else { continue };
-            // Where the text opens a quote by itself, it closes it too, most of the time.
             tokens.read(text, first + 1);
-            let sql = Sql { text, list: &tokens.list };
-            judge::inside(sql, first, leaf, cx);
-            // The quote may have been escaped, and the next one is the one that counts.
-            if first > 0 && text[first - 1] == b'\\' && !sql.is(0, Kind::Name) {
-                continue;
-            }
+            quoted::judge(Sql { text, list: &tokens.list }, first, leaf, cx);
         }
     }
     if cx.level() >= 2 {

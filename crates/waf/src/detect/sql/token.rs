@@ -56,7 +56,7 @@ pub(crate) struct Tokens {
     pub(super) list: Vec<Token>,
     /// Comments that stood between words, where a space would do.
     pub(super) inline_comments: usize,
-    /// `/*!`, whose content MySQL executes.
+    /// `/*!`, whose content `MySQL` executes.
     pub(super) has_executed_comment: bool,
 }
 
@@ -88,7 +88,9 @@ impl Tokens {
         match text[at] {
             0..=b' ' | 0x7f => at + 1,
             b'\'' | b'"' | b'`' => self.quoted(text, at),
-            b'0' if next == b'x' => self.add(Kind::Number, at, at + 2 + count(&text[at + 2..], u8::is_ascii_hexdigit)),
+            b'0' if next == b'x' => {
+                self.add(Kind::Number, at, at + 2 + count(&text[at + 2..], u8::is_ascii_hexdigit))
+            }
             b'0'..=b'9' => self.number(text, at),
             b'.' if next.is_ascii_digit() => self.number(text, at),
             b'.' => self.add(Kind::Dot, at, at + 1),
@@ -108,7 +110,9 @@ impl Tokens {
             b'@' if matches!(next, b'>' | b'?') => self.add(Kind::Compare, at, at + 2),
             b'@' => self.variable(text, at),
             b':' if next == b':' => self.add(Kind::Cast, at, at + 2),
-            b'-' if next == b'>' => self.add(Kind::Compare, at, at + 2 + usize::from(text.get(at + 2) == Some(&b'>'))),
+            b'-' if next == b'>' => {
+                self.add(Kind::Compare, at, at + 2 + usize::from(text.get(at + 2) == Some(&b'>')))
+            }
             b'<' | b'>' | b'=' | b'!' | b'~' | b'?' => self.operator(text, at),
             b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'&' | b'|' => self.add(Kind::Arith, at, at + 1),
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' | 0x80.. => self.word(text, at),
@@ -148,14 +152,16 @@ impl Tokens {
         // `10k`, `3d` and `2nd` are words of prose, not numbers before one.
         let letters = count(&text[end..], |b| b.is_ascii_alphabetic() || *b == b'_' || *b >= 0x80);
         let tail = &text[end..end + letters];
-        if letters == 0 || matches!(tail, b"or" | b"and" | b"union" | b"xor" | b"div" | b"mod" | b"like" | b"from") {
+        if letters == 0
+            || matches!(tail, b"or" | b"and" | b"union" | b"xor" | b"div" | b"mod" | b"like" | b"from")
+        {
             return self.add(Kind::Number, start, end);
         }
-        self.add(Kind::Name, start, end + letters + count(&text[end + letters..], is_word))
+        self.add(Kind::Name, start, end + letters + count(&text[end + letters..], |byte| is_word(*byte)))
     }
 
     fn word(&mut self, text: &[u8], start: usize) -> usize {
-        let end = start + count(&text[start..], is_word);
+        let end = start + count(&text[start..], |byte| is_word(*byte));
         // A prefix before a quoted text: N'x', X'41', U&'x', _utf8'x'.
         let quote = text.get(end).is_some_and(|byte| matches!(byte, b'\'' | b'"'));
         if quote && end - start == 1 && matches!(text[start], b'n' | b'x' | b'b' | b'e' | b'q') {
@@ -166,21 +172,22 @@ impl Tokens {
 
     fn variable(&mut self, text: &[u8], start: usize) -> usize {
         let at = start + count(&text[start..], |byte| *byte == b'@').min(2);
-        let length = count(&text[at..], |byte| is_word(byte) || *byte == b'.');
+        let length = count(&text[at..], |byte| is_word(*byte) || *byte == b'.');
         self.add(if length > 0 { Kind::Variable } else { Kind::Other }, start, at + length)
     }
 
     fn operator(&mut self, text: &[u8], start: usize) -> usize {
-        let length = count(&text[start..], |b| matches!(b, b'<' | b'>' | b'=' | b'!' | b'~' | b'?' | b'@' | b'&' | b'|'));
+        let length = count(&text[start..], |b| {
+            matches!(b, b'<' | b'>' | b'=' | b'!' | b'~' | b'?' | b'@' | b'&' | b'|')
+        });
         let operator = &text[start..start + length.min(3)];
         // A question mark right behind a word asks something.
         if operator.starts_with(b"?") && (start == 0 || !text[start - 1].is_ascii_whitespace()) {
             return self.add(Kind::Other, start, start + 1);
         }
         match operator {
-            b"!" => self.add(Kind::Unary, start, start + 1),
             b"~" => self.add(Kind::Arith, start, start + 1),
-            [b'!', b'!' | b'~', ..] => self.add(Kind::Unary, start, start + 1),
+            b"!" | [b'!', b'!' | b'~', ..] => self.add(Kind::Unary, start, start + 1),
             b"<<" | b">>" => self.add(Kind::Arith, start, start + 2),
             // `=!x`, `=~x`.
             [b'=', b'!' | b'~' | b'@', ..] => self.add(Kind::Compare, start, start + 1),
@@ -196,8 +203,9 @@ impl Tokens {
         match text[start + 2..].windows(2).position(|pair| pair == b"*/") {
             Some(length) => {
                 let end = start + 2 + length + 2;
-                let follows_word = start > 0 && (is_word(&text[start - 1]) || matches!(text[start - 1], b'\'' | b')'));
-                if follows_word || text.get(end).is_some_and(is_word) {
+                let follows_word =
+                    start > 0 && (is_word(text[start - 1]) || matches!(text[start - 1], b'\'' | b')'));
+                if follows_word || text.get(end).copied().is_some_and(is_word) {
                     self.inline_comments += 1;
                 }
                 end
@@ -225,8 +233,8 @@ pub(super) fn count(text: &[u8], is_part: impl Fn(&u8) -> bool) -> usize {
     text.iter().take_while(|byte| is_part(byte)).count()
 }
 
-pub(super) fn is_word(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'$' || *byte >= 0x80
+pub(super) fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 
 fn line_end(text: &[u8], start: usize) -> usize {
@@ -236,8 +244,8 @@ fn line_end(text: &[u8], start: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::Kind::{
-        Arith, Comma, Comment, Compare, From, Function, Left, Logic, Name, Number, Open, Right, Select, Text, Union,
-        Variable,
+        Arith, Comma, Comment, Compare, From, Function, Left, Logic, Name, Number, Open, Right, Select, Text,
+        Union, Variable,
     };
     use super::*;
 

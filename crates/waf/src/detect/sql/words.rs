@@ -7,22 +7,24 @@ pub(super) fn kind(word: &[u8]) -> Kind {
     match word {
         b"and" | b"or" | b"xor" => Kind::Logic,
         b"not" | b"binary" | b"distinct" | b"distinctrow" | b"prior" => Kind::Unary,
-        b"like" | b"rlike" | b"regexp" | b"glob" | b"ilike" | b"between" | b"in" | b"is" | b"sounds" | b"similar"
-        | b"match" => Kind::Compare,
+        b"like" | b"rlike" | b"regexp" | b"glob" | b"ilike" | b"between" | b"in" | b"is" | b"sounds"
+        | b"similar" | b"match" => Kind::Compare,
         b"div" | b"mod" => Kind::Arith,
         b"union" | b"except" | b"intersect" | b"minus" => Kind::Union,
         b"select" => Kind::Select,
         b"from" => Kind::From,
         b"all" | b"any" | b"some" => Kind::Quantifier,
-        b"null" | b"true" | b"false" | b"unknown" | b"current_user" | b"current_date" | b"current_timestamp"
-        | b"session_user" | b"sysdate" => Kind::Constant,
-        b"insert" | b"replace" | b"update" | b"delete" | b"drop" | b"alter" | b"create" | b"truncate" | b"exec"
-        | b"execute" | b"declare" | b"set" | b"shutdown" | b"waitfor" | b"grant" | b"revoke" | b"merge" | b"call"
-        | b"begin" | b"use" | b"rename" | b"copy" | b"attach" | b"pragma" | b"handler" | b"load" | b"prepare"
-        | b"vacuum" | b"if" => Kind::Statement,
-        b"where" | b"having" | b"group" | b"order" | b"limit" | b"offset" | b"into" | b"procedure" | b"collate"
-        | b"returning" | b"values" | b"join" | b"as" | b"case" | b"when" | b"then" | b"else" | b"end" | b"by"
-        | b"isnull" | b"notnull" | b"escape" | b"using" | b"desc" | b"asc" | b"with" => Kind::Clause,
+        b"null" | b"true" | b"false" | b"unknown" | b"current_user" | b"current_date"
+        | b"current_timestamp" | b"session_user" | b"sysdate" => Kind::Constant,
+        b"insert" | b"replace" | b"update" | b"delete" | b"drop" | b"alter" | b"create" | b"truncate"
+        | b"exec" | b"execute" | b"declare" | b"set" | b"shutdown" | b"waitfor" | b"grant" | b"revoke"
+        | b"merge" | b"call" | b"begin" | b"use" | b"rename" | b"copy" | b"attach" | b"pragma"
+        | b"handler" | b"load" | b"prepare" | b"vacuum" | b"if" => Kind::Statement,
+        b"where" | b"having" | b"group" | b"order" | b"limit" | b"offset" | b"into" | b"procedure"
+        | b"collate" | b"returning" | b"values" | b"join" | b"as" | b"case" | b"when" | b"then" | b"else"
+        | b"end" | b"by" | b"isnull" | b"notnull" | b"escape" | b"using" | b"desc" | b"asc" | b"with" => {
+            Kind::Clause
+        }
         _ => Kind::Name,
     }
 }
@@ -47,8 +49,25 @@ pub(super) fn is_attack_function(word: &[u8]) -> bool {
 pub(super) fn is_type(word: &[u8]) -> bool {
     matches!(
         word,
-        b"int" | b"integer" | b"int4" | b"int8" | b"bigint" | b"numeric" | b"float" | b"bool" | b"boolean" | b"text"
-            | b"varchar" | b"char" | b"json" | b"jsonb" | b"regclass" | b"bytea" | b"date" | b"timestamp" | b"xml"
+        b"int"
+            | b"integer"
+            | b"int4"
+            | b"int8"
+            | b"bigint"
+            | b"numeric"
+            | b"float"
+            | b"bool"
+            | b"boolean"
+            | b"text"
+            | b"varchar"
+            | b"char"
+            | b"json"
+            | b"jsonb"
+            | b"regclass"
+            | b"bytea"
+            | b"date"
+            | b"timestamp"
+            | b"xml"
     )
 }
 
@@ -56,57 +75,53 @@ pub(super) fn is_type(word: &[u8]) -> bool {
 pub(super) fn is_article(word: &[u8]) -> bool {
     matches!(
         word,
-        b"a" | b"all" | b"an" | b"another" | b"any" | b"each" | b"every" | b"her" | b"here" | b"his" | b"its" | b"my"
-            | b"one" | b"our" | b"that" | b"the" | b"their" | b"there" | b"these" | b"this" | b"those" | b"your"
-            | b"to" | b"of" | b"multiple" | b"several" | b"various" | b"some" | b"among" | b"more" | b"two" | b"three"
+        b"a" | b"all"
+            | b"an"
+            | b"another"
+            | b"any"
+            | b"each"
+            | b"every"
+            | b"her"
+            | b"here"
+            | b"his"
+            | b"its"
+            | b"my"
+            | b"one"
+            | b"our"
+            | b"that"
+            | b"the"
+            | b"their"
+            | b"there"
+            | b"these"
+            | b"this"
+            | b"those"
+            | b"your"
+            | b"to"
+            | b"of"
+            | b"multiple"
+            | b"several"
+            | b"various"
+            | b"some"
+            | b"among"
+            | b"more"
+            | b"two"
+            | b"three"
     )
 }
 
 /// Sorted, for `binary_search`.
+#[rustfmt::skip]
 const ATTACK_FUNCTIONS: [&str; 40] = [
-    "benchmark",
-    "compress",
-    "convert_from",
-    "database_to_xml",
-    "db_name",
-    "elt",
-    "extractvalue",
-    "from_base64",
-    "gtid_subset",
-    "gtid_subtract",
-    "likelihood",
-    "likely",
-    "lo_export",
-    "lo_get",
-    "lo_import",
-    "load_extension",
-    "load_file",
-    "make_set",
-    "name_const",
-    "nvl2",
-    "object_id",
-    "openquery",
-    "openrowset",
-    "pg_read_file",
-    "pg_sleep",
-    "query_to_xml",
-    "randomblob",
-    "row_count",
-    "sleep",
-    "string_agg",
-    "string_to_array",
-    "sys_eval",
-    "sys_exec",
-    "to_base64",
-    "unhex",
-    "unlikely",
-    "updatexml",
-    "xmltype",
-    "zeroblob",
-    "zipfile",
+    "benchmark", "compress", "convert_from", "database_to_xml", "db_name", "elt", "extractvalue",
+    "from_base64", "gtid_subset", "gtid_subtract", "likelihood", "likely", "lo_export", "lo_get",
+    "lo_import", "load_extension", "load_file", "make_set", "name_const", "nvl2", "object_id", "openquery",
+    "openrowset", "pg_read_file", "pg_sleep", "query_to_xml", "randomblob", "row_count", "sleep",
+    "string_agg", "string_to_array", "sys_eval", "sys_exec", "to_base64", "unhex", "unlikely", "updatexml",
+    "xmltype", "zeroblob", "zipfile",
 ];
 
 /// Sorted, for `binary_search`.
+#[rustfmt::skip]
 const FUNCTIONS: [&str; 361] = [
     "abs", "acos", "adddate", "addtime", "aes_decrypt", "aes_encrypt", "age", "any_value", "array_agg",
     "array_length", "array_to_string", "ascii", "asciistr", "asin", "atan", "atan2", "avg", "bin",

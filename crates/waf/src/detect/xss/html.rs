@@ -8,11 +8,13 @@ const MOST_TAGS: usize = 64;
 const MOST_ATTRIBUTES: usize = 32;
 
 /// Tags that run or load something by being there.
+#[rustfmt::skip]
 const ACTIVE: [&[u8]; 39] = [
-    b"form", b"input", b"button", b"textarea", b"keygen", b"marquee", b"video", b"audio", b"body", b"template", b"plaintext", b"xmp",
-    b"noembed", b"noscript", b"blink",
-    b"script", b"iframe", b"frame", b"frameset", b"object", b"embed", b"applet", b"meta", b"base", b"link", b"svg", b"math", b"style",
-    b"vmlframe", b"bgsound", b"layer", b"ilayer", b"import", b"isindex", b"xml", b"portal", b"foreignobject", b"animate", b"set",
+    b"form", b"input", b"button", b"textarea", b"keygen", b"marquee", b"video", b"audio", b"body",
+    b"template", b"plaintext", b"xmp", b"noembed", b"noscript", b"blink", b"script", b"iframe", b"frame",
+    b"frameset", b"object", b"embed", b"applet", b"meta", b"base", b"link", b"svg", b"math", b"style",
+    b"vmlframe", b"bgsound", b"layer", b"ilayer", b"import", b"isindex", b"xml", b"portal",
+    b"foreignobject", b"animate", b"set",
 ];
 
 /// Reads every tag.
@@ -46,7 +48,9 @@ pub(super) fn tags(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             || is_breaking_out(&low[..start]);
         if is_active {
             cx.hit(rules::XSS_TAG, leaf, start);
-        } else if is_end || rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>')) {
+        } else if is_end
+            || rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>'))
+        {
             cx.hit(rules::XSS_ANY_TAG, leaf, start);
         }
         if !is_end {
@@ -65,44 +69,90 @@ fn is_active(name: &[u8], rest: &[u8], is_end: bool, has_prefix: bool) -> bool {
     let next = rest.first().copied().unwrap_or(b' ');
     let is_tag = next.is_ascii_whitespace() || matches!(next, b'/' | b'>' | b'\0' | b'+') || rest.is_empty();
     match name {
-        b"script" | b"iframe" | b"frameset" | b"applet" | b"embed" => is_tag || !is_end && !next.is_ascii_alphanumeric(),
-        b"style" => is_tag && !is_end && (contains(rest, b"@import") || contains(rest, b"-moz-binding") || contains(rest, b"expression") || contains(rest, b"=\\") || contains(rest, b"javascript") || contains(rest, b"</style")),
-        b"object" | b"frame" => is_tag && !is_end && contains(rest, b"="),
-        b"set" | b"animate" | b"xml" | b"layer" | b"import" => is_tag && !is_end && (has_prefix || has_handler(rest)),
-        b"link" | b"base" => is_tag && !is_end && contains(rest, b"href"),
-        b"meta" => is_tag && !is_end && (contains(rest, b"http-equiv") || contains(rest, b"charset") || contains(rest, b"refresh")),
-        b"form" | b"input" | b"button" | b"textarea" | b"keygen" | b"marquee" | b"video" | b"audio" | b"body" | b"template" => {
-            is_tag && !is_end && [b"action".as_slice(), b"type", b"autofocus", b"src", b"background", b"javascript", b"name="].iter().any(|word| contains(rest, word))
+        b"script" | b"iframe" | b"frameset" | b"applet" | b"embed" => {
+            is_tag || !is_end && !next.is_ascii_alphanumeric()
         }
-        b"plaintext" | b"xmp" | b"noembed" | b"noscript" | b"blink" => is_tag && !is_end,
-        b"svg" | b"math" => is_tag && !is_end && (next == b'/' || has_handler(rest) || contains(rest, b"script")),
+        b"style" => {
+            is_tag
+                && !is_end
+                && (contains(rest, b"@import")
+                    || contains(rest, b"-moz-binding")
+                    || contains(rest, b"expression")
+                    || contains(rest, b"=\\")
+                    || contains(rest, b"javascript")
+                    || contains(rest, b"</style"))
+        }
+        b"object" | b"frame" => is_tag && !is_end && contains(rest, b"="),
+        b"set" | b"animate" | b"xml" | b"layer" | b"import" => {
+            is_tag && !is_end && (has_prefix || has_handler(rest))
+        }
+        b"link" | b"base" => is_tag && !is_end && contains(rest, b"href"),
+        b"meta" => {
+            is_tag
+                && !is_end
+                && (contains(rest, b"http-equiv") || contains(rest, b"charset") || contains(rest, b"refresh"))
+        }
+        b"form" | b"input" | b"button" | b"textarea" | b"keygen" | b"marquee" | b"video" | b"audio"
+        | b"body" | b"template" => {
+            is_tag
+                && !is_end
+                && [
+                    b"action".as_slice(),
+                    b"type",
+                    b"autofocus",
+                    b"src",
+                    b"background",
+                    b"javascript",
+                    b"name=",
+                ]
+                .iter()
+                .any(|word| contains(rest, word))
+        }
+        b"svg" | b"math" => {
+            is_tag && !is_end && (next == b'/' || has_handler(rest) || contains(rest, b"script"))
+        }
         _ => is_tag && !is_end,
     }
 }
 
 /// Tags that nobody writes, with attributes: browsers run the handlers of those, too.
 fn is_strange(name: &[u8], rest: &[u8]) -> bool {
+    #[rustfmt::skip]
     const KNOWN: [&[u8]; 62] = [
-        b"a", b"abbr", b"address", b"area", b"article", b"aside", b"b", b"blockquote", b"br", b"caption", b"center", b"cite", b"code",
-        b"col", b"colgroup", b"dd", b"del", b"details", b"dfn", b"div", b"dl", b"dt", b"em", b"figure", b"figcaption", b"font", b"footer",
-        b"h1", b"h2", b"h3", b"h4", b"h5", b"h6", b"header", b"hr", b"html", b"i", b"img", b"ins", b"kbd", b"label", b"li", b"main", b"mark", b"nav",
-        b"ol", b"p", b"picture", b"pre", b"s", b"section", b"small", b"span", b"strong", b"sub", b"summary", b"sup", b"table", b"td", b"th", b"tr", b"u",
+        b"a", b"abbr", b"address", b"area", b"article", b"aside", b"b", b"blockquote", b"br", b"caption",
+        b"center", b"cite", b"code", b"col", b"colgroup", b"dd", b"del", b"details", b"dfn", b"div", b"dl",
+        b"dt", b"em", b"figure", b"figcaption", b"font", b"footer", b"h1", b"h2", b"h3", b"h4", b"h5",
+        b"h6", b"header", b"hr", b"html", b"i", b"img", b"ins", b"kbd", b"label", b"li", b"main", b"mark",
+        b"nav", b"ol", b"p", b"picture", b"pre", b"s", b"section", b"small", b"span", b"strong", b"sub",
+        b"summary", b"sup", b"table", b"td", b"th", b"tr", b"u",
     ];
-    let end = rest.iter().take(256).position(|byte| matches!(byte, b'>' | b'<')).unwrap_or(rest.len().min(256));
-    let has_attribute = rest[..end].contains(&b'=') && rest.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'/');
-    let is_attribute_odd = [b"ul".as_slice(), b"tbody", b"thead", b"time", b"var", b"option", b"select", b"source"].contains(&name);
-    has_attribute && !KNOWN.contains(&name) && !is_attribute_odd && rest[..end].iter().any(|byte| b"('\"/:".contains(byte)) && is_harmful(&rest[..end])
+    let end =
+        rest.iter().take(256).position(|byte| matches!(byte, b'>' | b'<')).unwrap_or(rest.len().min(256));
+    let has_attribute = rest[..end].contains(&b'=')
+        && rest.first().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'/');
+    let is_attribute_odd =
+        [b"ul".as_slice(), b"tbody", b"thead", b"time", b"var", b"option", b"select", b"source"]
+            .contains(&name);
+    has_attribute
+        && !KNOWN.contains(&name)
+        && !is_attribute_odd
+        && rest[..end].iter().any(|byte| b"('\"/:".contains(byte))
+        && is_harmful(&rest[..end])
 }
 
 /// Attributes that load or run.
 fn is_harmful(attributes: &[u8]) -> bool {
-    [b"src".as_slice(), b"href", b"style", b"on", b"data", b"xmlns", b"http"].iter().any(|word| contains(attributes, word))
+    [b"src".as_slice(), b"href", b"style", b"on", b"data", b"xmlns", b"http"]
+        .iter()
+        .any(|word| contains(attributes, word))
 }
 
 /// `">` and a tag: the value ends an attribute and its tag first.
 fn is_breaking_out(before: &[u8]) -> bool {
     let before = before.trim_ascii_end();
-    (before.ends_with(b"\">") || before.ends_with(b"'>") || before.ends_with(b"/>")) && !before.contains(&b'<') && before.len() < 40
+    (before.ends_with(b"\">") || before.ends_with(b"'>") || before.ends_with(b"/>"))
+        && !before.contains(&b'<')
+        && before.len() < 40
 }
 
 /// `<f o r m`, `<s c r i p t`.
@@ -123,24 +173,33 @@ fn is_spaced_out(text: &[u8]) -> bool {
         }
     }
     let word = &joined[..length];
-    word.len() >= 4 && (ACTIVE.iter().any(|tag| tag.starts_with(word)) || [b"form".as_slice(), b"input", b"video", b"audio"].contains(&word))
+    word.len() >= 4
+        && (ACTIVE.iter().any(|tag| tag.starts_with(word))
+            || [b"form".as_slice(), b"input", b"video", b"audio"].contains(&word))
 }
 
 /// Attributes from `at`, a tag's; gives back where the tag ends.
 fn attributes(leaf: &Leaf<'_>, mut at: usize, tag: usize, cx: &mut Cx<'_>) -> usize {
     let low = leaf.low;
     for _ in 0..MOST_ATTRIBUTES {
-        at += low[at..].iter().take_while(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'\0' | b'"' | b'\'')).count();
+        at += low[at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'\0' | b'"' | b'\''))
+            .count();
         match low.get(at) {
-            None => return at,
             Some(b'>') => return at + 1,
-            Some(b'<') => return at,
+            None | Some(b'<') => return at,
             Some(_) => {}
         }
-        let length = low[at..].iter().take_while(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'=' | b'>' | b'/' | b'<')).count().max(1);
+        let length = low[at..]
+            .iter()
+            .take_while(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'=' | b'>' | b'/' | b'<'))
+            .count()
+            .max(1);
         let name = &low[at..at + length];
         at += length;
-        let after = at + low[at..].iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b'/').count();
+        let after =
+            at + low[at..].iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b'/').count();
         if low.get(after) != Some(&b'=') {
             continue;
         }
@@ -152,8 +211,30 @@ fn attributes(leaf: &Leaf<'_>, mut at: usize, tag: usize, cx: &mut Cx<'_>) -> us
         if is_handler(name) && !value.starts_with(b"{") {
             cx.hit(rules::XSS_HANDLER, leaf, tag);
         }
-        let is_address = matches!(name, b"href" | b"src" | b"action" | b"formaction" | b"data" | b"xlink:href" | b"background" | b"poster" | b"srcdoc" | b"dynsrc" | b"lowsrc" | b"to" | b"from" | b"values" | b"code");
-        if is_address && (super::is_script_url(value) || value.trim_ascii().starts_with(b"data:text/html") || value.starts_with(b"data:,") || name == b"srcdoc") {
+        let is_address = matches!(
+            name,
+            b"href"
+                | b"src"
+                | b"action"
+                | b"formaction"
+                | b"data"
+                | b"xlink:href"
+                | b"background"
+                | b"poster"
+                | b"srcdoc"
+                | b"dynsrc"
+                | b"lowsrc"
+                | b"to"
+                | b"from"
+                | b"values"
+                | b"code"
+        );
+        if is_address
+            && (super::is_script_url(value)
+                || value.trim_ascii().starts_with(b"data:text/html")
+                || value.starts_with(b"data:,")
+                || name == b"srcdoc")
+        {
             cx.hit(rules::XSS_URL, leaf, tag);
         }
         if name == b"style" && super::is_script_style(value) {
@@ -164,16 +245,13 @@ fn attributes(leaf: &Leaf<'_>, mut at: usize, tag: usize, cx: &mut Cx<'_>) -> us
 }
 
 fn value(low: &[u8], at: usize) -> (&[u8], usize) {
-    match low.get(at) {
-        Some(quote @ (b'"' | b'\'' | b'`')) => {
-            let end = low[at + 1..].iter().position(|byte| byte == quote).map_or(low.len(), |length| at + 1 + length);
-            (&low[at + 1..end], (end + 1).min(low.len()))
-        }
-        _ => {
-            let length = low[at..].iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b'>').count();
-            (&low[at..at + length], at + length)
-        }
+    if let Some(quote @ (b'"' | b'\'' | b'`')) = low.get(at) {
+        let length = low[at + 1..].iter().position(|byte| byte == quote);
+        let end = length.map_or(low.len(), |length| at + 1 + length);
+        return (&low[at + 1..end], (end + 1).min(low.len()));
     }
+    let length = low[at..].iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b'>').count();
+    (&low[at..at + length], at + length)
 }
 
 /// `<!doctype`, `<?import`: what the rows do not find by themselves.
@@ -191,21 +269,30 @@ pub(super) fn loose_attributes(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         let length = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
         let name_start = before.len() - length;
         let name = &before[name_start..];
-        let leads = name_start == 0 || matches!(low[name_start - 1], b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/' | b'"' | b'\'' | b'(' | b';' | b'`' | b'<');
+        let leads = name_start == 0
+            || matches!(
+                low[name_start - 1],
+                b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/' | b'"' | b'\'' | b'(' | b';' | b'`' | b'<'
+            );
         if !leads {
             continue;
         }
         let rest = low[equals + 1..].trim_ascii_start();
         if is_handler(name) {
             let quote_before = low[..name_start].iter().any(|byte| matches!(byte, b'"' | b'\''));
-            let is_code = rest.iter().take(80).any(|byte| matches!(byte, b'(' | b'`')) && !rest.starts_with(b"{");
-            let is_thrown = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() > 2 && super::super::head::find(&rest[..rest.len().min(80)], b";throw");
+            let is_code =
+                rest.iter().take(80).any(|byte| matches!(byte, b'(' | b'`')) && !rest.starts_with(b"{");
+            let is_thrown = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() > 2
+                && super::super::head::find(&rest[..rest.len().min(80)], b";throw");
             let is_code = is_code || is_thrown;
             let is_end = rest.is_empty() && (name_start < 4 || quote_before);
             if is_code || is_end {
                 cx.hit(if quote_before { rules::XSS_BROKEN } else { rules::XSS_HANDLER }, leaf, name_start);
             }
-        } else if matches!(name, b"formaction" | b"srcdoc") && (name_start <= 2) && (rest.is_empty() || super::is_script_url(rest)) {
+        } else if matches!(name, b"formaction" | b"srcdoc")
+            && (name_start <= 2)
+            && (rest.is_empty() || super::is_script_url(rest))
+        {
             cx.hit(rules::XSS_BROKEN, leaf, name_start);
         } else if matches!(name, b"style" | b"href" | b"src") {
             cx.hit(rules::XSS_LOOSE, leaf, name_start);
@@ -225,17 +312,6 @@ fn has_handler(rest: &[u8]) -> bool {
 /// `onload`, `onwebkit…`: attributes that hold a script.
 fn is_handler(name: &[u8]) -> bool {
     let Some(event) = name.strip_prefix(b"on") else { return false };
-    const EVENTS: [&[u8]; 48] = [
-        b"abort", b"activate", b"after", b"animation", b"aux", b"before", b"begin", b"blur", b"bounce", b"can", b"cell", b"change", b"click",
-        b"close", b"content", b"context", b"copy", b"cue", b"cut", b"data", b"dbl", b"drag", b"drop", b"duration", b"end", b"error",
-        b"filter", b"finish", b"focus", b"form", b"full", b"hash", b"input", b"invalid", b"key", b"load", b"message", b"mouse", b"page",
-        b"paste", b"play", b"pointer", b"ready", b"scroll", b"search", b"toggle", b"transition", b"webkit",
-    ];
-    const MORE: [&[u8]; 36] = [
-        b"got", b"lost", b"media", b"off", b"online", b"orientation", b"pause", b"popstate", b"progress", b"property", b"rate", b"repeat", b"reset",
-        b"resize", b"row", b"seek", b"select", b"show", b"slot", b"stalled", b"start", b"storage", b"submit", b"suspend", b"time", b"touch",
-        b"unhandled", b"unload", b"volume", b"waiting", b"wheel", b"zoom", b"auth", b"help", b"layout", b"stop",
-    ];
     event.len() >= 3 && (EVENTS.iter().chain(&MORE).any(|start| event.starts_with(start)))
 }
 
@@ -247,3 +323,22 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
     let end = text.len().min(2048);
     text[..end].windows(word.len()).any(|window| window == word)
 }
+
+/// How events are called, after `on`.
+#[rustfmt::skip]
+const EVENTS: [&[u8]; 48] = [
+    b"abort", b"activate", b"after", b"animation", b"aux", b"before", b"begin", b"blur", b"bounce",
+    b"can", b"cell", b"change", b"click", b"close", b"content", b"context", b"copy", b"cue", b"cut",
+    b"data", b"dbl", b"drag", b"drop", b"duration", b"end", b"error", b"filter", b"finish", b"focus",
+    b"form", b"full", b"hash", b"input", b"invalid", b"key", b"load", b"message", b"mouse", b"page",
+    b"paste", b"play", b"pointer", b"ready", b"scroll", b"search", b"toggle", b"transition", b"webkit",
+];
+
+/// The rest of them.
+#[rustfmt::skip]
+const MORE: [&[u8]; 36] = [
+    b"got", b"lost", b"media", b"off", b"online", b"orientation", b"pause", b"popstate", b"progress",
+    b"property", b"rate", b"repeat", b"reset", b"resize", b"row", b"seek", b"select", b"show", b"slot",
+    b"stalled", b"start", b"storage", b"submit", b"suspend", b"time", b"touch", b"unhandled", b"unload",
+    b"volume", b"waiting", b"wheel", b"zoom", b"auth", b"help", b"layout", b"stop",
+];

@@ -62,7 +62,8 @@ pub(super) fn is_script_url(low: &[u8]) -> bool {
         let rest = &low[colon + 1..];
         let code = rest.trim_ascii_start();
         // "JavaScript: The Good Parts" is a book.
-        let is_title = code.len() < rest.len() && code.first().is_some_and(u8::is_ascii_alphabetic) && !is_call(code);
+        let is_title =
+            code.len() < rest.len() && code.first().is_some_and(u8::is_ascii_alphabetic) && !is_call(code);
         // Links that do nothing are copied along with pages.
         if code.starts_with(b"void(0)") || code.starts_with(b"void 0") {
             return false;
@@ -70,33 +71,48 @@ pub(super) fn is_script_url(low: &[u8]) -> bool {
         // Letters apart are no word of anybody's.
         let is_broken = low[start..colon].trim_ascii().len() > length;
         let is_alone = low.len() == colon + 1;
-        is_broken && length >= 8 || !is_title && (is_alone && start == 0 || code.iter().any(|byte| b"(=[/\\`%&.;:{".contains(byte)) || start == 0 && !code.is_empty() && code.len() == rest.len())
+        is_broken && length >= 8
+            || !is_title
+                && (is_alone && start == 0
+                    || code.iter().any(|byte| b"(=[/\\`%&.;:{".contains(byte))
+                    || start == 0 && !code.is_empty() && code.len() == rest.len())
     })
 }
 
 /// A name and a bracket right behind.
 fn is_call(code: &[u8]) -> bool {
-    let name = code.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$')).count();
+    let name = code
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$'))
+        .count();
     name > 0 && code.get(name) == Some(&b'(')
 }
 
 /// The whole value is a call that a proof of concept makes, or one follows a quote or sign that ended something.
 fn is_script_call(low: &[u8]) -> bool {
+    #[rustfmt::skip]
     const CALLS: [&[u8]; 13] = [
-        b"alert", b"confirm", b"prompt", b"eval", b"settimeout", b"setinterval", b"setimmediate", b"execscript", b"atob", b"btoa", b"importscripts",
-        b"import", b"function",
+        b"alert", b"confirm", b"prompt", b"eval", b"settimeout", b"setinterval", b"setimmediate",
+        b"execscript", b"atob", b"btoa", b"importscripts", b"import", b"function",
     ];
     let trimmed = low.trim_ascii();
     let trimmed = trimmed.strip_suffix(b";").unwrap_or(trimmed);
     let is_whole = trimmed.ends_with(b")")
-        && CALLS.iter().take(12).any(|call| trimmed.strip_prefix(*call).is_some_and(|rest| rest.starts_with(b"(")));
+        && CALLS.iter().take(12).any(|call| {
+            trimmed.strip_prefix(*call).is_some_and(|rest| {
+                rest.starts_with(b"(") && !rest.starts_with(b"(()") && !rest.starts_with(b"(function")
+            })
+        });
     is_whole
         || CALLS.iter().take(4).any(|call| {
             low.windows(call.len() + 1).enumerate().take(4096).any(|(at, window)| {
                 window.starts_with(call)
                     && matches!(window[call.len()], b'(' | b'`')
                     && at > 0
-                    && matches!(low[at - 1], b'\'' | b'"' | b';' | b'(' | b'-' | b'+' | b'*' | b'/' | b'}' | b'^' | b'|' | b'{')
+                    && matches!(
+                        low[at - 1],
+                        b'\'' | b'"' | b';' | b'(' | b'-' | b'+' | b'*' | b'/' | b'}' | b'^' | b'|' | b'{'
+                    )
                     && (low[at - 1] != b'/' || at < 2 || low[at - 2] == b'*' || low[at - 2] == b'/')
                     && !low[..at].contains(&b' ')
             })
@@ -107,9 +123,17 @@ fn is_script_call(low: &[u8]) -> bool {
 fn is_script_style(low: &[u8]) -> bool {
     let mut packed: Vec<u8> = Vec::with_capacity(low.len().min(512));
     packed.extend(low.iter().take(512).filter(|byte| !byte.is_ascii_whitespace() && **byte != b'\\'));
-    [b"url(javascript:".as_slice(), b"url('javascript:", b"url(\"javascript:", b"url(vbscript:", b":expression(", b"-moz-binding:", b"behavior:url("]
-        .iter()
-        .any(|word| packed.windows(word.len()).any(|window| window == *word))
+    [
+        b"url(javascript:".as_slice(),
+        b"url('javascript:",
+        b"url(\"javascript:",
+        b"url(vbscript:",
+        b":expression(",
+        b"-moz-binding:",
+        b"behavior:url(",
+    ]
+    .iter()
+    .any(|word| packed.windows(word.len()).any(|window| window == *word))
 }
 
 /// A program of brackets, plus and exclamation marks.
