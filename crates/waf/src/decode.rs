@@ -66,7 +66,7 @@ pub(crate) fn percent(input: &[u8], plus_is_space: bool, out: &mut Vec<u8>, sign
 pub(crate) fn plain(out: &mut Vec<u8>, spare: &mut Vec<u8>, is_json: bool) -> Signs {
     let mut signs = look(out);
     for round in 0..MOST_ROUNDS {
-        if !out.iter().any(|&byte| matches!(byte, b'%' | b'&' | b'\\' | b'+') || byte >= 0x80) {
+        if !out.iter().any(|&byte| matches!(byte, b'%' | b'&' | b'\\') || byte >= 0x80) {
             break;
         }
         if !undo(out, spare, is_json && round == 0, &mut signs) {

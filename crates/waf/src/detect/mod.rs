@@ -2,6 +2,7 @@
 
 pub(crate) mod files;
 pub(crate) mod head;
+pub(crate) mod list;
 pub(crate) mod pattern;
 pub(crate) mod protocol;
 mod rows;

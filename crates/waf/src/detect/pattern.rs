@@ -5,7 +5,9 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, MatchKind, StartKind};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::rows::{ROWS, SQL_WORDS, XSS_WORDS};
@@ -26,11 +28,18 @@ const LARGEST_EXPRESSION: usize = 1 << 20;
 impl Triggers {
     /// One pass over a leaf in small letters.
     pub(crate) fn of(low: &[u8]) -> Self {
-        let mut bits = 0;
-        for found in AUTOMATON.words.find_overlapping_iter(low) {
-            bits |= AUTOMATON.bits[found.pattern().as_usize()];
+        let Automaton { words, start, bits } = &*AUTOMATON;
+        let mut found = 0;
+        let mut state = *start;
+        for byte in low {
+            state = words.next_state(Anchored::No, state, *byte);
+            if words.is_special(state) && words.is_match(state) {
+                for index in 0..words.match_len(state) {
+                    found |= bits[words.match_pattern(state, index).as_usize()];
+                }
+            }
         }
-        Self(bits)
+        Self(found)
     }
 
     pub(crate) fn has(self, bit: u32) -> bool {
@@ -42,6 +51,8 @@ impl Triggers {
 pub(crate) struct Row {
     pub(crate) rule: &'static crate::Rule,
     pub(crate) triggers: &'static [&'static str],
+    /// Kinds of bytes, one of which its matches have; 0 for any.
+    pub(crate) needs: u16,
     pub(crate) expression: &'static str,
 }
 
@@ -76,6 +87,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         left &= left - 1;
         let row = &ROWS[index];
         if row.rule.paranoia > cx.level()
+            || row.needs != 0 && !leaf.class.has(row.needs)
             || row.rule.category == crate::Category::Scanner && leaf.place.part != Part::Header
         {
             continue;
@@ -93,32 +105,20 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     }
 }
 
+#[rustfmt::skip]
+const DEVELOPERS: &[&[u8]] = &[
+    b"git", b"npm", b"npx", b"yarn", b"docker", b"cargo", b"pip", b"go", b"make", b"mvn", b"gradle", b"brew", b"java", b"node", b"rustc", b"helm",
+];
+
 /// Tools that people write about more than anybody attacks with them.
 fn is_of_developers(low: &[u8]) -> bool {
     let word = &low[..low.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()];
-    matches!(
-        word,
-        b"git"
-            | b"npm"
-            | b"npx"
-            | b"yarn"
-            | b"docker"
-            | b"cargo"
-            | b"pip"
-            | b"go"
-            | b"make"
-            | b"mvn"
-            | b"gradle"
-            | b"brew"
-            | b"java"
-            | b"node"
-            | b"rustc"
-            | b"helm"
-    )
+    DEVELOPERS.contains(&word)
 }
 
 struct Automaton {
-    words: AhoCorasick,
+    words: DFA,
+    start: StateID,
     /// For each word, the rows that it triggers.
     bits: Vec<u128>,
 }
@@ -137,12 +137,14 @@ static AUTOMATON: LazyLock<Automaton> = LazyLock::new(|| {
             }
         }
     }
-    let words = AhoCorasick::builder()
+    let words = DFA::builder()
         .match_kind(MatchKind::Standard)
-        .kind(Some(AhoCorasickKind::DFA))
+        .start_kind(StartKind::Unanchored)
+        .prefilter(false)
         .build(words)
         .expect("the words are constants, and a test compiles them");
-    Automaton { words, bits }
+    let start = words.start_state(Anchored::No).expect("it is built to start unanchored");
+    Automaton { words, start, bits }
 });
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Names of commands, by how far the name alone tells.
 
+use crate::detect::list::WordList;
+
 /// How a word weighs at a place where a command may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
@@ -15,14 +17,17 @@ pub(super) enum Command {
 
 /// What a word in small letters is.
 pub(super) fn command(word: &[u8]) -> Option<Command> {
-    let has = |list: &[&str]| list.binary_search_by(|name| name.as_bytes().cmp(word)).is_ok();
-    if has(&STRONG) || is_versioned(word) {
+    // Commands are short, and begin with a letter or digit.
+    if word.len() < 2 || word.len() > 20 || !word[0].is_ascii_alphanumeric() {
+        return None;
+    }
+    if STRONG.has(word) || is_versioned(word) {
         Some(Command::Strong)
-    } else if has(&WRAPPERS) {
+    } else if WRAPPERS.has(word) {
         Some(Command::Wrapper)
-    } else if has(&WEAK) {
+    } else if WEAK.has(word) {
         Some(Command::Weak)
-    } else if has(&SURE)
+    } else if SURE.has(word)
         || word.starts_with(b"ansible-") && word.len() > 10
         || word.starts_with(b"chef-")
         || word.starts_with(b"aa-")
@@ -47,19 +52,19 @@ fn is_versioned(word: &[u8]) -> bool {
         && word[end..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
-/// Sorted, for `binary_search`.
+/// Sorted.
 #[rustfmt::skip]
-const SURE: [&str; 40] = [
+static SURE: WordList = WordList::new(&[
     "addgroup", "adduser", "bsdcat", "bsdiff", "bsdtar", "chgpasswd", "chgrp", "chpasswd", "cpulimit",
     "crontab", "cscli", "debugfs", "delgroup", "deluser", "dmidecode", "dosbox", "dvips", "expect_unbuffer",
     "getent", "gpasswd", "groupadd", "groupdel", "groupmod", "ifconfig", "kubectl", "lastlog", "lastlogin",
     "ldconfig", "pkexec", "rmt", "setarch", "ssh-keygen", "ssh-keyscan", "strace", "tcpdump", "uconv",
     "useradd", "userdel", "usermod", "visudo",
-];
+]);
 
-/// Sorted, for `binary_search`.
+/// Sorted.
 #[rustfmt::skip]
-const STRONG: [&str; 941] = [
+static STRONG: WordList = WordList::new(&[
     "7z", "7za", "7zr", "ab", "accessdb", "adb", "addpart", "addr2line", "agetty", "aircrack", "airmon",
     "alpine", "ansible-playbook", "apache2ctl", "apachectl", "apk", "apropos", "ar", "aria2c", "arp",
     "arpd", "arpspoof", "ash", "aspell", "atq", "atrm", "awk", "axel", "b2sum", "badblocks", "base32",
@@ -158,19 +163,19 @@ const STRONG: [&str; 941] = [
     "zcmp", "zdiff", "zdump", "zegrep", "zfgrep", "zforce", "zgrep", "zic", "zip", "zipcloak", "zipdetails",
     "zipgrep", "zipinfo", "zipnote", "zipsplit", "zless", "zmore", "znew", "zramctl", "zsh", "zsoelim",
     "zstd", "zstdcat", "zstdgrep", "zstdless", "zstdmt", "zypper",
-];
+]);
 
-/// Sorted, for `binary_search`.
+/// Sorted.
 #[rustfmt::skip]
-const WRAPPERS: [&str; 22] = [
+static WRAPPERS: WordList = WordList::new(&[
     "busybox", "chrt", "command", "doas", "env", "eval", "exec", "ionice", "nice", "nohup", "parallel",
     "script", "setsid", "stdbuf", "strace", "sudo", "time", "timeout", "unbuffer", "unshare", "watch",
     "xargs",
-];
+]);
 
-/// Sorted, for `binary_search`.
+/// Sorted.
 #[rustfmt::skip]
-const WEAK: [&str; 111] = [
+static WEAK: WordList = WordList::new(&[
     "alias", "ansible", "apt", "arch", "at", "atop", "batch", "bc", "break", "cal", "cargo", "cat", "cd",
     "column", "composer", "cp", "cron", "cut", "date", "diff", "dir", "docker", "echo", "expand", "export",
     "expr", "facter", "fetch", "file", "find", "finger", "fold", "free", "git", "go", "groups", "halt",
@@ -180,7 +185,7 @@ const WEAK: [&str; 111] = [
     "route", "ruby", "screen", "service", "set", "shutdown", "sleep", "snap", "sort", "source", "split",
     "stat", "su", "sum", "tac", "tail", "tar", "tee", "test", "tex", "times", "top", "touch", "tr", "trap",
     "type", "ulimit", "umask", "uname", "uniq", "unset", "vi", "view", "wait", "watch", "who",
-];
+]);
 
 #[cfg(test)]
 mod tests {
@@ -188,8 +193,8 @@ mod tests {
 
     #[test]
     fn lists_are_sorted() {
-        for list in [&SURE[..], &STRONG, &WRAPPERS, &WEAK] {
-            assert!(list.is_sorted(), "{:?}", list.windows(2).find(|pair| pair[0] > pair[1]));
+        for list in [&SURE, &STRONG, &WRAPPERS, &WEAK] {
+            assert!(list.is_sorted());
         }
     }
 }

@@ -166,6 +166,17 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     {
         return;
     }
+    // A single word is no command that harms, but for those that hide or have a path.
+    let telling =
+        traits::SPACE | traits::QUOTE | traits::SEPARATOR | traits::SLASH | traits::DOLLAR | traits::GLOB;
+    if !leaf.class.has(telling)
+        && leaf.place.part != Part::Header
+        && cx.level() == 1
+        && !low.contains(&b'-')
+        && !low.contains(&b'+')
+    {
+        return;
+    }
     let word = Word::read(low, first);
     let Some(kind) = command(word.word()) else { return };
     let rest = &low[word.end..low.len().min(word.end + LONGEST_ARGUMENTS)];

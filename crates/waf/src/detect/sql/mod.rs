@@ -22,7 +22,9 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let text = &leaf.low[..leaf.low.len().min(MOST_BYTES)];
     let has_word = leaf.triggers.has(super::pattern::SQL_WORD);
     let has_sign = leaf.class.has(traits::QUOTE | traits::OPERATOR | traits::BRACKET | traits::HASH);
-    if has_word || has_sign && text.len() > 1 {
+    // `1 or true` has neither.
+    let is_number_first = text[0].is_ascii_digit() && text.len() <= 64 && leaf.class.has(traits::SPACE);
+    if has_word || is_number_first || has_sign && text.len() > 1 {
         // A name with a value in it, as encoded equals signs make them.
         let name = text.iter().take_while(|byte| token::is_word(**byte)).count();
         let is_pair = leaf.place.is_name && text.get(name) == Some(&b'=') && text[0].is_ascii_alphabetic();

@@ -12,7 +12,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         html::tags(leaf, cx);
     }
     let has_word = leaf.triggers.has(super::pattern::XSS_WORD);
-    if has_word && leaf.class.has(traits::EQUALS) {
+    if leaf.class.has(traits::EQUALS) {
         html::loose_attributes(leaf, cx);
     }
     let may_be_broken = leaf.class.has(traits::NEWLINE);
