@@ -52,7 +52,6 @@ fn is_versioned(word: &[u8]) -> bool {
         && word[end..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
 }
 
-/// Sorted.
 #[rustfmt::skip]
 static SURE: WordList = WordList::new(&[
     "addgroup", "adduser", "bsdcat", "bsdiff", "bsdtar", "chgpasswd", "chgrp", "chpasswd", "cpulimit",
@@ -62,7 +61,6 @@ static SURE: WordList = WordList::new(&[
     "useradd", "userdel", "usermod", "visudo",
 ]);
 
-/// Sorted.
 #[rustfmt::skip]
 static STRONG: WordList = WordList::new(&[
     "7z", "7za", "7zr", "ab", "accessdb", "adb", "addpart", "addr2line", "agetty", "aircrack", "airmon",
@@ -165,7 +163,6 @@ static STRONG: WordList = WordList::new(&[
     "zstd", "zstdcat", "zstdgrep", "zstdless", "zstdmt", "zypper",
 ]);
 
-/// Sorted.
 #[rustfmt::skip]
 static WRAPPERS: WordList = WordList::new(&[
     "busybox", "chrt", "command", "doas", "env", "eval", "exec", "ionice", "nice", "nohup", "parallel",
@@ -173,7 +170,6 @@ static WRAPPERS: WordList = WordList::new(&[
     "xargs",
 ]);
 
-/// Sorted.
 #[rustfmt::skip]
 static WEAK: WordList = WordList::new(&[
     "alias", "ansible", "apt", "arch", "at", "atop", "batch", "bc", "break", "cal", "cargo", "cat", "cd",
@@ -186,15 +182,3 @@ static WEAK: WordList = WordList::new(&[
     "stat", "su", "sum", "tac", "tail", "tar", "tee", "test", "tex", "times", "top", "touch", "tr", "trap",
     "type", "ulimit", "umask", "uname", "uniq", "unset", "vi", "view", "wait", "watch", "who",
 ]);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_sorted() {
-        for list in [&SURE, &STRONG, &WRAPPERS, &WEAK] {
-            assert!(list.is_sorted());
-        }
-    }
-}
