@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 seconds=${SECONDS_EACH:-60}
-targets=${*:-request_head answer_head chunked url config h2_guard base64 grpc_timeout websocket proxy_header client_hello peer_certificate registry token json signature contract login}
+targets=${*:-request_head answer_head chunked url config h2_guard base64 grpc_timeout websocket proxy_header client_hello peer_certificate registry token json signature contract login waf}
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 # The sanitizer that cargo-fuzz turns on is unstable in rustc; no other toolchain is needed for it.
 export RUSTC_BOOTSTRAP=1

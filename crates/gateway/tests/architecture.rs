@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Our crates, the lowest first: each may use those before it.
-const CRATES: [&str; 5] = ["http1", "contract", "gateway", "control", "tollgate"];
+const CRATES: [&str; 6] = ["http1", "contract", "waf", "gateway", "control", "tollgate"];
 
 /// What a module of the gateway must never name, itself or in its children.
 const STAGES: &[(&str, &[&str])] = &[

@@ -1,0 +1,398 @@
+//! The rules that are expressions, with the words that make them worth asking.
+
+use super::pattern::Row;
+use super::traits::{BRACE, BRACKET, EQUALS, GLOB, PERCENT};
+use crate::rules;
+
+/// Words that make a value worth tokenising as SQL where it has no sign that would.
+#[rustfmt::skip]
+pub(super) const SQL_WORDS: &[&str] = &[
+    "select", "union", "information_schema", "insert", "update", "delete", "drop", "alter", "truncate",
+    "exec", "declare", "waitfor", "order by", "group by", "having", "sleep", "benchmark", "xp_", "outfile",
+    "rlike", "regexp", "like null", "procedure", "::", "values", " limit",
+];
+
+/// Words that make a value worth reading as a script where it has no tag.
+#[rustfmt::skip]
+pub(super) const XSS_WORDS: &[&str] = &[
+    "script", "style", "alert", "eval", "document", "window", "confirm", "prompt", "settimeout",
+    "data:", "setinterval", "setimmediate", "atob", "btoa", "behavior", "expression", "binding", "import",
+];
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[Row] = &[
+    // Protocols within values.
+    Row {
+        rule: rules::SPLIT_REQUEST,
+        triggers: &["http/"],
+        needs: 0,
+        expression: r"[\r\n]\s*(?:get|post|head|options|connect|put|delete|trace|patch|propfind)\s+\S+\s+http/\d",
+    },
+    Row {
+        rule: rules::SPLIT_HEADER,
+        triggers: &["\n", "\r"],
+        needs: 0,
+        expression: r"[\r\n]+\W*(?:content-(?:type|length)|set-cookie|location|host|cookie|transfer-encoding|x-forwarded-\w+|remote-(?:ip|addr|host)|via|refresh|access-control-[\w-]+|status|http/[\d.]+)\s*[: ]",
+    },
+    Row {
+        rule: rules::SPLIT_HEADER,
+        triggers: &["http/1", "http/2", "http/0"],
+        needs: 0,
+        expression: r"[\r\n]+\s*http/\d",
+    },
+    Row {
+        rule: rules::PROXY_PREFIX,
+        triggers: &["unix:"],
+        needs: 0,
+        expression: r"unix:[^|]*\|",
+    },
+    // Files.
+    Row {
+        rule: rules::TRAVERSAL_ENCODED,
+        triggers: &["0x2e", "%2e%2e", "..%2f", "..%5c", "%252e", "%c0%ae", "..%c0", "%uff0e", "..%u"],
+        needs: 0,
+        expression: r"(?:\.\.|(?:%(?:25)?|0x)2e(?:\.|(?:%(?:25)?|0x)2e)|%c0%ae|%uff0e)(?:/|\\|(?:%(?:25)?|0x)(?:2f|5c)|%c0%af|%c1%9c|%u)|0x2e\.",
+    },
+    Row {
+        rule: rules::SYSTEM_FILE,
+        triggers: &["etc/passwd", "etc/shadow", "etc\\passwd", "/proc/", "boot.ini", "win.ini", "system32", "etc/group", "etc/sudoers", "/dev/tcp", "/dev/udp", "etc/master.passwd", "etc/security/passwd", "system.ini"],
+        needs: 0,
+        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|windows[/\\]+system32|/dev/(?:tcp|udp)/",
+    },
+    Row {
+        rule: rules::SYSTEM_FILE,
+        triggers: &["etc/", "var/log/", "httpd.conf", "nginx.conf", "usr/local/", "/tmp/", "windows/", "windows\\", "winnt", "inetpub", "root/.", "/var/www", "/usr/bin", "apache2.conf", "my.cnf", "php.ini"],
+        needs: 0,
+        expression: r"^[\s'\x22>]*(?:(?:\.\.?)?[/\\\w.:]*[/\\])?(?:etc/(?:hosts(?:\.\w+)?|issue(?:\.net)?|fstab|mtab|crontab|cron\.\w+/\S+|anacrontab|bash\.bashrc|environment|exports|ftp\w+|host\.conf|inetd\.conf|xinetd\S*|inittab|ld\.so\.conf|logrotate\S*|networks?(?:/\S+)?|nsswitch\.conf|openldap/\S+|os-release|lsb-release|\w+-release|postgresql/\S+|profile|proftpd\S*|protocols|samba/\S+|security/\S+|services|shells|ssl/\S+|sysctl\.conf|r?syslog\S*|timezone|vsftpd\S*|init\.d/\S+|ssh/\S+|apache2?/\S+|httpd/\S+|nginx/\S+|mysql/\S+|my\.cnf|php\S*|motd|resolv\.conf|hostname|rc\.\S+|pam\S+|letsencrypt/\S+|kubernetes/\S+|docker/\S+)|var/log/\S+|\S*(?:httpd|nginx|apache2|lighttpd)\.conf|my\.cnf|php\.ini|(?:windows|winnt)[/\\](?:win|system|repair|debug|panther)\S*|inetpub[/\\]\S+|root/\.\S+)(?:[\x00%?#]\S*)?[\s'\x22]*$|>\s*/(?:tmp|var|etc|usr|home|root|dev/shm)/\w",
+    },
+    Row {
+        rule: rules::SECRET_FILE,
+        triggers: &[".aws", ".ssh", ".docker", ".kube", ".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", "history", ".npmrc", ".pypirc", ".netrc", ".pgpass", ".my.cnf", "id_rsa", "wp-config", "web.config", "credentials", ".bashrc", ".profile", ".boto", ".gnupg", ".subversion", ".vscode", ".idea", ".terraform", ".config", ".ds_store", ".vault", ".azure", ".gcloud", ".cargo", ".gem", ".composer", "appsettings", "web-inf", "meta-inf", ".bash", ".zsh", ".mysql_", ".psql_"],
+        needs: 0,
+        expression: r"(?:^|[/\\=\s>])\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
+    },
+    Row {
+        rule: rules::FILE_SCHEME,
+        triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2."],
+        needs: 0,
+        expression: r"(?:^|[=\s'\x22(:])(?:file:/+(?:localhost/)?(?:etc|proc|var|root|home|usr|tmp|opt|dev|sys|(?:c:/+)?windows|(?:c:/+)?boot|[^\s/]+\.ini)\b|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:application/x-httpd-php)",
+    },
+    Row {
+        rule: rules::SPLIT_HEADER,
+        triggers: &["<meta", "<html"],
+        needs: 0,
+        expression: r"[\r\n]\W*?<(?:meta|html)\b",
+    },
+    // Unix shells, where words and signs are the matter and not a command at its place.
+    Row {
+        rule: rules::SHELL_SHOCK,
+        triggers: &["()"],
+        needs: 0,
+        expression: r"^[\s'\x22]*\(\s*\)\s*\{",
+    },
+    Row {
+        rule: rules::SHELL_ALIAS,
+        triggers: &["alias "],
+        needs: EQUALS,
+        expression: r"(?:^|[;|&({`\n])[\s+]*alias\s+(?:[-+]\w*\+?\s+)*['\x22]?[\w.]+['\x22]?=",
+    },
+    Row {
+        rule: rules::SHELL_ALIAS,
+        triggers: &["&&", ";", "||"],
+        needs: EQUALS,
+        expression: r"(?:^|[;&|])\s*[a-z_]\w{0,24}=[^\s;&=]+\s*(?:;|&&|\|\|)[\s(]*(?:[\w=`'\x22]*(?:;|&&)\s*)?[\w()<>0-9]*\$\{?[a-z_]",
+    },
+    Row {
+        rule: rules::SHELL_BRACES,
+        triggers: &["{"],
+        needs: 0,
+        expression: r"(?:^|[\s;|&`(=])\{(?:,[\s#'\x22]*[a-z]|[a-z]+,-\w|/[^\s{}:]*,)[^{}:]*\}|\{,[\w-]+(?:,[\w./-]*)*\}",
+    },
+    Row {
+        rule: rules::SHELL_REDIRECT,
+        triggers: &["/dev/", ">&", "<<<", "0>", "1>", "2>"],
+        needs: 0,
+        expression: r"[0-9&]?>+&?\s*/dev/|/dev/(?:tcp|udp)/[\w.]+/|\b[0-9]>&[0-9]\b|<<<\s*[$\x22'\x60\w]",
+    },
+    Row {
+        rule: rules::SHELL_SUBSTITUTION,
+        triggers: &["$(", "${", "$[", "$((", "<(", ">("],
+        needs: BRACKET | BRACE | GLOB,
+        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
+    },
+    Row {
+        rule: rules::SHELL_EVASION,
+        triggers: &["$ifs", "${ifs", "$@", "$*", "$9", "$$", "``", ">()", "<()", "$()", "$?"],
+        needs: 0,
+        expression: r"\$\{?ifs|[a-z]\$[@*9$]+[a-z]|\w\x60\x60\w|\w[<>]\(\)\w|\w\$\(\)\w|\w\$\?[a-z+]",
+    },
+    Row {
+        rule: rules::SHELL_EVASION,
+        triggers: &["$(echo", "base64 -d", "base64 --decode", "xxd -r", "|sh", "| sh", "|bash", "| bash", "|zsh", "| zsh", "|ksh", "| ksh", "|dash", "| dash", "|csh", "| csh", "|/", "| /", "|  "],
+        needs: 0,
+        expression: r"\$\(echo[^)]*\)|\|\s*(?:/\S*/)?(?:ba|z|da|k|c)?sh\s*(?:$|[#;&|'\x22)])|(?:base64\s+(?:-d|--decode)|xxd\s+-r)\b",
+    },
+    Row {
+        rule: rules::SHELL_HISTORY,
+        triggers: &["!"],
+        needs: 0,
+        expression: r"^!(?:\d|-\d|[a-z]+|\?)\S*$|!-\d|!\d",
+    },
+    Row {
+        rule: rules::SHELL_TILDE,
+        triggers: &["~"],
+        needs: 0,
+        expression: r"^~[+\-\d/\w]",
+    },
+    Row {
+        rule: rules::RUBY_PERL_PYTHON,
+        triggers: &["__import__", "os.system", "subprocess.", "os.popen", "kernel.", "io.popen", "`id`", "%x(", "open3"],
+        needs: 0,
+        expression: r"__import__\s*\(|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(\s*['\x22]|\b(?:kernel|io)\.(?:exec|popen|system|spawn)\b|%x[({\[]|\bopen3\.\w+",
+    },
+    Row {
+        rule: rules::SHELL_CHAIN,
+        triggers: &[".s", ".\\", ".'", ".load", ".import", ".output", ".once", ".excel"],
+        needs: 0,
+        expression: r";(?:\s|\\[nrt])*\.[\x22'\\]*(?:sh(?:ell)?|system|load|import|output|once|excel)\b",
+    },
+    Row {
+        rule: rules::SHELL_LEADING,
+        triggers: &[";", "|", "&&"],
+        needs: 0,
+        expression: r"^\s*(?:;|\|\|?|&&|;\s*\x60)\s*[({]?\s*['\x22]?\.?/?[a-z][\w./-]+(?:\s+(?:-{1,2}[a-z]|/|[a-z0-9$.'\x22>|]+\b)[^|]*)?['\x22]?\s*[;)}\x60#]?\s*$",
+    },
+    Row {
+        rule: rules::SHELL_OPTION,
+        triggers: &[" -"],
+        needs: 0,
+        expression: r"^[a-z][a-z0-9_.-]{1,20}\s+(?:[a-z]+\s+)?(?:--[a-z]{2,}[\w-]*(?:[=\s].*)?|-[a-z]{1,2}(?:\s.*)?)$",
+    },
+    Row {
+        rule: rules::SHELL_DIRECT,
+        triggers: &["export ", "ps ", "trap ", "kill "],
+        needs: 0,
+        expression: r"^(?:export\s+\w+=\S|ps\s+-?[a-z]{2,4}$|trap\s+['\x22]|kill\s+-\w+\s+[\d$])",
+    },
+    Row {
+        rule: rules::SHELL_EXACT,
+        triggers: &["~+", "~-", "!"],
+        needs: 0,
+        expression: r"^(?:~[+-]\d*|!-?\d+)$",
+    },
+    Row {
+        rule: rules::SQL_LONE_OPERATOR,
+        triggers: &["||", "&&", "->", "<=>", ">>", "<<", "is null", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor"],
+        needs: 0,
+        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|regexp|rlike|in|between|null)|is\s+null|like\s+(?:null|binary))\s*$",
+    },
+    Row {
+        rule: rules::WINDOWS_CHAIN,
+        triggers: &["at "],
+        needs: 0,
+        expression: r"[;&|]\s*at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d",
+    },
+    // SQL that needs no tokeniser.
+    Row {
+        rule: rules::SQL_CLAUSE,
+        triggers: &["from"],
+        needs: 0,
+        expression: r"(?:^|[\s)\x60'\x22])as\s*[\x22'\x60]?\w*[\x22'\x60]?\s*from\s*$",
+    },
+    Row {
+        rule: rules::SQL_SCIENTIFIC,
+        triggers: &[".e"],
+        needs: 0,
+        expression: r"(?:^|[^\w.])\d+\.e(?:\(|\.\w|\s*[+,)])",
+    },
+    Row {
+        rule: rules::SQL_SCHEMA,
+        triggers: &["information_schema", "msdasql", "sqloledb", "sysobjects", "syscolumns", "sysusers", "pg_catalog", "pg_shadow", "sqlite_master", "sqlite_schema", "mysql.user", "all_tables", "user_tables", "msysaces", "msysobjects", "mysql.db", "xp_", "sp_", "northwind", "tempdb", "performance_schema", "openrowset", "nvarchar", "sql_longvarchar", "sql_variant", "autonomous_transaction", "dba_users", "utl_", "dbms_", "msdb", "pg_toast", "openquery", "tbcreator", "pg_catalog"],
+        needs: 0,
+        expression: r"^\s*['\x22]?(?:information_schema|performance_schema|pg_catalog|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|msys(?:aces|objects|queries)|northwind|tempdb|nvarchar|sql_(?:longvarchar|variant)|autonomous_transaction|dba_users|utl_(?:file|http|inaddr)|dbms_\w+|msdb|pg_toast|openquery|tbcreator|master\.\.sysdatabases|xp_\w{4,}|sp_(?:executesql|oacreate|password|makewebtask|addextendedproc))['\x22]?\s*$|'(?:msdasql|sqloledb)'|\b(?:from|join|into)[\s\x60(]+(?:information_schema|pg_catalog\.|pg_shadow|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|all_tables|user_tables|msys(?:aces|objects))",
+    },
+    Row {
+        rule: rules::SQL_STATEMENT,
+        triggers: &["char", "group_concat", "load_file"],
+        needs: 0,
+        expression: r"\b(?:alter|create|truncate|update|rename|delete|desc|drop|insert|select|load)\s+(?:char\s*\(|group_concat\b|load_file\b)",
+    },
+    Row {
+        rule: rules::SQL_CLAUSE,
+        triggers: &["case", "merge", "against", "character set", "immediate", "soname", "returns", "analyse"],
+        needs: 0,
+        expression: r"\bcase\s+when\s+\S*\s*[=<>(]|\bmerge\b.{1,80}\busing\s*\(|\bmatch\s*\(?[\w\s,*]{1,80}\)?\s*against\s*\(|\balter\s+\w+\s.{0,80}\bcharacter\s+set\s+\w|\bexecute\s+immediate\s*['\x22]|\bcreate\s+(?:or\s+replace\s+)?function\s+\w+\s*(?:\(\s*\)\s*)?returns\b|\bprocedure\s+analyse\s*\(",
+    },
+    Row {
+        rule: rules::SQL_SCIENTIFIC,
+        triggers: &["e-308", "e308", "e309"],
+        needs: 0,
+        expression: r"^-?(?:2\.22507385850720\d+e-308|1e-?30[89])$",
+    },
+    // Windows.
+    Row {
+        rule: rules::WINDOWS_FOR,
+        triggers: &["for "],
+        needs: PERCENT,
+        expression: r"\bfor\s+(?:/[a-z]\s+)*(?:\x22[^\x22]*\x22\s+|[^\s%]+\s+){0,3}%{1,2}\S*\s+in\s*\(",
+    },
+    Row {
+        rule: rules::WINDOWS_IF,
+        triggers: &["exist", "defined", "errorlevel", "cmdextversion", " equ ", " neq ", " lss ", " leq ", " gtr ", " geq ", "==", "if /i"],
+        needs: 0,
+        expression: r"(?:^|[&|;(]\s*)if\s+(?:/i\s+)?(?:(?:not\s+)?(?:exist\s+[\x22(]?[\w%.:\\/*~-]+[\x22)]?|defined\s+[\w%]+|errorlevel\s+\d+|cmdextversion\s+\d+)\s+[\w(@\x22%]|(?:not\s+)?\(?[^\s()]+\s+(?:equ|neq|lss|leq|gtr|geq)\s+[^\s]|(?:not\s+)?[^\s=(]*[%\[{][^=]{0,80}==\s*[^\s=]|/i\s+[^=]{1,80}==|(?:not\s+)?[^\s()={}\x22']+=[=>]=?[^\s():{};]+\s+[\w(@])|\bif\s+/i\s+(?:not\s+)?\S+\s*=",
+    },
+    Row {
+        rule: rules::POWERSHELL,
+        triggers: &["powershell", "pwsh", "invoke-", "iex", "iwr", "downloadstring", "downloadfile", "frombase64string", "-encodedcommand", "new-object", "start-process", "get-childitem", "set-executionpolicy", "start-bitstransfer", "get-wmiobject", "add-type", "get-content", "out-file", "import-module", "get-process", "get-command"],
+        needs: 0,
+        expression: r"\b(?:powershell|pwsh)(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22])|\binvoke-(?:expression|webrequest|restmethod|command|item|wmimethod|mimikatz|history)\b|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:system\.)?net\.|(?:^|[;|&]\s*)(?:start-process|get-childitem|set-executionpolicy|start-bitstransfer|get-wmiobject|add-type|get-content|out-file|import-module|get-process|get-command)\b",
+    },
+    Row {
+        rule: rules::WINDOWS_CHAIN,
+        triggers: &["regedit", "mshta", "certutil", "bcdboot", "bcdedit", "bitsadmin", "cmd.exe", "cmd /", "rundll32", "regsvr32", "schtasks", "wmic", "cscript", "wscript", "diskpart", "vssadmin", "wevtutil", "netsh", "ipconfig", "systeminfo", "tasklist", "taskkill", "net user", "net localgroup", "net use", "installutil", "msiexec", "msbuild", "odbcconf", "psexec", "reg add", "reg query", "reg save", "sc create", "whoami", "icacls", "takeown", "cipher ", "fsutil", "forfiles", "nltest", "dsquery", "esentutl", "expand ", "extrac32", "findstr", "ftp -s", "hh.exe", "ieexec", "makecab", "pcalua", "presentationhost", "replace.exe", "robocopy", "xcopy", "qprocess", "quser", "qwinsta", "query user", "ntdsutil", "appcmd", "attrib ", "chkdsk", "compmgmt", "convert.exe", "control.exe", "defrag", "dism ", "dnscmd", "driverquery", "eventvwr", "gpupdate", "gpresult", "getmac", "logoff", "manage-bde", "mstsc", "nbtstat", "netstat", "nslookup", "pathping", "perfmon", "pnputil", "powercfg", "reagentc", "rasdial", "secedit", "setx ", "sfc ", "shutdown ", "subst ", "takeown", "tracert", "tskill", "typeperf", "vol ", "wbadmin", "wecutil", "winrm", "winrs", "wuauclt", "auditpol", "bootrec", "bootcfg", "cacls", "certreq", "cmdkey", "cmstp", "csvde", "dsget", "dsmod", "ftype", "assoc "],
+        needs: 0,
+        expression: r"(?:^|[;|&`{(\x22']|\n)\s*(?:\S*[\\/])?(?:regedit|mshta|certutil|certreq|bcdboot|bcdedit|bootcfg|bootrec|bitsadmin|rundll32|regsvr32|schtasks|wmic|cscript|wscript|diskpart|vssadmin|wevtutil|netsh|ipconfig|systeminfo|tasklist|taskkill|installutil|msiexec|msbuild|odbcconf|psexec|icacls|cacls|takeown|fsutil|forfiles|nltest|dsquery|dsget|dsmod|csvde|esentutl|extrac32|findstr|makecab|pcalua|presentationhost|robocopy|xcopy|qprocess|quser|qwinsta|ntdsutil|appcmd|cmdkey|cmstp|dnscmd|driverquery|eventvwr|gpupdate|gpresult|getmac|manage-bde|mstsc|nbtstat|pathping|perfmon|pnputil|powercfg|reagentc|secedit|setx|sfc|subst|tskill|typeperf|wbadmin|wecutil|winrm|winrs|wuauclt|auditpol|ftype|attrib|chkdsk|dism|rasdial)(?:\.exe|\.com)?(?:\s+[-/<>%\x22\w:\\.]|/\w|\s*$|[|&;])(?:[^;]*)|\bcmd(?:\.exe)?\s+/[ckrq]\b|(?:^|[;|&]\s*)net\s+(?:user|localgroup|use|view|share|start|stop)\b|(?:^|[;|&]\s*)reg\s+(?:add|query|save|delete|export)\s",
+    },
+    Row {
+        rule: rules::WINDOWS_LOOSE,
+        triggers: &[";", "&", "|"],
+        needs: 0,
+        expression: r"[;&|]\s*(?:at|cd|dir|del|copy|move|type|echo|md|rd|ren|set|start|ver|vol|path|date|time|label|title|color|cls|exit|call|goto|pause|shift|pushd|popd|assoc|break|erase|mkdir|rmdir|rename|verify|prompt|edit|comp|more|tree|sort|print|recover|format|expand|cipher|shutdown|ping|arp|route|find|fc|ftp|sc|runas|clip|choice|timeout|waitfor|where|logoff|replace|mode)\b(?:\s|$|[/\\.;&|])",
+    },
+    // Scripts in pages, where a tokeniser is not needed.
+    Row {
+        rule: rules::XSS_SERVER,
+        triggers: &["<!--#"],
+        needs: 0,
+        expression: r"<!--#\s*(?:exec|include|echo|set|config|printenv|fsize|flastmod|if|elif)\b",
+    },
+    Row {
+        rule: rules::XSS_NAMESPACE,
+        triggers: &["xmlns", "!entity", "schemalocation", "xi:include", "xinclude", "!doctype", "<?import", "<?xml-stylesheet", "!element", "!attlist"],
+        needs: 0,
+        expression: r"xmlns(?::\w+)?\s*=|!(?:entity|element|attlist)\s+%?\s*\w+|schemalocation\s*=|<\s*xi:include|<!doctype[^>]*(?:system|public|\[)|<\?(?:import|xml-stylesheet)\b",
+    },
+    Row {
+        rule: rules::XSS_CHARSET,
+        triggers: &["+adw-", "+ad4-", "+aciapgbs", "+adw", "\\xbc", "script"],
+        needs: 0,
+        expression: r"\+adw-?[/a-z]|\+ad4-|(?-u:\xbc)/?\s*script",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["document.", "window.", ".innerhtml", ".outerhtml", "fromcharcode", "appendchild", ".parentnode", "localstorage.", "location.", "document)", "\"cookie", "'cookie"],
+        needs: 0,
+        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|onerror|eval|parent|top|document)(?:\s*[=.(\[]|$)|\.(?:inner|outer)html\s*=\s*['\x22\x60]?\s*(?:<|location|document|window|atob)|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["window", "self", "top", "parent", "frames", "globalthis", "document", "this"],
+        needs: GLOB,
+        expression: r"(?:^|[^\w.])\(?(?:self|window|top|parent|frames|globalthis|document|this)\s*\)?\s*(?:/\*[^*]*\*/\s*)*\[\s*(?:/\*[^*]*\*/\s*)*(?:['\x22\x60/][^\]]*\]\s*(?:/\*[^*]*\*/\s*)*[(\[\x60=]|['\x22](?:cookie|alert|eval|document|location)|\w+\s*\+)",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["call", "apply", "constructor", "map", "filter", "sort", "find"],
+        needs: GLOB,
+        expression: r"\[[^\]]*\]\s*\.\s*(?:/\*[^*]*\*/\s*)*(?:map|sort|filter|find\w*|every|some|constructor|reduce|foreach|concat|join|at|flat\w*|fill|values|keys)\s*(?:/\*[^*]*\*/\s*)*(?:\.\s*(?:call|apply)\s*[(\x60]|\.\s*constructor|\x60|\(\s*(?:alert|eval|prompt|confirm)\b)|constructor\s*[(.\[]\s*['\x22\x60c]",
+    },
+    Row {
+        rule: rules::XSS_CODE,
+        triggers: &["valueof", "onerror", "location", "name"],
+        needs: EQUALS,
+        expression: r"['\x22][\s]*(?:[^a-z0-9~_:'\s,;.]|\bin\b).{0,60}?\b(?:location|name|onerror|valueof)\s*=",
+    },
+    // Operators and look-ups.
+    Row {
+        rule: rules::NOSQL_OPERATOR,
+        triggers: &["$ne", "$eq", "$gt", "$lt", "$in", "$nin", "$or", "$and", "$not", "$nor", "$regex", "$where", "$exists", "$text", "$mod", "$all", "$type", "$size", "$elemmatch", "$expr", "$function", "$accumulator", "$jsonschema", "$options", "$search", "$slice", "$meta", "$rand", "$near", "$geo", "$comment", "$lookup", "$match", "$set", "$unset", "$inc", "$push", "$pull", "$bits", "$natural", "$hint", "$max", "$min"],
+        needs: 0,
+        expression: r"(?:^|[\[.{,\x22'\s(])\$(?:ne|eq|gte?|lte?|n?in|n?or|and|not|regex|where|exists|text|mod|all|type|size|elemmatch|expr|function|accumulator|jsonschema|options|search|slice|meta|rand|near\w*|geo\w+|comment|lookup|match|(?:un)?set|inc|push|pull|bits\w+|natural|hint|max|min)(?:[\])'\x22]|$|\s*:)",
+    },
+    Row {
+        rule: rules::NOSQL_CODE,
+        triggers: &["db.", "this.", "function", "tojson"],
+        needs: 0,
+        expression: r"\bdb\.(?:\w+\.(?:find|insert|update|remove|drop|aggregate|save|count)(?:one|many)?|getcollectionnames|dropdatabase|injection|eval)\s*\(|['\x22]\s*(?:;|\|\||&&)\s*(?:return\b|this\.\w+|while\s*\(|sleep\s*\()|\|\|\s*this\.\w+|\btojson\(",
+    },
+    Row {
+        rule: rules::LDAP_FILTER,
+        triggers: &["objectclass", ")(", ")\t(", ") (", "(|", "(&", "*)", ")|(", ")!(", "*!("],
+        needs: 0,
+        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]|\w+\s*(?:[<>~]?=))|\)\(\w+\)|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(|\)\)\s*\(|\(\s*objectclass\s*=|\)\(&|\)\s*\(\s*\|",
+    },
+    Row {
+        rule: rules::SSRF_METADATA,
+        triggers: &["169.254.", "metadata.google", "metadata.azure", "100.100.100.200", "instance-data", "192.0.0.192", "fd00:ec2", "2852039166", "0xa9fea9fe", "latest/meta-data", "computemetadata"],
+        needs: 0,
+        expression: r"169\.254\.(?:169\.254|170\.2)|metadata\.(?:google|azure)|100\.100\.100\.200|//instance-data|192\.0\.0\.192|fd00:ec2:|//(?:2852039166|0xa9fea9fe|0251\.0376)|latest/(?:meta-data|user-data|dynamic)|computemetadata/v1",
+    },
+    Row {
+        rule: rules::SSRF_SCHEME,
+        triggers: &["gopher:", "dict:", "ldap:", "ldaps:", "tftp:", "sftp:", "jar:", "netdoc:", "imap:", "smb:", "rmi:", "jndi:"],
+        needs: 0,
+        expression: r"(?:^|[=\s'\x22(])(?:gopher|dict|ldaps?|tftp|sftp|netdoc|imaps?|smb|rmi)://",
+    },
+    Row {
+        rule: rules::SSRF_LOOPBACK,
+        triggers: &["://127.", "://localhost", "://0.0.0.0", "://[::", "://0x7f", "://2130706433", "://0/", "://10.", "://192.168."],
+        needs: 0,
+        expression: r"^\s*(?:https?|ftp|wss?)://(?:[^@/]*@)?(?:127\.|localhost\b|0\.0\.0\.0|\[::|0x7f|2130706433|0/|10\.\d+\.|192\.168\.)",
+    },
+    Row {
+        rule: rules::LOOKUP,
+        triggers: &["${", "jndi:"],
+        needs: 0,
+        expression: r"\{\s*jndi:|\$\{:\w*:|\$\{\s*(?:jndi|lower|upper|env|sys|java|date|ctx|main|log4j|bundle|spring|k8s|docker|web|marker|map|::-|:-|\$\{)[^a-z0-9_}]|\$\{[^}]{0,40}\$\{[^}]{0,60}:-",
+    },
+    Row {
+        rule: rules::PHP,
+        triggers: &["<?php", "<?=", "o:1", "o:2", "o:3", "o:4", "o:5", "o:6", "o:7", "o:8", "o:9", "c:1", "c:2", "c:3", "c:4", "c:5", "c:6", "c:7", "c:8", "c:9", "a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7", "a:8", "a:9", "$_get", "$_post", "$_request", "$_server", "$_cookie", "$_files", "$globals", "phpinfo", "system(", "passthru", "shell_exec", "proc_open", "popen(", "pcntl_exec", "base64_decode", "eval(", "assert(", "call_user_func", "file_get_contents", "create_function", "preg_replace", "exec(", "gzinflate", "str_rot13", "fsockopen", "move_uploaded_file", "file_put_contents", "php_sapi", "ini_set", "auto_prepend_file", "allow_url_include"],
+        needs: 0,
+        expression: r"<\?(?:php\b|=)|(?:^|[;{])[oc]:\d+:\x22[\w\\]+\x22:\d+:|a:\d+:\{[is]:|[(\x60.]\s*\$_(?:get|post|request|server|cookie|files|env|session)\s*\[|\$globals\b|\bphpinfo\s*\(|(?:^|[;{(=.@|\s'\x22])(?:system|passthru|shell_exec|proc_open|popen|pcntl_exec|exec|assert|call_user_func(?:_array)?|create_function)\s*\(\s*(?:['\x22$]|base64|chr\()|\b(?:eval|assert)\s*\(\s*(?:base64_decode|gzinflate|str_rot13|\$)|\bfile_(?:get|put)_contents\s*\(\s*['\x22]?(?:php:|/|\$_)|\b(?:auto_prepend_file|allow_url_include)\s*=",
+    },
+    Row {
+        rule: rules::JAVA,
+        triggers: &["java.", "javax.", "runtime", "processbuilder", "ro0ab", "aced0005", "ognl", "%{", "#{", "org.apache.", "com.sun.", "class.module", "classloader", "getclass", "springframework", "clojure.", "groovy."],
+        needs: 0,
+        expression: r"\bjava\.(?:lang\.(?:runtime|processbuilder|system|class|reflect|thread)\b|io\.|net\.url|util\.scanner|beans\.)|\bjavax\.(?:script|naming|management)|runtime(?:\(\))?\s*\.\s*(?:exec|load)\b|\bprocessbuilder\s*\(|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|\b(?:org\.apache\.commons\.collections|com\.sun\.rowset|org\.springframework|bsh\.interpreter)\b|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.",
+    },
+    Row {
+        rule: rules::NODE,
+        triggers: &["__proto__", "constructor.prototype", "constructor[prototype", "child_process", "require(", "process.", "_$$nd_func$$_", "global.process", "prototype]"],
+        needs: 0,
+        expression: r"__proto__|constructor\s*(?:\.|\[['\x22]?)prototype|require\s*\(\s*['\x22\x60](?:child_process|fs|vm|net|http|os)['\x22\x60]\s*\)\s*\.|process\s*\.\s*(?:mainmodule|binding|env\.\w+\s*=|exit|kill|spawn)|_\$\$nd_func\$\$_|child_process['\x22\x60]?\s*\)?\s*\.\s*(?:exec|spawn|fork)",
+    },
+    Row {
+        rule: rules::TEMPLATE,
+        triggers: &["{{", "{%", "<%", "#{", "${", "*{", "@{", "[[${"],
+        needs: 0,
+        expression: r"\{\{\s*(?:\d+\s*[*+]\s*'?\d|['\x22\[({].*(?:__class__|__mro__|constructor|mro|join)|config\b|self\b|request\.(?:application|environ|args)|[\w.]*__\w+__|cycler|lipsum|namespace|range\.constructor|constructor|_self|dump\(|app\.request|\$on\.)|\{%\s*(?:import|include|for\s+\w+\s+in\s+\(?\)?\.?__|set\s+\w+\s*=\s*['\x22]?\w*__|debug)|<%=?\s*(?:\d+\s*[*+]|system|`|exec|file\.|io\.|dir\.|require|runtime|@page)|[#$*@]\{\s*(?:\d+\s*[*+]\s*\d+|t\(java|.*(?:__class__|getclass|runtime|processbuilder|sleep\s*\())",
+    },
+    Row {
+        rule: rules::MAIL,
+        triggers: &["\na", "\n+", "mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\netrn", "\napop", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
+        needs: 0,
+        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom|quit|noop\s*$)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|help|expn|lsub|list|uidl|data|starttls|logout|capability)\s*$|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|etrn)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)|[\r\n]+apop\s+\S+\s+\S",
+    },
+    Row {
+        rule: rules::MAIL_LOOSE,
+        triggers: &["\n"],
+        needs: 0,
+        expression: r"[\r\n]+(?:[a-z]{0,4}\d{0,6}\s+)?(?:quit|noop|rset|stat|help|capa|stls|logout|list|idle|data|top|auth|user|pass)\s*(?:$|[\r\n])",
+    },
+    // Scanners.
+    Row {
+        rule: rules::SCANNER_AGENT,
+        triggers: &["nikto", "sqlmap", "nessus", "openvas", "acunetix", "netsparker", "nmap", "masscan", "zgrab", "dirbuster", "gobuster", "wfuzz", "ffuf", "wpscan", "w3af", "arachni", "skipfish", "havij", "nuclei", "burp", "zap/", "owasp zap", "feroxbuster", "jaeles", "commix", "xsser", "joomscan", "whatweb", "dirb", "fimap", "paros", "webinspect", "qualys", "detectify", "jorgee", "morfeus", "bsqlbf", "pangolin", "hydra", "vega/", "wapiti", "zmeu", "brutus", "cgichk", "grabber", "metis", "sqlninja", "absinthe", "grendel-scan", "n-stealth", "whisker", "interactsh", "katana", "dalfox", "httpx -", "l9explore", "leakix", "tsunamisecurityscanner"],
+        needs: 0,
+        expression: r"\b(?:nikto|sqlmap|nessus|openvas|acunetix|netsparker|nmap|masscan|zgrab|dirbuster|gobuster|wfuzz|fuzz faster|ffuf|wpscan|w3af|arachni|skipfish|havij|nuclei|burp|zap/|owasp zap|feroxbuster|jaeles|commix|xsser|joomscan|whatweb|dirb\b|fimap|paros|webinspect|qualys|detectify|jorgee|morfeus|bsqlbf|pangolin|hydra\b|vega/|wapiti|zmeu|brutus/|cgichk|grabber\b|metis\b|sqlninja|absinthe|grendel-scan|n-stealth|whisker|interactsh|dalfox|l9explore|leakix|tsunamisecurityscanner)",
+    },
+    Row {
+        rule: rules::SCRIPTED_AGENT,
+        triggers: &["python-requests", "python-urllib", "libwww-perl", "go-http-client", "curl/", "wget/", "java/", "okhttp", "aiohttp", "httpclient", "winhttp", "lwp::", "php/", "ruby"],
+        needs: 0,
+        expression: r"^(?:python-(?:requests|urllib)|libwww-perl|go-http-client|curl/|wget/|java/|okhttp|apache-httpclient|lwp::|php/|ruby|winhttp)",
+    },
+];

@@ -1,0 +1,46 @@
+//! SQL injection: the value is tokenised from outside of quotes and from within each kind of quote, as the database
+//! would read it where the value lands, and judged by whether it then continues a query. Prose does not.
+
+mod grammar;
+mod judge;
+mod loose;
+mod quoted;
+mod token;
+mod words;
+
+use super::{Cx, Leaf, traits};
+pub(crate) use token::Tokens;
+
+use grammar::Sql;
+
+/// Longest part of a value that is tokenised, from its start.
+const MOST_BYTES: usize = 4096;
+
+/// Looks for SQL in a value.
+pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
+    let mut tokens = std::mem::take(&mut cx.scratch.tokens);
+    let text = &leaf.low[..leaf.low.len().min(MOST_BYTES)];
+    let has_word = leaf.triggers.has(super::pattern::SQL_WORD);
+    let has_sign = leaf.class.has(traits::QUOTE | traits::OPERATOR | traits::BRACKET | traits::HASH);
+    // `1 or true` has neither.
+    let is_number_first = text[0].is_ascii_digit() && text.len() <= 64 && leaf.class.has(traits::SPACE);
+    if has_word || is_number_first || has_sign && text.len() > 1 {
+        // A name with a value in it, as encoded equals signs make them.
+        let name = text.iter().take_while(|byte| token::is_word(**byte)).count();
+        let is_pair = leaf.place.is_name && text.get(name) == Some(&b'=') && text[0].is_ascii_alphabetic();
+        tokens.read(text, if is_pair { name + 1 } else { 0 });
+        judge::outside(Sql { text, list: &tokens.list }, &tokens, leaf, cx);
+    }
+    if leaf.class.has(traits::QUOTE) {
+        for quote in [b'\'', b'"', b'`'] {
+            let Some(first) = text.iter().position(|byte| *byte == quote) else { continue };
+            tokens.read(text, first + 1);
+            quoted::judge(Sql { text, list: &tokens.list }, first, leaf, cx);
+        }
+    }
+    if cx.level() >= 2 {
+        tokens.read(text, 0);
+        loose::detect(Sql { text, list: &tokens.list }, leaf, cx);
+    }
+    cx.scratch.tokens = tokens;
+}

@@ -1,0 +1,232 @@
+//! The value lands within a quoted text of the query, and its own quote ends that: what stands behind the quote must not
+//! go on as SQL. In prose it does not.
+
+use super::grammar::{Operand, Sql};
+use super::judge::{is_sign, is_union, statement};
+use super::token::{Kind, is_word};
+use super::words;
+use crate::detect::{Cx, Leaf};
+use crate::rules;
+
+/// The value stands in a quoted text, and its quote at `quote` ends that.
+pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
+    let before = &sql.text[..quote];
+    // A quote after a space opens something, as in prose.
+    let is_opening = before.last().is_some_and(|byte| byte.is_ascii_whitespace() || b"([{,:=".contains(byte));
+    let mut at = 0;
+    while sql.is(at, Kind::Right) {
+        at += 1;
+    }
+    let follows_bracket = at > 0;
+    let Some(kind) = sql.kind(at) else { return };
+    let found = match kind {
+        Kind::Comment if sql.list[at].start <= quote + 2 || follows_bracket => {
+            (sql.is_cut(at) && !is_measure(before, at, sql)).then_some(rules::SQL_BREAK)
+        }
+        Kind::Semicolon => after_semicolon(sql, at, before, is_opening),
+        Kind::Logic => logic(sql, at, is_opening).then_some(rules::SQL_BREAK),
+        Kind::Compare | Kind::Arith | Kind::Unary => {
+            operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
+        }
+        Kind::Union => (is_union(sql, at) || is_unclosed(sql, quote)).then_some(rules::SQL_UNION),
+        Kind::Select => (is_unclosed(sql, quote) || sql.is_select(at)).then_some(rules::SQL_BREAK),
+        Kind::Dot => (sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1)))
+            .then_some(rules::SQL_FUNCTION),
+        Kind::Clause => quoted_clause(sql, at).then_some(rules::SQL_CLAUSE),
+        Kind::Comma => comma(sql, at, is_opening).then_some(rules::SQL_BREAK),
+        Kind::Cast => (words::is_type(sql.word(at + 1))).then_some(rules::SQL_CAST),
+        Kind::Statement => {
+            let is_known = statement(sql, at).is_some() && (sql.ends_cut() || sql.word(at) == b"waitfor");
+            (is_known || is_unclosed(sql, quote)).then_some(rules::SQL_STACKED)
+        }
+        _ => None,
+    };
+    let ends_open = || {
+        let last = sql.list.len().saturating_sub(2);
+        quote == 0 && last > 0 && sql.is(last, Kind::Logic) && sql.is(last + 1, Kind::Open)
+    };
+    if let Some(rule) = found.or_else(|| ends_open().then_some(rules::SQL_BREAK)) {
+        cx.hit(rule, leaf, quote);
+    }
+}
+
+/// The value begins with a quote that nothing closes: it closes one of the query.
+fn is_unclosed(sql: Sql<'_>, quote: usize) -> bool {
+    quote == 0 && !sql.text[1..].contains(&sql.text[0]) && sql.list.len() <= 12
+}
+
+/// `';`, `'; drop table x`, `';--`.
+fn after_semicolon(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> Option<&'static crate::Rule> {
+    let is_entity = before.contains(&b'&');
+    match sql.kind(at + 1) {
+        // A quoted word before it is one of a program.
+        None if !before.is_empty()
+            && !is_opening
+            && !is_entity
+            && !before.contains(&sql.text[before.len()]) =>
+        {
+            let is_value = before.iter().all(|byte| is_word(*byte) || b"@.-+/ ".contains(byte));
+            (is_value && !before.contains(&b' ')).then_some(rules::SQL_STACKED)
+        }
+        None => before.is_empty().then_some(rules::SQL_STACKED),
+        Some(Kind::Comment) if sql.is_cut(at + 1) => Some(rules::SQL_STACKED),
+        Some(Kind::Statement) => statement(sql, at + 1),
+        Some(Kind::Select) => sql.is_select(at + 1).then_some(rules::SQL_STACKED),
+        _ => None,
+    }
+}
+
+/// AND, OR, || behind a closed quote.
+fn logic(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
+    let mut next = at + 1;
+    while sql.is(next, Kind::Unary) {
+        next += 1;
+    }
+    if sql.is(next, Kind::Left)
+        && !is_opening
+        && sql
+            .inner_comparison(next)
+            .is_some_and(|(left, _, end)| left != Operand::Word && sql.has_sign(next, end))
+    {
+        return true;
+    }
+    let last = sql.list.len() - 1;
+    if !is_opening
+        && last > at
+        && sql.is(last, Kind::Open)
+        && sql.is(last - 1, Kind::Logic)
+        && sql.is(next, Kind::Number)
+    {
+        return true;
+    }
+    if let Some((left, right, end)) = sql.comparison(next) {
+        let has_sign = sql.has_sign(next, end);
+        // `'a' or b = c` in a script has its quote opened by itself.
+        let is_prose = left == Operand::Word && matches!(right, Some(Operand::Word) | None) && !has_sign;
+        if !is_prose && (!is_opening || left != Operand::Word && has_sign) {
+            return true;
+        }
+    }
+    if sql.ends_cut() && !is_opening {
+        return true;
+    }
+    match sql.operand(next) {
+        Some((Operand::Open, end)) => {
+            let is_tight = sql.list[next].start > 0 && is_word(sql.text[sql.list[next].start - 1]);
+            !is_opening && sql.is_end(end) && (is_tight || is_sign(sql.word(at)))
+        }
+        Some((Operand::Solid, end)) => {
+            let goes_on = sql.is(end, Kind::Logic) && !sql.is(next, Kind::Number);
+            !is_opening
+                && (sql.is_end(end)
+                    || sql.is_cut(end)
+                    || goes_on
+                    || sql.is(end, Kind::Open) && sql.is_end(end + 1))
+        }
+        Some((Operand::Call, end)) => {
+            !is_opening
+                && (sql.is(next + 1, Kind::Select)
+                    || sql.is(next, Kind::Function)
+                    || sql.is(next, Kind::Left) && sql.is(next + 1, Kind::Function)
+                    || is_call_name(sql, next) && (sql.is_end(end) || sql.is_cut(end)))
+        }
+        _ => matches!(sql.kind(next), Some(Kind::Select)) && sql.is_select(next),
+    }
+}
+
+/// A word right before a bracket, as `json (id)` with SQL's own words for functions.
+fn is_call_name(sql: Sql<'_>, at: usize) -> bool {
+    sql.is(at + 1, Kind::Left) && (words::is_function(sql.word(at)) || sql.is(at, Kind::Compare))
+}
+
+/// Comparison or arithmetic behind a closed quote: `'='`, `'-email--`, `'is not id--`.
+fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
+    let mut next = at;
+    let mut is_compare = false;
+    while matches!(sql.kind(next), Some(Kind::Compare | Kind::Arith | Kind::Unary)) && next < at + 4 {
+        is_compare |= sql.is(next, Kind::Compare) && is_sign(sql.word(next));
+        next += 1;
+    }
+    // `href="` and other attributes, and assignments of a script, have their equals sign before the quote.
+    let is_attribute = before.trim_ascii_end().ends_with(b"=") || before.contains(&b'<');
+    let Some((what, end)) = sql.operand(next) else { return false };
+    let is_cut = sql.is_cut(end) || sql.ends_cut() && is_short_chain(sql);
+    // `'-0-'`: the second quote is the query's own.
+    let is_framed = matches!(sql.kind(end), Some(Kind::Arith | Kind::Logic))
+        && sql.is(end + 1, Kind::Open)
+        && sql.word(end + 1).len() <= 2
+        && sql.is(next, Kind::Number);
+    if is_framed && !is_opening && !is_attribute {
+        return true;
+    }
+    let is_at_end = sql.is_end(end);
+    match what {
+        _ if is_attribute => false,
+        _ if is_cut => {
+            let is_size = is_inches(before) && sql.is(next, Kind::Number);
+            !(is_size || is_measure(before, at, sql))
+        }
+        _ if is_opening => false,
+        Operand::Call => {
+            sql.is(next + 1, Kind::Select)
+                || sql.is(next, Kind::Function) && words::is_attack_function(sql.word(next))
+                || sql.is(next, Kind::Compare)
+        }
+        Operand::Open => {
+            let text = sql.word(next);
+            is_at_end && (is_compare || text.len() <= 2) && !text.contains(&b'>') && !before.contains(&b'=')
+        }
+        Operand::Solid => {
+            let is_number = sql.is(next, Kind::Number);
+            let is_unclosed = is_unclosed(sql, before.len())
+                || !before.is_empty() && before.iter().all(|b| b"'\"`".contains(b));
+            // `"<3` is a heart.
+            let is_heart = sql.word(at) == b"<" && sql.word(next) == b"3";
+            let has_any = is_compare || sql.is(at, Kind::Compare) || !before.is_empty();
+            is_unclosed && has_any && is_at_end && !is_heart
+                || is_compare && is_at_end && !before.ends_with(b"&") && (!is_number || !before.is_empty())
+                || !is_number && is_at_end && sql.is(next, Kind::Text) && sql.word(next).len() <= 2
+        }
+        Operand::Word => false,
+    }
+}
+
+/// At most a few operands and operators, then the comment.
+fn is_short_chain(sql: Sql<'_>) -> bool {
+    sql.list.len() <= 8 && sql.list.windows(2).all(|pair| pair.iter().any(|token| token.kind != Kind::Name))
+}
+
+/// `5'-6"`, `13" --`: feet, inches and what is said about them.
+fn is_measure(before: &[u8], at: usize, sql: Sql<'_>) -> bool {
+    let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    digits > 0 && digits < 4 && before.len() > digits && sql.list[at].start > before.len() + 1
+}
+
+/// Digits before the quote: `11"-300`.
+fn is_inches(before: &[u8]) -> bool {
+    before.last().is_some_and(u8::is_ascii_digit) && before.len() > 3
+}
+
+/// `' order by 3--`, `' limit 1`, `' collate nocase--`.
+fn quoted_clause(sql: Sql<'_>, at: usize) -> bool {
+    let next = sql.word(at + 1);
+    match sql.word(at) {
+        b"order" | b"group" => next == b"by" && (sql.is(at + 2, Kind::Number) || sql.ends_cut()),
+        b"collate" | b"isnull" | b"notnull" | b"where" => sql.ends_cut(),
+        b"having" => sql.comparison(at + 1).is_some_and(|(_, _, end)| sql.has_sign(at, end)),
+        b"limit" | b"offset" => sql.is(at + 1, Kind::Number) && (sql.is_end(at + 2) || sql.ends_cut()),
+        b"procedure" => next == b"analyse",
+        b"into" => matches!(next, b"outfile" | b"dumpfile"),
+        b"as" => matches!(sql.kind(at + 1), Some(Kind::Name | Kind::Text)) && sql.is(at + 2, Kind::From),
+        _ => false,
+    }
+}
+
+/// `', (select ...`, `', sleep(5))`: the rest of a list of values.
+fn comma(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
+    let next = at + 1;
+    !is_opening
+        && (sql.is(next, Kind::Left) && sql.is(next + 1, Kind::Select)
+            || sql.is(next, Kind::Function) && words::is_attack_function(sql.word(next))
+            || sql.ends_cut() && sql.operand(next).is_some_and(|(what, _)| what != Operand::Word))
+}
