@@ -18,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode, Version};
 use http1::{Known, RequestHead, ResponseHead};
+use waf::Report;
 
 use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
@@ -25,6 +26,7 @@ use crate::accept::{Client, Tap};
 use crate::answer::StaticAnswer;
 use crate::clock;
 use crate::expression::{Context, Expression};
+use crate::firewall::Firewall;
 use crate::identity::{self, Identity};
 use crate::outcome::{self, Outcome};
 use crate::refusal::{Refusal, Stage};
@@ -493,6 +495,17 @@ impl Exchange {
     pub fn body_too_large(&self) -> Refusal {
         let detail = format!("the body is longer than the {} bytes allowed here", self.max_body);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Stage::Admit, detail)
+    }
+
+    /// Keeps what a firewall found, for the log, and says whether the request is refused for it.
+    pub fn note_findings(&mut self, firewall: &Firewall, report: Report) -> bool {
+        if report.hits().is_empty() {
+            return false;
+        }
+        let findings = firewall.findings(report, &self.live.snapshot.secret_parameters);
+        let is_blocked = findings.is_blocked;
+        self.outcome.findings = Some(Box::new(findings));
+        is_blocked
     }
 
     /// Who calls, where the route asks.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod exchange;
 pub mod expression;
+mod firewall;
 pub mod identity;
 pub mod notice;
 pub mod origins;

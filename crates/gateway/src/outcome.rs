@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use crate::clock;
 use crate::exchange::Exchange;
+use crate::firewall::Findings;
 use crate::record::{FailedAttempt, Line};
 use crate::refusal::Refusal;
 use crate::upstream::Endpoint;
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub cause: String,
     /// In place of which refusal a fallback answered.
     pub fallback: Option<&'static str>,
+    /// What the firewall found in the request.
+    pub findings: Option<Box<Findings>>,
     /// The service that was called.
     pub service: Option<Rc<str>>,
     /// The endpoint that was tried last.
@@ -161,6 +164,7 @@ impl Outcome {
             first_byte_us: self.first_byte_at.map(since),
             attempts: self.attempts,
             failed_attempts: &self.failed_attempts,
+            findings: self.findings.as_deref(),
             ..Line::default()
         }
     }

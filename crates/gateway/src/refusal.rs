@@ -113,6 +113,12 @@ impl Refusal {
         self
     }
 
+    /// What looks like an attack. It does not say what gave it away: whoever looks for a way around would be helped.
+    pub fn attack(stage: Stage) -> Self {
+        let detail = "the request looks like an attack; if it is none, tell the operator its id";
+        Self::new(StatusCode::FORBIDDEN, "waf_blocked", stage, detail)
+    }
+
     /// The client stopped in the middle of its body (RFC 9110, section 15.5.9).
     pub fn body_timeout() -> Self {
         let detail = "the rest of the request's body did not come in time";

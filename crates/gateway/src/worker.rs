@@ -428,6 +428,9 @@ impl Worker {
         if let Some(code) = outcome.fallback {
             self.shard.fallback(route_name, code);
         }
+        for category in outcome.findings.iter().flat_map(|findings| findings.categories()) {
+            self.shard.firewall_hit(route_name, category);
+        }
         if let Some(status) = outcome.grpc_status {
             self.shard.grpc_call(route_name, status);
         }

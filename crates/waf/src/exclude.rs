@@ -1,5 +1,6 @@
 //! What an operator does not want to be told: a rule, a range of them or a category, everywhere or at one place.
 
+use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -7,7 +8,7 @@ use thiserror::Error;
 use crate::{Category, RULES, Rule};
 
 /// `5003`, `5000-5099`, `sql`; with a place `sql@query.q`, or all rules there `@body.html`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Exclusion {
     first: u16,
     last: u16,
@@ -48,6 +49,20 @@ impl FromStr for Exclusion {
             return Err(ExclusionFault::NoSuchRule(rules.to_owned()));
         }
         Ok(Self { first, last, place })
+    }
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last, place } = self;
+        let category = Category::ALL.iter().find(|category| range(**category) == (*first, *last));
+        match category {
+            Some(category) => f.write_str(category.as_str())?,
+            None if *last == u16::MAX => {}
+            None if first == last => write!(f, "{first}")?,
+            None => write!(f, "{first}-{last}")?,
+        }
+        place.as_ref().map_or(Ok(()), |place| write!(f, "@{place}"))
     }
 }
 
@@ -96,6 +111,7 @@ mod tests {
         ];
         for (text, id, place, expected) in CASES {
             let exclusion: Exclusion = text.parse().unwrap();
+            assert_eq!(exclusion.to_string(), text);
             assert_eq!(exclusion.covers(rule(id).unwrap(), place), expected, "{text} {id} {place}");
         }
     }

@@ -46,6 +46,9 @@ pub struct Scratch {
 impl Inspector {
     /// One with what an operator chose.
     pub fn new(options: Options) -> Self {
+        // What all requests share is compiled here, so that the first of them does not wait for it.
+        drop(Scratch::default());
+        let _ = Triggers::of(b"");
         Self { options }
     }
 
@@ -77,6 +80,12 @@ impl Inspector {
             reader.header(name, value);
         }
         seen.judge(request, &mut reader.cx);
+    }
+
+    /// Whether bodies of this Content-Type are looked at: pictures and the like say nothing.
+    pub fn looks_into(content_type: Option<&[u8]>) -> bool {
+        let media = content_type.unwrap_or_default().trim_ascii_start().to_ascii_lowercase();
+        !is_binary(&media)
     }
 
     /// Judges a body, as what its Content-Type says that it is.

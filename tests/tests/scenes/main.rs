@@ -16,6 +16,7 @@ mod csrf;
 mod discovery;
 mod failures;
 mod fallback;
+mod firewall;
 mod framing;
 mod grpc;
 mod grpc_tonic;

@@ -1,5 +1,5 @@
-//! Request bodies that a policy has to see whole. They stay in the client's buffer, which grows with what has come and not with
-//! what was announced.
+//! Request bodies that a policy has to see, whole or as far as it looks. They stay in the client's buffer, which grows with what
+//! has come and not with what was announced.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,6 +17,9 @@ use super::pace::Pace;
 use crate::clock;
 use crate::worker::Worker;
 
+/// Bytes of framing that are kept beside as many bytes again as are looked at.
+const FRAMING: u64 = 4096;
+
 /// Why a body could not be read whole.
 #[derive(Debug)]
 pub enum Unread {
@@ -30,13 +33,32 @@ pub enum Unread {
     Malformed(BodyFault),
 }
 
+/// What was read of a body.
+enum Read {
+    /// All of it.
+    Whole,
+    /// This, and more follows: all is in the buffer as it came.
+    Start(Vec<u8>),
+}
+
 /// How much is waited for, and until when.
 struct Wait {
+    /// Bytes of the body.
     most: u64,
+    /// Whether what came stays as it came when it is longer.
+    keeps: bool,
     due: Instant,
     pace: Pace,
     /// Bytes that have come, framing among them.
     count: u64,
+}
+
+impl Wait {
+    /// Bytes that the buffer may take for it.
+    fn room(&self) -> u64 {
+        // One byte beyond what may come shows that it is too long; chunks that stay as they came are framed as well.
+        self.most.saturating_add(if self.keeps { self.most.saturating_add(FRAMING) } else { 1 })
+    }
 }
 
 impl Client {
@@ -59,10 +81,40 @@ impl Client {
         most: u64,
         due: Instant,
     ) -> Result<(), Unread> {
-        match request.framing {
-            Framing::None => return Ok(()),
-            Framing::Length(length) if length > most => return Err(Unread::TooLong),
-            _ => {}
+        if matches!(request.framing, Framing::Length(length) if length > most) {
+            return Err(Unread::TooLong);
+        }
+        match self.read_body(worker, request, most, due, false).await? {
+            Read::Whole => Ok(()),
+            Read::Start(_) => Err(Unread::TooLong),
+        }
+    }
+
+    /// Reads so many bytes of the request's body, or all of it where it is shorter: then nothing comes back, and it is as after
+    /// [`Self::read_whole_body`]. A longer one can be sent on as if nobody had looked.
+    pub async fn read_start_of_body(
+        &mut self,
+        worker: &Worker,
+        request: &mut RequestHead,
+        most: u64,
+        due: Instant,
+    ) -> Result<Option<Vec<u8>>, Unread> {
+        match self.read_body(worker, request, most, due, true).await? {
+            Read::Whole => Ok(None),
+            Read::Start(start) => Ok(Some(start)),
+        }
+    }
+
+    async fn read_body(
+        &mut self,
+        worker: &Worker,
+        request: &mut RequestHead,
+        most: u64,
+        due: Instant,
+        keeps: bool,
+    ) -> Result<Read, Unread> {
+        if request.framing == Framing::None {
+            return Ok(Read::Whole);
         }
         if request.expects_continue && !self.has_whole_body(request) {
             self.deadline.set(due.min(clock::now() + self.listener().body_timeout));
@@ -71,34 +123,28 @@ impl Client {
         // The service gets the body at once, and is not to ask for it.
         request.expects_continue = false;
         request.fields.remove(Known::Expect);
-        let mut wait = Wait {
-            most,
-            due,
-            pace: Pace::new(self.listener().body_timeout, self.listener().body_rate),
-            count: 0,
-        };
-        match request.framing {
-            Framing::Chunked if !self.stream.is_message() => {
-                let length = self.unwrap_chunks(worker, &mut wait).await?;
-                request.framing = Framing::Length(length);
-            }
-            _ => loop {
-                // Some of a message may have been read ahead, and all of it.
-                if self.stream.is_message() && self.input.filled().len() as u64 > most {
-                    return Err(Unread::TooLong);
-                }
-                if self.is_read(request) {
-                    break;
-                }
-                if self.read_more(worker, &mut wait).await? == 0 {
-                    if self.stream.is_message() {
-                        break;
-                    }
-                    return Err(Unread::Gone);
-                }
-            },
+        let pace = Pace::new(self.listener().body_timeout, self.listener().body_rate);
+        let mut wait = Wait { most, keeps, due, pace, count: 0 };
+        if request.framing == Framing::Chunked && !self.stream.is_message() {
+            return self.unwrap_chunks(worker, request, &mut wait).await;
         }
-        Ok(())
+        loop {
+            let filled = self.input.filled();
+            let is_longer = match request.framing {
+                Framing::Length(length) if !self.stream.is_message() => length > most,
+                // Some of a message may have been read ahead, and all of it.
+                _ => filled.len() as u64 > most,
+            };
+            if let Some(start) = filled.get(..most as usize).filter(|_| is_longer) {
+                return Ok(Read::Start(start.to_vec()));
+            }
+            if self.is_read(request) {
+                return Ok(Read::Whole);
+            }
+            if self.read_more(worker, &mut wait).await? == 0 {
+                return if self.stream.is_message() { Ok(Read::Whole) } else { Err(Unread::Gone) };
+            }
+        }
     }
 
     /// Whether nothing more is to come; unlike [`Self::has_whole_body`], whatever trailers there are.
@@ -108,25 +154,41 @@ impl Client {
     }
 
     /// Takes the data out of its chunks.
-    async fn unwrap_chunks(&mut self, worker: &Worker, wait: &mut Wait) -> Result<u64, Unread> {
+    async fn unwrap_chunks(
+        &mut self,
+        worker: &Worker,
+        request: &mut RequestHead,
+        wait: &mut Wait,
+    ) -> Result<Read, Unread> {
         let (mut decoder, mut trailers) = (BodyDecoder::new(Framing::Chunked), Fields::new());
         let mut body = Vec::new();
+        // Bytes of the buffer that have been looked at.
+        let mut seen = 0;
         loop {
-            match decoder.decode(self.input.filled(), &mut trailers).map_err(Unread::Malformed)? {
+            let input = &self.input.filled()[seen..];
+            match decoder.decode(input, &mut trailers).map_err(Unread::Malformed)? {
                 Piece::Data { skip, length } => {
-                    if (body.len() + length) as u64 > wait.most {
-                        return Err(Unread::TooLong);
+                    let data = &input[skip..skip + length];
+                    let room = wait.most as usize - body.len();
+                    body.extend_from_slice(&data[..length.min(room)]);
+                    if length > room {
+                        return Ok(Read::Start(body));
                     }
-                    body.extend_from_slice(&self.input.filled()[skip..skip + length]);
-                    self.input.consume(skip + length);
+                    seen += skip + length;
                 }
                 Piece::End { consumed } => {
-                    self.input.consume(consumed);
+                    self.input.consume(seen + consumed);
                     self.input.put_before(&body);
-                    return Ok(body.len() as u64);
+                    request.framing = Framing::Length(body.len() as u64);
+                    return Ok(Read::Whole);
                 }
                 Piece::More { consumed } => {
-                    self.input.consume(consumed);
+                    seen += consumed;
+                    if !wait.keeps {
+                        self.input.consume(std::mem::take(&mut seen));
+                    } else if seen as u64 >= wait.room() {
+                        return Ok(Read::Start(body));
+                    }
                     if self.read_more(worker, wait).await? == 0 {
                         return Err(Unread::Gone);
                     }
@@ -138,10 +200,9 @@ impl Client {
     /// Reads what there is, at least a byte; none where the stream has ended.
     async fn read_more(&mut self, worker: &Worker, wait: &mut Wait) -> Result<usize, Unread> {
         if self.input.space(&worker.buffers).is_empty() {
-            // One byte beyond what may come shows that it is too long.
-            let most = usize::try_from(wait.most).unwrap_or(usize::MAX).saturating_add(1);
             let length = self.input.filled().len();
-            self.input.grow(length.saturating_mul(2).min(most.max(length + 1)));
+            let room = usize::try_from(wait.room()).unwrap_or(usize::MAX);
+            self.input.grow(length.saturating_mul(2).min(room.max(length + 1)));
         }
         self.deadline.set(wait.due.min(wait.pace.wait(clock::now(), wait.count)));
         poll_fn(|context| match self.stream.poll_read(context, self.input.space(&worker.buffers)) {

@@ -7,7 +7,7 @@ use http::Method;
 use super::model::{
     Access, Api, Bots, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies,
     Priority, RequestPolicy, Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split,
-    Timeouts, ValidatePolicy, Version, VersionBy,
+    Timeouts, ValidatePolicy, Version, VersionBy, Waf,
 };
 use super::source::{Located, Span};
 
@@ -52,6 +52,8 @@ pub struct EffectiveRoute<'c> {
     pub csrf: Option<&'c Csrf>,
     /// What a request may bring.
     pub request: Option<&'c RequestPolicy>,
+    /// What is done about requests that look like an attack.
+    pub waf: Option<&'c Waf>,
     /// What requests must be like.
     pub validate: Option<&'c ValidatePolicy>,
     /// How long to wait for the service.
@@ -264,6 +266,7 @@ impl Config {
             cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),
             csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
+            waf: nearest(all, |policies| policies.waf.as_deref()).and_then(Setting::value),
             validate: nearest(all, |policies| policies.validate.as_deref()).and_then(Setting::value),
             timeouts,
             retry,

@@ -217,7 +217,7 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let policies = (
             route.access,
-            (route.ip, route.bots, route.cors, route.csrf, route.request, route.validate),
+            (route.ip, route.bots, route.cors, route.csrf, route.request, route.waf, route.validate),
             &route.timeouts,
             route.retry,
             mirror,
@@ -528,6 +528,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("header size limit", request.header_size);
         facets.may_say("JSON limits", request.json);
     }
+    facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {
         facets.may_say("schema of bodies", validate.body.as_ref().map(|file| file.value.display()));
         facets.may_say("OpenAPI document", validate.openapi.as_ref().map(|file| file.value.display()));

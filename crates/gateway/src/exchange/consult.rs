@@ -50,6 +50,10 @@ async fn stay<'p>(
                 read_body(worker, client, exchange, most, due).await?;
                 then(exchange, client.whole_body(&exchange.request))
             }
+            Step::StartOfBody(most, then) => {
+                let start = read_start_of_body(worker, client, exchange, most, due).await?;
+                then(exchange, start.as_deref().unwrap_or_else(|| client.whole_body(&exchange.request)))
+            }
             Step::Wait(waiting) => {
                 client.deadline.set(due);
                 match client.unless_gone(worker, waiting).await {
@@ -79,17 +83,46 @@ async fn read_body(
             exchange.is_body_read = true;
             Ok(())
         }
-        Err(Unread::Gone) => Err(Failed::Gone),
-        Err(Unread::TimedOut) => Err(Refusal::body_timeout().into()),
-        Err(Unread::TooLong) => {
+        Err(unread) => Err(unreadable(exchange, &unread, most)),
+    }
+}
+
+/// Nothing where the whole body has been read.
+async fn read_start_of_body(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    most: u64,
+    due: Instant,
+) -> Result<Option<Vec<u8>>, Failed> {
+    if exchange.is_body_read {
+        let body = client.whole_body(&exchange.request);
+        return Ok(body.get(..most as usize).map(<[u8]>::to_vec));
+    }
+    let limit = most.min(exchange.max_body);
+    match client.read_start_of_body(worker, &mut exchange.request, limit, due).await {
+        Ok(Some(_)) if exchange.max_body <= most => Err(unreadable(exchange, &Unread::TooLong, most)),
+        Ok(start) => {
+            exchange.is_body_read = start.is_none();
+            Ok(start)
+        }
+        Err(unread) => Err(unreadable(exchange, &unread, most)),
+    }
+}
+
+fn unreadable(exchange: &mut Exchange, unread: &Unread, most: u64) -> Failed {
+    match *unread {
+        Unread::Gone => Failed::Gone,
+        Unread::TimedOut => Refusal::body_timeout().into(),
+        Unread::TooLong => {
             // Part of it may be gone from the buffer: nothing can follow on this connection.
             exchange.outcome.is_body_touched = true;
             let is_routes = exchange.max_body <= most;
-            Err(if is_routes { exchange.body_too_large() } else { body_unreadable(most) }.into())
+            if is_routes { exchange.body_too_large() } else { body_unreadable(most) }.into()
         }
-        Err(Unread::Malformed(fault)) => {
+        Unread::Malformed(fault) => {
             exchange.outcome.is_body_touched = true;
-            Err(Refusal::malformed_body(fault).into())
+            Refusal::malformed_body(fault).into()
         }
     }
 }

@@ -50,6 +50,12 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
 
     /// What it would do, for `tollgate explain`: a clause such as `bodies up to 10 MiB`.
     fn explain(&self) -> String;
+
+    /// What it finds in this request, for `tollgate explain`, where that can be told without sending it.
+    fn explain_request(&self, request: &RequestHead) -> Option<String> {
+        let _ = request;
+        None
+    }
 }
 
 /// What follows from a policy's look at a request. It may hold on to its policy.
@@ -62,6 +68,8 @@ pub enum Step<'p> {
     Refuse(Box<Refusal>),
     /// The policy has to see the request's body, whole, and goes on with it. A body of more bytes than these is refused.
     Body(u64, OnBody<'p>),
+    /// The policy looks at so many bytes of the request's body, or all of it where it is shorter, and goes on with them.
+    StartOfBody(u64, OnBody<'p>),
     /// The policy has to wait, and then goes on. It is given up when the client leaves or the request's time is over.
     Wait(Waiting<'p>),
 }
@@ -84,6 +92,11 @@ impl<'p> Step<'p> {
     /// Goes on when the body, of at most so many bytes, is there.
     pub fn body(most: u64, then: impl FnOnce(&mut Exchange, &[u8]) -> Self + 'p) -> Self {
         Self::Body(most, Box::new(then))
+    }
+
+    /// Goes on when so many bytes of the body, or all of it, are there.
+    pub fn start_of_body(most: u64, then: impl FnOnce(&mut Exchange, &[u8]) -> Self + 'p) -> Self {
+        Self::StartOfBody(most, Box::new(then))
     }
 
     /// Goes on when the future has ended.

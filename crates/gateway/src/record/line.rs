@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::decimal::{push_decimal, push_ip, push_micros_as_ms, push_padded, three_digits};
 use crate::clock::civil_from_days;
+use crate::firewall::Findings;
 
 /// Bytes of one value that a line takes over; what is longer is cut.
 const MAX_VALUE: usize = 8 * 1024;
@@ -45,6 +46,7 @@ pub struct Line<'a> {
     pub upstream_us: Option<u64>,
     pub attempts: u32,
     pub failed_attempts: &'a [FailedAttempt],
+    pub findings: Option<&'a Findings>,
     pub user_agent: &'a [u8],
     pub referer: &'a [u8],
 }
@@ -98,6 +100,7 @@ impl Default for Line<'_> {
             upstream_us: None,
             attempts: 0,
             failed_attempts: &[],
+            findings: None,
             user_agent: b"",
             referer: b"",
         }
@@ -191,6 +194,9 @@ impl Formatter {
         if !line.failed_attempts.is_empty() {
             write_attempts(line.failed_attempts, out);
         }
+        if let Some(findings) = line.findings {
+            write_findings(findings, out);
+        }
         text(b",\"user_agent\":\"", line.user_agent, out);
         text(b",\"referer\":\"", line.referer, out);
         out.extend_from_slice(b"}\n");
@@ -279,6 +285,27 @@ fn write_attempts(attempts: &[FailedAttempt], out: &mut Vec<u8>) {
         out.push(b'}');
     }
     out.push(b']');
+}
+
+/// What the firewall found.
+#[cold]
+fn write_findings(findings: &Findings, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"waf\":{\"score\":");
+    push_decimal(u64::from(findings.score()), out);
+    let blocked: &[u8] = if findings.is_blocked { b"true" } else { b"false" };
+    out.extend_from_slice(b",\"blocked\":");
+    out.extend_from_slice(blocked);
+    out.extend_from_slice(b",\"hits\":[");
+    for (place, hit) in findings.hits().iter().enumerate() {
+        out.extend_from_slice(if place == 0 { b"{" } else { b",{" });
+        out.extend_from_slice(b"\"rule\":");
+        push_decimal(u64::from(hit.rule.id), out);
+        text(b",\"category\":\"", hit.rule.category.as_str().as_bytes(), out);
+        text(b",\"place\":\"", hit.place.as_bytes(), out);
+        text(b",\"matched\":\"", findings.shown(hit).unwrap_or(b"***"), out);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
 }
 
 /// Whether nothing is to be escaped. Looks at whole blocks, the last of which may overlap the one before it, and has no

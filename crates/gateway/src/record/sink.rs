@@ -164,7 +164,9 @@ impl LogSink {
 impl LogWriter {
     /// Writes a line into the buffer, and hands the buffer over when it is full.
     pub fn write(&mut self, line: &Line<'_>) {
-        if self.pipe.is_none() || !self.is_sampled(line.status) {
+        // An attack is logged whatever the share: this may be the one line that tells of it.
+        let is_attack = line.findings.is_some_and(|findings| findings.is_attack);
+        if self.pipe.is_none() || !(is_attack || self.is_sampled(line.status)) {
             return;
         }
         if self.buffer.capacity() == 0 {

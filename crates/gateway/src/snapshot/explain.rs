@@ -89,7 +89,7 @@ impl Snapshot {
 
     fn explain_route(&self, route: &Route, head: &mut RequestHead, params: &Params, text: &mut String) {
         for stage in MIDDLE {
-            explain_policies(route, stage, text);
+            explain_policies(route, stage, head, text);
         }
         route.policies().iter().for_each(|policy| policy.strip(head));
         if let Some(fault) = route.fault().filter(|_| !matches!(route.target, Target::Retired)) {
@@ -125,7 +125,7 @@ impl Snapshot {
         if let Some(mirror) = route.mirror() {
             line(text, Stage::Call, &format!("mirror: copies, {}", mirror.summary));
         }
-        explain_policies(route, Stage::Shape, text);
+        explain_policies(route, Stage::Shape, head, text);
     }
 
     fn explain_split(&self, split: &Split, head: &RequestHead, path: &str, text: &mut String) {
@@ -276,9 +276,12 @@ fn explain_preflight(route: &Route, text: &mut String) {
     line(text, Stage::Admit, "this is a preflight: `cors` of the route that it asks about answers it");
 }
 
-fn explain_policies(route: &Route, stage: Stage, text: &mut String) {
+fn explain_policies(route: &Route, stage: Stage, head: &RequestHead, text: &mut String) {
     for policy in route.policies().iter().filter(|policy| policy.stage() == stage) {
         line(text, stage, &format!("{}: {}", policy.name(), policy.explain()));
+        if let Some(found) = policy.explain_request(head) {
+            detail(text, &found);
+        }
     }
 }
 

@@ -45,6 +45,7 @@ mod split;
 mod tcp;
 mod tls;
 mod validate;
+mod waf;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -97,6 +98,7 @@ pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
 pub use self::validate::{Unknown, ValidatePolicy};
+pub use self::waf::{Oversize, Waf, WafMode};
 
 use super::fault::Faults;
 use super::node::{Node, Value};
@@ -367,6 +369,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Csrf", &csrf::CSRF),
     ("RequestPolicy", &request::REQUEST),
     ("JsonLimits", &request::JSON),
+    ("Waf", &waf::WAF),
     ("ValidatePolicy", &validate::VALIDATE),
     ("ResponsePolicy", &policy::RESPONSE),
     ("HeaderChanges", &policy::HEADER_CHANGES),

@@ -17,6 +17,7 @@ use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
 use super::validate::ValidatePolicy;
+use super::waf::Waf;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, MapReader, Read, Reader};
 use crate::config::schema::or_text;
@@ -59,6 +60,8 @@ pub struct Policies {
     pub csrf: Option<Box<Setting<Csrf>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
+    /// What is done about requests that look like an attack. A plain word is `mode`. Default: nothing looks for attacks.
+    pub waf: Option<Box<Setting<Waf>>>,
     /// What requests must be like. A plain file is `body`. Default: they are not looked at.
     pub validate: Option<Box<Setting<ValidatePolicy>>>,
     /// How long to wait for the service. A plain duration is `total`.
@@ -179,6 +182,7 @@ impl Policies {
             cors: map.optional("cors", reader),
             csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
+            waf: map.optional("waf", reader),
             validate: map.optional("validate", reader),
             timeout: map.optional("timeout", reader),
             retry: map.optional("retry", reader),
@@ -270,6 +274,7 @@ pub(super) static POLICIES: Keys = Keys {
         "cors",
         "csrf",
         "request",
+        "waf",
         "validate",
         "timeout",
         "retry",
@@ -280,7 +285,7 @@ pub(super) static POLICIES: Keys = Keys {
         "fault",
         "response",
     ],
-    later: &["waf", "compress", "rate_limit", "quota", "concurrency", "cache", "async", "compose"],
+    later: &["compress", "rate_limit", "quota", "concurrency", "cache", "async", "compose"],
     shared: None,
 };
 

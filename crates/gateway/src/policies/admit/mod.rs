@@ -5,3 +5,4 @@ pub mod cors;
 pub mod csrf;
 pub mod ip;
 pub mod request;
+pub mod waf;

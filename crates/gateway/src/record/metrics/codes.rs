@@ -31,6 +31,7 @@ pub(super) enum ByName {
     Mirrored,
     InjectedFaults,
     AppRequests,
+    FirewallHits,
 }
 
 /// How a family is told.
@@ -79,13 +80,14 @@ impl ByCode {
 }
 
 impl ByName {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Refusals,
         Self::Fallbacks,
         Self::GrpcCalls,
         Self::Mirrored,
         Self::InjectedFaults,
         Self::AppRequests,
+        Self::FirewallHits,
     ];
 
     pub(super) fn family(self) -> Family {
@@ -125,6 +127,12 @@ impl ByName {
                 help: "Requests of applications by class of status.",
                 of: "app",
                 label: "status",
+            },
+            Self::FirewallHits => Family {
+                name: "waf_hits_total",
+                help: "Requests in which the firewall found something, by route and category.",
+                of: "route",
+                label: "category",
             },
         }
     }

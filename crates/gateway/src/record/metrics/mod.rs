@@ -256,6 +256,11 @@ impl WorkerShard {
         self.count_by_name(ByName::Fallbacks, route, code);
     }
 
+    /// Counts a request in which the firewall found something of a category.
+    pub fn firewall_hit(&self, route: &str, category: &'static str) {
+        self.count_by_name(ByName::FirewallHits, route, category);
+    }
+
     /// Counts a call of gRPC, by its status.
     pub fn grpc_call(&self, route: &str, status: &'static str) {
         self.count_by_name(ByName::GrpcCalls, route, status);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, VersionState};
 use crate::expression::{Root, Roots};
+use crate::firewall::Firewall;
 use crate::policies::Policy;
 use crate::policies::admit::bots::Bots;
 use crate::policies::admit::cors::Cors;
 use crate::policies::admit::csrf::Csrf;
 use crate::policies::admit::ip::Ip;
 use crate::policies::admit::request::Request;
+use crate::policies::admit::waf::WafOfHead;
 use crate::policies::authorize::Authorize;
 use crate::policies::identify::Identify;
 use crate::policies::shape::lifecycle::Lifecycle;
@@ -18,6 +20,7 @@ use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
 use crate::policies::validate::contract::Validate;
 use crate::policies::validate::json::Json;
+use crate::policies::validate::waf::WafOfBody;
 use crate::route::PathPattern;
 
 impl Compiler<'_> {
@@ -45,6 +48,10 @@ impl Compiler<'_> {
         if let Some(policy) = route.request.and_then(Request::build) {
             policies.push(Arc::new(policy));
         }
+        let firewall = route.waf.map(|config| Arc::new(Firewall::new(config)));
+        if let Some(firewall) = &firewall {
+            policies.push(Arc::new(WafOfHead::new(Arc::clone(firewall))));
+        }
         if let Some(terms) = route.access.and_then(config::Access::terms) {
             // identify: what comes later may depend on who calls
             policies.push(self.identify(terms, route));
@@ -59,6 +66,9 @@ impl Compiler<'_> {
         // validate: bodies are held in memory only for who may send them
         if let Some(policy) = route.request.and_then(Json::build) {
             policies.push(Arc::new(policy));
+        }
+        if let Some(firewall) = firewall {
+            policies.push(Arc::new(WafOfBody::new(firewall)));
         }
         // what JSON may hold has been bounded before a schema looks at it
         policies.extend(route.validate.and_then(|validate| self.validate(validate)));
