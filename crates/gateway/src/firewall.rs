@@ -168,7 +168,10 @@ const SECRET: [&str; 10] =
 mod tests {
     use super::*;
 
-    fn head(target: &str, fields: &[(&str, &str)]) -> RequestHead {
+    /// Names and values of header fields.
+    type Sent<'s> = &'s [(&'s str, &'s str)];
+
+    fn head(target: &str, fields: Sent<'_>) -> RequestHead {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut head = RequestHead {
             path: path.to_owned(),
@@ -193,7 +196,7 @@ mod tests {
     #[test]
     fn attacks_are_found_in_all_parts_of_a_head_whatever_the_case_of_names() {
         const ATTACK: &str = "1' or '1'='1' -- ";
-        let sent: [(&str, &[(&str, &str)], &str); 4] = [
+        let sent: [(&str, Sent, &str); 4] = [
             ("/?q=1%27%20or%20%271%27=%271%27%20--%20", &[], "query.q"),
             ("/", &[("X-Search", ATTACK)], "header.x-search"),
             ("/", &[("Accept", "*/*"), ("USER-AGENT", ATTACK)], "header.user-agent"),

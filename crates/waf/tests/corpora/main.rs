@@ -6,6 +6,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod unseen;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
