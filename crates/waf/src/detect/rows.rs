@@ -112,13 +112,13 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_REDIRECT,
         triggers: &["/dev/", ">&", "<<<", "0>", "1>", "2>"],
         needs: 0,
-        expression: r"[0-9&]?>+&?\s*/dev/|/dev/(?:tcp|udp)/[\w.]+/|\b[0-9]>&[0-9]\b|<<<\s*[$\x22'\x60\w]",
+        expression: r"[0-9&]?>+&?\s*/dev/(?:null|tcp|udp|fd|stdout|tty|sd\w|shm)\S*(?:\s*$|\s*[;|&0-9\x22'\x60)]|\s+\d?[<>])|/dev/(?:tcp|udp)/[\w.]+/|\b[0-2]>&[0-2]\b|<<<\s*[$\x22'\x60\w]",
     },
     Row {
         rule: rules::SHELL_SUBSTITUTION,
         triggers: &["$(", "${", "$[", "$((", "<(", ">("],
         needs: BRACKET | BRACE | GLOB,
-        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
+        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)(?:[^.]|$)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
     },
     Row {
         rule: rules::SHELL_EVASION,
@@ -131,6 +131,24 @@ pub(super) const ROWS: &[Row] = &[
         triggers: &["$(echo", "base64 -d", "base64 --decode", "xxd -r", "|sh", "| sh", "|bash", "| bash", "|zsh", "| zsh", "|ksh", "| ksh", "|dash", "| dash", "|csh", "| csh", "|/", "| /", "|  "],
         needs: 0,
         expression: r"\$\(echo[^)]*\)|\|\s*(?:/\S*/)?(?:ba|z|da|k|c)?sh\s*(?:$|[#;&|'\x22)])|(?:base64\s+(?:-d|--decode)|xxd\s+-r)\b",
+    },
+    Row {
+        rule: rules::SHELL_CHAIN,
+        triggers: &["; do", ";do", "; then", ";then", "do\n", "then\n"],
+        needs: 0,
+        expression: r"\b(?:for\s+\w+\s+in\s+[^;]{1,120}|(?:while|until)\s+(?::|true|\[|\(|read\b|!)?[^;]{0,120});\s*do\s+\S|\bif\s+(?:\[|!|\(|true|test\s|\w+\s+-)[^;]{0,120};\s*then\s+\S",
+    },
+    Row {
+        rule: rules::SHELL_GLOB,
+        triggers: &[";", "|", "&&", "`", "$("],
+        needs: GLOB,
+        expression: r"(?:;|\||&&|`|\$\()\s*(?:[a-z]+[?*][a-z?*]+|[a-z]*\[[a-z]\][a-z]+)\s+(?:[/-]\w|[\w/]+\.[a-z]{2,4}\b)",
+    },
+    Row {
+        rule: rules::SHELL_EXACT,
+        triggers: &["^"],
+        needs: 0,
+        expression: r"^\^[a-z]{2,}\^[a-z]{2,}\^?$",
     },
     Row {
         rule: rules::SHELL_HISTORY,
@@ -157,12 +175,6 @@ pub(super) const ROWS: &[Row] = &[
         expression: r";(?:\s|\\[nrt])*\.[\x22'\\]*(?:sh(?:ell)?|system|load|import|output|once|excel)\b",
     },
     Row {
-        rule: rules::SHELL_LEADING,
-        triggers: &[";", "|", "&&"],
-        needs: 0,
-        expression: r"^\s*(?:;|\|\|?|&&|;\s*\x60)\s*[({]?\s*['\x22]?\.?/?[a-z][\w./-]+(?:\s+(?:-{1,2}[a-z]|/|[a-z0-9$.'\x22>|]+\b)[^|]*)?['\x22]?\s*[;)}\x60#]?\s*$",
-    },
-    Row {
         rule: rules::SHELL_OPTION,
         triggers: &[" -"],
         needs: 0,
@@ -178,7 +190,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_EXACT,
         triggers: &["~+", "~-", "!"],
         needs: 0,
-        expression: r"^(?:~[+-]\d*|!-?\d+)$",
+        expression: r"^(?:~[+-]\d*|!-\d+|!!)$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
@@ -190,9 +202,15 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::WINDOWS_CHAIN,
         triggers: &["at "],
         needs: 0,
-        expression: r"[;&|]\s*at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d",
+        expression: r"[;&|](?:at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d|\s+at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d\s+(?:[/\x22']|cmd|\S+\.(?:exe|bat)))",
     },
     // SQL that needs no tokeniser.
+    Row {
+        rule: rules::SQL_STACKED,
+        triggers: &["begin"],
+        needs: 0,
+        expression: r"^\s*;\s*begin\s+(?:declare|tran|try)\b",
+    },
     Row {
         rule: rules::SQL_CLAUSE,
         triggers: &["from"],
@@ -244,15 +262,15 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::POWERSHELL,
-        triggers: &["powershell", "pwsh", "invoke-", "iex", "iwr", "downloadstring", "downloadfile", "frombase64string", "-encodedcommand", "new-object", "start-process", "get-childitem", "set-executionpolicy", "start-bitstransfer", "get-wmiobject", "add-type", "get-content", "out-file", "import-module", "get-process", "get-command"],
+        triggers: &["powershell", "pwsh", "iex", "iwr", "downloadstring", "downloadfile", "downloaddata", "openread", "frombase64string", "-enc", "new-object", "$env:", "]::", "-executionpolicy", "-noprofile", "-nop ", "-windowstyle", "invoke-", "$executioncontext", "$shellid", "$pshome"],
         needs: 0,
-        expression: r"\b(?:powershell|pwsh)(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22])|\binvoke-(?:expression|webrequest|restmethod|command|item|wmimethod|mimikatz|history)\b|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:system\.)?net\.|(?:^|[;|&]\s*)(?:start-process|get-childitem|set-executionpolicy|start-bitstransfer|get-wmiobject|add-type|get-content|out-file|import-module|get-process|get-command)\b",
+        expression: r"\b(?:powershell|pwsh)(?:_ise)?(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22]|[a-z]+-[a-z]+\b|(?:ls|dir|iex|iwr|gc|cat|echo|whoami)\b)|(?:^|[\s;|&({'\x22])invoke-(?:expression|webrequest|restmethod|command|wmimethod|mimikatz|shellcode)(?:\s*(?:[-('\x22$&|;{]|https?:|$)|\s+[\w:.\\/]+$)|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile|downloaddata|openread)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:-\w+\s+)?(?:system\.)?(?:net|io|wscript|shell|text|security|management|xml|data)\.|(?:^|[;|&(=\s])\$env:(?:[a-z]+\s*$|[a-z]+[\\;=])|\[\s*(?:system\.)?(?:convert|net|io|text|reflection|diagnostics|runtime|environment|scriptblock|activator|appdomain|security|management)[\w.]*\s*\]::|\s-(?:executionpolicy|ep|exec)\s+(?:bypass|unrestricted|remotesigned)|\s-(?:noprofile|nop|noninteractive|windowstyle\s+hidden|w\s+hidden)\b.*\s-|\$(?:executioncontext|shellid\[|pshome\[)",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,
-        triggers: &["regedit", "mshta", "certutil", "bcdboot", "bcdedit", "bitsadmin", "cmd.exe", "cmd /", "rundll32", "regsvr32", "schtasks", "wmic", "cscript", "wscript", "diskpart", "vssadmin", "wevtutil", "netsh", "ipconfig", "systeminfo", "tasklist", "taskkill", "net user", "net localgroup", "net use", "installutil", "msiexec", "msbuild", "odbcconf", "psexec", "reg add", "reg query", "reg save", "sc create", "whoami", "icacls", "takeown", "cipher ", "fsutil", "forfiles", "nltest", "dsquery", "esentutl", "expand ", "extrac32", "findstr", "ftp -s", "hh.exe", "ieexec", "makecab", "pcalua", "presentationhost", "replace.exe", "robocopy", "xcopy", "qprocess", "quser", "qwinsta", "query user", "ntdsutil", "appcmd", "attrib ", "chkdsk", "compmgmt", "convert.exe", "control.exe", "defrag", "dism ", "dnscmd", "driverquery", "eventvwr", "gpupdate", "gpresult", "getmac", "logoff", "manage-bde", "mstsc", "nbtstat", "netstat", "nslookup", "pathping", "perfmon", "pnputil", "powercfg", "reagentc", "rasdial", "secedit", "setx ", "sfc ", "shutdown ", "subst ", "takeown", "tracert", "tskill", "typeperf", "vol ", "wbadmin", "wecutil", "winrm", "winrs", "wuauclt", "auditpol", "bootrec", "bootcfg", "cacls", "certreq", "cmdkey", "cmstp", "csvde", "dsget", "dsmod", "ftype", "assoc "],
+        triggers: &["cmd/", "cmd /", "cmd.exe", "comspec", "%systemroot", "%windir", ":~"],
         needs: 0,
-        expression: r"(?:^|[;|&`{(\x22']|\n)\s*(?:\S*[\\/])?(?:regedit|mshta|certutil|certreq|bcdboot|bcdedit|bootcfg|bootrec|bitsadmin|rundll32|regsvr32|schtasks|wmic|cscript|wscript|diskpart|vssadmin|wevtutil|netsh|ipconfig|systeminfo|tasklist|taskkill|installutil|msiexec|msbuild|odbcconf|psexec|icacls|cacls|takeown|fsutil|forfiles|nltest|dsquery|dsget|dsmod|csvde|esentutl|extrac32|findstr|makecab|pcalua|presentationhost|robocopy|xcopy|qprocess|quser|qwinsta|ntdsutil|appcmd|cmdkey|cmstp|dnscmd|driverquery|eventvwr|gpupdate|gpresult|getmac|manage-bde|mstsc|nbtstat|pathping|perfmon|pnputil|powercfg|reagentc|secedit|setx|sfc|subst|tskill|typeperf|wbadmin|wecutil|winrm|winrs|wuauclt|auditpol|ftype|attrib|chkdsk|dism|rasdial)(?:\.exe|\.com)?(?:\s+[-/<>%\x22\w:\\.]|/\w|\s*$|[|&;])(?:[^;]*)|\bcmd(?:\.exe)?\s+/[ckrq]\b|(?:^|[;|&]\s*)net\s+(?:user|localgroup|use|view|share|start|stop)\b|(?:^|[;|&]\s*)reg\s+(?:add|query|save|delete|export)\s",
+        expression: r"\bcmd(?:\.exe)?\s*\x22?\s*/[acdkqrsuv](?::\w+)?\b|%comspec%|%(?:systemroot|windir)%[\\/][\w\\/.]+\.(?:exe|dll|ini|com|bat)|%\w+:~-?\d+(?:,-?\d+)?%",
     },
     Row {
         rule: rules::WINDOWS_LOOSE,
