@@ -1,5 +1,6 @@
 //! Ways out of a folder, and files that no client is meant to have.
 
+use super::head::find;
 use super::{Cx, Leaf, Part, traits};
 use crate::rules;
 
@@ -30,6 +31,13 @@ const SETTINGS: [&[u8]; 55] = [
     b"cargo.toml", b"go.sum", b"server-status", b"server-info",
 ];
 
+/// What scanners ask for to see how a service answers to what is not there.
+#[rustfmt::skip]
+const MARKS: [&[u8]; 9] = [
+    b"/nessus_is_probing", b"nikto-test", b"/acunetix", b"acunetix-wvs", b"/appscan_fingerprint", b"/netsparker-", b"/w3af/",
+    b"/openvas", b"/qualys_",
+];
+
 /// Endings of files that a service might run.
 #[rustfmt::skip]
 const SCRIPTS: [&[u8]; 20] = [
@@ -56,7 +64,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
 /// `../` where a path begins or goes on, `..;/`, `..\`, more dots than two.
 fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let low = leaf.low;
-    let (mut at, mut steps, mut last_end) = (0, 0, usize::MAX);
+    let (mut at, mut steps, mut last_end, mut leads) = (0, 0, usize::MAX, false);
     while let Some(found) = low[at..].windows(2).position(|two| two == b"..") {
         let start = at + found;
         let mut end = start;
@@ -77,14 +85,16 @@ fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             steps = if follows { steps + 1 } else { 1 };
             last_end = end;
             let before = if start == 0 { None } else { Some(low[start - 1]) };
-            let leads = start == 0 || matches!(before, Some(b'/' | b'\\' | b'=' | b':' | b'>' | b'|'));
+            if !follows {
+                leads = start == 0 || matches!(before, Some(b'/' | b'\\' | b'=' | b':' | b'>' | b'|'));
+            }
             // In a text, `"../"` is part of what somebody writes about; alone or in a row it is a way out.
             let is_back = low[end - 1] == b'\\' || leaf.place.part == Part::Upload;
             let goes_on =
                 low.get(end).is_some_and(|byte| is_back && byte.is_ascii_alphanumeric() || *byte == b'.');
             let is_alone = !leaf.class.has(traits::SPACE | traits::ANGLE);
             let is_way_out = steps >= 2 || is_alone && (goes_on || leaf.place.part == Part::Path);
-            if leads && is_way_out || steps >= 3 {
+            if leads && is_way_out || steps >= if is_alone { 3 } else { 4 } {
                 return cx.hit(rules::TRAVERSAL, leaf, start);
             }
         }
@@ -98,16 +108,30 @@ fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
 /// The path of the request itself.
 fn path(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     for segment in leaf.low.split(|byte| *byte == b'/') {
+        // `/static../secret`: a folder that is joined to another one without a slash.
+        let is_joined = segment.len() > 2
+            && segment.ends_with(b"..")
+            && segment[segment.len() - 3].is_ascii_alphanumeric();
+        if is_joined && !leaf.low.ends_with(segment) {
+            cx.hit(rules::TRAVERSAL, leaf, 0);
+        }
+        if segment.len() > 2 && segment.ends_with(b"~") && segment.contains(&b'.') {
+            cx.hit(rules::BACKUP_FILE, leaf, 0);
+        }
         let is_hidden = segment.len() > 1 && segment[0] == b'.' && segment[1].is_ascii_alphanumeric();
         if is_hidden && segment != b".well-known" {
             cx.hit(rules::DOT_FILE, leaf, 0);
         }
     }
+    let is_marked = MARKS.iter().any(|mark| find(leaf.low, mark));
+    if is_marked {
+        cx.hit(rules::SCANNER_AGENT, leaf, 0);
+    }
     let file = leaf.low.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    if file.ends_with(b"~") || ending(file).is_some_and(|ending| LEFT_BEHIND.contains(&ending)) {
+    if is_packed_backup(file) || ending(file).is_some_and(|ending| LEFT_BEHIND.contains(&ending)) {
         cx.hit(rules::BACKUP_FILE, leaf, leaf.low.len() - file.len());
     }
-    if SETTINGS.contains(&file) || file.starts_with(b"wp-config") {
+    if SETTINGS.contains(&file) || file.starts_with(b"wp-config") || file.starts_with(b"docker-compose") {
         cx.hit(rules::SECRET_FILE, leaf, leaf.low.len() - file.len());
     }
     let is_system = [b"/sys/class".as_slice(), b"/proc/self", b"/dev/shm", b"/etc/"]
@@ -129,6 +153,16 @@ fn upload(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if is_script || is_hidden || is_setting {
         cx.hit(rules::UPLOAD_NAME, leaf, 0);
     }
+}
+
+/// `dump.sql.gz`, `site.bak.zip`.
+fn is_packed_backup(file: &[u8]) -> bool {
+    let mut endings = file.rsplit(|byte| *byte == b'.');
+    let is_packed = matches!(endings.next(), Some(b"gz" | b"zip" | b"bz2" | b"xz" | b"7z" | b"rar" | b"tgz"));
+    is_packed
+        && endings
+            .next()
+            .is_some_and(|ending| matches!(ending, b"sql" | b"bak" | b"old" | b"backup" | b"dump" | b"db"))
 }
 
 fn ending(file: &[u8]) -> Option<&[u8]> {

@@ -26,13 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SPLIT_REQUEST,
         triggers: &["http/"],
         needs: 0,
-        expression: r"[\r\n]\s*(?:get|post|head|options|connect|put|delete|trace|patch|propfind)\s+\S+\s+http/\d",
-    },
-    Row {
-        rule: rules::SPLIT_HEADER,
-        triggers: &["\n", "\r"],
-        needs: 0,
-        expression: r"[\r\n]+\W*(?:content-(?:type|length)|set-cookie|location|host|cookie|transfer-encoding|x-forwarded-\w+|remote-(?:ip|addr|host)|via|refresh|access-control-[\w-]+|status|http/[\d.]+)\s*[: ]",
+        expression: r"[\r\n]\s*[a-z]{3,16}\s+\S+\s+http/\d|^\s*[a-z]{3,16}\s+\S+\s+http/\d(?:\.\d)?\s*(?:$|[\r\n])|\shttp/\d\.\d[ \t]*[\r\n]+[a-z][a-z-]+:",
     },
     Row {
         rule: rules::SPLIT_HEADER,
@@ -57,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SYSTEM_FILE,
         triggers: &["etc/passwd", "etc/shadow", "etc\\passwd", "/proc/", "boot.ini", "win.ini", "system32", "etc/group", "etc/sudoers", "/dev/tcp", "/dev/udp", "etc/master.passwd", "etc/security/passwd", "system.ini"],
         needs: 0,
-        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|windows[/\\]+system32|/dev/(?:tcp|udp)/",
+        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|(?:^\S*|[=\x22'>]\S*)windows[/\\]+system32|/dev/(?:tcp|udp)/",
     },
     Row {
         rule: rules::SYSTEM_FILE,
@@ -69,13 +63,20 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SECRET_FILE,
         triggers: &[".aws", ".ssh", ".docker", ".kube", ".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", "history", ".npmrc", ".pypirc", ".netrc", ".pgpass", ".my.cnf", "id_rsa", "wp-config", "web.config", "credentials", ".bashrc", ".profile", ".boto", ".gnupg", ".subversion", ".vscode", ".idea", ".terraform", ".config", ".ds_store", ".vault", ".azure", ".gcloud", ".cargo", ".gem", ".composer", "appsettings", "web-inf", "meta-inf", ".bash", ".zsh", ".mysql_", ".psql_"],
         needs: 0,
-        expression: r"(?:^|[/\\=\s>])\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
+        expression: r"(?:^\S*[/\\]|[=>]|\s[/~]\S*/)\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
     },
     Row {
         rule: rules::FILE_SCHEME,
-        triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2."],
+        triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2.", "view-source:", "local_file:"],
         needs: 0,
-        expression: r"(?:^|[=\s'\x22(:])(?:file:/+(?:localhost/)?(?:etc|proc|var|root|home|usr|tmp|opt|dev|sys|(?:c:/+)?windows|(?:c:/+)?boot|[^\s/]+\.ini)\b|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:application/x-httpd-php)",
+        expression: r"(?:^|[=\s'\x22(:])(?:file:/+(?:localhost/)?(?:etc|proc|var|root|home|usr|tmp|opt|dev|sys|(?:c:/+)?windows|(?:c:/+)?boot|[^\s/]+\.ini)\b|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:application/x-httpd-php|data://|view-source:|local_file:)",
+    },
+    // A script of another server, to be included: `c99.txt?` makes what is appended a query.
+    Row {
+        rule: rules::FILE_SCHEME,
+        triggers: &["://"],
+        needs: 0,
+        expression: r"^\s*(?:https?|ftps?)://[^\s/?#]+/(?:\S*/)?(?:[\w.-]*\.(?:(?:txt|dat|inc|log)\?+|\w{2,4}(?:%00|\x00))\s*$|(?:c99|r57|c100|wso|b374k|shell|webshell|cmd|backdoor|alfa|weevely)\w*\.(?:txt|php\d?|jsp|aspx?|sh|pl)\b)|^\s*(?:https?|ftps?)://\d+\.\d+\.\d+\.\d+(?::\d+)?/(?:\S*/)?[\w.-]+\.(?:txt|sh|pl|py|exe|dll|hta|ps1|bat|vbs|elf|bin|jsp|war|dtd|xsl|sct)\b|^\s*ftps?://\S+\.(?:php\d?|jsp|sh)\s*$|://[\d.]+\s*&@|@[\w.]+#\s*@",
     },
     Row {
         rule: rules::SPLIT_HEADER,
@@ -348,9 +349,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SSRF_SCHEME,
-        triggers: &["gopher:", "dict:", "ldap:", "ldaps:", "tftp:", "sftp:", "jar:", "netdoc:", "imap:", "smb:", "rmi:", "jndi:"],
+        triggers: &["gopher:", "dict:", "ldap:", "ldaps:", "ldapi:", "tftp:", "sftp:", "netdoc:", "imap:", "imaps:", "smb:", "rmi:", "pop3:", "pop3s:", "smtp:", "smtps:", "telnet:", "finger:", "iiop:", "corba", "nntp:", "memcached:"],
         needs: 0,
-        expression: r"(?:^|[=\s'\x22(])(?:gopher|dict|ldaps?|tftp|sftp|netdoc|imaps?|smb|rmi)://",
+        expression: r"(?:^|[=\s'\x22(])(?:gopher|dict|ldap[si]?|tftp|sftp|netdoc|imaps?|smb|rmi|pop3s?|smtps?|telnet|finger|iiop|corba(?:loc|name)|nntp|memcached)://",
     },
     Row {
         rule: rules::SSRF_LOOPBACK,
@@ -403,9 +404,9 @@ pub(super) const ROWS: &[Row] = &[
     // Scanners.
     Row {
         rule: rules::SCANNER_AGENT,
-        triggers: &["nikto", "sqlmap", "nessus", "openvas", "acunetix", "netsparker", "nmap", "masscan", "zgrab", "dirbuster", "gobuster", "wfuzz", "ffuf", "wpscan", "w3af", "arachni", "skipfish", "havij", "nuclei", "burp", "zap/", "owasp zap", "feroxbuster", "jaeles", "commix", "xsser", "joomscan", "whatweb", "dirb", "fimap", "paros", "webinspect", "qualys", "detectify", "jorgee", "morfeus", "bsqlbf", "pangolin", "hydra", "vega/", "wapiti", "zmeu", "brutus", "cgichk", "grabber", "metis", "sqlninja", "absinthe", "grendel-scan", "n-stealth", "whisker", "interactsh", "katana", "dalfox", "httpx -", "l9explore", "leakix", "tsunamisecurityscanner"],
+        triggers: &["nikto", "sqlmap", "nessus", "openvas", "acunetix", "netsparker", "nmap", "masscan", "zgrab", "dirbuster", "gobuster", "wfuzz", "ffuf", "wpscan", "w3af", "arachni", "skipfish", "havij", "nuclei", "burp", "zap/", "owasp zap", "feroxbuster", "jaeles", "commix", "xsser", "joomscan", "whatweb", "dirb", "fimap", "paros", "webinspect", "qualys", "detectify", "jorgee", "morfeus", "bsqlbf", "pangolin", "hydra", "vega/", "wapiti", "zmeu", "brutus", "cgichk", "grabber", "metis", "sqlninja", "absinthe", "grendel-scan", "n-stealth", "whisker", "interactsh", "katana", "dalfox", "httpx -", "l9explore", "leakix", "tsunamisecurityscanner", "fuzz faster", "cmsmap", "cmsscan", "testssl", "sslyze", "bbq", "datacha0s", "droopescan", "joomlavs", "kiterunner", "crackmapexec", "xray", "goby", "amass", "subfinder", "patator", "whatwaf", "wafw00f", "nosqlmap", "tplmap", "xsstrike", "sn1per", "golismero", "uniscan", "vega", "webshag", "websploit", "dirsearch", "hakrawler", "appscan", "hailstorm", "cenzic", "metasploit", "nexpose", "n-stealth", "muieblackcat", "libwhisker", "cgiscan", "advanced email extractor", "security scan", "security-scan", "vulnerability scan", "vulnerability-scan", "projectdiscovery"],
         needs: 0,
-        expression: r"\b(?:nikto|sqlmap|nessus|openvas|acunetix|netsparker|nmap|masscan|zgrab|dirbuster|gobuster|wfuzz|fuzz faster|ffuf|wpscan|w3af|arachni|skipfish|havij|nuclei|burp|zap/|owasp zap|feroxbuster|jaeles|commix|xsser|joomscan|whatweb|dirb\b|fimap|paros|webinspect|qualys|detectify|jorgee|morfeus|bsqlbf|pangolin|hydra\b|vega/|wapiti|zmeu|brutus/|cgichk|grabber\b|metis\b|sqlninja|absinthe|grendel-scan|n-stealth|whisker|interactsh|dalfox|l9explore|leakix|tsunamisecurityscanner)",
+        expression: r"\b(?:nikto|sqlmap|nessus|openvas|acunetix|netsparker|nmap|masscan|zgrab|dirbuster|gobuster|wfuzz|fuzz faster|ffuf|wpscan|w3af|arachni|skipfish|havij|nuclei|burp|zap/|owasp zap|feroxbuster|jaeles|commix|xsser|joomscan|whatweb|dirb\b|fimap|paros|webinspect|qualys|detectify|jorgee|morfeus|bsqlbf|pangolin|hydra\b|vega/|wapiti|zmeu|brutus/|cgichk|grabber\b|metis\b|sqlninja|absinthe|grendel-scan|n-stealth|whisker|interactsh|dalfox|l9explore|leakix|tsunamisecurityscanner|cmsmap|cmsscan|testssl|sslyze|datacha0s|droopescan|joomlavs|kiterunner|crackmapexec|xray\b|goby\b|amass\b|subfinder|patator|whatwaf|wafw00f|nosqlmap|tplmap|xsstrike|sn1per|golismero|uniscan|bbq/|/vega|webshag|websploit|dirsearch|hakrawler|appscan|hailstorm|cenzic|metasploit|nexpose|muieblackcat|cgiscan|advanced email extractor|(?:security|vulnerability)[ -]scan(?:ner)?\b|projectdiscovery)",
     },
     Row {
         rule: rules::SCRIPTED_AGENT,
