@@ -337,7 +337,9 @@ impl Visit for Reader<'_> {
 /// Whether it has nothing in it that its form does not need; credentials are nobody's business.
 fn is_as_structured(name: &str, value: &[u8]) -> bool {
     matches!(name, "authorization" | "proxy-authorization" | "host" | "content-type" | "content-length")
-        || !value.iter().any(|byte| b"(){}<>$`'\\|".contains(byte))
+        || !traits::Class::of(value)
+            .has(traits::BRACKET | traits::BRACE | traits::ANGLE | traits::DOLLAR | traits::SEPARATOR)
+        || !value.iter().any(|byte| b"(){}<>$`|".contains(byte))
 }
 
 /// Headers whose form HTTP gives, which `detect::head` judges, or which hold what is checked elsewhere.

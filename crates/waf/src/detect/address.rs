@@ -10,7 +10,8 @@ const LONGEST_HOST: usize = 128;
 
 pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let low = leaf.low;
-    for at in memchr::memmem::find_iter(low, b"//").take(MOST_ADDRESSES) {
+    let slashes = memchr::memchr_iter(b'/', low).filter(|at| low.get(at + 1) == Some(&b'/'));
+    for at in slashes.take(MOST_ADDRESSES) {
         let is_address = at == 0 || matches!(low[at - 1], b':' | b'=' | b'@' | b'"' | b'\'' | b' ');
         let rest = low.get(at + 2..).unwrap_or_default();
         if !is_address || rest.is_empty() {

@@ -1,19 +1,21 @@
 //! Ways out of a folder, and files that no client is meant to have.
 
-use super::head::find;
 use super::{Cx, Leaf, Part, traits};
 use crate::rules;
 
 /// Endings that a path asks for only to find what was left behind.
 #[rustfmt::skip]
-const LEFT_BEHIND: [&[u8]; 78] = [
-    b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3",
-    b"db", b"mdb", b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"log",
-    b"ini", b"conf", b"config", b"cfg", b"properties", b"env", b"inc", b"sh", b"bat", b"dll", b"asa",
-    b"axd", b"cs", b"tfstate", b"asax", b"ascx", b"bck", b"bk", b"bkp", b"cer", b"cmd", b"cnf", b"crt",
-    b"csproj", b"csr", b"dbf", b"dist", b"hta", b"ida", b"idc", b"idq", b"inf", b"jse", b"lnk", b"pass",
-    b"pdb", b"pol", b"prf", b"pwd", b"rdp", b"reg", b"resx", b"scr", b"sys", b"vb", b"vbe", b"vbs", b"wsf",
-    b"wsh", b"hprof", b"pcap", b"kdbx", b"ovpn", b"psql", b"phps",
+const LEFT_BEHIND: [&[u8]; 113] = [
+    b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3", b"db",
+    b"mdb", b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"log", b"ini",
+    b"conf", b"config", b"cfg", b"properties", b"env", b"inc", b"sh", b"bat", b"dll", b"asa", b"axd", b"cs",
+    b"tfstate", b"asax", b"ascx", b"bck", b"bk", b"bkp", b"cer", b"cmd", b"cnf", b"crt", b"csproj", b"csr",
+    b"dbf", b"dist", b"hta", b"ida", b"idc", b"idq", b"inf", b"jse", b"lnk", b"pass", b"pdb", b"pol", b"prf",
+    b"pwd", b"rdp", b"reg", b"resx", b"scr", b"sys", b"vb", b"vbe", b"vbs", b"wsf", b"wsh", b"hprof", b"pcap",
+    b"kdbx", b"ovpn", b"psql", b"phps", b"back", b"cdx", b"compiled", b"copy", b"drv", b"exclude", b"htgroup",
+    b"htr", b"htw", b"ldf", b"licx", b"mdf", b"msc", b"ocx", b"pif", b"printer", b"refresh", b"resources",
+    b"rpmnew", b"rpmsave", b"sav", b"sct", b"shs", b"skin", b"temp", b"tlb", b"vbproj", b"vsdisco", b"vxd",
+    b"webinfo", b"ws", b"wsc", b"bash_history", b"dpkg-dist", b"dpkg-old",
 ];
 
 /// Files of a project or a server that a service does not hand out.
@@ -33,9 +35,8 @@ const SETTINGS: [&[u8]; 55] = [
 
 /// What scanners ask for to see how a service answers to what is not there.
 #[rustfmt::skip]
-const MARKS: [&[u8]; 9] = [
-    b"/nessus_is_probing", b"nikto-test", b"/acunetix", b"acunetix-wvs", b"/appscan_fingerprint", b"/netsparker-", b"/w3af/",
-    b"/openvas", b"/qualys_",
+const MARKS: [&[u8]; 8] = [
+    b"nessus_is_probing", b"nikto-test", b"acunetix", b"appscan_fingerprint", b"netsparker-", b"w3af", b"openvas", b"qualys_",
 ];
 
 /// Endings of files that a service might run.
@@ -108,6 +109,9 @@ fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
 /// The path of the request itself.
 fn path(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     for segment in leaf.low.split(|byte| *byte == b'/') {
+        if MARKS.iter().any(|mark| segment.starts_with(mark)) {
+            cx.hit(rules::SCANNER_AGENT, leaf, 0);
+        }
         // `/static../secret`: a folder that is joined to another one without a slash.
         let is_joined = segment.len() > 2
             && segment.ends_with(b"..")
@@ -122,10 +126,6 @@ fn path(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         if is_hidden && segment != b".well-known" {
             cx.hit(rules::DOT_FILE, leaf, 0);
         }
-    }
-    let is_marked = MARKS.iter().any(|mark| find(leaf.low, mark));
-    if is_marked {
-        cx.hit(rules::SCANNER_AGENT, leaf, 0);
     }
     let file = leaf.low.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     if is_packed_backup(file) || ending(file).is_some_and(|ending| LEFT_BEHIND.contains(&ending)) {

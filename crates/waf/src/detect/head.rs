@@ -152,22 +152,27 @@ fn accept(value: &[u8]) -> bool {
         return true;
     }
     // A comma may stand within quotes; then nothing but the character set is looked at.
-    let is_plain = !value.contains(&b'"');
-    let low = value.to_ascii_lowercase();
-    low.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|range| !range.is_empty()).any(|range| {
+    let is_plain = memchr::memchr(b'"', value).is_none();
+    let is_media = |range: &[u8]| {
         let media = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let is_media = media == b"*" || media.split(|byte| *byte == b'/').count() == 2;
-        let charset = range.split(|byte| *byte == b';').find_map(|parameter| {
-            let value = parameter
-                .trim_ascii()
-                .strip_prefix(b"charset")?
-                .trim_ascii()
-                .strip_prefix(b"=")?
-                .trim_ascii();
-            Some(value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value))
-        });
-        is_plain && !is_media || charset.is_some_and(|charset| !is_known_charset(charset))
-    })
+        media.is_empty() || media == b"*" || memchr::memchr_iter(b'/', media).count() == 1
+    };
+    if is_plain && !value.split(|byte| *byte == b',').all(is_media) {
+        return true;
+    }
+    // Nearly no client sends a parameter that begins so.
+    let has_charset = |value: &[u8]| {
+        memchr::memchr2_iter(b'c', b'C', value)
+            .any(|at| value.get(at..at + 7).is_some_and(|word| word.eq_ignore_ascii_case(b"charset")))
+    };
+    has_charset(value)
+        && !value.to_ascii_lowercase().split(|byte| matches!(byte, b',' | b';')).all(|parameter| {
+            let Some(value) = parameter.trim_ascii().strip_prefix(b"charset") else { return true };
+            let value = value.trim_ascii().strip_prefix(b"=").unwrap_or_default().trim_ascii();
+            is_known_charset(
+                value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value),
+            )
+        })
 }
 
 /// What is read as ASCII where it is ASCII.

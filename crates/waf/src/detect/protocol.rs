@@ -53,20 +53,28 @@ fn split(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         let rest = rest.trim_ascii_start();
         let Some(value) = rest.strip_prefix(b":") else { continue };
         let value = value.trim_ascii_start();
+        let line = value.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().trim_ascii();
+        let is_body = leaf.place.part == Part::Body;
         let is_header = match name {
             b"content-type" => value.contains(&b'/'),
             b"content-length" | b"status" | b"age" | b"retry-after" | b"refresh" => {
                 value.first().is_some_and(u8::is_ascii_digit)
             }
-            b"location" | b"origin" | b"referer" | b"link" => {
-                leaf.place.part != Part::Body
-                    || matches!(value.first(), Some(b'/' | b'<'))
-                    || find(value, b"://")
+            // Of a mail, put behind an address.
+            b"bcc" | b"cc" | b"reply-to" | b"mime-version" => {
+                !is_body && (line.contains(&b'@') || name == b"mime-version")
             }
-            b"host" | b"server" | b"via" | b"date" | b"expires" | b"connection" | b"upgrade" | b"pragma"
-            | b"cookie" | b"accept" | b"vary" | b"allow" => {
-                let line = value.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-                leaf.place.part != Part::Body && !line.trim_ascii().contains(&b' ')
+            b"location" | b"origin" | b"referer" | b"link" => {
+                matches!(value.first(), Some(b'/' | b'<')) || find(line, b"://")
+            }
+            b"host" => {
+                !is_body && !line.contains(&b' ') && line.iter().any(|byte| matches!(byte, b'.' | b':'))
+            }
+            b"cookie" => !is_body && line.contains(&b'='),
+            b"server" | b"via" | b"connection" | b"upgrade" | b"pragma" => {
+                !is_body
+                    && !line.contains(&b' ')
+                    && line.iter().any(|byte| matches!(byte, b'.' | b'/' | b'-'))
             }
             b"forwarded"
             | b"remote-ip"
@@ -99,7 +107,8 @@ fn split(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
                 [b"x-".as_slice(), b"access-control-", b"forwarded-", b"sec-", b"accept-", b"if-"]
                     .iter()
                     .any(|start| name.len() > start.len() + 1 && name.starts_with(start))
-                    && (leaf.place.part != Part::Body || name.len() > 7)
+                    && !matches!(name, b"x-large" | b"x-small")
+                    && (!is_body || name.len() > 7)
             }
         };
         if is_header {

@@ -1,7 +1,7 @@
 //! The rules that are expressions, with the words that make them worth asking.
 
 use super::pattern::Row;
-use super::traits::{BRACE, BRACKET, EQUALS, GLOB, PERCENT};
+use super::traits::{BRACE, BRACKET, EQUALS, GLOB, PERCENT, SLASH};
 use crate::rules;
 
 /// Words that make a value worth tokenising as SQL where it has no sign that would.
@@ -74,8 +74,8 @@ pub(super) const ROWS: &[Row] = &[
     // A script of another server, to be included: `c99.txt?` makes what is appended a query.
     Row {
         rule: rules::FILE_SCHEME,
-        triggers: &["://"],
-        needs: 0,
+        triggers: &[".txt?", ".dat?", ".inc?", ".log?", "%00", "\0", "/c99", "/r57", "/c100", "/wso", "/b374k", "shell", "/cmd", "backdoor", "/alfa", "weevely", "://0", "://1", "://2", "://3", "://4", "://5", "://6", "://7", "://8", "://9", "ftp://", "ftps://", "# @", "#@"],
+        needs: SLASH,
         expression: r"^\s*(?:https?|ftps?)://[^\s/?#]+/(?:\S*/)?(?:[\w.-]*\.(?:(?:txt|dat|inc|log)\?+|\w{2,4}(?:%00|\x00))\s*$|(?:c99|r57|c100|wso|b374k|shell|webshell|cmd|backdoor|alfa|weevely)\w*\.(?:txt|php\d?|jsp|aspx?|sh|pl)\b)|^\s*(?:https?|ftps?)://\d+\.\d+\.\d+\.\d+(?::\d+)?/(?:\S*/)?[\w.-]+\.(?:txt|sh|pl|py|exe|dll|hta|ps1|bat|vbs|elf|bin|jsp|war|dtd|xsl|sct)\b|^\s*ftps?://\S+\.(?:php\d?|jsp|sh)\s*$|://[\d.]+\s*&@|@[\w.]+#\s*@",
     },
     Row {
@@ -119,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_SUBSTITUTION,
         triggers: &["$(", "${", "$[", "$((", "<(", ">("],
         needs: BRACKET | BRACE | GLOB,
-        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)(?:[^.]|$)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
+        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)(?:[^.]|$)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)(?:[^>]|$)",
     },
     Row {
         rule: rules::SHELL_EVASION,
@@ -137,7 +137,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_CHAIN,
         triggers: &["; do", ";do", "; then", ";then", "do\n", "then\n"],
         needs: 0,
-        expression: r"\b(?:for\s+\w+\s+in\s+[^;]{1,120}|(?:while|until)\s+(?::|true|\[|\(|read\b|!)?[^;]{0,120});\s*do\s+\S|\bif\s+(?:\[|!|\(|true|test\s|\w+\s+-)[^;]{0,120};\s*then\s+\S",
+        expression: r"\b(?:for\s+\w+\s+in\s|while\s|until\s)[^;]{1,120};\s*do\s[^;]{1,200};\s*done\b|\bif\s[^;]{1,120};\s*then\s[^;]{1,200};\s*fi\b",
     },
     Row {
         rule: rules::SHELL_GLOB,
@@ -191,7 +191,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_EXACT,
         triggers: &["~+", "~-", "!"],
         needs: 0,
-        expression: r"^(?:~[+-]\d*|!-\d+|!!)$",
+        expression: r"^(?:~[+-]\d*|!-\d+)$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
@@ -265,7 +265,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::POWERSHELL,
         triggers: &["powershell", "pwsh", "iex", "iwr", "downloadstring", "downloadfile", "downloaddata", "openread", "frombase64string", "-enc", "new-object", "$env:", "]::", "-executionpolicy", "-noprofile", "-nop ", "-windowstyle", "invoke-", "$executioncontext", "$shellid", "$pshome"],
         needs: 0,
-        expression: r"\b(?:powershell|pwsh)(?:_ise)?(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22]|[a-z]+-[a-z]+\b|(?:ls|dir|iex|iwr|gc|cat|echo|whoami)\b)|(?:^|[\s;|&({'\x22])invoke-(?:expression|webrequest|restmethod|command|wmimethod|mimikatz|shellcode)(?:\s*(?:[-('\x22$&|;{]|https?:|$)|\s+[\w:.\\/]+$)|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile|downloaddata|openread)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:-\w+\s+)?(?:system\.)?(?:net|io|wscript|shell|text|security|management|xml|data)\.|(?:^|[;|&(=\s])\$env:(?:[a-z]+\s*$|[a-z]+[\\;=])|\[\s*(?:system\.)?(?:convert|net|io|text|reflection|diagnostics|runtime|environment|scriptblock|activator|appdomain|security|management)[\w.]*\s*\]::|\s-(?:executionpolicy|ep|exec)\s+(?:bypass|unrestricted|remotesigned)|\s-(?:noprofile|nop|noninteractive|windowstyle\s+hidden|w\s+hidden)\b.*\s-|\$(?:executioncontext|shellid\[|pshome\[)",
+        expression: r"\b(?:powershell|pwsh)(?:_ise)?(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22]|[a-z]+-[a-z]+\b|(?:ls|dir|iex|iwr|gc|cat|echo|whoami)\b)|(?:^|[\s;|&({'\x22])invoke-(?:expression|webrequest|restmethod|command|wmimethod|mimikatz|shellcode)(?:\s*(?:[-('\x22$&|;{]|https?:|$)|\s+[\w-]*[:.\\/][\w:.\\/]*$)|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile|downloaddata|openread)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:-\w+\s+)?(?:system\.)?(?:net|io|wscript|shell|text|security|management|xml|data)\.|(?:^|[;|&(=\s])\$env:(?:[a-z]+\s*$|[a-z]+[\\;=])|\[\s*(?:system\.)?(?:convert|net|io|text|reflection|diagnostics|runtime|environment|scriptblock|activator|appdomain|security|management)[\w.]*\s*\]::|\s-(?:executionpolicy|ep|exec)\s+(?:bypass|unrestricted|remotesigned)|\s-(?:noprofile|nop|noninteractive|windowstyle\s+hidden|w\s+hidden)\b.*\s-|\$(?:executioncontext|shellid\[|pshome\[)",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,
@@ -391,9 +391,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::MAIL,
-        triggers: &["\na", "\n+", "mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\netrn", "\napop", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
+        triggers: &["mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\netrn", "\napop", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
         needs: 0,
-        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom|quit|noop\s*$)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|help|expn|lsub|list|uidl|data|starttls|logout|capability)\s*$|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|etrn)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)|[\r\n]+apop\s+\S+\s+\S",
+        expression: r"[\r\n]+[a-z]{1,4}\d{1,6}\s+(?:append\s+\S+\s*[({]|authenticate\s|capability\b|check\s*$|close\s*$|(?:copy|move)\s+[\d:,*]+\s|(?:create|delete|examine|select|subscribe|unsubscribe|getquotaroot|getquota|getacl|myrights)\s+\S+\s*(?:$|[\r\n])|expunge\b|(?:fetch|store)\s+[\d:,*]+\s|(?:set|delete)acl\s|setquota\s|namespace\s*$|(?:thread|sort)\s+\S+\s+\S+|idle\s*$|(?:list|lsub|xlist)\s+(?:[\x22%*]|\S+\s+[\x22%*])|login\s+\S+\s+\S|logout\b|noop\b|quit\b|rename\s+\S+\s+\S+\s*(?:$|[\r\n])|search\s+(?:all|answered|bcc|before|body|cc|charset|deleted|draft|flagged|from|header|keyword|larger|new|not|old|on|or|recent|seen|sent\w*|since|smaller|subject|text|to|uid|un\w+|\d)\b|starttls\b|status\s+\S+\s+\(|uid\s+(?:fetch|copy|move|store|search|expunge|sort|thread)\b|enable\s+\S|id\s+(?:\(|nil)|xatom\b)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|help|expn|turn|lsub|list|uidl|data|starttls|logout|capability)\s*$|[\r\n]+\s*(?:(?:mail|send|soml|saml)\s+from\s*:|rcpt\s+to\s*:|bdat\s+\d|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|list)\s+\d+\s*(?:$|[\r\n])|[\r\n]+top\s+\d+\s+\d|^\s*[\r\n]+(?:user|pass|etrn)\s+[\w<@.-]+\s*(?:$|[\r\n])|[\r\n]+user\s+\S+\s*[\r\n]+pass\s|[\r\n]+etrn\s+\S+\.\S+|[\r\n]+apop\s+\S+\s+[0-9a-f]{8}",
     },
     Row {
         rule: rules::MAIL_LOOSE,

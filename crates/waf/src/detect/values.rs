@@ -11,10 +11,15 @@ const MOST_FOLDERS: usize = 24;
 
 pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let value = leaf.low.trim_ascii();
-    if value.len() > LONGEST_PATH
-        || leaf.place.part == Part::Path
-        || !value.contains(&b'.') && !value.contains(&b'/')
-    {
+    if value.len() > LONGEST_PATH || leaf.place.part == Part::Path {
+        return;
+    }
+    // Without a slash it is the name of a file at most, and a price is none.
+    let is_path = leaf.class.has(traits::SLASH)
+        || !leaf.class.has(traits::SPACE)
+            && value.last().is_some_and(u8::is_ascii_alphabetic)
+            && memchr::memchr(b'.', value).is_some();
+    if !is_path {
         return;
     }
     let value = value.strip_prefix(b"'").or_else(|| value.strip_prefix(b"\"")).unwrap_or(value);
@@ -206,9 +211,9 @@ static SECRETS: WordList = WordList::new(&[
 #[rustfmt::skip]
 static SECRETS_IN_FOLDERS: WordList = WordList::new(&[
     "access_log", "config.php", "context.xml", "credentials", "credentials.yml.enc", "database.php", "database.yml", "db.php", "env.php",
-    "error_log", "httpd.conf", "local.xml", "local_settings.py", "manifest.mf", "my.cnf", "my.ini", "nginx.conf", "parameters.yml", "passwd",
-    "php.ini", "secret_token.rb", "secrets.yml", "server.key", "server.xml", "settings.php", "settings.py", "sftp.json", "shadow",
-    "application.yml", "datasources.xml", "workspace.xml",
+    "error_log", "httpd.conf", "local.xml", "manifest.mf", "my.cnf", "my.ini", "nginx.conf", "parameters.yml", "passwd",
+    "php.ini", "secret_token.rb", "secrets.yml", "server.key", "server.xml", "settings.php", "sftp.json", "shadow",
+    "datasources.xml",
 ]);
 
 #[cfg(test)]

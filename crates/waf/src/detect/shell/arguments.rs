@@ -16,9 +16,9 @@ pub(super) enum Evidence {
     None,
     /// `-x`, `--long`.
     Option,
-    /// The name of a file of code or settings.
+    /// The name of a file of code or settings, an address.
     File,
-    /// A path of the system, an address, a variable, a redirection.
+    /// A path of the system, a variable, a redirection.
     Certain,
 }
 
@@ -41,10 +41,8 @@ fn of_one(command: &[u8], argument: &[u8], is_lone: bool) -> Evidence {
     let argument = argument.strip_prefix(b"\"").or_else(|| argument.strip_prefix(b"'")).unwrap_or(argument);
     match argument {
         [b'-', b'-', name @ ..] if name.len() > 1 => Evidence::Option,
-        // `knife -kitchen` is a search that leaves a word out.
-        [b'-', name @ ..] if is_lone && name.len() > 2 && name.iter().all(u8::is_ascii_lowercase) => {
-            Evidence::None
-        }
+        // `ping` has options of one letter, and is half of a game.
+        [b'-', name @ ..] if is_lone && command == b"ping" && name.len() > 2 => Evidence::None,
         [b'-', name, ..] if name.is_ascii_alphabetic() => Evidence::Option,
         [b'-', number @ ..] if !number.is_empty() && number.iter().all(u8::is_ascii_digit) => {
             Evidence::Option
@@ -52,11 +50,14 @@ fn of_one(command: &[u8], argument: &[u8], is_lone: bool) -> Evidence {
         [b'/'] if is_lone => Evidence::Certain,
         [b'/', path @ ..] if is_system_path(path) => Evidence::Certain,
         [b'/', next, ..] if next.is_ascii_alphanumeric() => Evidence::File,
-        [b'$' | b'<' | b'|', _, ..] | [b'>' | b'|' | b'<' | b'~'] | [b'~', b'/', ..] => Evidence::Certain,
-        [b'>', b'a'..=b'z' | b'/' | b'.' | b'&' | b'>', ..] | [b'`', _, ..] => Evidence::Certain,
-        [b'.', b'.', b'/', ..] | [b'.', b'/', _, ..] => Evidence::Certain,
+        [b'$' | b'<' | b'|' | b'`', _, ..]
+        | [b'>' | b'|' | b'<' | b'~']
+        | [b'~', b'/', ..]
+        | [b'>', b'a'..=b'z' | b'/' | b'.' | b'&' | b'>', ..]
+        | [b'.', b'.', b'/', ..]
+        | [b'.', b'/', _, ..] => Evidence::Certain,
         [b'.', next, ..] if next.is_ascii_alphabetic() => Evidence::File,
-        _ if find(argument, b"://") || is_host(argument) || has_host(argument) => Evidence::Certain,
+        _ if find(argument, b"://") || is_host(argument) || has_host(argument) => Evidence::File,
         _ if argument.starts_with(b"tcp") && argument.contains(&b':') => Evidence::Certain,
         _ if command == b"dd" && argument.iter().position(|byte| *byte == b'=') == Some(2) => {
             Evidence::Certain
@@ -71,7 +72,7 @@ fn of_one(command: &[u8], argument: &[u8], is_lone: bool) -> Evidence {
 fn is_system_path(path: &[u8]) -> bool {
     let top = path.split(|byte| *byte == b'/').next().unwrap_or_default();
     is_top(top)
-        || path.len() > top.len() + 1 && top.iter().all(|byte| byte.is_ascii_alphanumeric())
+        || path.len() > top.len() + 1 && top.iter().all(u8::is_ascii_alphanumeric)
         || top.iter().any(|byte| matches!(byte, b'?' | b'*' | b'['))
 }
 
@@ -181,8 +182,7 @@ pub(super) fn has_weak_argument(rest: &[u8]) -> bool {
             let top = path.split(|byte| *byte == b'/').next().unwrap_or_default();
             is_top(top) || top.iter().any(|byte| matches!(byte, b'?' | b'*' | b'['))
         }
-        [b'$', b'(' | b'{', ..] => true,
-        [b'.', b'.', b'/', ..] | [b'.', b'/', _, ..] | [b'~', b'/', ..] => true,
+        [b'$', b'(' | b'{', ..] | [b'.', b'.', b'/', ..] | [b'.', b'/', _, ..] | [b'~', b'/', ..] => true,
         _ => rest.starts_with(b"<<<") || rest.starts_with(b"</"),
     }
 }
@@ -200,6 +200,18 @@ pub(super) fn is_only_number(rest: &[u8]) -> bool {
     digits > 0 && after.first().is_none_or(|byte| b";|&`)#'\"\n".contains(byte))
 }
 
+/// Single words divided by semicolons or bars: columns, languages, pets.
+pub(super) fn is_list(text: &[u8]) -> bool {
+    let is_word = |item: &[u8]| {
+        let item = item.trim_ascii();
+        !item.is_empty()
+            && item.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'&'))
+    };
+    let items = || text.split(|byte| matches!(byte, b';' | b'|'));
+    let is_mixed = text.contains(&b';') && text.contains(&b'|');
+    text.len() < 256 && !is_mixed && items().count() > 2 && items().all(is_word)
+}
+
 /// Words between which a command is talked about, not run.
 pub(super) fn talks(rest: &[u8]) -> bool {
     let is_end = |byte: &u8| matches!(byte, b';' | b'|' | b'&' | b'\n' | b'`');
@@ -209,7 +221,7 @@ pub(super) fn talks(rest: &[u8]) -> bool {
             [word @ .., b',' | b'.' | b'?' | b'!' | b':'] => word,
             _ => word,
         };
-        TALK.has(word) || word == b"a"
+        TALK.has(word)
     })
 }
 
@@ -245,12 +257,14 @@ pub(super) fn wrapped(rest: &[u8]) -> Option<(Word, &[u8])> {
 
 #[rustfmt::skip]
 static TALK: WordList = WordList::new(&[
-    "about", "after", "also", "am", "an", "and", "are", "at", "be", "because", "but", "by", "can", "cannot", "could",
-    "command", "commands", "cmdlet", "did", "do", "does", "doesn't", "equivalent", "example", "examples", "explained",
-    "fails", "failed", "for", "from", "gives", "had", "has", "have", "he", "her", "his", "how", "if", "in", "instead",
-    "is", "isn't", "it", "its", "just", "like", "me", "meaning", "my", "no", "not", "of", "on", "or", "our", "out",
-    "returns", "says", "she", "should", "shows", "so", "some", "syntax", "than", "that", "the", "their", "them",
-    "then", "there", "these", "they", "this", "those", "to", "tutorial", "until", "up", "versus", "vs", "was", "we",
-    "were", "what", "when", "where", "which", "while", "who", "why", "will", "with", "without", "works", "would",
-    "you", "your", "und", "der", "die", "das", "le", "la", "les", "el", "los", "de", "ist", "est", "et", "nicht",
+    "about", "after", "also", "am", "an", "and", "are", "at", "be", "because", "but", "by", "can", "cannot",
+    "cmdlet", "command", "commands", "could", "crashed", "das", "de", "der", "did", "die", "do", "does",
+    "doesn't", "el", "equivalent", "est", "et", "example", "examples", "explained", "failed", "fails", "for",
+    "from", "gives", "had", "hangs", "has", "have", "he", "her", "his", "how", "if", "in", "instead", "is",
+    "isn't", "ist", "it", "its", "just", "la", "le", "les", "like", "los", "me", "meaning", "my", "nicht", "no",
+    "not", "of", "on", "or", "our", "out", "prints", "removes", "returns", "says", "she", "should", "shows",
+    "so", "some", "syntax", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
+    "those", "timed", "to", "tutorial", "und", "until", "up", "versus", "vs", "was", "we", "were", "what",
+    "when", "where", "which", "while", "who", "why", "will", "with", "without", "worked", "works", "would",
+    "you", "your",
 ]);

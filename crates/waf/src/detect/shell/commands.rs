@@ -265,7 +265,7 @@ static WRAPPERS: WordList = WordList::new(&[
 
 #[rustfmt::skip]
 static WEAK: WordList = WordList::new(&[
-    "alias", "alpine", "ansible", "apt", "arch", "as", "at", "atop", "aws", "batch", "bc", "beeline", "bind",
+    "alias", "alpine", "ansible", "apt", "arch", "as", "atop", "aws", "batch", "bc", "beeline", "bind",
     "break", "brew", "bun", "cal", "cargo", "cat", "cd", "chisel", "clear", "column", "comm", "composer",
     "consul", "convert", "cp", "cron", "cut", "date", "diff", "dir", "dirs", "docker", "echo", "ed", "expand",
     "export", "expr", "facter", "factor", "fetch", "fg", "file", "find", "finger", "fish", "fmt", "fold",
@@ -286,7 +286,7 @@ static WEAK: WordList = WordList::new(&[
 static VERBS: WordList = WordList::new(&[
     "cp", "docker", "echo", "git", "kill", "killall", "mkdir", "npm", "su", "touch", "tar", "uname", "uniq",
     "unset", "umask", "ulimit", "cargo", "composer", "pip", "ll", "nl", "tac", "tee", "tr", "expr", "ld", "nm",
-    "reboot", "seq", "truncate", "cat", "cd",
+    "reboot", "seq", "truncate",
 ]);
 
 #[rustfmt::skip]

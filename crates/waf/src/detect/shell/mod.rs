@@ -8,9 +8,10 @@ mod glob;
 mod windows;
 mod word;
 
+use super::head::find;
 use super::{Cx, Leaf, Part, traits};
 use crate::rules;
-use arguments::{Evidence, evidence, has_weak_argument, is_file, is_only_number, talks, wrapped};
+use arguments::{Evidence, evidence, has_weak_argument, is_file, is_list, is_only_number, talks, wrapped};
 use commands::{Command, command, is_verb, takes_file};
 use word::{Word, is_command_byte};
 
@@ -90,7 +91,9 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if !is_ended {
         return;
     }
-    if word.is_hidden && word.length > 1 && kind != Command::Weak || word.is_hidden && word.length > 2 {
+    // `I'd` is no `id` in quotes, but `'i'd` is.
+    let is_quoted_first = matches!(byte, b'\'' | b'"') && !rest.is_empty();
+    if word.is_hidden && word.length > 1 && (kind != Command::Weak || word.length > 2 || is_quoted_first) {
         return cx.hit(rules::SHELL_EVASION, leaf, first);
     }
     if word.has_path {
@@ -186,7 +189,7 @@ fn place(low: &[u8], at: usize) -> Place {
             &low[first..first + low[first..].iter().take(12).take_while(|b| is_command_byte(**b)).count()];
         let next = low.get(first + word.len());
         if matches!(word, b"do" | b"then" | b"else") && next == Some(&b' ') {
-            is_in_script = true;
+            is_in_script = is_conditional(&low[..at]);
         } else if !(next == Some(&b'=') && word.first().is_some_and(u8::is_ascii_alphabetic)) {
             break;
         } else {
@@ -221,16 +224,26 @@ fn place(low: &[u8], at: usize) -> Place {
     Place { first, is_tight: first == at + 1 || has_value || is_in_brackets, is_in_script }
 }
 
+/// `if`, `for` and `while` come before `then` and `do` in a script.
+fn is_conditional(before: &[u8]) -> bool {
+    let start = before.len().saturating_sub(LONGEST_ARGUMENTS);
+    [b"if ".as_slice(), b"for ", b"while ", b"until "].iter().any(|word| find(&before[start..], word))
+}
+
 /// A command behind a separator at `at`.
 fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     let low = leaf.low;
     let separator = low[at];
     let Place { first, is_tight, is_in_script } = place(low, at);
+    if low.get(first).is_none() {
+        return;
+    }
     windows::behind(leaf, at, first, cx);
     if first > at + 1 && low[first - 1] == b'{' {
         in_braces(leaf, first - 1, cx);
     }
-    if program_of_folder(low[at + 1..].trim_ascii_start(), separator) {
+    let next = low[at + 1..].trim_ascii_start();
+    if matches!(next.first(), Some(b'/' | b'.' | b'$')) && program_of_folder(next, separator) {
         return cx.hit(rules::SHELL_CHAIN, leaf, at);
     }
     let word = Word::read(low, first);
@@ -256,7 +269,7 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     let is_number = word.word() == b"sleep" && is_only_number(rest);
     let is_table = separator == b'|' && trimmed.starts_with(b"|");
     // A line break or an ampersand says little in a text, and more where nothing stands before it.
-    let leads = low[..at].iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b'\'' | b'"'));
+    let leads = low[..at].iter().all(|byte| byte.is_ascii_whitespace() || b"'\";|&".contains(byte));
     let is_soft = matches!(separator, b'\n' | b'&') && !(at > 0 && low[at - 1] == separator) && !leads;
     if word.is_hidden && word.length > 1 {
         return cx.hit(rules::SHELL_EVASION, leaf, at);
@@ -266,8 +279,8 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     let is_mentioned = !is_tight && talks(rest);
     let is_hit = match kind {
         _ if is_number => true,
-        _ if is_table => false,
         _ if word.has_path => true,
+        _ if is_table || is_closed && is_list(low) => false,
         _ if is_in_script => is_lower && (is_closed || !talks(rest)),
         Command::Sure => !is_mentioned && (!is_soft || is_told || is_tight),
         Command::Strong if is_soft => is_lower && (is_told || is_tight && is_closed && low[at] == b'&'),
@@ -285,14 +298,20 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
                 || evidence == Evidence::Option && is_tight && !is_soft && !talks(rest);
             let is_verb_run = is_tight && is_verb(word.word()) && !matches!(separator, b'|' | b'&' | b'\n')
                 || separator == b'`' && at > 0 && matches!(low[at - 1], b';' | b'|' | b'&');
-            let is_broken_out = !is_soft && is_closed && is_behind_quote(low, at);
+            let is_broken_out = !is_soft && is_closed && is_behind_quote(low, at)
+                || is_tight && trimmed.is_empty() && at > 0 && low[at - 1] == b')';
+            // A value that is a separator and the name of a command, and no word of a language.
+            let is_all = leads
+                && trimmed.is_empty()
+                && matches!(word.word(), b"id" | b"dir" | b"su" | b"ll" | b"uname");
             is_lower
                 && (is_alone
                     || is_run
                     || is_read
                     || is_verb_run
                     || is_broken_out
-                    || leads && is_tight && separator != b'\n'
+                    || is_all
+                    || leads && is_tight && !matches!(separator, b'\n' | b'`')
                     || leads && is_verb(word.word()) && !low[at + 1..].contains(&separator)
                     || leads && is_closed && matches!(separator, b';' | b'|')
                     || separator == b'|' && is_closed && is_behind_value(low, at))
@@ -345,7 +364,9 @@ fn is_opening_backtick(text: &[u8], at: usize) -> bool {
         text.get(end + 1).is_some_and(|byte| *byte == b' ')
             && text.get(end + 2).is_some_and(u8::is_ascii_alphabetic)
     });
-    is_placed && !goes_on
+    // A word touches it, and nothing follows: no text has code there.
+    let is_glued = at > 0 && text[at - 1].is_ascii_alphanumeric() && end == Some(text.len() - 1) && at < 64;
+    (is_placed || is_glued) && !goes_on
 }
 
 /// Whether a wrapper's argument is a command. Those that are English words need a sure one.

@@ -2,7 +2,7 @@
 
 use super::arguments::{Evidence, evidence, is_only_number, talks};
 use crate::detect::list::WordList;
-use crate::detect::{Cx, Leaf, Part};
+use crate::detect::{Cx, Leaf, Part, traits};
 use crate::rules;
 
 /// Longest name of a command, with its path.
@@ -59,6 +59,10 @@ impl Name {
 /// A leaf that is a command from its first word on.
 pub(super) fn start(leaf: &Leaf<'_>, first: usize, cx: &mut Cx<'_>) {
     let low = leaf.low;
+    let telling = traits::SPACE | traits::SLASH | traits::PERCENT | traits::OPERATOR | traits::SEPARATOR;
+    if !leaf.class.has(telling) && !low.contains(&b'-') {
+        return;
+    }
     let first = first
         + low[first..].iter().take(3).take_while(|byte| matches!(byte, b'(' | b'&' | b' ' | b'@')).count();
     let name = Name::read(low, first);
@@ -133,7 +137,15 @@ pub(super) fn behind(leaf: &Leaf<'_>, at: usize, first: usize, cx: &mut Cx<'_>) 
             matches!(word, b"ver" | b"dir" | b"hostname" | b"vol" | b"set" | b"tree" | b"arp" | b"route");
         let is_alone = is_asked && is_closed && (is_tight && !is_list && !is_column(low, at) || is_double);
         let is_timed = matches!(word, b"timeout") && is_only_number(trimmed.trim_ascii_start());
-        is_alone || has_windows_argument(rest) && !talks(rest) || has_known_first(word, rest) || is_timed
+        let is_net = word == b"net"
+            && [b"view".as_slice(), b"share", b"use", b"session", b"start", b"config", b"statistics"]
+                .iter()
+                .any(|first| trimmed.starts_with(first));
+        is_alone
+            || has_windows_argument(rest) && !talks(rest)
+            || has_known_first(word, rest)
+            || is_timed
+            || is_net && !talks(rest)
     } else {
         false
     };
@@ -259,7 +271,7 @@ fn is_switch_of_url(rest: &[u8]) -> bool {
 
 /// Columns divided by bars: `name|gc|x`.
 fn is_list_of_columns(low: &[u8], separator: u8) -> bool {
-    separator == b'|' && low.iter().filter(|byte| **byte == b'|').count() > 2
+    separator == b'|' && memchr::memchr_iter(b'|', low).count() > 2
 }
 
 /// `name|type|dir`, `R&D`: one of several words without anything else.
@@ -271,6 +283,9 @@ fn is_column(low: &[u8], at: usize) -> bool {
 
 /// Commands of two words.
 fn has_known_first(word: &[u8], rest: &[u8]) -> bool {
+    if !matches!(word, b"net" | b"sc" | b"reg" | b"route" | b"cmd" | b"query") {
+        return false;
+    }
     let mut words =
         rest.split(|byte| byte.is_ascii_whitespace() || *byte == b'+').filter(|word| !word.is_empty());
     let first = words.next().unwrap_or_default();
