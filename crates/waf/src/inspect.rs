@@ -212,7 +212,7 @@ impl Reader<'_> {
                     }
                 }
             }
-            _ if is_structured(name) => {}
+            _ if is_structured(name) && is_as_structured(name, value) => {}
             _ => {
                 self.part = Part::Header;
                 self.leaf(name.as_bytes(), value, Kind::Plain);
@@ -258,6 +258,9 @@ impl Reader<'_> {
         let faults = multipart::read(body, boundary, self);
         if faults.is_malformed {
             self.cx.hit_at(rules::MULTIPART_SYNTAX, place, body, 0);
+        }
+        if faults.has_odd_header {
+            self.cx.hit_at(rules::PART_HEADER, place, body, 0);
         }
         if faults.has_odd_name {
             self.cx.hit_at(rules::MULTIPART_NAME, place, body, 0);
@@ -338,6 +341,14 @@ impl Visit for Reader<'_> {
         self.decode(Place { part, name, is_name: is_name || is_lone }, value, kind);
         !self.cx.report.is_full()
     }
+}
+
+/// Whether it has nothing in it that its form does not need; credentials are nobody's business.
+fn is_as_structured(name: &str, value: &[u8]) -> bool {
+    matches!(name, "authorization" | "proxy-authorization" | "host" | "content-type" | "content-length")
+        || !traits::Class::of(value)
+            .has(traits::BRACKET | traits::BRACE | traits::ANGLE | traits::DOLLAR | traits::SEPARATOR)
+        || !value.iter().any(|byte| b"(){}<>$`|".contains(byte))
 }
 
 /// Headers whose form HTTP gives, which `detect::head` judges, or which hold what is checked elsewhere.

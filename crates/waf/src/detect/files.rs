@@ -5,14 +5,17 @@ use crate::rules;
 
 /// Endings that a path asks for only to find what was left behind.
 #[rustfmt::skip]
-const LEFT_BEHIND: [&[u8]; 78] = [
-    b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3",
-    b"db", b"mdb", b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"log",
-    b"ini", b"conf", b"config", b"cfg", b"properties", b"env", b"inc", b"sh", b"bat", b"dll", b"asa",
-    b"axd", b"cs", b"tfstate", b"asax", b"ascx", b"bck", b"bk", b"bkp", b"cer", b"cmd", b"cnf", b"crt",
-    b"csproj", b"csr", b"dbf", b"dist", b"hta", b"ida", b"idc", b"idq", b"inf", b"jse", b"lnk", b"pass",
-    b"pdb", b"pol", b"prf", b"pwd", b"rdp", b"reg", b"resx", b"scr", b"sys", b"vb", b"vbe", b"vbs", b"wsf",
-    b"wsh", b"hprof", b"pcap", b"kdbx", b"ovpn", b"psql", b"phps",
+const LEFT_BEHIND: [&[u8]; 113] = [
+    b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3", b"db",
+    b"mdb", b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"log", b"ini",
+    b"conf", b"config", b"cfg", b"properties", b"env", b"inc", b"sh", b"bat", b"dll", b"asa", b"axd", b"cs",
+    b"tfstate", b"asax", b"ascx", b"bck", b"bk", b"bkp", b"cer", b"cmd", b"cnf", b"crt", b"csproj", b"csr",
+    b"dbf", b"dist", b"hta", b"ida", b"idc", b"idq", b"inf", b"jse", b"lnk", b"pass", b"pdb", b"pol", b"prf",
+    b"pwd", b"rdp", b"reg", b"resx", b"scr", b"sys", b"vb", b"vbe", b"vbs", b"wsf", b"wsh", b"hprof", b"pcap",
+    b"kdbx", b"ovpn", b"psql", b"phps", b"back", b"cdx", b"compiled", b"copy", b"drv", b"exclude", b"htgroup",
+    b"htr", b"htw", b"ldf", b"licx", b"mdf", b"msc", b"ocx", b"pif", b"printer", b"refresh", b"resources",
+    b"rpmnew", b"rpmsave", b"sav", b"sct", b"shs", b"skin", b"temp", b"tlb", b"vbproj", b"vsdisco", b"vxd",
+    b"webinfo", b"ws", b"wsc", b"bash_history", b"dpkg-dist", b"dpkg-old",
 ];
 
 /// Files of a project or a server that a service does not hand out.
@@ -28,6 +31,12 @@ const SETTINGS: [&[u8]; 55] = [
     b"configuration.php", b"local.settings.json", b"appsettings.json", b"secrets.json", b"secrets.yml",
     b"secrets.yaml", b"database.yml", b"parameters.yml", b"settings.py", b"requirements.txt", b"pipfile",
     b"cargo.toml", b"go.sum", b"server-status", b"server-info",
+];
+
+/// What scanners ask for to see how a service answers to what is not there.
+#[rustfmt::skip]
+const MARKS: [&[u8]; 8] = [
+    b"nessus_is_probing", b"nikto-test", b"acunetix", b"appscan_fingerprint", b"netsparker-", b"w3af", b"openvas", b"qualys_",
 ];
 
 /// Endings of files that a service might run.
@@ -56,7 +65,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
 /// `../` where a path begins or goes on, `..;/`, `..\`, more dots than two.
 fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let low = leaf.low;
-    let (mut at, mut steps, mut last_end) = (0, 0, usize::MAX);
+    let (mut at, mut steps, mut last_end, mut leads) = (0, 0, usize::MAX, false);
     while let Some(found) = low[at..].windows(2).position(|two| two == b"..") {
         let start = at + found;
         let mut end = start;
@@ -77,14 +86,16 @@ fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             steps = if follows { steps + 1 } else { 1 };
             last_end = end;
             let before = if start == 0 { None } else { Some(low[start - 1]) };
-            let leads = start == 0 || matches!(before, Some(b'/' | b'\\' | b'=' | b':' | b'>' | b'|'));
+            if !follows {
+                leads = start == 0 || matches!(before, Some(b'/' | b'\\' | b'=' | b':' | b'>' | b'|'));
+            }
             // In a text, `"../"` is part of what somebody writes about; alone or in a row it is a way out.
             let is_back = low[end - 1] == b'\\' || leaf.place.part == Part::Upload;
             let goes_on =
                 low.get(end).is_some_and(|byte| is_back && byte.is_ascii_alphanumeric() || *byte == b'.');
             let is_alone = !leaf.class.has(traits::SPACE | traits::ANGLE);
             let is_way_out = steps >= 2 || is_alone && (goes_on || leaf.place.part == Part::Path);
-            if leads && is_way_out || steps >= 3 {
+            if leads && is_way_out || steps >= if is_alone { 3 } else { 4 } {
                 return cx.hit(rules::TRAVERSAL, leaf, start);
             }
         }
@@ -98,16 +109,29 @@ fn traversal(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
 /// The path of the request itself.
 fn path(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     for segment in leaf.low.split(|byte| *byte == b'/') {
+        if MARKS.iter().any(|mark| segment.starts_with(mark)) {
+            cx.hit(rules::SCANNER_AGENT, leaf, 0);
+        }
+        // `/static../secret`: a folder that is joined to another one without a slash.
+        let is_joined = segment.len() > 2
+            && segment.ends_with(b"..")
+            && segment[segment.len() - 3].is_ascii_alphanumeric();
+        if is_joined && !leaf.low.ends_with(segment) {
+            cx.hit(rules::TRAVERSAL, leaf, 0);
+        }
+        if segment.len() > 2 && segment.ends_with(b"~") && segment.contains(&b'.') {
+            cx.hit(rules::BACKUP_FILE, leaf, 0);
+        }
         let is_hidden = segment.len() > 1 && segment[0] == b'.' && segment[1].is_ascii_alphanumeric();
         if is_hidden && segment != b".well-known" {
             cx.hit(rules::DOT_FILE, leaf, 0);
         }
     }
     let file = leaf.low.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    if file.ends_with(b"~") || ending(file).is_some_and(|ending| LEFT_BEHIND.contains(&ending)) {
+    if is_packed_backup(file) || ending(file).is_some_and(|ending| LEFT_BEHIND.contains(&ending)) {
         cx.hit(rules::BACKUP_FILE, leaf, leaf.low.len() - file.len());
     }
-    if SETTINGS.contains(&file) || file.starts_with(b"wp-config") {
+    if SETTINGS.contains(&file) || file.starts_with(b"wp-config") || file.starts_with(b"docker-compose") {
         cx.hit(rules::SECRET_FILE, leaf, leaf.low.len() - file.len());
     }
     let is_system = [b"/sys/class".as_slice(), b"/proc/self", b"/dev/shm", b"/etc/"]
@@ -129,6 +153,16 @@ fn upload(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if is_script || is_hidden || is_setting {
         cx.hit(rules::UPLOAD_NAME, leaf, 0);
     }
+}
+
+/// `dump.sql.gz`, `site.bak.zip`.
+fn is_packed_backup(file: &[u8]) -> bool {
+    let mut endings = file.rsplit(|byte| *byte == b'.');
+    let is_packed = matches!(endings.next(), Some(b"gz" | b"zip" | b"bz2" | b"xz" | b"7z" | b"rar" | b"tgz"));
+    is_packed
+        && endings
+            .next()
+            .is_some_and(|ending| matches!(ending, b"sql" | b"bak" | b"old" | b"backup" | b"dump" | b"db"))
 }
 
 fn ending(file: &[u8]) -> Option<&[u8]> {

@@ -10,6 +10,8 @@ pub(crate) struct Headers<'a> {
     pub(crate) user_agent: Option<&'a [u8]>,
     has_accept: bool,
     has_body: bool,
+    has_length: bool,
+    has_transfer_encoding: bool,
     host: Option<&'a [u8]>,
 }
 
@@ -35,16 +37,21 @@ impl<'a> Headers<'a> {
                 if value.trim_ascii().is_empty() {
                     cx.hit_at(rules::EMPTY_HEADER, place, value, 0);
                 }
-                let is_odd = |byte: &u8| byte.is_ascii_control() || b"<>{}()\\".contains(byte);
-                let has_charset = find(&value.to_ascii_lowercase(), b"charset");
-                (value.iter().any(is_odd) || has_charset).then_some(rules::ACCEPT)
+                accept(value).then_some(rules::ACCEPT)
+            }
+            "accept-language" | "accept-charset" => {
+                let is_odd = |byte: &u8| !(byte.is_ascii_alphanumeric() || b" \t,;=.*-_".contains(byte));
+                value.iter().any(is_odd).then_some(rules::ACCEPT)
             }
             "content-length" => {
-                self.has_body = value.trim_ascii() != b"0";
-                None
+                let value = value.trim_ascii();
+                self.has_body |= value != b"0";
+                self.has_length = true;
+                (value.is_empty() || !value.iter().all(u8::is_ascii_digit)).then_some(rules::LENGTH)
             }
             "transfer-encoding" => {
                 self.has_body = true;
+                self.has_transfer_encoding = true;
                 None
             }
             "host" => {
@@ -55,15 +62,42 @@ impl<'a> Headers<'a> {
             "request-range" => Some(rules::REQUEST_RANGE),
             "connection" => connection(value),
             "accept-encoding" => accept_encoding(value),
-            "content-range" => matches!(request.method, "GET" | "HEAD" | "DELETE" | "OPTIONS")
-                .then_some(rules::HEADER_FORBIDDEN),
+            "content-range" | "content-encoding" => {
+                matches!(request.method, "GET" | "HEAD" | "DELETE" | "OPTIONS")
+                    .then_some(rules::HEADER_FORBIDDEN)
+            }
+            // RFC 9110, 10.1.1: there is no other expectation.
+            "expect" => {
+                (!value.trim_ascii().eq_ignore_ascii_case(b"100-continue")).then_some(rules::HEADER_FORBIDDEN)
+            }
             "lock-token" | "timeout" | "destination" | "overwrite" | "if" => {
                 matches!(request.method, "GET" | "HEAD" | "POST" | "OPTIONS")
                     .then_some(rules::HEADER_FORBIDDEN)
             }
-            "proxy" | "x-up-devcap-post-charset" | "x-rewrite-url" | "x-original-url" => {
-                Some(rules::HEADER_FORBIDDEN)
+            "proxy"
+            | "x-up-devcap-post-charset"
+            | "x-rewrite-url"
+            | "x-original-url"
+            | "x-override-url"
+            | "x-middleware-subrequest"
+            | "x-accel-redirect"
+            | "x-sendfile" => Some(rules::HEADER_FORBIDDEN),
+            // Clients that can send nothing but POST override that; to override GET only evades.
+            "x-http-method-override" | "x-http-method" | "x-method-override"
+                if matches!(request.method, "GET" | "HEAD" | "OPTIONS") =>
+            {
+                (!value.trim_ascii().eq_ignore_ascii_case(request.method.as_bytes()))
+                    .then_some(rules::HEADER_FORBIDDEN)
             }
+            "acunetix-product"
+            | "acunetix-scanning-agreement"
+            | "acunetix-aspect"
+            | "x-scanner"
+            | "x-wipp"
+            | "x-ratproxy-loop"
+            | "x-bugbounty-scanner"
+            | "x-scan-memo"
+            | "x-scan-request-number" => Some(rules::SCANNER_AGENT),
             "cookie" => find(&value.to_ascii_lowercase(), b"$version").then_some(rules::COOKIE_VERSION),
             "cache-control" => cache_control(value),
             "x-http-method-override" | "x-http-method" | "x-method-override" => Some(rules::METHOD_HEADER),
@@ -86,6 +120,18 @@ impl<'a> Headers<'a> {
         if self.has_body && self.content_type.is_none() {
             cx.hit_at(rules::NO_CONTENT_TYPE, header("content-type"), b"", 0);
         }
+        if self.has_length && self.has_transfer_encoding {
+            cx.hit_at(rules::LENGTH, header("transfer-encoding"), b"", 0);
+        }
+        // RFC 3986, 3.3: every client encodes these, and browsers turn the backslash.
+        if let Some(at) = request.path.iter().position(|byte| b"\\<>\"".contains(byte) || *byte <= b' ') {
+            cx.hit_at(
+                rules::RAW_PATH,
+                Place { part: Part::Path, name: b"", is_name: false },
+                request.path,
+                at,
+            );
+        }
         if self.has_body && matches!(request.method, "GET" | "HEAD" | "TRACE") {
             cx.hit_at(rules::BODY_UNEXPECTED, header("content-length"), request.method.as_bytes(), 0);
         }
@@ -100,6 +146,50 @@ impl<'a> Headers<'a> {
     }
 }
 
+/// Whether `Accept` is none: a media range is `*` or has a slash, and asks for no character set that cannot be inspected.
+fn accept(value: &[u8]) -> bool {
+    if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t' || b"<>{}()\\".contains(byte)) {
+        return true;
+    }
+    // A comma may stand within quotes; then nothing but the character set is looked at.
+    let is_plain = memchr::memchr(b'"', value).is_none();
+    let is_media = |range: &[u8]| {
+        let media = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        media.is_empty() || media == b"*" || memchr::memchr_iter(b'/', media).count() == 1
+    };
+    if is_plain && !value.split(|byte| *byte == b',').all(is_media) {
+        return true;
+    }
+    // Nearly no client sends a parameter that begins so.
+    let has_charset = |value: &[u8]| {
+        memchr::memchr2_iter(b'c', b'C', value)
+            .any(|at| value.get(at..at + 7).is_some_and(|word| word.eq_ignore_ascii_case(b"charset")))
+    };
+    has_charset(value)
+        && !value.to_ascii_lowercase().split(|byte| matches!(byte, b',' | b';')).all(|parameter| {
+            let Some(value) = parameter.trim_ascii().strip_prefix(b"charset") else { return true };
+            let value = value.trim_ascii().strip_prefix(b"=").unwrap_or_default().trim_ascii();
+            is_known_charset(
+                value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value),
+            )
+        })
+}
+
+/// What is read as ASCII where it is ASCII.
+pub(crate) fn is_known_charset(charset: &[u8]) -> bool {
+    matches!(
+        charset,
+        b"utf-8"
+            | b"utf8"
+            | b"us-ascii"
+            | b"ascii"
+            | b"iso-8859-1"
+            | b"iso-8859-15"
+            | b"windows-1252"
+            | b"latin1"
+    )
+}
+
 /// `type/subtype` and parameters, a character set that is understood, nothing smuggled into a parameter.
 fn content_type(value: &[u8]) -> Option<&'static crate::Rule> {
     let low = value.to_ascii_lowercase();
@@ -112,7 +202,7 @@ fn content_type(value: &[u8]) -> Option<&'static crate::Rule> {
     if !(is_token(halves.next()) && is_token(halves.next()) && halves.next().is_none()) {
         return Some(rules::CONTENT_TYPE_SYNTAX);
     }
-    let mut charsets = 0;
+    let (mut charsets, mut boundaries) = (0, 0);
     for parameter in parts.map(<[u8]>::trim_ascii) {
         let Some(at) = parameter.iter().position(|byte| *byte == b'=') else {
             // A semicolon at the end is common and harmless.
@@ -125,18 +215,7 @@ fn content_type(value: &[u8]) -> Option<&'static crate::Rule> {
         let value = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
         if name == b"charset" {
             charsets += 1;
-            let is_known = matches!(
-                value,
-                b"utf-8"
-                    | b"utf8"
-                    | b"us-ascii"
-                    | b"ascii"
-                    | b"iso-8859-1"
-                    | b"iso-8859-15"
-                    | b"windows-1252"
-                    | b"latin1"
-            );
-            if !is_known || charsets > 1 {
+            if !is_known_charset(value) || charsets > 1 {
                 return Some(rules::CHARSET);
             }
         }
@@ -154,9 +233,15 @@ fn content_type(value: &[u8]) -> Option<&'static crate::Rule> {
         if is_media && !matches!(name, b"type" | b"start-info" | b"action" | b"profile") {
             return Some(rules::CONTENT_TYPE_INSIDE);
         }
-        if name == b"boundary" && !media.starts_with(b"multipart/") {
-            return Some(rules::CONTENT_TYPE_SYNTAX);
+        if name == b"boundary" {
+            boundaries += 1;
+            if !media.starts_with(b"multipart/") || boundaries > 1 || value.is_empty() {
+                return Some(rules::CONTENT_TYPE_SYNTAX);
+            }
         }
+    }
+    if boundaries == 0 && media == b"multipart/form-data" {
+        return Some(rules::CONTENT_TYPE_SYNTAX);
     }
     let is_read = [
         b"application/json".as_slice(),

@@ -1,5 +1,6 @@
 //! The detectors, and what they are given: a leaf in its plain form, and a place to put hits.
 
+mod address;
 pub(crate) mod files;
 pub(crate) mod head;
 pub(crate) mod list;
@@ -8,6 +9,7 @@ pub(crate) mod protocol;
 mod rows;
 pub(crate) mod shell;
 pub(crate) mod sql;
+mod values;
 pub(crate) mod xss;
 
 use crate::decode::Signs;
@@ -112,6 +114,10 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     }
     pattern::detect(leaf, cx);
     files::detect(leaf, cx);
+    values::detect(leaf, cx);
+    if leaf.class.has(traits::SLASH) {
+        address::detect(leaf, cx);
+    }
     shell::detect(leaf, cx);
     sql::detect(leaf, cx);
     xss::detect(leaf, cx);

@@ -93,8 +93,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             continue;
         }
         // Commands of Unix are in small letters, and headlines begin with a capital one.
-        let is_command =
-            [crate::rules::SHELL_LEADING.id, crate::rules::SHELL_OPTION.id].contains(&row.rule.id);
+        let is_command = row.rule.id == crate::rules::SHELL_OPTION.id;
         if is_command && (leaf.text.iter().take(12).any(u8::is_ascii_uppercase) || is_of_developers(leaf.low))
         {
             continue;

@@ -1,7 +1,7 @@
 //! The rules that are expressions, with the words that make them worth asking.
 
 use super::pattern::Row;
-use super::traits::{BRACE, BRACKET, EQUALS, GLOB, PERCENT};
+use super::traits::{BRACE, BRACKET, EQUALS, GLOB, PERCENT, SLASH};
 use crate::rules;
 
 /// Words that make a value worth tokenising as SQL where it has no sign that would.
@@ -26,13 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SPLIT_REQUEST,
         triggers: &["http/"],
         needs: 0,
-        expression: r"[\r\n]\s*(?:get|post|head|options|connect|put|delete|trace|patch|propfind)\s+\S+\s+http/\d",
-    },
-    Row {
-        rule: rules::SPLIT_HEADER,
-        triggers: &["\n", "\r"],
-        needs: 0,
-        expression: r"[\r\n]+\W*(?:content-(?:type|length)|set-cookie|location|host|cookie|transfer-encoding|x-forwarded-\w+|remote-(?:ip|addr|host)|via|refresh|access-control-[\w-]+|status|http/[\d.]+)\s*[: ]",
+        expression: r"[\r\n]\s*[a-z]{3,16}\s+\S+\s+http/\d|^\s*[a-z]{3,16}\s+\S+\s+http/\d(?:\.\d)?\s*(?:$|[\r\n])|\shttp/\d\.\d[ \t]*[\r\n]+[a-z][a-z-]+:",
     },
     Row {
         rule: rules::SPLIT_HEADER,
@@ -57,7 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SYSTEM_FILE,
         triggers: &["etc/passwd", "etc/shadow", "etc\\passwd", "/proc/", "boot.ini", "win.ini", "system32", "etc/group", "etc/sudoers", "/dev/tcp", "/dev/udp", "etc/master.passwd", "etc/security/passwd", "system.ini"],
         needs: 0,
-        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|windows[/\\]+system32|/dev/(?:tcp|udp)/",
+        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|(?:^\S*|[=\x22'>]\S*)windows[/\\]+system32|/dev/(?:tcp|udp)/",
     },
     Row {
         rule: rules::SYSTEM_FILE,
@@ -69,13 +63,20 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SECRET_FILE,
         triggers: &[".aws", ".ssh", ".docker", ".kube", ".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", "history", ".npmrc", ".pypirc", ".netrc", ".pgpass", ".my.cnf", "id_rsa", "wp-config", "web.config", "credentials", ".bashrc", ".profile", ".boto", ".gnupg", ".subversion", ".vscode", ".idea", ".terraform", ".config", ".ds_store", ".vault", ".azure", ".gcloud", ".cargo", ".gem", ".composer", "appsettings", "web-inf", "meta-inf", ".bash", ".zsh", ".mysql_", ".psql_"],
         needs: 0,
-        expression: r"(?:^|[/\\=\s>])\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
+        expression: r"(?:^\S*[/\\]|[=>]|\s[/~]\S*/)\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
     },
     Row {
         rule: rules::FILE_SCHEME,
-        triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2."],
+        triggers: &["file:", "php:", "zip:", "phar:", "expect:", "glob:", "data:", "ogg:", "rar:", "zlib:", "compress.", "jar:", "netdoc:", "ssh2.", "view-source:", "local_file:"],
         needs: 0,
-        expression: r"(?:^|[=\s'\x22(:])(?:file:/+(?:localhost/)?(?:etc|proc|var|root|home|usr|tmp|opt|dev|sys|(?:c:/+)?windows|(?:c:/+)?boot|[^\s/]+\.ini)\b|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:application/x-httpd-php)",
+        expression: r"(?:^|[=\s'\x22(:])(?:file:/+(?:localhost/)?(?:etc|proc|var|root|home|usr|tmp|opt|dev|sys|(?:c:/+)?windows|(?:c:/+)?boot|[^\s/]+\.ini)\b|php://(?:filter|input|fd|memory|temp|stdin|output)|(?:zip|phar|rar|ogg|glob|expect|zlib|ssh2(?:\.\w+)?)://|compress\.(?:zlib|bzip2)://|netdoc:/|jar:(?:https?|file):|data:application/x-httpd-php|data://|view-source:|local_file:)",
+    },
+    // A script of another server, to be included: `c99.txt?` makes what is appended a query.
+    Row {
+        rule: rules::FILE_SCHEME,
+        triggers: &[".txt?", ".dat?", ".inc?", ".log?", "%00", "\0", "/c99", "/r57", "/c100", "/wso", "/b374k", "shell", "/cmd", "backdoor", "/alfa", "weevely", "://0", "://1", "://2", "://3", "://4", "://5", "://6", "://7", "://8", "://9", "ftp://", "ftps://", "# @", "#@"],
+        needs: SLASH,
+        expression: r"^\s*(?:https?|ftps?)://[^\s/?#]+/(?:\S*/)?(?:[\w.-]*\.(?:(?:txt|dat|inc|log)\?+|\w{2,4}(?:%00|\x00))\s*$|(?:c99|r57|c100|wso|b374k|shell|webshell|cmd|backdoor|alfa|weevely)\w*\.(?:txt|php\d?|jsp|aspx?|sh|pl)\b)|^\s*(?:https?|ftps?)://\d+\.\d+\.\d+\.\d+(?::\d+)?/(?:\S*/)?[\w.-]+\.(?:txt|sh|pl|py|exe|dll|hta|ps1|bat|vbs|elf|bin|jsp|war|dtd|xsl|sct)\b|^\s*ftps?://\S+\.(?:php\d?|jsp|sh)\s*$|://[\d.]+\s*&@|@[\w.]+#\s*@",
     },
     Row {
         rule: rules::SPLIT_HEADER,
@@ -112,13 +113,13 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_REDIRECT,
         triggers: &["/dev/", ">&", "<<<", "0>", "1>", "2>"],
         needs: 0,
-        expression: r"[0-9&]?>+&?\s*/dev/|/dev/(?:tcp|udp)/[\w.]+/|\b[0-9]>&[0-9]\b|<<<\s*[$\x22'\x60\w]",
+        expression: r"[0-9&]?>+&?\s*/dev/(?:null|tcp|udp|fd|stdout|tty|sd\w|shm)\S*(?:\s*$|\s*[;|&0-9\x22'\x60)]|\s+\d?[<>])|/dev/(?:tcp|udp)/[\w.]+/|\b[0-2]>&[0-2]\b|<<<\s*[$\x22'\x60\w]",
     },
     Row {
         rule: rules::SHELL_SUBSTITUTION,
         triggers: &["$(", "${", "$[", "$((", "<(", ">("],
         needs: BRACKET | BRACE | GLOB,
-        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)",
+        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)(?:[^.]|$)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)(?:[^>]|$)",
     },
     Row {
         rule: rules::SHELL_EVASION,
@@ -131,6 +132,24 @@ pub(super) const ROWS: &[Row] = &[
         triggers: &["$(echo", "base64 -d", "base64 --decode", "xxd -r", "|sh", "| sh", "|bash", "| bash", "|zsh", "| zsh", "|ksh", "| ksh", "|dash", "| dash", "|csh", "| csh", "|/", "| /", "|  "],
         needs: 0,
         expression: r"\$\(echo[^)]*\)|\|\s*(?:/\S*/)?(?:ba|z|da|k|c)?sh\s*(?:$|[#;&|'\x22)])|(?:base64\s+(?:-d|--decode)|xxd\s+-r)\b",
+    },
+    Row {
+        rule: rules::SHELL_CHAIN,
+        triggers: &["; do", ";do", "; then", ";then", "do\n", "then\n"],
+        needs: 0,
+        expression: r"\b(?:for\s+\w+\s+in\s|while\s|until\s)[^;]{1,120};\s*do\s[^;]{1,200};\s*done\b|\bif\s[^;]{1,120};\s*then\s[^;]{1,200};\s*fi\b",
+    },
+    Row {
+        rule: rules::SHELL_GLOB,
+        triggers: &[";", "|", "&&", "`", "$("],
+        needs: GLOB,
+        expression: r"(?:;|\||&&|`|\$\()\s*(?:[a-z]+[?*][a-z?*]+|[a-z]*\[[a-z]\][a-z]+)\s+(?:[/-]\w|[\w/]+\.[a-z]{2,4}\b)",
+    },
+    Row {
+        rule: rules::SHELL_EXACT,
+        triggers: &["^"],
+        needs: 0,
+        expression: r"^\^[a-z]{2,}\^[a-z]{2,}\^?$",
     },
     Row {
         rule: rules::SHELL_HISTORY,
@@ -157,12 +176,6 @@ pub(super) const ROWS: &[Row] = &[
         expression: r";(?:\s|\\[nrt])*\.[\x22'\\]*(?:sh(?:ell)?|system|load|import|output|once|excel)\b",
     },
     Row {
-        rule: rules::SHELL_LEADING,
-        triggers: &[";", "|", "&&"],
-        needs: 0,
-        expression: r"^\s*(?:;|\|\|?|&&|;\s*\x60)\s*[({]?\s*['\x22]?\.?/?[a-z][\w./-]+(?:\s+(?:-{1,2}[a-z]|/|[a-z0-9$.'\x22>|]+\b)[^|]*)?['\x22]?\s*[;)}\x60#]?\s*$",
-    },
-    Row {
         rule: rules::SHELL_OPTION,
         triggers: &[" -"],
         needs: 0,
@@ -178,7 +191,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_EXACT,
         triggers: &["~+", "~-", "!"],
         needs: 0,
-        expression: r"^(?:~[+-]\d*|!-?\d+)$",
+        expression: r"^(?:~[+-]\d*|!-\d+)$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
@@ -190,9 +203,15 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::WINDOWS_CHAIN,
         triggers: &["at "],
         needs: 0,
-        expression: r"[;&|]\s*at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d",
+        expression: r"[;&|](?:at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d|\s+at\s+(?:\\\\\S+\s+)?\d{1,2}:\d\d\s+(?:[/\x22']|cmd|\S+\.(?:exe|bat)))",
     },
     // SQL that needs no tokeniser.
+    Row {
+        rule: rules::SQL_STACKED,
+        triggers: &["begin"],
+        needs: 0,
+        expression: r"^\s*;\s*begin\s+(?:declare|tran|try)\b",
+    },
     Row {
         rule: rules::SQL_CLAUSE,
         triggers: &["from"],
@@ -244,15 +263,15 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::POWERSHELL,
-        triggers: &["powershell", "pwsh", "invoke-", "iex", "iwr", "downloadstring", "downloadfile", "frombase64string", "-encodedcommand", "new-object", "start-process", "get-childitem", "set-executionpolicy", "start-bitstransfer", "get-wmiobject", "add-type", "get-content", "out-file", "import-module", "get-process", "get-command"],
+        triggers: &["powershell", "pwsh", "iex", "iwr", "downloadstring", "downloadfile", "downloaddata", "openread", "frombase64string", "-enc", "new-object", "$env:", "]::", "-executionpolicy", "-noprofile", "-nop ", "-windowstyle", "invoke-", "$executioncontext", "$shellid", "$pshome"],
         needs: 0,
-        expression: r"\b(?:powershell|pwsh)(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22])|\binvoke-(?:expression|webrequest|restmethod|command|item|wmimethod|mimikatz|history)\b|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:system\.)?net\.|(?:^|[;|&]\s*)(?:start-process|get-childitem|set-executionpolicy|start-bitstransfer|get-wmiobject|add-type|get-content|out-file|import-module|get-process|get-command)\b",
+        expression: r"\b(?:powershell|pwsh)(?:_ise)?(?:\.exe)?\s+(?:-\w|\S*[\\/:]|[({$&'\x22]|[a-z]+-[a-z]+\b|(?:ls|dir|iex|iwr|gc|cat|echo|whoami)\b)|(?:^|[\s;|&({'\x22])invoke-(?:expression|webrequest|restmethod|command|wmimethod|mimikatz|shellcode)(?:\s*(?:[-('\x22$&|;{]|https?:|$)|\s+[\w-]*[:.\\/][\w:.\\/]*$)|(?:^|[;|&({]|\s-c\s)\s*(?:iex|iwr)\b\s*[(\x22'$h/-]|\.(?:downloadstring|downloadfile|downloaddata|openread)\s*\(|frombase64string\s*\(|\s-e(?:nc(?:odedcommand)?)?\s+[a-z0-9+/=]{16,}|\bnew-object\s+(?:-\w+\s+)?(?:system\.)?(?:net|io|wscript|shell|text|security|management|xml|data)\.|(?:^|[;|&(=\s])\$env:(?:[a-z]+\s*$|[a-z]+[\\;=])|\[\s*(?:system\.)?(?:convert|net|io|text|reflection|diagnostics|runtime|environment|scriptblock|activator|appdomain|security|management)[\w.]*\s*\]::|\s-(?:executionpolicy|ep|exec)\s+(?:bypass|unrestricted|remotesigned)|\s-(?:noprofile|nop|noninteractive|windowstyle\s+hidden|w\s+hidden)\b.*\s-|\$(?:executioncontext|shellid\[|pshome\[)",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,
-        triggers: &["regedit", "mshta", "certutil", "bcdboot", "bcdedit", "bitsadmin", "cmd.exe", "cmd /", "rundll32", "regsvr32", "schtasks", "wmic", "cscript", "wscript", "diskpart", "vssadmin", "wevtutil", "netsh", "ipconfig", "systeminfo", "tasklist", "taskkill", "net user", "net localgroup", "net use", "installutil", "msiexec", "msbuild", "odbcconf", "psexec", "reg add", "reg query", "reg save", "sc create", "whoami", "icacls", "takeown", "cipher ", "fsutil", "forfiles", "nltest", "dsquery", "esentutl", "expand ", "extrac32", "findstr", "ftp -s", "hh.exe", "ieexec", "makecab", "pcalua", "presentationhost", "replace.exe", "robocopy", "xcopy", "qprocess", "quser", "qwinsta", "query user", "ntdsutil", "appcmd", "attrib ", "chkdsk", "compmgmt", "convert.exe", "control.exe", "defrag", "dism ", "dnscmd", "driverquery", "eventvwr", "gpupdate", "gpresult", "getmac", "logoff", "manage-bde", "mstsc", "nbtstat", "netstat", "nslookup", "pathping", "perfmon", "pnputil", "powercfg", "reagentc", "rasdial", "secedit", "setx ", "sfc ", "shutdown ", "subst ", "takeown", "tracert", "tskill", "typeperf", "vol ", "wbadmin", "wecutil", "winrm", "winrs", "wuauclt", "auditpol", "bootrec", "bootcfg", "cacls", "certreq", "cmdkey", "cmstp", "csvde", "dsget", "dsmod", "ftype", "assoc "],
+        triggers: &["cmd/", "cmd /", "cmd.exe", "comspec", "%systemroot", "%windir", ":~"],
         needs: 0,
-        expression: r"(?:^|[;|&`{(\x22']|\n)\s*(?:\S*[\\/])?(?:regedit|mshta|certutil|certreq|bcdboot|bcdedit|bootcfg|bootrec|bitsadmin|rundll32|regsvr32|schtasks|wmic|cscript|wscript|diskpart|vssadmin|wevtutil|netsh|ipconfig|systeminfo|tasklist|taskkill|installutil|msiexec|msbuild|odbcconf|psexec|icacls|cacls|takeown|fsutil|forfiles|nltest|dsquery|dsget|dsmod|csvde|esentutl|extrac32|findstr|makecab|pcalua|presentationhost|robocopy|xcopy|qprocess|quser|qwinsta|ntdsutil|appcmd|cmdkey|cmstp|dnscmd|driverquery|eventvwr|gpupdate|gpresult|getmac|manage-bde|mstsc|nbtstat|pathping|perfmon|pnputil|powercfg|reagentc|secedit|setx|sfc|subst|tskill|typeperf|wbadmin|wecutil|winrm|winrs|wuauclt|auditpol|ftype|attrib|chkdsk|dism|rasdial)(?:\.exe|\.com)?(?:\s+[-/<>%\x22\w:\\.]|/\w|\s*$|[|&;])(?:[^;]*)|\bcmd(?:\.exe)?\s+/[ckrq]\b|(?:^|[;|&]\s*)net\s+(?:user|localgroup|use|view|share|start|stop)\b|(?:^|[;|&]\s*)reg\s+(?:add|query|save|delete|export)\s",
+        expression: r"\bcmd(?:\.exe)?\s*\x22?\s*/[acdkqrsuv](?::\w+)?\b|%comspec%|%(?:systemroot|windir)%[\\/][\w\\/.]+\.(?:exe|dll|ini|com|bat)|%\w+:~-?\d+(?:,-?\d+)?%",
     },
     Row {
         rule: rules::WINDOWS_LOOSE,
@@ -330,9 +349,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SSRF_SCHEME,
-        triggers: &["gopher:", "dict:", "ldap:", "ldaps:", "tftp:", "sftp:", "jar:", "netdoc:", "imap:", "smb:", "rmi:", "jndi:"],
+        triggers: &["gopher:", "dict:", "ldap:", "ldaps:", "ldapi:", "tftp:", "sftp:", "netdoc:", "imap:", "imaps:", "smb:", "rmi:", "pop3:", "pop3s:", "smtp:", "smtps:", "telnet:", "finger:", "iiop:", "corba", "nntp:", "memcached:"],
         needs: 0,
-        expression: r"(?:^|[=\s'\x22(])(?:gopher|dict|ldaps?|tftp|sftp|netdoc|imaps?|smb|rmi)://",
+        expression: r"(?:^|[=\s'\x22(])(?:gopher|dict|ldap[si]?|tftp|sftp|netdoc|imaps?|smb|rmi|pop3s?|smtps?|telnet|finger|iiop|corba(?:loc|name)|nntp|memcached)://",
     },
     Row {
         rule: rules::SSRF_LOOPBACK,
@@ -372,9 +391,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::MAIL,
-        triggers: &["\na", "\n+", "mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\netrn", "\napop", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
+        triggers: &["mail from", "rcpt to", "\nehlo", "\nhelo", "\ndata", "\netrn", "\napop", "\nvrfy", "\nauth", "\nretr", "\nstat", "\nuser ", "\npass ", "\ndele", "\ntop ", "\nuidl", "\nlist", "\nstls", "\nexpn", "\r\n", "\n"],
         needs: 0,
-        expression: r"[\r\n]+[a-z]{0,4}\d{1,6}\s+(?:append\s|authenticate\s|capability|check|close|copy\s|create\s|delete\s|examine\s|expunge|fetch\s|getacl|getquota|idle|list\s|login\s|logout|lsub\s|noop|rename\s|search\s|select\s|setquota|starttls|status\s|store\s|subscribe\s|uid\s|unsubscribe\s|xatom|quit|noop\s*$)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|help|expn|lsub|list|uidl|data|starttls|logout|capability)\s*$|[\r\n]+\s*(?:mail\s+from\s*:|rcpt\s+to\s*:|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|top|list|user|pass|etrn)\s+[\w<@.-]+\s*(?:$|[\r\n]|\d)|[\r\n]+apop\s+\S+\s+\S",
+        expression: r"[\r\n]+[a-z]{1,4}\d{1,6}\s+(?:append\s+\S+\s*[({]|authenticate\s|capability\b|check\s*$|close\s*$|(?:copy|move)\s+[\d:,*]+\s|(?:create|delete|examine|select|subscribe|unsubscribe|getquotaroot|getquota|getacl|myrights)\s+\S+\s*(?:$|[\r\n])|expunge\b|(?:fetch|store)\s+[\d:,*]+\s|(?:set|delete)acl\s|setquota\s|namespace\s*$|(?:thread|sort)\s+\S+\s+\S+|idle\s*$|(?:list|lsub|xlist)\s+(?:[\x22%*]|\S+\s+[\x22%*])|login\s+\S+\s+\S|logout\b|noop\b|quit\b|rename\s+\S+\s+\S+\s*(?:$|[\r\n])|search\s+(?:all|answered|bcc|before|body|cc|charset|deleted|draft|flagged|from|header|keyword|larger|new|not|old|on|or|recent|seen|sent\w*|since|smaller|subject|text|to|uid|un\w+|\d)\b|starttls\b|status\s+\S+\s+\(|uid\s+(?:fetch|copy|move|store|search|expunge|sort|thread)\b|enable\s+\S|id\s+(?:\(|nil)|xatom\b)|^[\r\n]+\s*(?:quit|noop|rset|stat|capa|stls|help|expn|turn|lsub|list|uidl|data|starttls|logout|capability)\s*$|[\r\n]+\s*(?:(?:mail|send|soml|saml)\s+from\s*:|rcpt\s+to\s*:|bdat\s+\d|(?:ehlo|helo)\s+[\w\[.-]+|vrfy\s+\S|expn\s+\S|auth\s+(?:plain|login|cram|digest|xoauth)|starttls\s*$|data\s*[\r\n])|[\r\n]+(?:retr|dele|uidl|list)\s+\d+\s*(?:$|[\r\n])|[\r\n]+top\s+\d+\s+\d|^\s*[\r\n]+(?:user|pass|etrn)\s+[\w<@.-]+\s*(?:$|[\r\n])|[\r\n]+user\s+\S+\s*[\r\n]+pass\s|[\r\n]+etrn\s+\S+\.\S+|[\r\n]+apop\s+\S+\s+[0-9a-f]{8}",
     },
     Row {
         rule: rules::MAIL_LOOSE,
@@ -385,9 +404,9 @@ pub(super) const ROWS: &[Row] = &[
     // Scanners.
     Row {
         rule: rules::SCANNER_AGENT,
-        triggers: &["nikto", "sqlmap", "nessus", "openvas", "acunetix", "netsparker", "nmap", "masscan", "zgrab", "dirbuster", "gobuster", "wfuzz", "ffuf", "wpscan", "w3af", "arachni", "skipfish", "havij", "nuclei", "burp", "zap/", "owasp zap", "feroxbuster", "jaeles", "commix", "xsser", "joomscan", "whatweb", "dirb", "fimap", "paros", "webinspect", "qualys", "detectify", "jorgee", "morfeus", "bsqlbf", "pangolin", "hydra", "vega/", "wapiti", "zmeu", "brutus", "cgichk", "grabber", "metis", "sqlninja", "absinthe", "grendel-scan", "n-stealth", "whisker", "interactsh", "katana", "dalfox", "httpx -", "l9explore", "leakix", "tsunamisecurityscanner"],
+        triggers: &["nikto", "sqlmap", "nessus", "openvas", "acunetix", "netsparker", "nmap", "masscan", "zgrab", "dirbuster", "gobuster", "wfuzz", "ffuf", "wpscan", "w3af", "arachni", "skipfish", "havij", "nuclei", "burp", "zap/", "owasp zap", "feroxbuster", "jaeles", "commix", "xsser", "joomscan", "whatweb", "dirb", "fimap", "paros", "webinspect", "qualys", "detectify", "jorgee", "morfeus", "bsqlbf", "pangolin", "hydra", "vega/", "wapiti", "zmeu", "brutus", "cgichk", "grabber", "metis", "sqlninja", "absinthe", "grendel-scan", "n-stealth", "whisker", "interactsh", "katana", "dalfox", "httpx -", "l9explore", "leakix", "tsunamisecurityscanner", "fuzz faster", "cmsmap", "cmsscan", "testssl", "sslyze", "bbq", "datacha0s", "droopescan", "joomlavs", "kiterunner", "crackmapexec", "xray", "goby", "amass", "subfinder", "patator", "whatwaf", "wafw00f", "nosqlmap", "tplmap", "xsstrike", "sn1per", "golismero", "uniscan", "vega", "webshag", "websploit", "dirsearch", "hakrawler", "appscan", "hailstorm", "cenzic", "metasploit", "nexpose", "n-stealth", "muieblackcat", "libwhisker", "cgiscan", "advanced email extractor", "security scan", "security-scan", "vulnerability scan", "vulnerability-scan", "projectdiscovery"],
         needs: 0,
-        expression: r"\b(?:nikto|sqlmap|nessus|openvas|acunetix|netsparker|nmap|masscan|zgrab|dirbuster|gobuster|wfuzz|fuzz faster|ffuf|wpscan|w3af|arachni|skipfish|havij|nuclei|burp|zap/|owasp zap|feroxbuster|jaeles|commix|xsser|joomscan|whatweb|dirb\b|fimap|paros|webinspect|qualys|detectify|jorgee|morfeus|bsqlbf|pangolin|hydra\b|vega/|wapiti|zmeu|brutus/|cgichk|grabber\b|metis\b|sqlninja|absinthe|grendel-scan|n-stealth|whisker|interactsh|dalfox|l9explore|leakix|tsunamisecurityscanner)",
+        expression: r"\b(?:nikto|sqlmap|nessus|openvas|acunetix|netsparker|nmap|masscan|zgrab|dirbuster|gobuster|wfuzz|fuzz faster|ffuf|wpscan|w3af|arachni|skipfish|havij|nuclei|burp|zap/|owasp zap|feroxbuster|jaeles|commix|xsser|joomscan|whatweb|dirb\b|fimap|paros|webinspect|qualys|detectify|jorgee|morfeus|bsqlbf|pangolin|hydra\b|vega/|wapiti|zmeu|brutus/|cgichk|grabber\b|metis\b|sqlninja|absinthe|grendel-scan|n-stealth|whisker|interactsh|dalfox|l9explore|leakix|tsunamisecurityscanner|cmsmap|cmsscan|testssl|sslyze|datacha0s|droopescan|joomlavs|kiterunner|crackmapexec|xray\b|goby\b|amass\b|subfinder|patator|whatwaf|wafw00f|nosqlmap|tplmap|xsstrike|sn1per|golismero|uniscan|bbq/|/vega|webshag|websploit|dirsearch|hakrawler|appscan|hailstorm|cenzic|metasploit|nexpose|muieblackcat|cgiscan|advanced email extractor|(?:security|vulnerability)[ -]scan(?:ner)?\b|projectdiscovery)",
     },
     Row {
         rule: rules::SCRIPTED_AGENT,

@@ -1,6 +1,7 @@
 //! `multipart/form-data`: names, names of files, and values of fields. Contents of files are not looked at.
 
 use super::{Kind, Visit};
+use crate::detect::head::is_known_charset;
 
 /// Parts read of one body.
 const MOST_PARTS: usize = 256;
@@ -12,6 +13,8 @@ pub(crate) struct Faults {
     pub(crate) is_malformed: bool,
     /// A name or file name has a delimiter in it.
     pub(crate) has_odd_name: bool,
+    /// A part's header is no header, or says that the part is encoded or in another character set.
+    pub(crate) has_odd_header: bool,
 }
 
 /// The boundary that a Content-Type names.
@@ -70,12 +73,14 @@ fn part(part: &[u8], visit: &mut dyn Visit, faults: &mut Faults) -> bool {
     let mut file = None;
     for line in head.split(|byte| *byte == b'\n') {
         if !line.to_ascii_lowercase().starts_with(b"content-disposition") {
+            faults.has_odd_header |= is_odd_header(line.trim_ascii());
             // Other headers of a part are values, too: what is in them reaches the service.
             if !visit.leaf(b"", line.trim_ascii(), Kind::Plain) {
                 return false;
             }
             continue;
         }
+        faults.has_odd_name |= has_odd_parameters(line);
         name = parameter(line, b"name").unwrap_or(name);
         file = parameter(line, b"filename").or_else(|| parameter(line, b"filename*")).or(file);
     }
@@ -86,10 +91,59 @@ fn part(part: &[u8], visit: &mut dyn Visit, faults: &mut Faults) -> bool {
     if !name.is_empty() && !visit.leaf(name, name, Kind::PlainName) {
         return false;
     }
+    faults.has_odd_header |=
+        name == b"_charset_" && !is_known_charset(&value.trim_ascii().to_ascii_lowercase());
     match file {
         Some(file) => file.is_empty() || visit.leaf(name, file, Kind::FileName),
         None => visit.leaf(name, value, Kind::Plain),
     }
+}
+
+/// RFC 7578, 4.7: no part is encoded; and what is in another character set cannot be read.
+fn is_odd_header(line: &[u8]) -> bool {
+    if line.is_empty() {
+        return false;
+    }
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else { return true };
+    let low = line.to_ascii_lowercase();
+    let (name, value) = (&low[..colon], low[colon + 1..].trim_ascii());
+    if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    {
+        return true;
+    }
+    match name {
+        b"content-transfer-encoding" => !matches!(value, b"binary" | b"8bit" | b"7bit"),
+        b"content-type" => value.split(|byte| *byte == b';').skip(1).any(|parameter| {
+            let charset = parameter.trim_ascii().strip_prefix(b"charset=");
+            charset.is_some_and(|charset| {
+                let bare =
+                    charset.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(charset);
+                !is_known_charset(bare)
+            })
+        }),
+        _ => false,
+    }
+}
+
+/// A name twice, or something behind the quote that closes one: readers differ in which they take.
+fn has_odd_parameters(line: &[u8]) -> bool {
+    let low = line.trim_ascii().to_ascii_lowercase();
+    let (mut names, mut files, mut is_quoted) = (0, 0, false);
+    for (at, byte) in low.iter().enumerate() {
+        if *byte == b'"' && (at == 0 || low[at - 1] != b'\\') {
+            is_quoted = !is_quoted;
+            let next = low.get(at + 1);
+            if !is_quoted && next.is_some_and(|next| !matches!(next, b';' | b' ' | b'\t')) {
+                return true;
+            }
+        }
+        if *byte == b';' && !is_quoted {
+            let rest = low[at + 1..].trim_ascii_start();
+            names += usize::from(rest.starts_with(b"name="));
+            files += usize::from(rest.starts_with(b"filename="));
+        }
+    }
+    names > 1 || files > 1 || is_quoted
 }
 
 /// `; name="value"` of a header's line. A quote after a backslash does not end it.
@@ -154,7 +208,7 @@ mod tests {
             name=\"f\"; filename=\"x;y.png\"\r\nContent-Type: image/png\r\n\r\n<script>\r\n--b--\r\n";
         let mut leaves = Leaves::default();
         let faults = read(body, boundary(b"multipart/form-data; boundary=b").unwrap(), &mut leaves);
-        assert_eq!(faults, Faults { is_malformed: false, has_odd_name: true });
+        assert_eq!(faults, Faults { has_odd_name: true, ..Faults::default() });
         let values: Vec<&str> = leaves.0.iter().map(|(_, value, _)| value.as_str()).collect();
         assert_eq!(values, ["a", "one", "Content-Type: image/png", "f", "x;y.png"]);
     }

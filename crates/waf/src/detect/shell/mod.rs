@@ -1,15 +1,20 @@
 //! Commands for a Unix shell: words are read as a shell reads them, quotes and expansions taken away, at the places
 //! where a command may stand: the start, and behind separators. What the name of a command alone tells depends on how
-//! much of an English word it is.
+//! much of an English word it is; what stands behind it, and whether people talk like that, tells the rest.
 
+mod arguments;
 mod commands;
+mod glob;
+mod windows;
+mod word;
 
+use super::head::find;
 use super::{Cx, Leaf, Part, traits};
 use crate::rules;
-use commands::{Command, command};
+use arguments::{Evidence, evidence, has_weak_argument, is_file, is_list, is_only_number, talks, wrapped};
+use commands::{Command, command, is_verb, takes_file};
+use word::{Word, is_command_byte};
 
-/// Longest word that can be a command.
-const LONGEST_WORD: usize = 40;
 /// Bytes looked at behind a command.
 const LONGEST_ARGUMENTS: usize = 512;
 /// Separators looked behind in one leaf.
@@ -27,7 +32,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             let is_separator = match byte {
                 b';' | b'|' | b'&' | b'\n' => true,
                 b'`' => is_opening_backtick(low, at),
-                b'(' => at > 0 && low[at - 1] == b'$',
+                b'(' => at > 0 && matches!(low[at - 1], b'$'),
                 _ => false,
             };
             if is_separator {
@@ -36,124 +41,15 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             }
         }
     }
-    if leaf.class.has(traits::GLOB) && leaf.class.has(traits::SLASH) && has_glob_path(low) {
+    if leaf.class.has(traits::GLOB) && leaf.class.has(traits::SLASH) && glob::has_glob_path(low) {
         cx.hit(rules::SHELL_GLOB, leaf, 0);
     }
-    if leaf.class.has(traits::BRACE) && leaf.class.has(traits::BRACKET) && is_bomb(low) {
+    if leaf.class.has(traits::BRACE) && leaf.class.has(traits::BRACKET) && glob::is_bomb(low) {
         cx.hit(rules::SHELL_BOMB, leaf, 0);
     }
-    if cx.level() >= 3 && has_inner_quote(low) {
+    if cx.level() >= 3 && glob::has_inner_quote(low) {
         cx.hit(rules::SHELL_QUOTED, leaf, 0);
     }
-}
-
-/// A word as a shell would see it once quotes and empty expansions are gone.
-struct Word {
-    bytes: [u8; LONGEST_WORD],
-    length: usize,
-    /// Where it ends in the text.
-    end: usize,
-    /// Something within it was taken away.
-    is_hidden: bool,
-    /// It stood in quotes as a whole.
-    is_quoted: bool,
-    /// It had the path of a folder of programs before it.
-    has_path: bool,
-}
-
-impl Word {
-    /// The word at `at`.
-    fn read(text: &[u8], at: usize) -> Self {
-        let mut word = Self {
-            bytes: [0; LONGEST_WORD],
-            length: 0,
-            end: at,
-            is_hidden: false,
-            is_quoted: false,
-            has_path: false,
-        };
-        let start = at;
-        let mut at = at;
-        let mut quote_at = None;
-        while let Some(&byte) = text.get(at).filter(|_| at - start < LONGEST_ARGUMENTS) {
-            let next = text.get(at + 1).copied().unwrap_or(0);
-            match byte {
-                b'\'' | b'"' => {
-                    let is_edge = at == start || !is_command_byte(next);
-                    if at == start {
-                        quote_at = Some(byte);
-                    }
-                    // Between letters, or after another quote, it hides; at both ends it quotes.
-                    let closes_early = quote_at == Some(byte) && at > start && is_command_byte(next);
-                    word.is_hidden |= word.length > 0 && (!is_edge || closes_early);
-                    at += 1;
-                }
-                b'\\' if is_command_byte(next) || next == b'\n' || next == b'\\' => {
-                    word.is_hidden |= at > start || is_command_byte(next);
-                    at += 1;
-                }
-                b'`' if next == b'`' => {
-                    word.is_hidden = true;
-                    at += 2;
-                }
-                b'$' if matches!(next, b'@' | b'*' | b'?' | b'$' | b'!' | b'0'..=b'9') && word.length > 0 => {
-                    word.is_hidden = true;
-                    at += 2;
-                }
-                b'$' if next == b'{' || next == b'(' => {
-                    let close = if next == b'{' { b'}' } else { b')' };
-                    match text[at..].iter().take(24).position(|byte| *byte == close) {
-                        Some(length) if word.length > 0 || length > 2 => {
-                            word.is_hidden = true;
-                            at += length + 1;
-                        }
-                        _ => break,
-                    }
-                }
-                b'$' if next.is_ascii_alphabetic() && word.length > 0 => {
-                    word.is_hidden = true;
-                    at += 2;
-                }
-                b'[' if word.length > 0 && text.get(at + 2) == Some(&b']') => {
-                    word.is_hidden = true;
-                    word.push(next);
-                    at += 3;
-                }
-                b'/' => {
-                    let folder = word.word();
-                    word.has_path = matches!(folder, b"bin" | b"sbin") || word.has_path;
-                    word.length = 0;
-                    at += 1;
-                }
-                byte if is_command_byte(byte) => {
-                    if word.length == LONGEST_WORD {
-                        break;
-                    }
-                    word.push(byte);
-                    at += 1;
-                }
-                _ => break,
-            }
-        }
-        word.end = at;
-        word.is_quoted = quote_at.is_some() && !word.is_hidden;
-        word
-    }
-
-    fn push(&mut self, byte: u8) {
-        if self.length < LONGEST_WORD {
-            self.bytes[self.length] = byte;
-            self.length += 1;
-        }
-    }
-
-    fn word(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
-fn is_command_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
 /// A leaf that is a command from its first word on.
@@ -161,9 +57,14 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let low = leaf.low;
     let first = skip_blank(low, 0);
     let Some(&byte) = low.get(first) else { return };
-    if !(byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'"' | b'/' | b'\\' | b'.' | b'$'))
-        || leaf.place.part == Part::Path
-    {
+    if leaf.place.part == Part::Path {
+        return;
+    }
+    windows::start(leaf, first, cx);
+    if byte == b'{' {
+        return in_braces(leaf, first, cx);
+    }
+    if !(byte.is_ascii_alphabetic() || matches!(byte, b'\'' | b'"' | b'/' | b'\\' | b'.' | b'$')) {
         return;
     }
     // A single word is no command that harms, but for those that hide or have a path.
@@ -181,7 +82,7 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let Some(kind) = command(word.word()) else { return };
     let rest = &low[word.end..low.len().min(word.end + LONGEST_ARGUMENTS)];
     let is_header = leaf.place.part == Part::Header;
-    let is_lower = leaf.text[first..word.end].iter().all(|byte| !byte.is_ascii_uppercase());
+    let is_lower = is_lower(leaf, first, word.end);
     let rule = if is_header { rules::SHELL_AGENT } else { rules::SHELL_DIRECT };
     // `php/8.1` and `python-requests` are names of clients.
     let is_ended = rest.is_empty()
@@ -190,43 +91,120 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if !is_ended {
         return;
     }
-    if word.is_hidden && word.length > 1 && kind != Command::Weak || word.is_hidden && word.length > 2 {
+    // `I'd` is no `id` in quotes, but `'i'd` is.
+    let is_quoted_first = matches!(byte, b'\'' | b'"') && !rest.is_empty();
+    if word.is_hidden && word.length > 1 && (kind != Command::Weak || word.length > 2 || is_quoted_first) {
         return cx.hit(rules::SHELL_EVASION, leaf, first);
     }
     if word.has_path {
         return cx.hit(rule, leaf, first);
     }
+    let is_bare = rest.trim_ascii().is_empty();
+    let is_closed = matches!(rest.trim_ascii(), b";" | b"|" | b"&" | b"#");
+    let evidence = evidence(word.word(), rest);
+    let is_told = is_lower && is_told(evidence, rest);
     let is_hit = match kind {
         Command::Sure => {
-            !rest.trim_ascii().is_empty()
+            !is_bare && (evidence == Evidence::Certain || !talks(rest))
                 || is_header
                 || is_lower && (word.is_quoted || word.word().contains(&b'-'))
         }
         Command::Strong => {
-            is_lower && (has_argument(rest) || is_header && !rest.is_empty() && !rest.starts_with(b"/"))
+            is_told
+                || is_lower && is_closed
+                || is_header && is_lower && !is_client(word.word()) && (is_bare || rest.starts_with(b" "))
         }
-        Command::Wrapper => wraps(rest) || is_header && is_lower && rest.trim_ascii().starts_with(b"-"),
+        Command::Wrapper => {
+            wraps(word.word(), rest) || is_header && is_lower && rest.trim_ascii().starts_with(b"-")
+        }
         Command::Weak if !is_header && matches!(word.word(), b"test" | b"set") => false,
-        Command::Weak => is_lower && (has_weak_argument(rest) || is_header && is_agent(word.word(), rest)),
+        Command::Weak => {
+            is_lower
+                && (has_weak_argument(rest) && (evidence == Evidence::Certain || !talks(rest))
+                    || takes_file(word.word()) && evidence == Evidence::File && !talks(rest)
+                    || word.word() == b"echo" && matches!(rest.trim_ascii_start().first(), Some(b'`'))
+                    || is_header && is_agent(word.word(), rest))
+        }
     };
     if is_hit {
         return cx.hit(rule, leaf, first);
     }
-    if rest.trim_ascii().is_empty() && (word.is_quoted || kind != Command::Weak) {
+    if is_bare && (word.is_quoted || kind != Command::Weak) {
         cx.hit(rules::SHELL_WORD, leaf, first);
     } else if kind == Command::Strong && is_lower {
         cx.hit(rules::SHELL_LOOSE, leaf, first);
     }
 }
 
-/// A command behind a separator at `at`.
-fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
-    let low = leaf.low;
-    let separator = low[at];
+/// Options count where nobody talks of them.
+fn is_told(evidence: Evidence, rest: &[u8]) -> bool {
+    match evidence {
+        Evidence::Certain => true,
+        Evidence::Option | Evidence::File => !talks(rest),
+        Evidence::None => false,
+    }
+}
+
+fn is_lower(leaf: &Leaf<'_>, first: usize, end: usize) -> bool {
+    leaf.text.get(first..end).is_some_and(|word| !word.iter().any(u8::is_ascii_uppercase))
+}
+
+/// `{cat,config.php}` and `{id,}`.
+fn in_braces(leaf: &Leaf<'_>, open: usize, cx: &mut Cx<'_>) {
+    let word = Word::read(leaf.low, open + 1);
+    let Some(kind) = command(word.word()) else { return };
+    let Some(rest) = leaf.low[word.end..].strip_prefix(b",") else { return };
+    let Some(close) = rest.iter().take(LONGEST_ARGUMENTS).position(|byte| *byte == b'}') else { return };
+    let mut arguments = rest[..close].split(|byte| *byte == b',');
+    let is_argument = |argument: &[u8]| {
+        is_file(argument) || argument.starts_with(b"-") || argument.iter().any(|byte| b"/.$".contains(byte))
+    };
+    if !rest[..close].contains(&b' ')
+        && (rest[..close].is_empty() && kind != Command::Wrapper || arguments.any(is_argument))
+    {
+        cx.hit(rules::SHELL_BRACES, leaf, open);
+    }
+}
+
+/// A place behind a separator where a command may stand, once what may stand before it is passed over.
+struct Place {
+    first: usize,
+    /// Nothing stood between.
+    is_tight: bool,
+    /// `do`, `then`: words of a script.
+    is_in_script: bool,
+}
+
+fn place(low: &[u8], at: usize) -> Place {
     let mut first = at + 1;
+    let (mut is_in_script, mut has_value) = (false, false);
     // Another separator, brackets, blanks and a variable or two may stand before the command.
-    while low.get(first).is_some_and(|byte| matches!(byte, b'(' | b'{' | b' ' | b'\t' | b'+' | b'!' | b'@')) {
-        first += 1;
+    for _ in 0..3 {
+        while low.get(first).is_some_and(|byte| {
+            matches!(byte, b'(' | b'{' | b' ' | b'\t' | b'+' | b'!' | b'@' | b'\r' | b'\n')
+        }) {
+            first += 1;
+        }
+        let word =
+            &low[first..first + low[first..].iter().take(12).take_while(|b| is_command_byte(**b)).count()];
+        let next = low.get(first + word.len());
+        if matches!(word, b"do" | b"then" | b"else") && next == Some(&b' ') {
+            is_in_script = is_conditional(&low[..at]);
+        } else if !(next == Some(&b'=') && word.first().is_some_and(u8::is_ascii_alphabetic)) {
+            break;
+        } else {
+            // `A=1 id`: a value of a variable that is given to the command.
+            let value = low[first + word.len() + 1..].iter().take(64).take_while(|byte| {
+                !byte.is_ascii_whitespace() && !matches!(byte, b';' | b'&' | b'|' | b',' | b'"')
+            });
+            let end = first + word.len() + 1 + value.count();
+            if low.get(end) != Some(&b' ') || word.len() > 6 {
+                break;
+            }
+            (first, has_value) = (end, true);
+            continue;
+        }
+        first += word.len();
     }
     if low.get(first) == Some(&b'.')
         && low
@@ -242,10 +220,35 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
             first = after + 1;
         }
     }
+    let is_in_brackets = matches!(low.get(at + 1), Some(b'{' | b'(' | b'!'));
+    Place { first, is_tight: first == at + 1 || has_value || is_in_brackets, is_in_script }
+}
+
+/// `if`, `for` and `while` come before `then` and `do` in a script.
+fn is_conditional(before: &[u8]) -> bool {
+    let start = before.len().saturating_sub(LONGEST_ARGUMENTS);
+    [b"if ".as_slice(), b"for ", b"while ", b"until "].iter().any(|word| find(&before[start..], word))
+}
+
+/// A command behind a separator at `at`.
+fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
+    let low = leaf.low;
+    let separator = low[at];
+    let Place { first, is_tight, is_in_script } = place(low, at);
+    if low.get(first).is_none() {
+        return;
+    }
+    windows::behind(leaf, at, first, cx);
+    if first > at + 1 && low[first - 1] == b'{' {
+        in_braces(leaf, first - 1, cx);
+    }
+    let next = low[at + 1..].trim_ascii_start();
+    if matches!(next.first(), Some(b'/' | b'.' | b'$')) && program_of_folder(next, separator) {
+        return cx.hit(rules::SHELL_CHAIN, leaf, at);
+    }
     let word = Word::read(low, first);
     let Some(kind) = command(word.word()) else { return };
-    let text = &leaf.text[first..word.end];
-    let is_lower = text.iter().all(|byte| !byte.is_ascii_uppercase());
+    let is_lower = is_lower(leaf, first, word.end);
     let rest = &low[word.end..low.len().min(word.end + LONGEST_ARGUMENTS)];
     let trimmed = rest.trim_ascii_start();
     let is_closed = trimmed.is_empty()
@@ -263,32 +266,93 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     if !has_blank {
         return;
     }
+    let is_number = word.word() == b"sleep" && is_only_number(rest);
     let is_table = separator == b'|' && trimmed.starts_with(b"|");
     // A line break or an ampersand says little in a text, and more where nothing stands before it.
-    let leads = low[..at].iter().all(u8::is_ascii_whitespace);
+    let leads = low[..at].iter().all(|byte| byte.is_ascii_whitespace() || b"'\";|&".contains(byte));
     let is_soft = matches!(separator, b'\n' | b'&') && !(at > 0 && low[at - 1] == separator) && !leads;
     if word.is_hidden && word.length > 1 {
         return cx.hit(rules::SHELL_EVASION, leaf, at);
     }
+    let evidence = evidence(word.word(), rest);
+    let is_told = is_told(evidence, rest);
+    let is_mentioned = !is_tight && talks(rest);
     let is_hit = match kind {
-        _ if is_table => false,
+        _ if is_number => true,
         _ if word.has_path => true,
-        Command::Sure => !is_soft || has_argument(rest),
-        Command::Strong if is_soft => is_lower && has_argument(rest),
+        _ if is_table || is_closed && is_list(low) => false,
+        _ if is_in_script => is_lower && (is_closed || !talks(rest)),
+        Command::Sure => !is_mentioned && (!is_soft || is_told || is_tight),
+        Command::Strong if is_soft => is_lower && (is_told || is_tight && is_closed && low[at] == b'&'),
         // `data:image/png;base64` is no command.
-        Command::Strong if word.word().starts_with(b"base") => has_argument(rest),
-        Command::Strong => is_lower || has_argument(rest),
-        Command::Wrapper => wraps(rest) || is_lower && is_closed && !is_soft && separator != b'|',
+        Command::Strong if word.word().starts_with(b"base") => is_told,
+        Command::Strong => evidence == Evidence::Certain || is_lower && !is_mentioned,
+        Command::Wrapper => {
+            wraps(word.word(), rest)
+                || is_lower && !is_soft && separator != b'|' && is_tight && (is_closed || is_told)
+        }
         Command::Weak => {
-            let is_tight = first == at + 1 && separator != b'|';
-            is_lower && (has_weak_argument(rest) || is_closed && !is_soft && (is_tight || separator == b'('))
+            let is_alone = is_closed && !is_soft && (is_tight && separator != b'|' || separator == b'(');
+            let is_run = has_weak_argument(rest) && (evidence == Evidence::Certain || !talks(rest));
+            let is_read = evidence >= Evidence::File && !talks(rest) && (takes_file(word.word()) || is_tight)
+                || evidence == Evidence::Option && is_tight && !is_soft && !talks(rest);
+            let is_verb_run = is_tight && is_verb(word.word()) && !matches!(separator, b'|' | b'&' | b'\n')
+                || separator == b'`' && at > 0 && matches!(low[at - 1], b';' | b'|' | b'&');
+            let is_broken_out = !is_soft && is_closed && is_behind_quote(low, at)
+                || is_tight && trimmed.is_empty() && at > 0 && low[at - 1] == b')';
+            // A value that is a separator and the name of a command, and no word of a language.
+            let is_all = leads
+                && trimmed.is_empty()
+                && matches!(word.word(), b"id" | b"dir" | b"su" | b"ll" | b"uname");
+            is_lower
+                && (is_alone
+                    || is_run
+                    || is_read
+                    || is_verb_run
+                    || is_broken_out
+                    || is_all
+                    || leads && is_tight && !matches!(separator, b'\n' | b'`')
+                    || leads && is_verb(word.word()) && !low[at + 1..].contains(&separator)
+                    || leads && is_closed && matches!(separator, b';' | b'|')
+                    || separator == b'|' && is_closed && is_behind_value(low, at))
         }
     };
     if is_hit {
-        cx.hit(rules::SHELL_CHAIN, leaf, at);
+        let rule = if leads { rules::SHELL_LEADING } else { rules::SHELL_CHAIN };
+        cx.hit(rule, leaf, at);
     } else if !is_table {
         cx.hit(rules::SHELL_LOOSE, leaf, at);
     }
+}
+
+/// `./a`, `/tmp/a`: a program that is no command of the system, and `$0`, `$SHELL`, `$'id'`.
+fn program_of_folder(text: &[u8], separator: u8) -> bool {
+    let is_hard = matches!(separator, b';' | b'|' | b'&');
+    let is_named = |folder: &[u8]| {
+        text.strip_prefix(folder).is_some_and(|name| name.first().is_some_and(u8::is_ascii_alphanumeric))
+    };
+    is_hard
+        && ([b"/tmp/".as_slice(), b"/dev/shm/", b"/var/tmp/"].iter().any(|folder| is_named(folder))
+            || is_named(b"./") && separator != b'&'
+            || [b"$0 ".as_slice(), b"${0}", b"$shell", b"${shell", b"$bash", b"${bash", b"$'"]
+                .iter()
+                .any(|shell| text.starts_with(shell))
+            || text == b"$0")
+}
+
+/// A quote, and perhaps a bracket, before the separator: something was broken out of.
+fn is_behind_quote(low: &[u8], at: usize) -> bool {
+    let before = low[..at].trim_ascii_end();
+    let before = before.strip_suffix(b")").unwrap_or(before);
+    before.len() <= 64 && matches!(before.last(), Some(b'\'' | b'"'))
+}
+
+/// `127.0.0.1|id`, not `name|id`, which may be a list of columns.
+fn is_behind_value(low: &[u8], at: usize) -> bool {
+    let before = low[..at].trim_ascii();
+    !before.is_empty()
+        && before.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        && !low[at + 1..].contains(&b'|')
 }
 
 /// A backtick that begins a command, as none does in text with code between backticks.
@@ -300,154 +364,109 @@ fn is_opening_backtick(text: &[u8], at: usize) -> bool {
         text.get(end + 1).is_some_and(|byte| *byte == b' ')
             && text.get(end + 2).is_some_and(u8::is_ascii_alphabetic)
     });
-    is_placed && !goes_on
+    // A word touches it, and nothing follows: no text has code there.
+    let is_glued = at > 0 && text[at - 1].is_ascii_alphanumeric() && end == Some(text.len() - 1) && at < 64;
+    (is_placed || is_glued) && !goes_on
 }
 
-/// An option, a path, an address or a redirection among the first arguments.
-fn has_argument(rest: &[u8]) -> bool {
-    let arguments =
-        rest.split(|byte| byte.is_ascii_whitespace() || *byte == b'+').filter(|word| !word.is_empty());
-    arguments.take(4).any(|argument| {
-        let argument =
-            argument.strip_prefix(b"\"").or_else(|| argument.strip_prefix(b"'")).unwrap_or(argument);
-        match argument[..] {
-            [b'-', next, ..] => next.is_ascii_alphabetic() || next == b'-' && argument.len() > 3,
-            [b'/', next, ..] => next.is_ascii_alphanumeric() || matches!(next, b'?' | b'*' | b'['),
-            [b'$' | b'<' | b'|', _, ..] | [b'>' | b'|' | b'<' | b'~'] => true,
-            _ if argument
-                .iter()
-                .position(|byte| *byte == b'@')
-                .is_some_and(|at| is_host(&argument[at + 1..])) =>
-            {
-                true
-            }
-            _ if argument.starts_with(b"tcp") && argument.contains(&b':') => true,
-            _ => {
-                super::head::find(argument, b"://")
-                    || is_host(argument)
-                    || argument.ends_with(b".sh")
-                    || argument.ends_with(b".php")
-            }
-        }
-    })
-}
-
-/// `example.com`, `10.0.0.1`, `localhost`; not `1.5` and not the end of a sentence.
-fn is_host(word: &[u8]) -> bool {
-    if word == b"localhost" {
-        return true;
+/// Whether a wrapper's argument is a command. Those that are English words need a sure one.
+fn wraps(wrapper: &[u8], rest: &[u8]) -> bool {
+    let Some((word, behind)) = wrapped(rest) else { return false };
+    let rest_is_certain = evidence(wrapper, rest) == Evidence::Certain && !talks(rest);
+    if word.word().starts_with(b"-") {
+        return !talks(behind);
     }
-    let mut labels = word.split(|byte| *byte == b'.');
-    let count = word.split(|byte| *byte == b'.').count();
-    let is_label = |label: &[u8]| {
-        !label.is_empty()
-            && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-' || *b == b':' || *b == b'/')
-    };
-    let is_address = count == 4 && word.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
-    let ending = word.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
-    labels.all(is_label)
-        && (is_address
-            || count >= 2
-                && matches!(
-                    ending,
-                    b"com"
-                        | b"org"
-                        | b"net"
-                        | b"io"
-                        | b"ru"
-                        | b"cn"
-                        | b"tk"
-                        | b"xyz"
-                        | b"bar"
-                        | b"test"
-                        | b"dev"
-                        | b"sh"
-                        | b"txt"
-                ))
-}
-
-/// What an English word needs behind it to be a command: options and paths, close by.
-fn has_weak_argument(rest: &[u8]) -> bool {
-    let first = rest.split(|byte| byte.is_ascii_whitespace() || *byte == b'+').find(|word| !word.is_empty());
-    let Some(first) = first else { return false };
-    match first[..] {
-        [b'-', next] => next.is_ascii_alphabetic(),
-        [b'/'] => rest.trim_ascii().len() > 2,
-        [b'-', b'-', ..] => first.len() > 4,
-        [b'-', next, ..] => next.is_ascii_alphabetic() && first.len() <= 6,
-        [b'/', next, ..] => {
-            let top = first[1..].split(|byte| *byte == b'/').next().unwrap_or_default();
-            let is_top = matches!(
-                top,
-                b"etc"
-                    | b"bin"
-                    | b"usr"
-                    | b"var"
-                    | b"tmp"
-                    | b"proc"
-                    | b"home"
-                    | b"root"
-                    | b"dev"
-                    | b"opt"
-                    | b"sys"
-            );
-            is_top
-                || matches!(next, b'?' | b'*' | b'[')
-                || top.iter().any(|byte| matches!(byte, b'?' | b'*' | b'['))
+    let is_english = matches!(
+        wrapper,
+        b"time" | b"watch" | b"script" | b"command" | b"parallel" | b"nice" | b"timeout" | b"trickle"
+    );
+    match command(word.word()) {
+        Some(Command::Sure) => !talks(behind),
+        Some(Command::Strong) if is_english => is_told(evidence(word.word(), behind), behind),
+        Some(Command::Strong) => {
+            !matches!(word.word(), b"apt-get" | b"systemctl") && !talks(behind)
+                || evidence(word.word(), behind) == Evidence::Certain
         }
-        [b'$', b'(' | b'{', ..] => true,
-        _ => rest.starts_with(b"<<<") || rest.starts_with(b"</"),
+        Some(Command::Wrapper) => wrapped(behind)
+            .and_then(|(word, _)| command(word.word()))
+            .is_some_and(|kind| kind != Command::Weak),
+        Some(Command::Weak) => {
+            matches!(word.word(), b"who" | b"id" | b"su") && behind.trim_ascii().is_empty()
+                || has_weak_argument(behind)
+                || takes_file(word.word()) && evidence(word.word(), behind) == Evidence::File
+        }
+        None => !is_english && rest_is_certain,
     }
-}
-
-/// Whether a wrapper's argument is a command.
-fn wraps(rest: &[u8]) -> bool {
-    let mut at = skip_blank(rest, 0);
-    for _ in 0..4 {
-        // Its own options, and what they take, come first.
-        let word = Word::read(rest, at);
-        if word.end == at {
-            return false;
-        }
-        let is_option = word.word().starts_with(b"-") || word.word().iter().all(u8::is_ascii_digit);
-        let rest = &rest[word.end..];
-        if !is_option && let Some(kind) = command(word.word()) {
-            return match kind {
-                Command::Sure => true,
-                Command::Strong => !matches!(word.word(), b"apt-get" | b"systemctl"),
-                Command::Wrapper => wraps_once(rest),
-                Command::Weak => {
-                    matches!(word.word(), b"who" | b"id" | b"su") && rest.trim_ascii().is_empty()
-                        || has_weak_argument(rest)
-                }
-            };
-        }
-        if !is_option {
-            return false;
-        }
-        if word.word() == b"-c" || word.word().starts_with(b"--version") {
-            return true;
-        }
-        at = skip_blank(rest, 0) + word.end;
-    }
-    false
-}
-
-/// A wrapper of a wrapper: the second must have a sure command.
-fn wraps_once(rest: &[u8]) -> bool {
-    let word = Word::read(rest, skip_blank(rest, 0));
-    matches!(command(word.word()), Some(Command::Sure | Command::Strong))
 }
 
 /// A header that is a command and nothing else; no client is called that.
 fn is_agent(word: &[u8], rest: &[u8]) -> bool {
     !matches!(
         word,
-        b"test" | b"node" | b"java" | b"go" | b"mail" | b"git" | b"host" | b"top" | b"date" | b"service"
+        b"test"
+            | b"node"
+            | b"java"
+            | b"go"
+            | b"mail"
+            | b"git"
+            | b"host"
+            | b"top"
+            | b"date"
+            | b"service"
+            | b"ruby"
+            | b"pip"
+            | b"npm"
+            | b"composer"
+            | b"cargo"
+            | b"docker"
+            | b"aws"
+            | b"bun"
+            | b"tomcat"
     ) && !rest.contains(&b'/')
         && (rest.trim_ascii().is_empty()
             || rest.trim_ascii().starts_with(b"-")
             || rest.windows(3).any(|three| three == b" -m" || three == b" -c"))
+}
+
+/// Commands that send requests and give their own name.
+fn is_client(word: &[u8]) -> bool {
+    const CLIENTS: [&[u8]; 34] = [
+        b"curl",
+        b"wget",
+        b"python",
+        b"python3",
+        b"perl",
+        b"php",
+        b"nodejs",
+        b"lua",
+        b"w3m",
+        b"aria2c",
+        b"axel",
+        b"lftp",
+        b"podman",
+        b"rclone",
+        b"restic",
+        b"rsync",
+        b"certbot",
+        b"ffmpeg",
+        b"ffprobe",
+        b"mpv",
+        b"dnf",
+        b"yum",
+        b"apk",
+        b"svn",
+        b"hg",
+        b"openssl",
+        b"terraform",
+        b"mosquitto",
+        b"wkhtmltopdf",
+        b"pandoc",
+        b"pnpm",
+        b"nginx",
+        b"varnishd",
+        b"haproxy",
+    ];
+    CLIENTS.contains(&word)
 }
 
 fn skip_blank(text: &[u8], at: usize) -> usize {
@@ -455,79 +474,4 @@ fn skip_blank(text: &[u8], at: usize) -> usize {
         .iter()
         .take_while(|byte| byte.is_ascii_whitespace() || **byte == b'+')
         .count()
-}
-
-/// An absolute path whose folders have wildcards in their names: `/e?c/p*wd`.
-fn has_glob_path(text: &[u8]) -> bool {
-    let is_glob = |byte: &u8| matches!(byte, b'?' | b'*' | b'[');
-    let is_part = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'?' | b'*'
-                    | b'['
-                    | b']'
-                    | b'!'
-                    | b'/'
-                    | b'.'
-                    | b'-'
-                    | b'_'
-                    | b'\''
-                    | b'\\'
-                    | b'$'
-                    | b'('
-                    | b')'
-            )
-    };
-    text.iter().enumerate().take(2048).filter(|(_, byte)| **byte == b'/').any(|(at, _)| {
-        let leads = at == 0
-            || matches!(
-                text[at - 1],
-                b' ' | b'+' | b'=' | b';' | b'|' | b'&' | b'<' | b'>' | b'\'' | b'"' | b'(' | b'{'
-            );
-        if !leads {
-            return false;
-        }
-        let path =
-            &text[at + 1..at + 1 + text[at + 1..].iter().take(48).take_while(|byte| is_part(byte)).count()];
-        let mut folders = path.split(|byte| *byte == b'/');
-        let (Some(top), Some(file)) = (folders.next(), folders.next()) else { return false };
-        let is_known = matches!(
-            top,
-            b"etc" | b"bin" | b"usr" | b"var" | b"proc" | b"home" | b"root" | b"dev" | b"tmp" | b"sbin"
-        );
-        let is_hidden =
-            |part: &[u8]| part.iter().any(is_glob) && part != b"*" && part != b"**" && part.len() <= 16;
-        let is_word = |part: &[u8]| part.iter().any(u8::is_ascii_alphabetic) || part.starts_with(b"??");
-        is_known && is_hidden(file)
-            || is_hidden(top) && is_word(top) && (is_hidden(file) || path.len() <= 12) && !file.is_empty()
-            || is_known && path.split(|byte| *byte == b'/').any(is_hidden)
-            || is_hidden(top) && path.contains(&b']')
-    })
-}
-
-/// `:(){ :|:& };:` and `f() { f & f; }; f`.
-fn is_bomb(text: &[u8]) -> bool {
-    let Some(at) = text.windows(2).position(|two| two == b"()") else { return false };
-    let before = text[..at].trim_ascii_end();
-    let name_length = before
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_'))
-        .count();
-    let name = &before[before.len() - name_length..];
-    let body = text[at + 2..].trim_ascii_start();
-    let Some(body) = body.strip_prefix(b"{") else { return false };
-    let body = body.trim_ascii_start();
-    let end = body.iter().position(|byte| *byte == b'}').unwrap_or(body.len());
-    !name.is_empty() && body.starts_with(name) && body[..end].iter().any(|byte| matches!(byte, b'&' | b'|'))
-}
-
-/// Quotes with letters on both sides.
-fn has_inner_quote(text: &[u8]) -> bool {
-    text.windows(3).any(|three| {
-        three[0].is_ascii_alphanumeric()
-            && matches!(three[1], b'\'' | b'"' | b'\\')
-            && three[2].is_ascii_alphanumeric()
-    })
 }
