@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use http1::{Known, RequestHead};
-use waf::{Hit, Inspector, Options, Report, Request, Scratch};
+use http1::{Framing, Known, RequestHead};
+use waf::{Hit, Inspector, Interest, Options, Report, Request, Scratch};
 
 use crate::config::{Waf, WafMode};
 
@@ -81,13 +81,19 @@ impl Firewall {
             let names = starts.zip(ends.iter()).map(|(start, end)| &names[start..*end]);
             let fields = names.zip(head.fields.iter().map(|field| field.value));
             let host = (!head.authority.is_empty()).then_some(("host", head.authority.as_bytes()));
-            self.inspector.inspect_head(&request, host.into_iter().chain(fields), scratch, report);
+            // How long the body is has been looked at by the parser; here it counts that there is one.
+            let body = (head.framing != Framing::None).then_some(("content-length", b"1".as_slice()));
+            let fields = host.into_iter().chain(body).chain(fields);
+            self.inspector.inspect_head(&request, fields, scratch, report);
         });
     }
 
     /// Whether the body of a request is looked at.
-    pub fn looks_into(head: &RequestHead) -> bool {
-        Inspector::looks_into(head.fields.get(Known::ContentType))
+    pub fn interest(head: &RequestHead) -> Interest {
+        match head.framing {
+            Framing::None => Interest::Never,
+            _ => Interest::of(head.fields.get(Known::ContentType)),
+        }
     }
 
     /// Looks at a request's body, or its start.

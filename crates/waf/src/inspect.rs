@@ -82,12 +82,6 @@ impl Inspector {
         seen.judge(request, &mut reader.cx);
     }
 
-    /// Whether bodies of this Content-Type are looked at: pictures and the like say nothing.
-    pub fn looks_into(content_type: Option<&[u8]>) -> bool {
-        let media = content_type.unwrap_or_default().trim_ascii_start().to_ascii_lowercase();
-        !is_binary(&media)
-    }
-
     /// Judges a body, as what its Content-Type says that it is.
     pub fn inspect_body(
         &self,
@@ -115,8 +109,8 @@ impl Inspector {
                 reader.multipart(content_type.unwrap_or_default(), body);
             }
             kind if kind.starts_with(b"text/") => reader.whole(body),
-            // Pictures and the like say nothing; what is text all the same is read.
-            kind if !is_binary(kind) && std::str::from_utf8(body).is_ok() => match first {
+            // What is text all the same is read, whatever it says that it is.
+            _ if is_text(body) => match first {
                 b'{' | b'[' => reader.json(body, false),
                 _ => reader.whole(body),
             },
@@ -137,18 +131,45 @@ fn is_json(media: &[u8]) -> bool {
         || matches!(media, b"text/json" | b"application/csp-report")
 }
 
-fn is_binary(media: &[u8]) -> bool {
-    [
-        b"image/".as_slice(),
-        b"audio/",
-        b"video/",
-        b"font/",
-        b"application/grpc",
-        b"application/zip",
-        b"application/pdf",
-    ]
-    .iter()
-    .any(|kind| media.starts_with(kind))
+/// Whether a body is worth being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// No: it is a stream of messages.
+    Never,
+    /// If its first bytes, as many as [`FIRST_BYTES`], [are text](is_text): pictures and the like say nothing.
+    IfText,
+    /// Yes.
+    Always,
+}
+
+/// So many tell whether a body is text.
+pub const FIRST_BYTES: usize = 16;
+
+impl Interest {
+    /// In bodies of this Content-Type.
+    pub fn of(content_type: Option<&[u8]>) -> Self {
+        const BINARY: [&[u8]; 6] =
+            [b"image/", b"audio/", b"video/", b"font/", b"application/zip", b"application/pdf"];
+        let media = content_type.unwrap_or_default().trim_ascii_start();
+        let begins = |kind: &[u8]| media.get(..kind.len()).is_some_and(|own| own.eq_ignore_ascii_case(kind));
+        if begins(b"application/grpc") {
+            Self::Never
+        } else if BINARY.into_iter().any(begins) {
+            Self::IfText
+        } else {
+            Self::Always
+        }
+    }
+}
+
+/// Whether a body begins as text does.
+pub fn is_text(body: &[u8]) -> bool {
+    let first = &body[..body.len().min(FIRST_BYTES)];
+    let is_control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace() || *byte == 0x7f;
+    // Bytes of UTF-8 never begin so; those of pictures, films and archives do, or have control characters.
+    let is_odd = |byte: &u8| matches!(byte, 0x80..=0xbf | 0xf8..);
+    let begins_odd = first.first().is_some_and(is_odd);
+    !(first.iter().any(is_control) || begins_odd || first.starts_with(b"%PDF-"))
 }
 
 /// Takes one part of a request apart.

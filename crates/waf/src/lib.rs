@@ -19,7 +19,7 @@ mod rule;
 mod rules;
 
 pub use exclude::{Exclusion, ExclusionFault};
-pub use inspect::{Inspector, Options, Scratch};
+pub use inspect::{FIRST_BYTES, Inspector, Interest, Options, Scratch, is_text};
 pub use report::{Hit, MOST_HITS, Report};
 pub use request::Request;
 pub use rule::{Category, Rule, Severity};

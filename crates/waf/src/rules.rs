@@ -57,7 +57,7 @@ rules! {
     FRAGMENT 1039 Protocol 1 Critical "fragment of an address sent along"
     NO_ACCEPT 1040 Protocol 3 Notice "no Accept header"
     NO_USER_AGENT 1041 Protocol 2 Notice "no User-Agent header"
-    NUMERIC_HOST 1042 Protocol 1 Warning "host is an address"
+    NUMERIC_HOST 1042 Protocol 2 Warning "host is an address"
     NO_CONTENT_TYPE 1043 Protocol 2 Notice "body without Content-Type"
     CACHE_CONTROL 1044 Protocol 3 Critical "unknown directive in Cache-Control"
     UNKNOWN_CODING 1045 Protocol 3 Critical "unknown coding in Accept-Encoding"
@@ -72,6 +72,7 @@ rules! {
     QUOTE_EATEN 1054 Protocol 1 Critical "byte that swallows the quote behind it"
     RAW_PATH 1055 Protocol 1 Critical "raw character in the path that no client sends"
     PART_HEADER 1056 Protocol 1 Critical "header of a part that is malformed or hides its body"
+    CODED_BODY 1057 Protocol 1 Critical "body in a content coding, which is not looked into"
     SCANNER_AGENT 1101 Scanner 1 Critical "security scanner"
     SCRIPTED_AGENT 1102 Scanner 3 Warning "scripting library"
 

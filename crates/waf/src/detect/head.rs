@@ -1,13 +1,14 @@
 //! What the head of a request says that HTTP does not mean, or that hides its body from inspection.
 
 use super::{Cx, Part, Place};
-use crate::{Request, rules};
+use crate::{Interest, Request, rules};
 
 /// The headers that are judged together, picked in one pass.
 #[derive(Default)]
 pub(crate) struct Headers<'a> {
     pub(crate) content_type: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
+    coding: Option<&'a [u8]>,
     has_accept: bool,
     has_body: bool,
     has_length: bool,
@@ -63,6 +64,9 @@ impl<'a> Headers<'a> {
             "connection" => connection(value),
             "accept-encoding" => accept_encoding(value),
             "content-range" | "content-encoding" => {
+                if name == "content-encoding" && !value.trim_ascii().eq_ignore_ascii_case(b"identity") {
+                    self.coding = Some(value);
+                }
                 matches!(request.method, "GET" | "HEAD" | "DELETE" | "OPTIONS")
                     .then_some(rules::HEADER_FORBIDDEN)
             }
@@ -119,6 +123,11 @@ impl<'a> Headers<'a> {
         }
         if self.has_body && self.content_type.is_none() {
             cx.hit_at(rules::NO_CONTENT_TYPE, header("content-type"), b"", 0);
+        }
+        if let Some(coding) = self.coding
+            && Interest::of(self.content_type) != Interest::Never
+        {
+            cx.hit_at(rules::CODED_BODY, header("content-encoding"), coding, 0);
         }
         if self.has_length && self.has_transfer_encoding {
             cx.hit_at(rules::LENGTH, header("transfer-encoding"), b"", 0);

@@ -1,6 +1,7 @@
 //! The detectors, and what they are given: a leaf in its plain form, and a place to put hits.
 
 mod address;
+mod code;
 pub(crate) mod files;
 pub(crate) mod head;
 pub(crate) mod list;

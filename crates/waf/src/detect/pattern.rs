@@ -10,6 +10,7 @@ use aho_corasick::dfa::DFA;
 use aho_corasick::{Anchored, MatchKind, StartKind};
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::code::CODE_ROWS;
 use super::rows::{ROWS, SQL_WORDS, XSS_WORDS};
 use super::{Cx, Leaf, Part};
 
@@ -68,7 +69,7 @@ impl Default for Expressions {
                     RegexBuilder::new(row.expression).unicode(false).size_limit(LARGEST_EXPRESSION).build();
                 built.expect("the rows are constants, and a test compiles them")
             };
-            ROWS.iter().map(compile).collect()
+            rows().map(compile).collect()
         });
         Self(COMPILED.clone())
     }
@@ -80,12 +81,17 @@ impl std::fmt::Debug for Expressions {
     }
 }
 
+/// All rows, in the order of their bits.
+fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(CODE_ROWS)
+}
+
 pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
-    let mut left = leaf.triggers.0 & ((1 << ROWS.len()) - 1);
+    let mut left = leaf.triggers.0 & ((1 << (ROWS.len() + CODE_ROWS.len())) - 1);
     while left != 0 {
         let index = left.trailing_zeros() as usize;
         left &= left - 1;
-        let row = &ROWS[index];
+        let row = ROWS.get(index).unwrap_or_else(|| &CODE_ROWS[index - ROWS.len()]);
         if row.rule.paranoia > cx.level()
             || row.needs != 0 && !leaf.class.has(row.needs)
             || row.rule.category == crate::Category::Scanner && leaf.place.part != Part::Header
@@ -125,7 +131,7 @@ struct Automaton {
 static AUTOMATON: LazyLock<Automaton> = LazyLock::new(|| {
     let mut words: Vec<&str> = Vec::new();
     let mut bits: Vec<u128> = Vec::new();
-    let rows = ROWS.iter().map(|row| row.triggers).zip(0..);
+    let rows = rows().map(|row| row.triggers).zip(0..);
     for (triggers, bit) in rows.chain([(SQL_WORDS, SQL_WORD), (XSS_WORDS, XSS_WORD)]) {
         for word in triggers {
             if let Some(at) = words.iter().position(|other| other == word) {
@@ -152,9 +158,9 @@ mod tests {
 
     #[test]
     fn every_row_compiles_and_can_be_triggered() {
-        assert!(ROWS.len() < XSS_WORD as usize);
-        assert_eq!(Expressions::default().0.len(), ROWS.len());
-        for row in ROWS {
+        assert!(rows().count() < XSS_WORD as usize);
+        assert_eq!(Expressions::default().0.len(), rows().count());
+        for row in rows() {
             assert!(!row.triggers.is_empty(), "{}", row.rule.name);
             assert!(row.triggers.iter().all(|word| word.to_ascii_lowercase() == **word), "{}", row.rule.name);
         }

@@ -9,7 +9,7 @@ use crate::rules;
 pub(super) const SQL_WORDS: &[&str] = &[
     "select", "union", "information_schema", "insert", "update", "delete", "drop", "alter", "truncate",
     "exec", "declare", "waitfor", "order by", "group by", "having", "sleep", "benchmark", "xp_", "outfile",
-    "rlike", "regexp", "like null", "procedure", "::", "values", " limit",
+    "rlike", "regexp", "like null", "procedure", "::", "values", " limit", "--",
 ];
 
 /// Words that make a value worth reading as a script where it has no tag.
@@ -164,12 +164,6 @@ pub(super) const ROWS: &[Row] = &[
         expression: r"^~[+\-\d/\w]",
     },
     Row {
-        rule: rules::RUBY_PERL_PYTHON,
-        triggers: &["__import__", "os.system", "subprocess.", "os.popen", "kernel.", "io.popen", "`id`", "%x(", "open3"],
-        needs: 0,
-        expression: r"__import__\s*\(|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(\s*['\x22]|\b(?:kernel|io)\.(?:exec|popen|system|spawn)\b|%x[({\[]|\bopen3\.\w+",
-    },
-    Row {
         rule: rules::SHELL_CHAIN,
         triggers: &[".s", ".\\", ".'", ".load", ".import", ".output", ".once", ".excel"],
         needs: 0,
@@ -195,9 +189,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
-        triggers: &["||", "&&", "->", "<=>", ">>", "<<", "is null", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor"],
+        triggers: &["||", "&&", "->", "<=>", ">>", "<<", "is null", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor", "isnull", "notnull", "!~", "~*", "similar to", "#>", "@@"],
         needs: 0,
-        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|regexp|rlike|in|between|null)|is\s+null|like\s+(?:null|binary))\s*$",
+        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|is\s+(?:not\s+)?null|isnull|notnull|like\s+(?:null|binary)|not?\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,
@@ -222,13 +216,20 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SQL_SCIENTIFIC,
         triggers: &[".e"],
         needs: 0,
-        expression: r"(?:^|[^\w.])\d+\.e(?:\(|\.\w|\s*[+,)])",
+        expression: r"(?:^|[^\w.])\d+\.e(?:\(|\.\w|\s*(?:[,)]|\+\s*[^\d\s]))",
     },
     Row {
         rule: rules::SQL_SCHEMA,
-        triggers: &["information_schema", "msdasql", "sqloledb", "sysobjects", "syscolumns", "sysusers", "pg_catalog", "pg_shadow", "sqlite_master", "sqlite_schema", "mysql.user", "all_tables", "user_tables", "msysaces", "msysobjects", "mysql.db", "xp_", "sp_", "northwind", "tempdb", "performance_schema", "openrowset", "nvarchar", "sql_longvarchar", "sql_variant", "autonomous_transaction", "dba_users", "utl_", "dbms_", "msdb", "pg_toast", "openquery", "tbcreator", "pg_catalog"],
+        triggers: &["information_schema", "performance_schema", "msdasql", "sqloledb", "'dbo'", "'sa'", "sysobjects", "syscolumns", "sysusers", "sysdatabases", "syslogins", "sysxlogins", "sysprocesses", "sysindexes", "syscomments", "sysmessages", "systypes", "pg_", "sqlite_", "mysql.", "all_", "user_", "dba_", "msys", "xp_", "sp_", "northwind", "tempdb", "openrowset", "varchar", "sql_longvarchar", "sql_variant", "autonomous_transaction", "utl_", "dbms_", "msdb", "openquery", "tbcreator", "master.", "sys.", "sysaux", "sysibm.", "syscat.", "rdb$", "v$", "schema_name", "owa_util", "model.dbo"],
         needs: 0,
-        expression: r"^\s*['\x22]?(?:information_schema|performance_schema|pg_catalog|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|msys(?:aces|objects|queries)|northwind|tempdb|nvarchar|sql_(?:longvarchar|variant)|autonomous_transaction|dba_users|utl_(?:file|http|inaddr)|dbms_\w+|msdb|pg_toast|openquery|tbcreator|master\.\.sysdatabases|xp_\w{4,}|sp_(?:executesql|oacreate|password|makewebtask|addextendedproc))['\x22]?\s*$|'(?:msdasql|sqloledb)'|\b(?:from|join|into)[\s\x60(]+(?:information_schema|pg_catalog\.|pg_shadow|sqlite_(?:temp_)?master|mysql\.(?:user|db)|sys(?:objects|columns|users)|all_tables|user_tables|msys(?:aces|objects))",
+        expression: concat!(
+            r"^\W*(?:information_schema(?:\.\w*)?|performance_schema(?:\.\w+)?|sqlite_(?:temp_)?(?:master|schema)|sqlite_(?:sequence|stat\d)|northwind|tempdb|msdb|schema_name|n?varchar2?|sql_(?:longvarchar|variant)|autonomous_transaction|open(?:query|rowset|owa_util)|tbcreator|sysaux|owa_util",
+            r"|pg_(?:catalog|toast|user|shadow|authid|auth_members|roles|tables|views|class|namespace|attribute|database|proc|language|group|settings|largeobject|stat_\w+|hba_file_rules|indexes|type|trigger|file_settings|locks|matviews|statistic)(?:\.\w+)?",
+            r"|(?:all|user|dba)_(?:tables|tab_columns|tab_cols|users|objects|views|source|triggers|constraints|cons_columns|sys_privs|role_privs|tab_privs|catalog|synonyms|db_links|procedures|indexes|tablespaces|data_files|col_comments)|g?v\$\w+|rdb\$\w+|sys(?:ibm|cat)\.\w+",
+            r"|mysql\.(?:user|db|host|func|proc|event|plugin|servers|(?:tables|columns|procs)_priv|innodb_\w+|general_log)|master\.(?:\.|dbo\.|sys\.)\w+|model\.dbo\.\w+|sys\.(?:\w+_\w+|objects|tables|columns|databases|schemas|types|procedures|views|indexes|user\$|obj\$)|sys(?:objects|columns|users|databases|x?logins|processes|indexes|comments|messages|types)",
+            r"|msys(?:aces|access\w+|modules2?|objects|queries|relationships)|utl_(?:file|http|inaddr|smtp|tcp|raw|url)|dbms_\w+|xp_\w{4,}|sp_(?:\w{4,}))\W*$",
+            r"|'(?:msdasql|sqloledb|dbo|sa)'|\b(?:from|join|into)[\s\x60(\[]+(?:information_schema|performance_schema|pg_catalog\.|pg_(?:shadow|user|authid|roles|database)\b|sqlite_(?:temp_)?(?:master|schema)|mysql\.(?:user|db)|sys(?:objects|columns|users|databases|logins)\b|sys\.\w+|sysibm\.|syscat\.|all_(?:tables|tab_columns|users)|user_(?:tables|tab_columns)|dba_(?:users|tables)|v\$\w+|rdb\$\w+|msys(?:aces|access|objects))",
+        ),
     },
     Row {
         rule: rules::SQL_STATEMENT,
@@ -279,62 +280,7 @@ pub(super) const ROWS: &[Row] = &[
         needs: 0,
         expression: r"[;&|]\s*(?:at|cd|dir|del|copy|move|type|echo|md|rd|ren|set|start|ver|vol|path|date|time|label|title|color|cls|exit|call|goto|pause|shift|pushd|popd|assoc|break|erase|mkdir|rmdir|rename|verify|prompt|edit|comp|more|tree|sort|print|recover|format|expand|cipher|shutdown|ping|arp|route|find|fc|ftp|sc|runas|clip|choice|timeout|waitfor|where|logoff|replace|mode)\b(?:\s|$|[/\\.;&|])",
     },
-    // Scripts in pages, where a tokeniser is not needed.
-    Row {
-        rule: rules::XSS_SERVER,
-        triggers: &["<!--#"],
-        needs: 0,
-        expression: r"<!--#\s*(?:exec|include|echo|set|config|printenv|fsize|flastmod|if|elif)\b",
-    },
-    Row {
-        rule: rules::XSS_NAMESPACE,
-        triggers: &["xmlns", "!entity", "schemalocation", "xi:include", "xinclude", "!doctype", "<?import", "<?xml-stylesheet", "!element", "!attlist"],
-        needs: 0,
-        expression: r"xmlns(?::\w+)?\s*=|!(?:entity|element|attlist)\s+%?\s*\w+|schemalocation\s*=|<\s*xi:include|<!doctype[^>]*(?:system|public|\[)|<\?(?:import|xml-stylesheet)\b",
-    },
-    Row {
-        rule: rules::XSS_CHARSET,
-        triggers: &["+adw-", "+ad4-", "+aciapgbs", "+adw", "\\xbc", "script"],
-        needs: 0,
-        expression: r"\+adw-?[/a-z]|\+ad4-|(?-u:\xbc)/?\s*script",
-    },
-    Row {
-        rule: rules::XSS_CODE,
-        triggers: &["document.", "window.", ".innerhtml", ".outerhtml", "fromcharcode", "appendchild", ".parentnode", "localstorage.", "location.", "document)", "\"cookie", "'cookie"],
-        needs: 0,
-        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|onerror|eval|parent|top|document)(?:\s*[=.(\[]|$)|\.(?:inner|outer)html\s*=\s*['\x22\x60]?\s*(?:<|location|document|window|atob)|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
-    },
-    Row {
-        rule: rules::XSS_CODE,
-        triggers: &["window", "self", "top", "parent", "frames", "globalthis", "document", "this"],
-        needs: GLOB,
-        expression: r"(?:^|[^\w.])\(?(?:self|window|top|parent|frames|globalthis|document|this)\s*\)?\s*(?:/\*[^*]*\*/\s*)*\[\s*(?:/\*[^*]*\*/\s*)*(?:['\x22\x60/][^\]]*\]\s*(?:/\*[^*]*\*/\s*)*[(\[\x60=]|['\x22](?:cookie|alert|eval|document|location)|\w+\s*\+)",
-    },
-    Row {
-        rule: rules::XSS_CODE,
-        triggers: &["call", "apply", "constructor", "map", "filter", "sort", "find"],
-        needs: GLOB,
-        expression: r"\[[^\]]*\]\s*\.\s*(?:/\*[^*]*\*/\s*)*(?:map|sort|filter|find\w*|every|some|constructor|reduce|foreach|concat|join|at|flat\w*|fill|values|keys)\s*(?:/\*[^*]*\*/\s*)*(?:\.\s*(?:call|apply)\s*[(\x60]|\.\s*constructor|\x60|\(\s*(?:alert|eval|prompt|confirm)\b)|constructor\s*[(.\[]\s*['\x22\x60c]",
-    },
-    Row {
-        rule: rules::XSS_CODE,
-        triggers: &["valueof", "onerror", "location", "name"],
-        needs: EQUALS,
-        expression: r"['\x22][\s]*(?:[^a-z0-9~_:'\s,;.]|\bin\b).{0,60}?\b(?:location|name|onerror|valueof)\s*=",
-    },
-    // Operators and look-ups.
-    Row {
-        rule: rules::NOSQL_OPERATOR,
-        triggers: &["$ne", "$eq", "$gt", "$lt", "$in", "$nin", "$or", "$and", "$not", "$nor", "$regex", "$where", "$exists", "$text", "$mod", "$all", "$type", "$size", "$elemmatch", "$expr", "$function", "$accumulator", "$jsonschema", "$options", "$search", "$slice", "$meta", "$rand", "$near", "$geo", "$comment", "$lookup", "$match", "$set", "$unset", "$inc", "$push", "$pull", "$bits", "$natural", "$hint", "$max", "$min"],
-        needs: 0,
-        expression: r"(?:^|[\[.{,\x22'\s(])\$(?:ne|eq|gte?|lte?|n?in|n?or|and|not|regex|where|exists|text|mod|all|type|size|elemmatch|expr|function|accumulator|jsonschema|options|search|slice|meta|rand|near\w*|geo\w+|comment|lookup|match|(?:un)?set|inc|push|pull|bits\w+|natural|hint|max|min)(?:[\])'\x22]|$|\s*:)",
-    },
-    Row {
-        rule: rules::NOSQL_CODE,
-        triggers: &["db.", "this.", "function", "tojson"],
-        needs: 0,
-        expression: r"\bdb\.(?:\w+\.(?:find|insert|update|remove|drop|aggregate|save|count)(?:one|many)?|getcollectionnames|dropdatabase|injection|eval)\s*\(|['\x22]\s*(?:;|\|\||&&)\s*(?:return\b|this\.\w+|while\s*\(|sleep\s*\()|\|\|\s*this\.\w+|\btojson\(",
-    },
+    // Filters and addresses.
     Row {
         rule: rules::LDAP_FILTER,
         triggers: &["objectclass", ")(", ")\t(", ") (", "(|", "(&", "*)", ")|(", ")!(", "*!("],
@@ -358,36 +304,6 @@ pub(super) const ROWS: &[Row] = &[
         triggers: &["://127.", "://localhost", "://0.0.0.0", "://[::", "://0x7f", "://2130706433", "://0/", "://10.", "://192.168."],
         needs: 0,
         expression: r"^\s*(?:https?|ftp|wss?)://(?:[^@/]*@)?(?:127\.|localhost\b|0\.0\.0\.0|\[::|0x7f|2130706433|0/|10\.\d+\.|192\.168\.)",
-    },
-    Row {
-        rule: rules::LOOKUP,
-        triggers: &["${", "jndi:"],
-        needs: 0,
-        expression: r"\{\s*jndi:|\$\{:\w*:|\$\{\s*(?:jndi|lower|upper|env|sys|java|date|ctx|main|log4j|bundle|spring|k8s|docker|web|marker|map|::-|:-|\$\{)[^a-z0-9_}]|\$\{[^}]{0,40}\$\{[^}]{0,60}:-",
-    },
-    Row {
-        rule: rules::PHP,
-        triggers: &["<?php", "<?=", "o:1", "o:2", "o:3", "o:4", "o:5", "o:6", "o:7", "o:8", "o:9", "c:1", "c:2", "c:3", "c:4", "c:5", "c:6", "c:7", "c:8", "c:9", "a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7", "a:8", "a:9", "$_get", "$_post", "$_request", "$_server", "$_cookie", "$_files", "$globals", "phpinfo", "system(", "passthru", "shell_exec", "proc_open", "popen(", "pcntl_exec", "base64_decode", "eval(", "assert(", "call_user_func", "file_get_contents", "create_function", "preg_replace", "exec(", "gzinflate", "str_rot13", "fsockopen", "move_uploaded_file", "file_put_contents", "php_sapi", "ini_set", "auto_prepend_file", "allow_url_include"],
-        needs: 0,
-        expression: r"<\?(?:php\b|=)|(?:^|[;{])[oc]:\d+:\x22[\w\\]+\x22:\d+:|a:\d+:\{[is]:|[(\x60.]\s*\$_(?:get|post|request|server|cookie|files|env|session)\s*\[|\$globals\b|\bphpinfo\s*\(|(?:^|[;{(=.@|\s'\x22])(?:system|passthru|shell_exec|proc_open|popen|pcntl_exec|exec|assert|call_user_func(?:_array)?|create_function)\s*\(\s*(?:['\x22$]|base64|chr\()|\b(?:eval|assert)\s*\(\s*(?:base64_decode|gzinflate|str_rot13|\$)|\bfile_(?:get|put)_contents\s*\(\s*['\x22]?(?:php:|/|\$_)|\b(?:auto_prepend_file|allow_url_include)\s*=",
-    },
-    Row {
-        rule: rules::JAVA,
-        triggers: &["java.", "javax.", "runtime", "processbuilder", "ro0ab", "aced0005", "ognl", "%{", "#{", "org.apache.", "com.sun.", "class.module", "classloader", "getclass", "springframework", "clojure.", "groovy."],
-        needs: 0,
-        expression: r"\bjava\.(?:lang\.(?:runtime|processbuilder|system|class|reflect|thread)\b|io\.|net\.url|util\.scanner|beans\.)|\bjavax\.(?:script|naming|management)|runtime(?:\(\))?\s*\.\s*(?:exec|load)\b|\bprocessbuilder\s*\(|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|\b(?:org\.apache\.commons\.collections|com\.sun\.rowset|org\.springframework|bsh\.interpreter)\b|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.",
-    },
-    Row {
-        rule: rules::NODE,
-        triggers: &["__proto__", "constructor.prototype", "constructor[prototype", "child_process", "require(", "process.", "_$$nd_func$$_", "global.process", "prototype]"],
-        needs: 0,
-        expression: r"__proto__|constructor\s*(?:\.|\[['\x22]?)prototype|require\s*\(\s*['\x22\x60](?:child_process|fs|vm|net|http|os)['\x22\x60]\s*\)\s*\.|process\s*\.\s*(?:mainmodule|binding|env\.\w+\s*=|exit|kill|spawn)|_\$\$nd_func\$\$_|child_process['\x22\x60]?\s*\)?\s*\.\s*(?:exec|spawn|fork)",
-    },
-    Row {
-        rule: rules::TEMPLATE,
-        triggers: &["{{", "{%", "<%", "#{", "${", "*{", "@{", "[[${"],
-        needs: 0,
-        expression: r"\{\{\s*(?:\d+\s*[*+]\s*'?\d|['\x22\[({].*(?:__class__|__mro__|constructor|mro|join)|config\b|self\b|request\.(?:application|environ|args)|[\w.]*__\w+__|cycler|lipsum|namespace|range\.constructor|constructor|_self|dump\(|app\.request|\$on\.)|\{%\s*(?:import|include|for\s+\w+\s+in\s+\(?\)?\.?__|set\s+\w+\s*=\s*['\x22]?\w*__|debug)|<%=?\s*(?:\d+\s*[*+]|system|`|exec|file\.|io\.|dir\.|require|runtime|@page)|[#$*@]\{\s*(?:\d+\s*[*+]\s*\d+|t\(java|.*(?:__class__|getclass|runtime|processbuilder|sleep\s*\())",
     },
     Row {
         rule: rules::MAIL,

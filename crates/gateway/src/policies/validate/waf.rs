@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http1::Framing;
+use waf::{FIRST_BYTES, Interest, is_text};
 
 use crate::exchange::Exchange;
 use crate::firewall::Firewall;
@@ -17,6 +17,15 @@ impl WafOfBody {
     /// Shows bodies to this firewall.
     pub fn new(firewall: Arc<Firewall>) -> Self {
         Self(firewall)
+    }
+
+    fn look(&self) -> Step<'_> {
+        let most = self.0.max_body;
+        if self.0.is_cut {
+            Step::start_of_body(most, |exchange, body| self.judge(exchange, body))
+        } else {
+            Step::body(most, |exchange, body| self.judge(exchange, body))
+        }
     }
 
     fn judge(&self, exchange: &mut Exchange, body: &[u8]) -> Step<'_> {
@@ -40,14 +49,12 @@ impl Policy for WafOfBody {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
-        if matches!(exchange.request.framing, Framing::None) || !Firewall::looks_into(&exchange.request) {
-            return Step::Continue;
-        }
-        let most = self.0.max_body;
-        if self.0.is_cut {
-            Step::start_of_body(most, |exchange, body| self.judge(exchange, body))
-        } else {
-            Step::body(most, |exchange, body| self.judge(exchange, body))
+        match Firewall::interest(&exchange.request) {
+            Interest::Never => Step::Continue,
+            Interest::IfText => Step::start_of_body(FIRST_BYTES as u64, |_, start| {
+                if is_text(start) { self.look() } else { Step::Continue }
+            }),
+            Interest::Always => self.look(),
         }
     }
 

@@ -133,6 +133,38 @@ impl<'a> Sql<'a> {
         })
     }
 
+    /// Whether a comparison by a word stands at `at` that prose would not have: `2 between 1 and 3`, `'a' like 'a'`,
+    /// `f(x) is null`, `1 in (1)`.
+    pub(super) fn is_word_comparison(&self, at: usize) -> bool {
+        let Some((left, Some(right), end)) = self.inner_comparison(at) else { return false };
+        let start = (at..self.list.len()).find(|at| !self.is(*at, Kind::Left)).unwrap_or(at);
+        let is_call = left == Operand::Call && self.is(start, Kind::Function);
+        // `name like char(37)`: text in numbers, which is not compared in prose.
+        if left == Operand::Word && self.word(start + 1) == b"like" && self.is(start + 2, Kind::Function) {
+            return self.list.get(start + 3).is_some_and(|bracket| bracket.start == self.list[start + 2].end);
+        }
+        if left != Operand::Solid && !is_call {
+            return false;
+        }
+        let is_closed = matches!(right, Operand::Solid | Operand::Open);
+        (start..end).filter(|at| self.is(*at, Kind::Compare)).any(|operator| match self.word(operator) {
+            b"between" => {
+                is_closed
+                    && self.is(end, Kind::Logic)
+                    && self.operand(end + 1).is_some_and(|(what, _)| what != Operand::Word)
+            }
+            b"in" => {
+                self.is(operator + 1, Kind::Left)
+                    && matches!(self.kind(operator + 2), Some(Kind::Number | Kind::Text | Kind::Select))
+            }
+            b"is" => self.is(end - 1, Kind::Constant) || is_closed && is_call,
+            b"like" | b"rlike" | b"regexp" | b"glob" | b"ilike" | b"match" => {
+                is_closed || right == Operand::Call
+            }
+            _ => false,
+        })
+    }
+
     /// Nothing more, but for brackets and semicolons.
     pub(super) fn is_end(&self, at: usize) -> bool {
         self.list[at.min(self.list.len())..]
@@ -152,7 +184,11 @@ impl<'a> Sql<'a> {
         let body = self.word(at);
         let rest = if body.starts_with(b"#") { &body[1..] } else { &body[2..] };
         let rest = rest.trim_ascii();
-        rest.len() <= 2 || body.starts_with(b"/*") || rest.starts_with(b"/") || rest.starts_with(b"'")
+        // `---` is a line.
+        rest.len() <= 2 && !body.starts_with(b"---")
+            || body.starts_with(b"/*")
+            || rest.starts_with(b"/")
+            || rest.starts_with(b"'")
     }
 
     /// Whether the very last token is such a comment.
@@ -165,6 +201,13 @@ impl<'a> Sql<'a> {
         let mut at = at + 1;
         while matches!(self.kind(at), Some(Kind::Unary | Kind::Quantifier)) {
             at += 1;
+        }
+        // TOP and how many.
+        if self.word(at) == b"top" && self.is(at + 1, Kind::Number) {
+            at += 2;
+            if self.kind(at).is_none() {
+                return true;
+            }
         }
         let start = at;
         // Columns: each is an operand, perhaps with arithmetic and a name.
@@ -194,7 +237,10 @@ impl<'a> Sql<'a> {
         match self.kind(at) {
             Some(Kind::From) => self.is_table(at + 1) || self.kind(at + 1).is_none(),
             None | Some(Kind::Comment) => {
-                at > start + 1 || matches!(self.kind(start), Some(Kind::Variable | Kind::Constant))
+                let is_remark = self.is(start, Kind::Left)
+                    && (start + 1..at.saturating_sub(1)).all(|at| self.is(at, Kind::Name));
+                at > start + 1 && !is_remark
+                    || matches!(self.kind(start), Some(Kind::Variable | Kind::Constant))
             }
             Some(Kind::Right) => self.list[start..at].iter().any(|token| token.kind != Kind::Name),
             _ => false,

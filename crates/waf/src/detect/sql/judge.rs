@@ -1,7 +1,10 @@
 //! What is an attack and what is prose, at the lowest paranoia level.
 
+use super::call;
 use super::grammar::{Operand, Sql};
+use super::statement::{self, statement};
 use super::token::{Kind, Tokens};
+use super::whole;
 use super::words;
 use crate::detect::{Cx, Leaf};
 use crate::rules;
@@ -15,9 +18,15 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
             Kind::Union => is_union(sql, at).then_some(rules::SQL_UNION),
             Kind::Select => subselect(sql, at),
             Kind::Logic => is_condition(sql, at).then_some(rules::SQL_TAUTOLOGY),
-            Kind::Function if is_coded(sql, at) || is_choice(sql, at) => Some(rules::SQL_FUNCTION),
-            Kind::Function | Kind::Name => is_attack_call(sql, at).then_some(rules::SQL_FUNCTION),
+            Kind::Function if call::is_coded(sql, at) || call::is_choice(sql, at) => {
+                Some(rules::SQL_FUNCTION)
+            }
+            Kind::Function | Kind::Name if call::is_attack_call(sql, at) => Some(rules::SQL_FUNCTION),
+            Kind::Name => statement::is_stacked_command(sql, at).then_some(rules::SQL_STACKED),
             Kind::Statement => statement(sql, at),
+            Kind::Variable if at > 0 && sql.word(at - 1) == b"print" && sql.word(at).starts_with(b"@@") => {
+                Some(rules::SQL_SCHEMA)
+            }
             Kind::Variable => {
                 let is_named =
                     at > 0 && matches!(sql.kind(at - 1), Some(Kind::Name | Kind::Logic | Kind::Other));
@@ -45,29 +54,43 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
     if tokens.has_executed_comment || tokens.inline_comments > 0 && keywords > 0 && list.len() > 1 {
         cx.hit(rules::SQL_COMMENT, leaf, 0);
     }
-    if is_cut_call(sql) {
+    if let Some(rule) = whole::fragment(sql) {
+        cx.hit(rule, leaf, 0);
+    }
+    if call::is_cut_call(sql) {
         cx.hit(rules::SQL_FRAGMENT, leaf, 0);
     }
 }
 
 /// UNION [ALL] SELECT, EXCEPT VALUES.
-pub(super) fn is_union(sql: Sql<'_>, at: usize) -> bool {
-    let mut at = at + 1;
+pub(super) fn is_union(sql: Sql<'_>, union: usize) -> bool {
+    let mut at = union + 1;
     while matches!(sql.kind(at), Some(Kind::Quantifier | Kind::Unary | Kind::Left)) {
         at += 1;
     }
     match sql.kind(at) {
-        // "Student union, select bar": columns, not prose.
+        // "Student union, select bar", "credit union select account": columns, not prose.
         Some(Kind::Select) => {
-            !sql.is(at + 1, Kind::Name)
-                || matches!(
-                    sql.kind(at + 2),
-                    None | Some(
-                        Kind::Comma | Kind::From | Kind::Comment | Kind::Left | Kind::Dot | Kind::Semicolon
-                    )
-                )
+            let is_prose = sql.list.len() == at + 2 && union > 0 && sql.is(union - 1, Kind::Name);
+            !is_prose
+                && (!sql.is(at + 1, Kind::Name)
+                    || matches!(
+                        sql.kind(at + 2),
+                        None | Some(
+                            Kind::Comma
+                                | Kind::From
+                                | Kind::Comment
+                                | Kind::Left
+                                | Kind::Dot
+                                | Kind::Semicolon
+                        )
+                    ))
         }
         Some(Kind::Function | Kind::Clause) => sql.word(at) == b"values" && sql.is(at + 1, Kind::Left),
+        Some(Kind::Name) if sql.word(at) == b"table" => {
+            let is_led = union > 0 && matches!(sql.kind(union - 1), Some(Kind::Number | Kind::Right));
+            is_led && sql.is(at + 1, Kind::Name) && (sql.is_end(at + 2) || sql.is_cut(at + 2))
+        }
         _ => false,
     }
 }
@@ -99,7 +122,7 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
     ((is_attack || is_cut) && leads).then_some(rules::SQL_STATEMENT)
 }
 
-fn is_balanced(sql: Sql<'_>) -> bool {
+pub(super) fn is_balanced(sql: Sql<'_>) -> bool {
     let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
     count(Kind::Left) == count(Kind::Right)
 }
@@ -110,7 +133,7 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
     let is_first = at == 0;
     // `x or /`, `&& !x` of a script have words only.
     let follows = at > 0 && is_operand_end(sql, at - 1);
-    if follows && is_certain(sql, at, next) {
+    if follows && is_certain(sql, at, next) || (follows || is_first) && sql.is_word_comparison(next) {
         return true;
     }
     let Some((left, right, end)) = sql.comparison(next) else {
@@ -131,7 +154,10 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
                 is_group(sql, next) || !is_sign(sql.word(at)) && sql.is_cut(end)
             }
             Operand::Call if sql.is(next, Kind::Function) => {
-                words::is_attack_function(sql.word(next)) && !matches!(sql.word(at), b"||" | b"&&")
+                let is_whole =
+                    is_first && end == sql.list.len() && sql.list[next].end == sql.list[next + 1].start;
+                (words::is_attack_function(sql.word(next)) || is_whole)
+                    && !matches!(sql.word(at), b"||" | b"&&")
                     || sql.is_cut(end)
             }
             _ => is_solid && is_first && !is_sign(sql.word(at)) && sql.is(end, Kind::Comment),
@@ -163,13 +189,14 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
         (Operand::Word, Some(right)) => {
             let is_same = sql.word(next) == sql.word(end.saturating_sub(1)) && end == next + 3;
             let starts_with_number = sql.is(0, Kind::Number) && at == 1 && !is_sign(sql.word(at));
-            is_same && has_sign && is_between
+            is_same && has_sign && (is_between || is_first && !is_sign(sql.word(at)))
                 || right != Operand::Word && has_sign && starts_with_number
                 || sql.ends_cut() && has_sign && !is_sign(sql.word(at))
                 || is_first && has_sign && right == Operand::Solid && !is_sign(sql.word(at))
         }
         (Operand::Solid, Some(Operand::Word | Operand::Call)) => {
-            has_sign && is_between && sql.is(0, Kind::Number) && !is_sign(sql.word(at))
+            let is_finished = sql.is_end(end) || sql.is_cut(end) || sql.is(end, Kind::Logic);
+            has_sign && is_between && is_finished && sql.is(0, Kind::Number) && !is_sign(sql.word(at))
         }
         _ => false,
     }
@@ -212,173 +239,28 @@ fn is_operand_end(sql: Sql<'_>, at: usize) -> bool {
     )
 }
 
-/// `sleep(5)` where an expression may stand; not `time.sleep(5)` and not in the middle of prose.
-fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
-    let word = sql.word(at);
-    let is_name = words::is_attack_function(word);
-    let is_called = sql.is(at + 1, Kind::Left) || word.starts_with(b"xp_") || word.starts_with(b"utl_");
-    if !(is_name && is_called) {
-        return false;
-    }
-    if !matches!(word, b"sleep" | b"elt" | b"likely" | b"unlikely" | b"compress" | b"zipfile") {
-        return true;
-    }
-    let is_placed = at == 0
-        || matches!(
-            sql.kind(at - 1),
-            Some(
-                Kind::Select
-                    | Kind::Logic
-                    | Kind::Comma
-                    | Kind::Left
-                    | Kind::Text
-                    | Kind::Compare
-                    | Kind::Bracket
-            )
-        );
-    // `sleep()` and `sleep(ms)` are scripts' own; databases take a number.
-    let is_empty = sql.is(at + 2, Kind::Right) || sql.is(at + 2, Kind::Name) && sql.is(at + 3, Kind::Right);
-    let is_unix = sql.is(at + 3, Kind::Right) && sql.kind(at + 4).is_some_and(|kind| kind == Kind::Semicolon);
-    is_placed && !is_empty && !is_unix
-}
-
-/// Text written in numbers: `char(97)+char(98)`, `concat(0x27, x)`.
-fn is_coded(sql: Sql<'_>, at: usize) -> bool {
-    let is_char = |at: usize| matches!(sql.word(at), b"char" | b"chr" | b"nchar" | b"concat" | b"concat_ws");
-    let is_number = |at: usize| sql.is(at, Kind::Left) && sql.is(at + 1, Kind::Number);
-    let is_hex = sql.word(at + 2).starts_with(b"0x") && sql.word(at + 2).len() > 3;
-    is_char(at)
-        && is_number(at + 1)
-        && (is_hex || (at + 4..(at + 8).min(sql.list.len())).any(|next| is_char(next) && is_number(next + 1)))
-}
-
-/// `if(1=1, x, y)`: what is compared is not data.
-fn is_choice(sql: Sql<'_>, at: usize) -> bool {
-    matches!(sql.word(at), b"if" | b"iif")
-        && sql.is(at + 1, Kind::Left)
-        && sql.comparison(at + 2).is_some_and(|(left, right, end)| {
-            left != Operand::Word && right.is_some() && sql.is(end, Kind::Comma)
-        })
-}
-
-/// Statements at the start, or behind a semicolon.
-pub(super) fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
-    let is_stacked = at > 0 && sql.is(at - 1, Kind::Semicolon);
-    let leads = at == 0 || is_stacked || matches!(sql.kind(at - 1), Some(Kind::Open | Kind::Text));
-    let next = sql.word(at + 1);
-    let is_named = matches!(sql.kind(at + 1), Some(Kind::Name)) && !words::is_article(next);
-    let is_whole =
-        |from: usize| sql.kind(from).is_none() || sql.is(from, Kind::Semicolon) || sql.is_cut(from);
-    let rule = if is_stacked { rules::SQL_STACKED } else { rules::SQL_STATEMENT };
-    let is_hit = match sql.word(at) {
-        b"exec" | b"execute" | b"call" => {
-            sql.is(at + 1, Kind::Variable)
-                || next == b"immediate"
-                || next == b"master"
-                || next.starts_with(b"sp_") && next.len() > 4
-                || next.starts_with(b"xp_")
-                || leads
-                    && sql.is(at + 1, Kind::Left)
-                    && matches!(sql.kind(at + 2), Some(Kind::Text | Kind::Variable))
-        }
-        b"declare" | b"set" => leads && sql.is(at + 1, Kind::Variable),
-        b"waitfor" => {
-            matches!(next, b"delay" | b"time") && matches!(sql.kind(at + 2), Some(Kind::Text | Kind::Open))
-        }
-        b"shutdown" => is_stacked && is_whole(at + 1),
-        b"insert" | b"replace"
-            if next == b"into" && matches!(sql.kind(at + 2), Some(Kind::Name | Kind::Text)) =>
-        {
-            let has_values = sql
-                .list
-                .iter()
-                .skip(at + 2)
-                .any(|token| matches!(&sql.text[token.start..token.end], b"values" | b"select"));
-            if !is_stacked && leads && has_values && is_balanced(sql) {
-                return Some(rules::SQL_LONE_STATEMENT);
-            }
-            is_stacked || leads && has_values
-        }
-        b"insert" | b"replace" => is_stacked && is_named && sql.is(at + 2, Kind::Left),
-        b"delete" if sql.is(at + 1, Kind::From) => {
-            let end = at + 3;
-            let has_where = sql.word(end) == b"where";
-            if leads && !is_stacked && sql.is_table(at + 2) && has_where && !sql.ends_cut() {
-                return Some(rules::SQL_LONE_STATEMENT);
-            }
-            leads && sql.is_table(at + 2) && (is_whole(end) || has_where)
-        }
-        b"update" => {
-            let sets = sql.word(at + 2) == b"set" && matches!(sql.kind(at + 4), Some(Kind::Compare));
-            if is_named && leads && sets && !is_stacked {
-                return Some(rules::SQL_LONE_STATEMENT);
-            }
-            is_named && is_stacked && (sets || is_whole(at + 2))
-        }
-        b"drop" | b"alter" | b"create" | b"truncate" => {
-            let is_object = matches!(
-                next,
-                b"table"
-                    | b"database"
-                    | b"schema"
-                    | b"view"
-                    | b"index"
-                    | b"procedure"
-                    | b"function"
-                    | b"trigger"
-                    | b"user"
-                    | b"login"
-                    | b"role"
-            );
-            let mut end = at + 2;
-            while matches!(sql.kind(end), Some(Kind::Statement | Kind::Unary | Kind::Function)) {
-                end += 1;
-            }
-            let is_drop = sql.word(at) != b"create"
-                || matches!(next, b"procedure" | b"function") && sql.is(end + 1, Kind::Left);
-            let has_name = matches!(sql.kind(end), Some(Kind::Name | Kind::Text));
-            is_object && has_name && (is_stacked || leads && is_drop && sql.is_cut(end + 1))
-                || is_named && leads && is_drop && sql.is_cut(at + 2)
-                || is_named && leads && is_drop && has_comment_at(sql, at)
-        }
-        b"copy" => leads && is_named && sql.is(at + 2, Kind::From) && next != b"text",
-        b"load" => {
-            next == b"data"
-                && (at + 3..at + 5).any(|at| matches!(sql.kind(at), Some(Kind::Text | Kind::Open)))
-        }
-        b"if" => {
-            leads
-                && (sql.is(at + 1, Kind::Left)
-                    && sql.comparison(at + 2).is_some_and(|(left, right, end)| {
-                        left == Operand::Call && right.is_some() && sql.is(end, Kind::Comma)
-                            || matches!(left, Operand::Solid) && sql.is(end, Kind::Comma)
-                    })
-                    || sql.is(at + 1, Kind::Function) && next == b"exists" && sql.is(at + 3, Kind::Select))
-        }
-        b"use" | b"attach" | b"grant" | b"revoke" | b"merge" | b"pragma" => {
-            is_stacked && is_named && is_whole(at + 2)
-        }
-        _ => false,
-    };
-    is_hit.then_some(rule)
-}
-
-/// Whether a comment stood between a statement and its object.
-fn has_comment_at(sql: Sql<'_>, at: usize) -> bool {
-    let (Some(one), Some(next)) = (sql.list.get(at), sql.list.get(at + 1)) else { return false };
-    sql.text[one.end..next.start].starts_with(b"/*")
-}
-
 /// `@@version` and what else tells an attacker about the database.
 fn is_system_variable(word: &[u8]) -> bool {
+    const STARTS: [&[u8]; 16] = [
+        b"global.",
+        b"session.",
+        b"local.",
+        b"persist.",
+        b"version_",
+        b"microsoft",
+        b"innodb_",
+        b"character_set_",
+        b"collation_",
+        b"have_",
+        b"general_log",
+        b"slow_query",
+        b"secure_",
+        b"log_bin",
+        b"performance_schema",
+        b"server_",
+    ];
     word.strip_prefix(b"@@").is_some_and(|name| {
-        matches!(
-            name,
-            b"version" | b"hostname" | b"datadir" | b"basedir" | b"servername" | b"language" | b"identity"
-        ) || name.starts_with(b"global.")
-            || name.starts_with(b"session.")
-            || name.starts_with(b"version_")
-            || name.starts_with(b"microsoft")
+        words::is_system_variable(name) || STARTS.iter().any(|start| name.starts_with(start))
     })
 }
 
@@ -401,6 +283,7 @@ fn is_cast(sql: Sql<'_>, at: usize, leaf: &Leaf<'_>) -> bool {
             is_same_case
                 && (sql.is_end(at + 2)
                     || sql.is_cut(at + 2)
+                    || sql.word(at + 2) == b"precision" && sql.is_end(at + 3)
                     || matches!(
                         sql.kind(at + 2),
                         Some(Kind::Logic | Kind::Compare | Kind::Arith | Kind::Dot)
@@ -417,7 +300,7 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
     match sql.word(at) {
         b"from" => {
             next == b"information_schema"
-                || next.starts_with(b"`")
+                || next.starts_with(b"`") && sql.is(0, Kind::Select)
                 || sql.is(at + 1, Kind::Left) && sql.is(at + 2, Kind::Select)
                 || at == 0
                     && sql.is_table(at + 1)
@@ -428,22 +311,30 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
                     && !sql.list.iter().skip(1).any(|t| t.kind == Kind::Other)
         }
         b"order" | b"group" if next == b"by" => {
-            sql.is(at + 2, Kind::Number) && (sql.is_cut(at + 3) || is_led && sql.is_end(at + 3))
-                || (is_led || at == 0) && sql.is(at + 2, Kind::Function)
+            let end = order_list(sql, at + 2);
+            let is_tight = || sql.list[at + 2].end == sql.list[at + 3].start;
+            end.is_some_and(|end| sql.is_cut(end) || is_led && sql.is_end(end))
+                || (is_led || at == 0) && sql.is(at + 2, Kind::Function) && is_tight()
                 || sql.list.len() == 2
         }
-        b"having" => {
-            (at == 0 || is_led)
-                && sql
-                    .comparison(at + 1)
-                    .is_some_and(|(left, _, end)| left != Operand::Word && sql.has_sign(at, end))
-        }
+        b"having" => sql.comparison(at + 1).is_some_and(|(left, right, end)| {
+            let is_certain = left == Operand::Solid && right == Some(Operand::Solid);
+            let is_grouped = sql.word(0) == b"group" && sql.word(1) == b"by";
+            (at == 0 || is_led || is_certain || is_grouped) && left != Operand::Word && sql.has_sign(at, end)
+        }),
         b"into" => {
             matches!(next, b"outfile" | b"dumpfile") && sql.kind(at + 2).is_some()
                 || is_led && sql.is(at + 1, Kind::Variable)
         }
         b"procedure" => next == b"analyse" && sql.is(at + 2, Kind::Left),
-        b"limit" => is_led && sql.is(at + 1, Kind::Number) && sql.is_cut(at + 2),
+        b"limit" => {
+            let goes_on = sql.is(at + 2, Kind::Comma) || sql.word(at + 2) == b"offset";
+            is_led
+                && sql.is(at + 1, Kind::Number)
+                && (sql.is_cut(at + 2) || goes_on && sql.is(at + 3, Kind::Number))
+        }
+        b"offset" => is_led && sql.is(at + 1, Kind::Number) && matches!(sql.word(at + 2), b"row" | b"rows"),
+        b"case" => is_case(sql, at),
         // `) as user from`, `x as "y" from`.
         b"as" => {
             let from = at + 2;
@@ -456,6 +347,37 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
         }
         _ => false,
     }
+}
+
+/// Behind `2`, `1 desc`, `1, 2, 3`.
+fn order_list(sql: Sql<'_>, mut at: usize) -> Option<usize> {
+    loop {
+        if !sql.is(at, Kind::Number) {
+            return None;
+        }
+        at += 1 + usize::from(matches!(sql.word(at + 1), b"asc" | b"desc"));
+        if !sql.is(at, Kind::Comma) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// `case when 1=1 then`, `case(x)when 1 then`: something is compared, and nothing of it is prose.
+fn is_case(sql: Sql<'_>, at: usize) -> bool {
+    let start = match sql.word(at + 1) {
+        b"when" => at + 1,
+        _ => match sql.operand(at + 1) {
+            Some((what, end)) if what != Operand::Word => end,
+            _ => return false,
+        },
+    };
+    if sql.word(start) != b"when" {
+        return false;
+    }
+    let has_operand = sql.operand(start + 1).is_some_and(|(what, _)| what != Operand::Word);
+    let is_compared = sql.inner_comparison(start + 1).is_some_and(|(_, _, end)| sql.has_sign(start, end));
+    (has_operand || is_compared) && (start..sql.list.len()).any(|at| sql.word(at) == b"then")
 }
 
 /// `1=1`, `11!=1`, and `in (1,2)` as the whole value.
@@ -484,6 +406,7 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
             list.len() == 3
                 && at == 1
                 && (sql.is(0, Kind::Number) && sql.is(2, Kind::Number)
+                    || sql.is(0, Kind::Text) && sql.is(2, Kind::Number) && sql.word(0).starts_with(b"'")
                     || sql.is(0, Kind::Text)
                         && matches!(sql.kind(2), Some(Kind::Open | Kind::Text))
                         && sql.word(0).first() == sql.word(2).first())
@@ -494,37 +417,4 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
         }
         _ => false,
     }
-}
-
-/// The value ends in a call of an SQL function that is not closed: it was cut from a query.
-fn is_cut_call(sql: Sql<'_>) -> bool {
-    let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
-    let has_call =
-        sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
-    if has_call && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
-        return true;
-    }
-    let Some(last) = sql.list.len().checked_sub(1) else { return false };
-    if !sql.is(last, Kind::Left) || last > 24 {
-        return false;
-    }
-    let Some(name) = (0..last).rev().take(6).find(|at| {
-        matches!(
-            sql.kind(*at),
-            Some(
-                Kind::Function
-                    | Kind::Name
-                    | Kind::Constant
-                    | Kind::Clause
-                    | Kind::Statement
-                    | Kind::Arith
-                    | Kind::Compare
-            )
-        ) && sql.word(*at).first().is_some_and(u8::is_ascii_alphabetic)
-    }) else {
-        return false;
-    };
-    let is_short = last <= 3 || last <= 8 && name == 0;
-    words::is_function(sql.word(name))
-        && (is_short || sql.list[..last].iter().any(|t| t.kind == Kind::Select))
 }

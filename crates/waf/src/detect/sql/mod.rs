@@ -1,11 +1,14 @@
 //! SQL injection: the value is tokenised from outside of quotes and from within each kind of quote, as the database
 //! would read it where the value lands, and judged by whether it then continues a query. Prose does not.
 
+mod call;
 mod grammar;
 mod judge;
 mod loose;
 mod quoted;
+mod statement;
 mod token;
+mod whole;
 mod words;
 
 use super::{Cx, Leaf, traits};
@@ -23,8 +26,15 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let has_word = leaf.triggers.has(super::pattern::SQL_WORD);
     let has_sign = leaf.class.has(traits::QUOTE | traits::OPERATOR | traits::BRACKET | traits::HASH);
     // `1 or true` has neither.
-    let is_number_first = text[0].is_ascii_digit() && text.len() <= 64 && leaf.class.has(traits::SPACE);
-    if has_word || is_number_first || has_sign && text.len() > 1 {
+    let is_short = text.len() <= 64 && leaf.class.has(traits::SPACE);
+    let is_number_first = is_short && text[0].is_ascii_digit();
+    let is_word_first = is_short && {
+        let start = text.trim_ascii_start();
+        [b"or ".as_slice(), b"and ", b"xor ", b"is ", b"like ", b"between ", b"case "]
+            .iter()
+            .any(|word| start.starts_with(word))
+    };
+    if has_word || is_number_first || is_word_first || has_sign && text.len() > 1 {
         // A name with a value in it, as encoded equals signs make them.
         let name = text.iter().take_while(|byte| token::is_word(**byte)).count();
         let is_pair = leaf.place.is_name && text.get(name) == Some(&b'=') && text[0].is_ascii_alphabetic();

@@ -2,7 +2,8 @@
 //! go on as SQL. In prose it does not.
 
 use super::grammar::{Operand, Sql};
-use super::judge::{is_sign, is_union, statement};
+use super::judge::{is_sign, is_union};
+use super::statement::{is_stacked_command, statement};
 use super::token::{Kind, is_word};
 use super::words;
 use crate::detect::{Cx, Leaf};
@@ -18,17 +19,48 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         at += 1;
     }
     let follows_bracket = at > 0;
-    let Some(kind) = sql.kind(at) else { return };
+    let Some(kind) = sql.kind(at) else {
+        // The first name that is tried, and a quote.
+        if before == b"admin" {
+            cx.hit(rules::SQL_BREAK, leaf, quote);
+        }
+        return;
+    };
     let found = match kind {
         Kind::Comment if sql.list[at].start <= quote + 2 || follows_bracket => {
-            (sql.is_cut(at) && !is_measure(before, at, sql)).then_some(rules::SQL_BREAK)
+            // `'#'`, `"/*"`: the sign itself is quoted.
+            let is_sign = is_opening
+                && sql.text.get(sql.list[at].start..).is_some_and(|rest| {
+                    rest.iter().find(|byte| !b"#-/*".contains(byte)) == sql.text.get(quote)
+                });
+            (sql.is_cut(at) && !is_sign && !is_measure(before, at, sql)).then_some(rules::SQL_BREAK)
         }
+        Kind::Number if !is_opening && sql.is_cut(at + 1) && sql.list[at].end == sql.list[at + 1].start => {
+            let is_value = before.iter().all(|byte| is_word(*byte));
+            let is_single = sql.text.get(quote) == Some(&b'\'');
+            (is_value && (is_single || !before.is_empty()) && !before.last().is_some_and(u8::is_ascii_digit))
+                .then_some(rules::SQL_BREAK)
+        }
+        Kind::Open if sql.list.len() == 1 => is_concatenation(sql, before).then_some(rules::SQL_BREAK),
         Kind::Semicolon => after_semicolon(sql, at, before, is_opening),
-        Kind::Logic => logic(sql, at, is_opening).then_some(rules::SQL_BREAK),
+        Kind::Logic => {
+            let is_escaped =
+                before.ends_with(b"\\") && sql.operand(at + 1).is_some_and(|(what, _)| what != Operand::Word);
+            let is_first = before.is_empty() && follows_loosely(sql, at);
+            // `5' or 6'`: feet.
+            let is_size = before.last().is_some_and(u8::is_ascii_digit)
+                && sql.is(at + 1, Kind::Number)
+                && sql.list.len() == at + 3
+                && sql.word(at + 2).len() == 1;
+            (is_escaped || is_first || !is_size && logic(sql, at, is_opening)).then_some(rules::SQL_BREAK)
+        }
         Kind::Compare | Kind::Arith | Kind::Unary => {
             operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
         }
-        Kind::Union => (is_union(sql, at) || is_unclosed(sql, quote)).then_some(rules::SQL_UNION),
+        Kind::Union => (is_union(sql, at)
+            || is_unclosed(sql, quote)
+            || sql.list.len() == at + 1 && before.iter().all(|byte| is_word(*byte)))
+        .then_some(rules::SQL_UNION),
         Kind::Select => (is_unclosed(sql, quote) || sql.is_select(at)).then_some(rules::SQL_BREAK),
         Kind::Dot => (sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1)))
             .then_some(rules::SQL_FUNCTION),
@@ -36,14 +68,18 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         Kind::Comma => comma(sql, at, is_opening).then_some(rules::SQL_BREAK),
         Kind::Cast => (words::is_type(sql.word(at + 1))).then_some(rules::SQL_CAST),
         Kind::Statement => {
-            let is_known = statement(sql, at).is_some() && (sql.ends_cut() || sql.word(at) == b"waitfor");
+            let is_known = statement(sql, at).is_some()
+                && (sql.ends_cut() || matches!(sql.word(at), b"waitfor" | b"exec" | b"execute"));
             (is_known || is_unclosed(sql, quote)).then_some(rules::SQL_STACKED)
         }
         _ => None,
     };
     let ends_open = || {
         let last = sql.list.len().saturating_sub(2);
-        quote == 0 && last > 0 && sql.is(last, Kind::Logic) && sql.is(last + 1, Kind::Open)
+        // `'60s or '70s`: an elision.
+        let is_elision = sql.text.get(1).is_some_and(|byte| is_word(*byte))
+            && matches!(sql.kind(0), Some(Kind::Name | Kind::Number));
+        quote == 0 && last > 0 && !is_elision && sql.is(last, Kind::Logic) && sql.is(last + 1, Kind::Open)
     };
     if let Some(rule) = found.or_else(|| ends_open().then_some(rules::SQL_BREAK)) {
         cx.hit(rule, leaf, quote);
@@ -55,9 +91,30 @@ fn is_unclosed(sql: Sql<'_>, quote: usize) -> bool {
     quote == 0 && !sql.text[1..].contains(&sql.text[0]) && sql.list.len() <= 12
 }
 
+/// `adm' 'in`, `3' ' 1`: two texts side by side are one.
+fn is_concatenation(sql: Sql<'_>, before: &[u8]) -> bool {
+    let second = sql.list[0].start;
+    let between = &sql.text[before.len() + 1..second];
+    let rest = sql.text[second + 1..].trim_ascii();
+    let is_value = |text: &[u8]| !text.is_empty() && text.iter().all(|byte| is_word(*byte));
+    between.iter().any(u8::is_ascii_whitespace)
+        && sql.text.get(before.len()) == sql.text.get(second)
+        && is_value(before)
+        && is_value(rest)
+}
+
+/// `' or a`: AND or OR with something behind it that is not another quoted word.
+fn follows_loosely(sql: Sql<'_>, at: usize) -> bool {
+    let is_sign = is_sign(sql.word(at));
+    !is_sign
+        && sql.operand(at + 1).is_some_and(|(_, end)| sql.is_end(end) || sql.is_cut(end))
+        && !sql.text[1..].contains(&sql.text[0])
+}
+
 /// `';`, `'; drop table x`, `';--`.
 fn after_semicolon(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> Option<&'static crate::Rule> {
     let is_entity = before.contains(&b'&');
+    let is_value = before.iter().all(|byte| is_word(*byte));
     match sql.kind(at + 1) {
         // A quoted word before it is one of a program.
         None if !before.is_empty()
@@ -70,7 +127,15 @@ fn after_semicolon(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> 
         }
         None => before.is_empty().then_some(rules::SQL_STACKED),
         Some(Kind::Comment) if sql.is_cut(at + 1) => Some(rules::SQL_STACKED),
+        Some(Kind::Statement) if matches!(sql.word(at + 1), b"if" | b"begin" | b"declare") && is_value => {
+            Some(rules::SQL_STACKED)
+        }
         Some(Kind::Statement) => statement(sql, at + 1),
+        Some(Kind::Function) if matches!(sql.word(at + 1), b"if" | b"iif") && is_value => {
+            Some(rules::SQL_STACKED)
+        }
+        Some(Kind::Name) if sql.word(at + 1) == b"while" && is_value => Some(rules::SQL_STACKED),
+        Some(Kind::Name) => is_stacked_command(sql, at + 1).then_some(rules::SQL_STACKED),
         Some(Kind::Select) => sql.is_select(at + 1).then_some(rules::SQL_STACKED),
         _ => None,
     }
@@ -81,6 +146,9 @@ fn logic(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
     let mut next = at + 1;
     while sql.is(next, Kind::Unary) {
         next += 1;
+    }
+    if !is_opening && sql.is_word_comparison(next) {
+        return true;
     }
     if sql.is(next, Kind::Left)
         && !is_opening
@@ -112,16 +180,21 @@ fn logic(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
     }
     match sql.operand(next) {
         Some((Operand::Open, end)) => {
+            // `admin' or '`: the query's own quote follows.
+            let is_empty = sql.word(next).len() == 1 && !sql.text[..sql.list[at].start].contains(&b' ');
             let is_tight = sql.list[next].start > 0 && is_word(sql.text[sql.list[next].start - 1]);
-            !is_opening && sql.is_end(end) && (is_tight || is_sign(sql.word(at)))
+            !is_opening && sql.is_end(end) && (is_tight || is_empty || is_sign(sql.word(at)))
         }
         Some((Operand::Solid, end)) => {
-            let goes_on = sql.is(end, Kind::Logic) && !sql.is(next, Kind::Number);
+            let goes_on = sql.is(end, Kind::Logic) && !sql.is(next, Kind::Number)
+                || sql.is(end, Kind::Arith) && sql.is(end + 1, Kind::Open) && sql.is_end(end + 2);
+            // `12" or 14" pizza` measures.
+            let is_prose = sql.word(end).get(1).is_some_and(u8::is_ascii_whitespace);
             !is_opening
                 && (sql.is_end(end)
                     || sql.is_cut(end)
                     || goes_on
-                    || sql.is(end, Kind::Open) && sql.is_end(end + 1))
+                    || sql.is(end, Kind::Open) && !is_prose && sql.is_end(end + 1))
         }
         Some((Operand::Call, end)) => {
             !is_opening
@@ -130,6 +203,7 @@ fn logic(sql: Sql<'_>, at: usize, is_opening: bool) -> bool {
                     || sql.is(next, Kind::Left) && sql.is(next + 1, Kind::Function)
                     || is_call_name(sql, next) && (sql.is_end(end) || sql.is_cut(end)))
         }
+        Some((Operand::Word, _)) if words::is_package(sql.word(next)) => true,
         _ => matches!(sql.kind(next), Some(Kind::Select)) && sql.is_select(next),
     }
 }
@@ -150,12 +224,16 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
     // `href="` and other attributes, and assignments of a script, have their equals sign before the quote.
     let is_attribute = before.trim_ascii_end().ends_with(b"=") || before.contains(&b'<');
     let Some((what, end)) = sql.operand(next) else { return false };
-    let is_cut = sql.is_cut(end) || sql.ends_cut() && is_short_chain(sql);
+    // `("/files/*rest"`: a path with a wildcard.
+    let is_path = is_opening
+        && sql.list.last().is_some_and(|last| last.kind == Kind::Comment && last.end - last.start > 4)
+        && sql.word(sql.list.len() - 1).starts_with(b"/*");
+    let is_cut = !is_path && sql.is_cut(end) || !is_path && sql.ends_cut() && is_short_chain(sql);
     // `'-0-'`: the second quote is the query's own.
     let is_framed = matches!(sql.kind(end), Some(Kind::Arith | Kind::Logic))
         && sql.is(end + 1, Kind::Open)
         && sql.word(end + 1).len() <= 2
-        && sql.is(next, Kind::Number);
+        && matches!(sql.kind(next), Some(Kind::Number | Kind::Function));
     if is_framed && !is_opening && !is_attribute {
         return true;
     }
@@ -174,7 +252,13 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
         }
         Operand::Open => {
             let text = sql.word(next);
-            is_at_end && (is_compare || text.len() <= 2) && !text.contains(&b'>') && !before.contains(&b'=')
+            // `b'=')`: a letter in quotes.
+            let is_letter = !before.is_empty() && matches!(text.get(1), Some(b')' | b','));
+            !is_letter
+                && is_at_end
+                && (is_compare || text.len() <= 2)
+                && !text.contains(&b'>')
+                && !before.contains(&b'=')
         }
         Operand::Solid => {
             let is_number = sql.is(next, Kind::Number);
@@ -183,7 +267,8 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
             // `"<3` is a heart.
             let is_heart = sql.word(at) == b"<" && sql.word(next) == b"3";
             let has_any = is_compare || sql.is(at, Kind::Compare) || !before.is_empty();
-            is_unclosed && has_any && is_at_end && !is_heart
+            let is_product = matches!(sql.word(at), b"*" | b"%" | b"^") && before.is_empty();
+            is_unclosed && (has_any || is_product) && is_at_end && !is_heart
                 || is_compare && is_at_end && !before.ends_with(b"&") && (!is_number || !before.is_empty())
                 || !is_number && is_at_end && sql.is(next, Kind::Text) && sql.word(next).len() <= 2
         }
@@ -213,6 +298,7 @@ fn quoted_clause(sql: Sql<'_>, at: usize) -> bool {
     match sql.word(at) {
         b"order" | b"group" => next == b"by" && (sql.is(at + 2, Kind::Number) || sql.ends_cut()),
         b"collate" | b"isnull" | b"notnull" | b"where" => sql.ends_cut(),
+        b"having" if is_unclosed(sql, sql.list[0].start.saturating_sub(1)) => true,
         b"having" => sql.comparison(at + 1).is_some_and(|(_, _, end)| sql.has_sign(at, end)),
         b"limit" | b"offset" => sql.is(at + 1, Kind::Number) && (sql.is_end(at + 2) || sql.ends_cut()),
         b"procedure" => next == b"analyse",

@@ -9,12 +9,13 @@ const MOST_ATTRIBUTES: usize = 32;
 
 /// Tags that run or load something by being there.
 #[rustfmt::skip]
-const ACTIVE: [&[u8]; 39] = [
+const ACTIVE: [&[u8]; 47] = [
     b"form", b"input", b"button", b"textarea", b"keygen", b"marquee", b"video", b"audio", b"body",
     b"template", b"plaintext", b"xmp", b"noembed", b"noscript", b"blink", b"script", b"iframe", b"frame",
     b"frameset", b"object", b"embed", b"applet", b"meta", b"base", b"link", b"svg", b"math", b"style",
     b"vmlframe", b"bgsound", b"layer", b"ilayer", b"import", b"isindex", b"xml", b"portal",
-    b"foreignobject", b"animate", b"set",
+    b"foreignobject", b"animate", b"set", b"animatetransform", b"animatemotion", b"discard", b"fencedframe",
+    b"comment", b"listing", b"param", b"basefont",
 ];
 
 /// Reads every tag.
@@ -83,17 +84,19 @@ fn is_active(name: &[u8], rest: &[u8], is_end: bool, has_prefix: bool) -> bool {
                     || contains(rest, b"</style"))
         }
         b"object" | b"frame" => is_tag && !is_end && contains(rest, b"="),
-        b"set" | b"animate" | b"xml" | b"layer" | b"import" => {
+        b"import" if contains(rest, b"implementation") => is_tag && !is_end,
+        b"set" | b"animate" | b"animatetransform" | b"animatemotion" | b"discard" | b"xml" | b"layer"
+        | b"import" | b"comment" | b"listing" | b"basefont" => {
             is_tag && !is_end && (has_prefix || has_handler(rest))
         }
+        b"param" => is_tag && !is_end && contains(rest, b"value") && contains(rest, b"script"),
         b"link" | b"base" => is_tag && !is_end && contains(rest, b"href"),
         b"meta" => {
             is_tag
                 && !is_end
                 && (contains(rest, b"http-equiv") || contains(rest, b"charset") || contains(rest, b"refresh"))
         }
-        b"form" | b"input" | b"button" | b"textarea" | b"keygen" | b"marquee" | b"video" | b"audio"
-        | b"body" | b"template" => {
+        b"form" | b"input" | b"button" | b"textarea" | b"video" | b"audio" | b"body" | b"template" => {
             is_tag
                 && !is_end
                 && [
@@ -157,14 +160,16 @@ fn is_breaking_out(before: &[u8]) -> bool {
 
 /// `<f o r m`, `<s c r i p t`.
 fn is_spaced_out(text: &[u8]) -> bool {
-    if !text.get(1).is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'/') {
+    if text.get(1).is_none_or(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'<' | b'>')) {
         return false;
     }
     let mut joined = [0; 8];
     let mut length = 0;
     for (at, byte) in text.iter().enumerate().take(24) {
         let is_letter_place = at % 2 == 0;
-        if length == joined.len() || is_letter_place != byte.is_ascii_alphabetic() {
+        let is_between = !byte.is_ascii_alphanumeric() && !matches!(byte, b'<' | b'>' | b'=');
+        let fits = if is_letter_place { byte.is_ascii_alphabetic() } else { is_between };
+        if length == joined.len() || !fits {
             break;
         }
         if is_letter_place {
@@ -173,9 +178,10 @@ fn is_spaced_out(text: &[u8]) -> bool {
         }
     }
     let word = &joined[..length];
-    word.len() >= 4
-        && (ACTIVE.iter().any(|tag| tag.starts_with(word))
-            || [b"form".as_slice(), b"input", b"video", b"audio"].contains(&word))
+    matches!(word, b"img" | b"svg")
+        || word.len() >= 4
+            && (ACTIVE.iter().any(|tag| tag.starts_with(word))
+                || [b"form".as_slice(), b"input", b"video", b"audio"].contains(&word))
 }
 
 /// Attributes from `at`, a tag's; gives back where the tag ends.
@@ -211,6 +217,9 @@ fn attributes(leaf: &Leaf<'_>, mut at: usize, tag: usize, cx: &mut Cx<'_>) -> us
         if is_handler(name) && !value.starts_with(b"{") {
             cx.hit(rules::XSS_HANDLER, leaf, tag);
         }
+        if matches!(name, b"ping" | b"lowsrc" | b"dynsrc" | b"formaction") && !value.is_empty() {
+            cx.hit(rules::XSS_URL, leaf, tag);
+        }
         let is_address = matches!(
             name,
             b"href"
@@ -228,6 +237,20 @@ fn attributes(leaf: &Leaf<'_>, mut at: usize, tag: usize, cx: &mut Cx<'_>) -> us
                 | b"from"
                 | b"values"
                 | b"code"
+                | b"codebase"
+                | b"archive"
+                | b"by"
+                | b"cite"
+                | b"classid"
+                | b"content"
+                | b"folder"
+                | b"icon"
+                | b"longdesc"
+                | b"manifest"
+                | b"ping"
+                | b"profile"
+                | b"srcset"
+                | b"value"
         );
         if is_address
             && (super::is_script_url(value)
@@ -256,7 +279,14 @@ fn value(low: &[u8], at: usize) -> (&[u8], usize) {
 
 /// `<!doctype`, `<?import`: what the rows do not find by themselves.
 fn markup_declaration(leaf: &Leaf<'_>, start: usize, cx: &mut Cx<'_>) {
-    if leaf.low[start..].starts_with(b"<!--") || leaf.low[start..].starts_with(b"<![cdata[") {
+    let rest = &leaf.low[start..];
+    let is_open = |begin: &[u8], end: &[u8]| {
+        rest.starts_with(begin) && !rest[begin.len()..].windows(end.len()).any(|window| window == end)
+    };
+    if is_open(b"<!--", b"-->") || is_open(b"<![cdata[", b"]]>") {
+        cx.hit(rules::XSS_BROKEN, leaf, start);
+    }
+    if rest.starts_with(b"<!--") || rest.starts_with(b"<![cdata[") {
         cx.hit(rules::XSS_ANY_TAG, leaf, start);
     }
 }
@@ -279,19 +309,21 @@ pub(super) fn loose_attributes(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         }
         let rest = low[equals + 1..].trim_ascii_start();
         if is_handler(name) {
-            let quote_before = low[..name_start].iter().any(|byte| matches!(byte, b'"' | b'\''));
+            let quote_before = low[..name_start].iter().any(|byte| matches!(byte, b'"' | b'\'' | b'`'));
             let is_code =
                 rest.iter().take(80).any(|byte| matches!(byte, b'(' | b'`')) && !rest.starts_with(b"{");
             let is_thrown = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() > 2
                 && super::super::head::find(&rest[..rest.len().min(80)], b";throw");
             let is_code = is_code || is_thrown;
             let is_end = rest.is_empty() && (name_start < 4 || quote_before);
+            // Nothing but a quote before it.
+            let is_end = is_end || quote_before && name_start <= 2 && !rest.starts_with(b"=");
             if is_code || is_end {
                 cx.hit(if quote_before { rules::XSS_BROKEN } else { rules::XSS_HANDLER }, leaf, name_start);
             }
         } else if matches!(name, b"formaction" | b"srcdoc")
             && (name_start <= 2)
-            && (rest.is_empty() || super::is_script_url(rest))
+            && (rest.is_empty() || name_start == 1 || super::is_script_url(rest))
         {
             cx.hit(rules::XSS_BROKEN, leaf, name_start);
         } else if matches!(name, b"style" | b"href" | b"src") {
@@ -309,10 +341,12 @@ fn has_handler(rest: &[u8]) -> bool {
     })
 }
 
-/// `onload`, `onwebkit…`: attributes that hold a script.
+/// `onload`, `onwebkit…`: attributes that hold a script. Browsers add events faster than a list would.
 fn is_handler(name: &[u8]) -> bool {
-    let Some(event) = name.strip_prefix(b"on") else { return false };
-    event.len() >= 3 && (EVENTS.iter().chain(&MORE).any(|start| event.starts_with(start)))
+    name.starts_with(b"on")
+        && (5..=52).contains(&name.len())
+        && name.iter().all(u8::is_ascii_alphabetic)
+        && !NO_EVENTS.contains(&name)
 }
 
 fn is_name(byte: u8) -> bool {
@@ -324,21 +358,10 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
     text[..end].windows(word.len()).any(|window| window == word)
 }
 
-/// How events are called, after `on`.
+/// Words that begin as a handler does and are none.
 #[rustfmt::skip]
-const EVENTS: [&[u8]; 48] = [
-    b"abort", b"activate", b"after", b"animation", b"aux", b"before", b"begin", b"blur", b"bounce",
-    b"can", b"cell", b"change", b"click", b"close", b"content", b"context", b"copy", b"cue", b"cut",
-    b"data", b"dbl", b"drag", b"drop", b"duration", b"end", b"error", b"filter", b"finish", b"focus",
-    b"form", b"full", b"hash", b"input", b"invalid", b"key", b"load", b"message", b"mouse", b"page",
-    b"paste", b"play", b"pointer", b"ready", b"scroll", b"search", b"toggle", b"transition", b"webkit",
-];
-
-/// The rest of them.
-#[rustfmt::skip]
-const MORE: [&[u8]; 36] = [
-    b"got", b"lost", b"media", b"off", b"online", b"orientation", b"pause", b"popstate", b"progress",
-    b"property", b"rate", b"repeat", b"reset", b"resize", b"row", b"seek", b"select", b"show", b"slot",
-    b"stalled", b"start", b"storage", b"submit", b"suspend", b"time", b"touch", b"unhandled", b"unload",
-    b"volume", b"waiting", b"wheel", b"zoom", b"auth", b"help", b"layout", b"stop",
+const NO_EVENTS: [&[u8]; 24] = [
+    b"onboard", b"onboarding", b"once", b"oncology", b"oncoming", b"onerous", b"ones", b"oneself", b"ongoing",
+    b"onion", b"onions", b"onlooker", b"onlookers", b"only", b"onomatopoeia", b"onrush", b"onset", b"onshore",
+    b"onsite", b"onslaught", b"onto", b"ontology", b"onus", b"onward",
 ];

@@ -91,19 +91,25 @@ fn is_call(code: &[u8]) -> bool {
 /// The whole value is a call that a proof of concept makes, or one follows a quote or sign that ended something.
 fn is_script_call(low: &[u8]) -> bool {
     #[rustfmt::skip]
-    const CALLS: [&[u8]; 13] = [
+    const CALLS: [&[u8]; 16] = [
         b"alert", b"confirm", b"prompt", b"eval", b"settimeout", b"setinterval", b"setimmediate",
-        b"execscript", b"atob", b"btoa", b"importscripts", b"import", b"function",
+        b"execscript", b"atob", b"btoa", b"importscripts", b"import", b"fetch",
+        b"console.log", b"console.dir", b"function",
     ];
     let trimmed = low.trim_ascii();
     let trimmed = trimmed.strip_suffix(b";").unwrap_or(trimmed);
     let is_whole = trimmed.ends_with(b")")
-        && CALLS.iter().take(12).any(|call| {
+        && CALLS.iter().take(15).any(|call| {
             trimmed.strip_prefix(*call).is_some_and(|rest| {
                 rest.starts_with(b"(") && !rest.starts_with(b"(()") && !rest.starts_with(b"(function")
             })
         });
+    let is_spaced = trimmed.ends_with(b")")
+        && [b"eval (".as_slice(), b"settimeout (", b"setinterval (", b"atob (", b"btoa ("]
+            .iter()
+            .any(|call| trimmed.starts_with(call));
     is_whole
+        || is_spaced
         || CALLS.iter().take(4).any(|call| {
             low.windows(call.len() + 1).enumerate().take(4096).any(|(at, window)| {
                 window.starts_with(call)
@@ -119,10 +125,21 @@ fn is_script_call(low: &[u8]) -> bool {
         })
 }
 
-/// `url(javascript:`, `expression(`, `-moz-binding`, blanks left out.
+/// `url(javascript:`, `expression(`, `-moz-binding`, blanks and comments left out.
 fn is_script_style(low: &[u8]) -> bool {
     let mut packed: Vec<u8> = Vec::with_capacity(low.len().min(512));
-    packed.extend(low.iter().take(512).filter(|byte| !byte.is_ascii_whitespace() && **byte != b'\\'));
+    let mut rest = &low[..low.len().min(512)];
+    while let [byte, tail @ ..] = rest {
+        let comment = rest.strip_prefix(b"/*").and_then(|body| body.get(find_end(body)? + 2..));
+        if let Some(behind) = comment {
+            rest = behind;
+            continue;
+        }
+        if !byte.is_ascii_whitespace() && *byte != b'\\' {
+            packed.push(*byte);
+        }
+        rest = tail;
+    }
     [
         b"url(javascript:".as_slice(),
         b"url('javascript:",
@@ -134,6 +151,11 @@ fn is_script_style(low: &[u8]) -> bool {
     ]
     .iter()
     .any(|word| packed.windows(word.len()).any(|window| window == *word))
+}
+
+/// Where a comment of a style ends.
+fn find_end(body: &[u8]) -> Option<usize> {
+    body.windows(2).position(|pair| pair == b"*/")
 }
 
 /// A program of brackets, plus and exclamation marks.

@@ -1,0 +1,94 @@
+//! Calls of functions that an attack makes, or that were cut from a query.
+
+use super::grammar::{Operand, Sql};
+use super::token::Kind;
+use super::words;
+
+/// `sleep(5)` where an expression may stand; not `time.sleep(5)` and not in the middle of prose.
+pub(super) fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
+    let word = sql.word(at);
+    let is_name = words::is_attack_function(word);
+    let is_called = sql.is(at + 1, Kind::Left) || word.starts_with(b"xp_") || word.starts_with(b"utl_");
+    if !(is_name && is_called) {
+        return false;
+    }
+    if !matches!(word, b"sleep" | b"elt" | b"likely" | b"unlikely" | b"compress" | b"zipfile") {
+        return true;
+    }
+    let is_placed = at == 0
+        || matches!(
+            sql.kind(at - 1),
+            Some(
+                Kind::Select
+                    | Kind::Logic
+                    | Kind::Comma
+                    | Kind::Left
+                    | Kind::Text
+                    | Kind::Compare
+                    | Kind::Bracket
+            )
+        );
+    // `sleep()` and `sleep(ms)` are scripts' own; databases take a number.
+    let is_empty = sql.is(at + 2, Kind::Right) || sql.is(at + 2, Kind::Name) && sql.is(at + 3, Kind::Right);
+    let is_unix = sql.is(at + 3, Kind::Right) && sql.kind(at + 4).is_some_and(|kind| kind == Kind::Semicolon);
+    is_placed && !is_empty && !is_unix
+}
+
+/// Text written in numbers: `char(97)+char(98)`, `concat(0x27, x)`.
+pub(super) fn is_coded(sql: Sql<'_>, at: usize) -> bool {
+    let is_char = |at: usize| matches!(sql.word(at), b"char" | b"chr" | b"nchar" | b"concat" | b"concat_ws");
+    let is_number = |at: usize| sql.is(at, Kind::Left) && sql.is(at + 1, Kind::Number);
+    let is_hex = sql.word(at + 2).starts_with(b"0x") && sql.word(at + 2).len() > 3;
+    is_char(at)
+        && is_number(at + 1)
+        && (is_hex
+            || is_list_of_numbers(sql, at + 2)
+            || (at + 4..(at + 8).min(sql.list.len())).any(|next| is_char(next) && is_number(next + 1)))
+}
+
+/// `if(1=1, x, y)`: what is compared is not data.
+pub(super) fn is_choice(sql: Sql<'_>, at: usize) -> bool {
+    matches!(sql.word(at), b"if" | b"iif")
+        && sql.is(at + 1, Kind::Left)
+        && sql.comparison(at + 2).is_some_and(|(left, right, end)| {
+            left != Operand::Word && right.is_some() && sql.is(end, Kind::Comma)
+        })
+}
+
+/// The value ends in a call of an SQL function that is not closed: it was cut from a query.
+pub(super) fn is_cut_call(sql: Sql<'_>) -> bool {
+    let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
+    let has_call =
+        sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
+    if has_call && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
+        return true;
+    }
+    let Some(last) = sql.list.len().checked_sub(1) else { return false };
+    if !sql.is(last, Kind::Left) || last > 24 {
+        return false;
+    }
+    let Some(name) = (0..last).rev().take(6).find(|at| {
+        matches!(
+            sql.kind(*at),
+            Some(
+                Kind::Function
+                    | Kind::Name
+                    | Kind::Constant
+                    | Kind::Clause
+                    | Kind::Statement
+                    | Kind::Arith
+                    | Kind::Compare
+            )
+        ) && sql.word(*at).first().is_some_and(u8::is_ascii_alphabetic)
+    }) else {
+        return false;
+    };
+    let is_short = last <= 3 || last <= 8 && name == 0;
+    words::is_function(sql.word(name))
+        && (is_short || sql.list[..last].iter().any(|t| t.kind == Kind::Select))
+}
+
+/// `97,98,99`: letters by their numbers.
+fn is_list_of_numbers(sql: Sql<'_>, at: usize) -> bool {
+    (0..5).all(|index| sql.is(at + index, if index % 2 == 0 { Kind::Number } else { Kind::Comma }))
+}
