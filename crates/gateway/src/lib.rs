@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod exchange;
 pub mod expression;
+pub mod hexadecimal;
 pub mod identity;
 pub mod notice;
 pub mod origins;

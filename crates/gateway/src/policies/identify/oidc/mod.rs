@@ -180,7 +180,7 @@ impl Oidc {
         let (provider, terms) = (Arc::clone(&self.provider), Arc::clone(&self.terms));
         let old = session.clone();
         let renewed = self.logins.renew(key, || ask_for_renewal(provider, terms, old, outside)).await;
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         match renewed {
             Renewed::Session(renewed) => {
                 let own = self.own_kept_anew(&mut (*renewed).clone(), now, is_secure);
@@ -236,7 +236,7 @@ async fn ask_for_renewal(
     let refresh = old.refresh.as_deref().unwrap_or_default();
     match provider.refresh(&outside, refresh, old.subject()).await {
         Ok((claims, tokens)) => {
-            let now = clock::unix_ms() / 1000;
+            let now = clock::unix_seconds();
             Renewed::Session(Arc::new(terms.renew(&old, claims.as_ref(), tokens, now)))
         }
         Err(Failure::Unavailable(why)) => {
@@ -293,7 +293,7 @@ impl Authenticator for Oidc {
         let Some(closed) = self.cookies.session(fields, self.is_secure(exchange)) else {
             return Finding::Nothing;
         };
-        let seconds = clock::unix_ms() / 1000;
+        let seconds = clock::unix_seconds();
         let now = seconds as f64;
         let proofs = &exchange.live.proofs;
         let proof = crate::identity::digest(&self.name, 0, &closed);
@@ -319,7 +319,7 @@ impl Authenticator for Oidc {
         let is_secure = self.is_secure(exchange);
         let back = format!("{}{}", self.origin(exchange), self.redirect.path);
         let forgotten = self.cookies.clear_attempts(&request.fields, MOST_ATTEMPTS, is_secure);
-        match Attempt::begin(&request.path, request.query(), back, clock::unix_ms() / 1000) {
+        match Attempt::begin(&request.path, request.query(), back, clock::unix_seconds()) {
             Some(attempt) => Finding::Wait(Box::pin(self.send_away(attempt, forgotten, is_secure))),
             None => Finding::Unavailable(UNAVAILABLE),
         }

@@ -44,7 +44,7 @@ impl Callback {
         let state = returned.state.as_deref()?;
         let closed = self.0.cookies.attempt(&exchange.request.fields, id_of(state)?, is_secure)?;
         let attempt: Attempt = self.0.open(Purpose::Attempt, closed)?;
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         let is_good = attempt.is_answered_by(state, now) && self.0.logins.is_first(state, attempt.until, now);
         is_good.then_some(attempt)
     }
@@ -84,7 +84,7 @@ impl Callback {
             Err(Failure::Unavailable(why)) => return failed(Failed::Unavailable, &why),
             Err(Failure::Refused(why) | Failure::Wrong(why)) => return failed(Failed::Wrong, &why),
         };
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         let mut session = self.0.terms.begin(&claims, tokens, &self.0.scopes, now);
         if self.0.terms.identity(&session).is_none() {
             return failed(Failed::Wrong, "its ID token names no user in the `user_claim`");
