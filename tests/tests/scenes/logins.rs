@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tollgate_tests::{
-    Answer, Ask, Backend, Chromium, Gateway, OpenIdProvider, Page, backend, chromium, eventually, fill,
-    free_port, gateway, openid_provider,
+    Answer, Backend, Chromium, Gateway, OpenIdProvider, Page, backend, chromium, eventually, fill, free_port,
+    gateway, openid_provider,
 };
 
 /// A service that says what it is told.
@@ -88,9 +88,7 @@ routes:
 
     /// How often new tokens were asked for.
     fn refreshed(&self) -> u64 {
-        let provider = self.provider.as_ref().unwrap();
-        let counts = Ask::new(([127, 0, 0, 1], provider.port()).into(), "GET", "/counts").send();
-        serde_json::from_str::<Value>(&counts.text()).unwrap()["refresh"].as_u64().unwrap()
+        self.provider.as_ref().unwrap().count("refresh")
     }
 }
 
@@ -407,9 +405,7 @@ fn pictures_log_nobody_out() {
 #[test]
 fn tokens_that_the_provider_signs_for_programs_are_verified() {
     let (users, mut provider) = (service(), openid_provider(&json!({})));
-    provider.register(&json!({
-        "client_id": "robot", "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
-    }));
+    provider.register_program("robot");
     let text = "
 services: { users: <users> }
 auth: { corp: { jwt: { issuer: <issuer>, audience: 'urn:api', app_claim: client_id } } }
@@ -417,19 +413,7 @@ apps: { robot: {} }
 routes: [ { match: /, to: users, access: { any: corp, scopes: read, apps: robot } } ]
 ";
     let gate = gateway(fill(text, &[("users", &users), ("issuer", &provider.issuer())]));
-    let at = ([127, 0, 0, 1], provider.port()).into();
-    let pair = base64::Engine::encode(
-        &base64::engine::general_purpose::STANDARD,
-        "robot:the%20secret%20of%20the%20web",
-    );
-    let granted = Ask::new(at, "POST", "/token")
-        .header("Authorization", &format!("Basic {pair}"))
-        .header("Content-Type", "application/x-www-form-urlencoded")
-        .body("grant_type=client_credentials&scope=read&resource=urn:api")
-        .send()
-        .expect(200);
-    let granted: Value = serde_json::from_str(&granted.text()).unwrap();
-    let token = granted["access_token"].as_str().unwrap();
+    let token = provider.token("robot", "scope=read&resource=urn:api");
     gate.ask("GET", "/").header("Authorization", &format!("Bearer {token}")).send().expect(200);
     let changed = format!("{}A{}", &token[..token.len() - 20], &token[token.len() - 19..]);
     let changed = if changed == token {
