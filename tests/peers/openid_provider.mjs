@@ -46,6 +46,16 @@ const provider = new Provider(issuer, {
       }),
     },
     introspection: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      // Who shows an ID token is known, and leaves without a question.
+      logoutSource: (ctx, form) => {
+        const yes = '<button type="submit" form="op.logoutForm" name="logout" value="yes">Yes</button>';
+        const leave = "addEventListener('load', () => document.querySelector('button').click())";
+        const script = ctx.oidc.entities.IdTokenHint ? `<script>${leave}</script>` : '';
+        ctx.body = `<!DOCTYPE html><p>Log out?</p>${form}${yes}${script}`;
+      },
+    },
     revocation: { enabled: true },
   },
 });

@@ -154,6 +154,13 @@ impl Chromium {
         Page::of(&seen)
     }
 
+    /// Opens a page that leads on by itself, to the one at the end.
+    #[track_caller]
+    pub fn open_through(&mut self, who: &str, tab: &str, url: &str, end: &str) -> Page {
+        let seen = self.tell(who, tab, "open_through", json!({ "url": url, "end": end }));
+        Page::of(&seen)
+    }
+
     /// Fills a form in and presses its button.
     #[track_caller]
     pub fn submit(&mut self, who: &str, tab: &str, fill: &Value, press: &str) -> Page {

@@ -92,10 +92,11 @@ routes:
     }
 }
 
-/// The session that somebody's browser has, as it sends it.
+/// The session that somebody's browser has, as it sends it to every page.
 fn session(browser: &mut Chromium, who: &str) -> String {
     let mut cookies = browser.cookies(who);
-    cookies.retain(|cookie| cookie["name"].as_str().unwrap().starts_with("tg_login"));
+    cookies
+        .retain(|cookie| cookie["name"].as_str().unwrap().starts_with("tg_login") && cookie["path"] == "/");
     let sent = cookies
         .iter()
         .map(|cookie| format!("{}={}", cookie["name"].as_str().unwrap(), cookie["value"].as_str().unwrap()));
@@ -125,13 +126,39 @@ fn a_browser_logs_in_once_and_logs_out() {
     let log = scene.gate.log(3);
     assert_eq!((&log[1]["route"], &log[1]["user"]), (&json!("login callback"), &json!("ann")));
     assert_eq!((&log[2]["user"], &log[2]["auth"]), (&json!("ann"), &json!("login")));
-    let page = browser.open("ann", "1", &scene.url("/logout"));
-    scene.expect_provider(&page);
-    let page = browser.submit("ann", "1", &json!({}), "button[value=yes]");
-    assert_eq!((page.url.as_str(), page.text.as_str()), (scene.url("/bye").as_str(), "good bye"));
+    let hint = |cookie: &Value| cookie["name"] == "tg_login-hint";
+    let kept = browser.cookies("ann").into_iter().find(hint).unwrap();
+    assert_eq!(kept["path"], "/logout", "other requests do not carry it");
+    // The provider is told by whom, and does not ask.
+    let page = browser.open_through("ann", "1", &scene.url("/logout"), &scene.url("/bye"));
+    assert_eq!(page.text, "good bye");
     let page = browser.open("ann", "1", &scene.url("/second"));
     scene.expect_provider(&page);
-    assert!(browser.cookies("ann").iter().all(|cookie| cookie["name"] != "tg_login"));
+    assert!(!session(&mut browser, "ann").contains("tg_login="));
+    assert!(!browser.cookies("ann").iter().any(hint));
+}
+
+#[test]
+fn a_logout_that_the_provider_cannot_be_sure_of_is_asked_about() {
+    let mut browser = chromium();
+    // An ID token that is too large to be kept, and a session that is none any more.
+    for (who, size) in [("ann", 6000), ("eve", 1)] {
+        let scene = Scene::new(&json!({ "note": "n".repeat(size) }), "");
+        browser.open(who, "1", &scene.url("/x"));
+        log_in(&mut browser, who, "1", who);
+        if who == "eve" {
+            let mut cookies = browser.cookies(who);
+            cookies.retain(|cookie| cookie["name"] == "tg_login");
+            cookies[0]["value"] = json!("another");
+            browser.set_cookies(who, &cookies);
+        }
+        let page = browser.open(who, "1", &scene.url("/logout"));
+        scene.expect_provider(&page);
+        assert!(page.url.contains("client_id=web") && !page.url.contains("id_token_hint="), "{page:?}");
+        let page = browser.submit(who, "1", &json!({}), "button[value=yes]");
+        assert_eq!((page.url.as_str(), page.text.as_str()), (scene.url("/bye").as_str(), "good bye"));
+        assert!(!browser.cookies(who).iter().any(|cookie| cookie["name"] == "tg_login-hint"));
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Oidc {
         Self {
             name: name.into(),
             seal: Seal::new(keys.into_iter().chain(derived), &context),
-            cookies: Cookies::new(&oidc.cookie),
+            cookies: Cookies::new(&oidc.cookie, oidc.logout.as_deref()),
             terms: Arc::new(Terms::new(oidc)),
             redirect: oidc.redirect.clone(),
             logout: oidc.logout.as_deref().map(Into::into),
@@ -366,15 +366,16 @@ pub fn is_nothing(bytes: &[u8]) -> bool {
     let seal = Seal::new(["a key that nobody knows"].into_iter(), "");
     let mut request = RequestHead::default();
     request.fields.append(Known::Cookie, bytes);
-    let cookies = Cookies::new(&config::LoginCookie::default());
+    let cookies = Cookies::new(&config::LoginCookie::default(), None);
     let session =
         cookies.session(&request.fields, true).and_then(|closed| seal.open(Purpose::Session, &closed));
     cookies.strip(&mut request);
     let is_stripped = cookies.session(&request.fields, true).is_none();
     let returned = std::str::from_utf8(bytes).ok().and_then(attempt::Returned::read);
     let id = returned.and_then(|returned| Some(attempt::id_of(returned.state.as_deref()?)?.len()));
-    let opened = seal.open(Purpose::Session, bytes).or(seal.open(Purpose::Attempt, bytes));
-    session.is_none() && opened.is_none() && is_stripped && id.is_none_or(|length| length == 11)
+    let purposes = [Purpose::Session, Purpose::Attempt, Purpose::Hint];
+    let is_closed = purposes.iter().all(|purpose| seal.open(*purpose, bytes).is_none());
+    session.is_none() && is_closed && is_stripped && id.is_none_or(|length| length == 11)
 }
 
 #[cfg(test)]

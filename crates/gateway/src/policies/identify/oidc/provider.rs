@@ -47,6 +47,7 @@ pub(super) struct Provider {
 
 /// What the provider gives for a code or a refresh token.
 pub(super) struct Tokens {
+    pub(super) id: Option<String>,
     pub(super) access: String,
     pub(super) refresh: Option<String>,
     /// Seconds that the access token holds.
@@ -269,6 +270,7 @@ impl From<Granted> for Tokens {
             _ => None,
         });
         Self {
+            id: granted.id_token,
             access: granted.access_token,
             refresh: granted.refresh_token,
             lifetime: lifetime.map(|seconds| seconds.min(MOST_LIFETIME)),
