@@ -52,6 +52,12 @@ const deeds = {
     await page.goto(url, { waitUntil: 'domcontentloaded' });
     return see(page);
   },
+  // Opens a page that leads on by itself, and waits for the one at the end.
+  async open_through(page, { url, end }) {
+    await page.goto(url, { waitUntil: 'domcontentloaded' });
+    await page.waitForFunction((end) => location.href === end && document.readyState !== 'loading', {}, end);
+    return see(page);
+  },
   // Fills a form in and sends it off.
   async submit(page, { fill, press }) {
     for (const [name, value] of Object.entries(fill)) await page.type(`input[name=${name}]`, value);

@@ -30,24 +30,43 @@ const provider = new Provider(issuer, {
   issueRefreshToken: async (_, client) => client.grantTypeAllowed('refresh_token'),
   rotateRefreshToken: true,
   pkce: { required: () => true },
-  ttl: { AccessToken: options.lifetime ?? 3600, Grant: 3600, IdToken: 3600, Interaction: 600, Session: 3600 },
+  ttl: {
+    AccessToken: options.lifetime ?? 3600, ClientCredentials: options.lifetime ?? 3600,
+    Grant: 3600, IdToken: 3600, Interaction: 600, Session: 3600,
+  },
   cookies: { keys: ['a key of the provider'] },
   features: {
     clientCredentials: { enabled: true },
     resourceIndicators: {
       enabled: true,
       defaultResource: (ctx) => (ctx.oidc.params.grant_type === 'client_credentials' ? 'urn:api' : undefined),
-      getResourceServerInfo: () => ({ scope: 'read', audience: 'urn:api', accessTokenFormat: 'jwt' }),
+      // Tokens for `urn:api` are signed; those for others mean nothing by themselves.
+      getResourceServerInfo: (_, audience) => ({
+        scope: 'read', audience, accessTokenFormat: audience === 'urn:api' ? 'jwt' : 'opaque',
+      }),
     },
+    introspection: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      // Who shows an ID token is known, and leaves without a question.
+      logoutSource: (ctx, form) => {
+        const yes = '<button type="submit" form="op.logoutForm" name="logout" value="yes">Yes</button>';
+        const leave = "addEventListener('load', () => document.querySelector('button').click())";
+        const script = ctx.oidc.entities.IdTokenHint ? `<script>${leave}</script>` : '';
+        ctx.body = `<!DOCTYPE html><p>Log out?</p>${form}${yes}${script}`;
+      },
+    },
+    revocation: { enabled: true },
   },
 });
 provider.on('server_error', (_, error) => console.error(error));
-const counts = { refresh: 0 };
+const counts = { refresh: 0, introspection: 0 };
 provider.on('grant.success', (ctx) => {
   if (ctx.oidc.params.grant_type === 'refresh_token') counts.refresh += 1;
 });
 const answer = provider.callback();
 server.on('request', (request, response) => {
+  if (request.url === '/token/introspection') counts.introspection += 1;
   if (request.url === '/counts') response.end(JSON.stringify(counts));
   else answer(request, response);
 });

@@ -3,10 +3,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::peers::Peer;
-use crate::{installed, script_path};
+use crate::{Answer, Ask, installed, script_path};
 
 /// A script in Node that is told lines and answers each with one.
 struct Script {
@@ -83,6 +85,43 @@ impl OpenIdProvider {
         full.as_object_mut().unwrap().extend(client.as_object().unwrap().clone());
         assert_eq!(self.script.tell(&full), full["client_id"].as_str().unwrap());
     }
+
+    /// Registers a program, which logs nobody in.
+    #[track_caller]
+    pub fn register_program(&mut self, client_id: &str) {
+        self.register(&json!({
+            "client_id": client_id, "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
+        }));
+    }
+
+    /// A token that a program gets for itself, with what it asks for besides: `scope=…&resource=…`.
+    #[track_caller]
+    pub fn token(&self, client_id: &str, more: &str) -> String {
+        let granted = self.post(client_id, "/token", &format!("grant_type=client_credentials&{more}"));
+        granted.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Takes back a token that a program has got.
+    #[track_caller]
+    pub fn revoke(&self, client_id: &str, token: &str) {
+        self.post(client_id, "/token/revocation", &format!("token={token}")).expect(200);
+    }
+
+    /// How often something was asked for, `refresh` or `introspection`.
+    #[track_caller]
+    pub fn count(&self, what: &str) -> u64 {
+        let counts = Ask::new(([127, 0, 0, 1], self.port()).into(), "GET", "/counts").send();
+        counts.json()[what].as_u64().unwrap()
+    }
+
+    fn post(&self, client_id: &str, path: &str, form: &str) -> Answer {
+        let pair = STANDARD.encode(format!("{client_id}:the%20secret%20of%20the%20web"));
+        Ask::new(([127, 0, 0, 1], self.port()).into(), "POST", path)
+            .header("Authorization", &format!("Basic {pair}"))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(form)
+            .send()
+    }
 }
 
 /// A browser, in which several people may sit, who share nothing.
@@ -112,6 +151,13 @@ impl Chromium {
     #[track_caller]
     pub fn open(&mut self, who: &str, tab: &str, url: &str) -> Page {
         let seen = self.tell(who, tab, "open", json!({ "url": url }));
+        Page::of(&seen)
+    }
+
+    /// Opens a page that leads on by itself, to the one at the end.
+    #[track_caller]
+    pub fn open_through(&mut self, who: &str, tab: &str, url: &str, end: &str) -> Page {
+        let seen = self.tell(who, tab, "open_through", json!({ "url": url, "end": end }));
         Page::of(&seen)
     }
 

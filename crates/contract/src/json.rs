@@ -9,16 +9,21 @@ use serde_json::{Map, Number, Value};
 use crate::fault::Fault;
 use crate::violation::quote;
 
-/// How deep arrays and objects may stand in each other. JSON in use seldom passes ten; `serde_json` stops at 128.
+/// How deep arrays and objects may stand in each other. JSON in use seldom passes ten.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// Reads one value and nothing behind it.
+/// Reads one value and nothing behind it, in which arrays and objects stand in each other at most so deep. `serde_json` itself stops at
+/// 127.
 ///
 /// The error is a sentence for whoever wrote the text.
-pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
+pub fn read_json(bytes: &[u8], depth: usize) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    value.map_err(|error| error.to_string())
+    Strict::new(depth).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value))
+}
+
+/// The same, as deep as messages may be.
+pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
+    read_json(bytes, MAX_DEPTH).map_err(|error| error.to_string())
 }
 
 /// Reads a contract: JSON, or YAML of one document.
@@ -30,17 +35,18 @@ pub(crate) fn read_contract(bytes: &[u8]) -> Result<Value, Vec<Fault>> {
     } else {
         let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
         serde_saphyr::with_deserializer_from_str_with_options(text, options, |reader| {
-            Strict { depth: 0 }.deserialize(reader)
+            Strict::new(MAX_DEPTH).deserialize(reader)
         })
         .map_err(|error| format!("is not YAML: {error}"))
     };
     value.map_err(|message| vec![Fault::new("", message)])
 }
 
-/// A value at this depth.
+/// A value in which others may stand so deep.
 #[derive(Clone, Copy)]
 struct Strict {
-    depth: usize,
+    left: usize,
+    most: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -52,11 +58,13 @@ impl<'de> DeserializeSeed<'de> for Strict {
 }
 
 impl Strict {
+    fn new(most: usize) -> Self {
+        Self { left: most, most }
+    }
+
     fn deeper<E: Error>(self) -> Result<Self, E> {
-        if self.depth >= MAX_DEPTH {
-            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
-        }
-        Ok(Self { depth: self.depth + 1 })
+        let deeper = self.left.checked_sub(1).map(|left| Self { left, ..self });
+        deeper.ok_or_else(|| E::custom(format_args!("nested deeper than {} levels", self.most)))
     }
 }
 

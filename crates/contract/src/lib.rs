@@ -17,6 +17,7 @@ mod schema;
 mod violation;
 
 pub use fault::Fault;
+pub use json::read_json;
 pub use openapi::{Found, Headers, OpenApi, OpenApiOptions, Operation, RequestView, ResponseView};
 pub use schema::Schema;
 pub use violation::{Kind, MAX_VIOLATIONS, Place, Violation, Violations};

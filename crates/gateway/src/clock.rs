@@ -47,7 +47,12 @@ pub fn unix_ms() -> u64 {
     ms
 }
 
-/// The same for this reading, and until when it is so.
+/// The same in whole seconds.
+pub fn unix_seconds() -> u64 {
+    unix_ms() / 1000
+}
+
+/// What [`unix_ms`] is for this reading, and until when it is so.
 fn unix_ms_at(now: Instant) -> (Instant, u64) {
     let (read_at, read_ms) = WALL.get();
     if let Some(read_at) = read_at {
@@ -64,7 +69,7 @@ fn unix_ms_at(now: Instant) -> (Instant, u64) {
 
 /// The value of a `Date` field (IMF-fixdate, RFC 9110, section 5.6.7) for now.
 pub fn date() -> [u8; DATE_LENGTH] {
-    let seconds = unix_ms() / 1000;
+    let seconds = unix_seconds();
     let (made_for, date) = DATE.get();
     if made_for == seconds {
         return date;

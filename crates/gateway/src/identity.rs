@@ -192,7 +192,7 @@ impl Callers {
         let expected = key.map_or(&[0; 32], |key| key.hash.as_bytes());
         let is_right = verify_slices_are_equal(KeyHash::of(secret).as_bytes(), expected).is_ok();
         match (place, key) {
-            (Some(_), Some(key)) if is_right && clock::unix_ms() / 1000 >= key.expires => {
+            (Some(_), Some(key)) if is_right && clock::unix_seconds() >= key.expires => {
                 Err(KeyFault::Expired)
             }
             (Some(place), Some(_)) if is_right => Ok(place),
@@ -207,7 +207,7 @@ impl Callers {
 
     /// Whether the key at this place is refused by now.
     pub fn has_expired(&self, place: u32) -> bool {
-        self.keys.get(place as usize).is_none_or(|key| clock::unix_ms() / 1000 >= key.expires)
+        self.keys.get(place as usize).is_none_or(|key| clock::unix_seconds() >= key.expires)
     }
 
     /// Who was found.

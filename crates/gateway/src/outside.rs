@@ -1,9 +1,11 @@
 //! Questions by HTTP to others than services: to those who know callers. Workers ask, and the control plane does the talking.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
@@ -125,5 +127,47 @@ impl Outside {
     /// The questions, for whoever asks them; once.
     pub fn take_inbox(&self) -> Option<mpsc::Receiver<Inquiry>> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Appends a text as a form or a query has it (RFC 6749, appendix B): letters, digits and `-._~` as they are, the rest in `%` and two
+/// digits.
+pub fn form_encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+/// The field with which a client proves itself (RFC 6749, section 2.3.1): both parts are encoded as in a form.
+pub fn client_credentials(client_id: &str, secret: &str) -> HeaderValue {
+    let mut pair = String::new();
+    form_encode(client_id, &mut pair);
+    pair.push(':');
+    form_encode(secret, &mut pair);
+    // Of base64 nothing is refused.
+    let mut field = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    field.set_sensitive(true);
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_and_credentials_are_encoded() {
+        for (text, encoded) in [("a-Z_0.~", "a-Z_0.~"), ("a b+c/\u{e4}&=%", "a%20b%2Bc%2F%C3%A4%26%3D%25")] {
+            let mut out = "x=".to_owned();
+            form_encode(text, &mut out);
+            assert_eq!(out, format!("x={encoded}"));
+        }
+        let field = client_credentials("web", "a:b");
+        assert_eq!(field, "Basic d2ViOmElM0Fi");
+        assert!(field.is_sensitive());
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tollgate_tests::{
-    Answer, Ask, Backend, Chromium, Gateway, OpenIdProvider, Page, backend, chromium, eventually, fill,
-    free_port, gateway, openid_provider,
+    Answer, Backend, Chromium, Gateway, OpenIdProvider, Page, backend, chromium, eventually, fill, free_port,
+    gateway, openid_provider,
 };
 
 /// A service that says what it is told.
@@ -88,16 +88,15 @@ routes:
 
     /// How often new tokens were asked for.
     fn refreshed(&self) -> u64 {
-        let provider = self.provider.as_ref().unwrap();
-        let counts = Ask::new(([127, 0, 0, 1], provider.port()).into(), "GET", "/counts").send();
-        serde_json::from_str::<Value>(&counts.text()).unwrap()["refresh"].as_u64().unwrap()
+        self.provider.as_ref().unwrap().count("refresh")
     }
 }
 
-/// The session that somebody's browser has, as it sends it.
+/// The session that somebody's browser has, as it sends it to every page.
 fn session(browser: &mut Chromium, who: &str) -> String {
     let mut cookies = browser.cookies(who);
-    cookies.retain(|cookie| cookie["name"].as_str().unwrap().starts_with("tg_login"));
+    cookies
+        .retain(|cookie| cookie["name"].as_str().unwrap().starts_with("tg_login") && cookie["path"] == "/");
     let sent = cookies
         .iter()
         .map(|cookie| format!("{}={}", cookie["name"].as_str().unwrap(), cookie["value"].as_str().unwrap()));
@@ -127,13 +126,39 @@ fn a_browser_logs_in_once_and_logs_out() {
     let log = scene.gate.log(3);
     assert_eq!((&log[1]["route"], &log[1]["user"]), (&json!("login callback"), &json!("ann")));
     assert_eq!((&log[2]["user"], &log[2]["auth"]), (&json!("ann"), &json!("login")));
-    let page = browser.open("ann", "1", &scene.url("/logout"));
-    scene.expect_provider(&page);
-    let page = browser.submit("ann", "1", &json!({}), "button[value=yes]");
-    assert_eq!((page.url.as_str(), page.text.as_str()), (scene.url("/bye").as_str(), "good bye"));
+    let hint = |cookie: &Value| cookie["name"] == "tg_login-hint";
+    let kept = browser.cookies("ann").into_iter().find(hint).unwrap();
+    assert_eq!(kept["path"], "/logout", "other requests do not carry it");
+    // The provider is told by whom, and does not ask.
+    let page = browser.open_through("ann", "1", &scene.url("/logout"), &scene.url("/bye"));
+    assert_eq!(page.text, "good bye");
     let page = browser.open("ann", "1", &scene.url("/second"));
     scene.expect_provider(&page);
-    assert!(browser.cookies("ann").iter().all(|cookie| cookie["name"] != "tg_login"));
+    assert!(!session(&mut browser, "ann").contains("tg_login="));
+    assert!(!browser.cookies("ann").iter().any(hint));
+}
+
+#[test]
+fn a_logout_that_the_provider_cannot_be_sure_of_is_asked_about() {
+    let mut browser = chromium();
+    // An ID token that is too large to be kept, and a session that is none any more.
+    for (who, size) in [("ann", 6000), ("eve", 1)] {
+        let scene = Scene::new(&json!({ "note": "n".repeat(size) }), "");
+        browser.open(who, "1", &scene.url("/x"));
+        log_in(&mut browser, who, "1", who);
+        if who == "eve" {
+            let mut cookies = browser.cookies(who);
+            cookies.retain(|cookie| cookie["name"] == "tg_login");
+            cookies[0]["value"] = json!("another");
+            browser.set_cookies(who, &cookies);
+        }
+        let page = browser.open(who, "1", &scene.url("/logout"));
+        scene.expect_provider(&page);
+        assert!(page.url.contains("client_id=web") && !page.url.contains("id_token_hint="), "{page:?}");
+        let page = browser.submit(who, "1", &json!({}), "button[value=yes]");
+        assert_eq!((page.url.as_str(), page.text.as_str()), (scene.url("/bye").as_str(), "good bye"));
+        assert!(!browser.cookies(who).iter().any(|cookie| cookie["name"] == "tg_login-hint"));
+    }
 }
 
 #[test]
@@ -407,9 +432,7 @@ fn pictures_log_nobody_out() {
 #[test]
 fn tokens_that_the_provider_signs_for_programs_are_verified() {
     let (users, mut provider) = (service(), openid_provider(&json!({})));
-    provider.register(&json!({
-        "client_id": "robot", "grant_types": ["client_credentials"], "response_types": [], "redirect_uris": [],
-    }));
+    provider.register_program("robot");
     let text = "
 services: { users: <users> }
 auth: { corp: { jwt: { issuer: <issuer>, audience: 'urn:api', app_claim: client_id } } }
@@ -417,19 +440,7 @@ apps: { robot: {} }
 routes: [ { match: /, to: users, access: { any: corp, scopes: read, apps: robot } } ]
 ";
     let gate = gateway(fill(text, &[("users", &users), ("issuer", &provider.issuer())]));
-    let at = ([127, 0, 0, 1], provider.port()).into();
-    let pair = base64::Engine::encode(
-        &base64::engine::general_purpose::STANDARD,
-        "robot:the%20secret%20of%20the%20web",
-    );
-    let granted = Ask::new(at, "POST", "/token")
-        .header("Authorization", &format!("Basic {pair}"))
-        .header("Content-Type", "application/x-www-form-urlencoded")
-        .body("grant_type=client_credentials&scope=read&resource=urn:api")
-        .send()
-        .expect(200);
-    let granted: Value = serde_json::from_str(&granted.text()).unwrap();
-    let token = granted["access_token"].as_str().unwrap();
+    let token = provider.token("robot", "scope=read&resource=urn:api");
     gate.ask("GET", "/").header("Authorization", &format!("Bearer {token}")).send().expect(200);
     let changed = format!("{}A{}", &token[..token.len() - 20], &token[token.len() - 19..]);
     let changed = if changed == token {

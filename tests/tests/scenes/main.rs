@@ -34,6 +34,7 @@ mod logins;
 mod malformed;
 mod message_signatures;
 mod multiplexing;
+mod opaque_tokens;
 mod overload;
 mod passwords;
 mod peers;

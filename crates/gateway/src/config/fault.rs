@@ -81,6 +81,11 @@ impl Faults {
         }
     }
 
+    /// The value; or nothing, and the fault is added.
+    pub fn take<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
+        result.map_err(|fault| self.push(fault)).ok()
+    }
+
     /// Adds all faults of another collection about the same file.
     pub fn extend(&mut self, other: Self) {
         self.dropped += other.dropped;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use diff::{Change, ChangeKind, diff};
 pub use effective::{Action, EffectiveCall, EffectiveRoute, EffectiveVersion};
 pub use fault::{Fault, Faults, Severity};
-pub use file::read_bounded;
+pub use file::{read_bounded, read_named, read_named_text};
 pub use interpolate::Surroundings;
 pub use model::*;
 pub use outline::Outline;

@@ -10,9 +10,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::fault::Flaw;
-use super::{Builder, hexadecimal, name, pem};
+use super::{Builder, name, pem};
 use crate::clock::civil_from_days;
 use crate::config::{CertificateFiles, Located};
+use crate::hexadecimal;
 
 /// What is known of a certificate that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Certificate {
                 })
                 .collect(),
             subject: name::text(parsed.subject()),
-            serial: hexadecimal(parsed.raw_serial()),
+            serial: hexadecimal::encode(parsed.raw_serial()),
             fingerprint: fingerprint(der),
             not_before: u64::try_from(validity.not_before.timestamp()).unwrap_or_default(),
             not_after: u64::try_from(validity.not_after.timestamp()).unwrap_or_default(),
@@ -191,7 +192,7 @@ pub(super) fn serve(
 
 /// The SHA-256 digest of a certificate in hexadecimal digits.
 pub(super) fn fingerprint(der: &[u8]) -> String {
-    hexadecimal(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der).as_ref())
+    hexadecimal::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der).as_ref())
 }
 
 /// The day of a time: `2027-03-31`.

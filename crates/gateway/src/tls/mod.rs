@@ -20,7 +20,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -68,14 +67,6 @@ impl<'b> Builder<'b> {
             None => fault,
         });
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The SHA-256 digest of these bytes.

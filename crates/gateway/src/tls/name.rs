@@ -93,7 +93,7 @@ fn encoding(attribute: &AttributeTypeAndValue<'_>) -> String {
         _ => der.extend([0x82, (length >> 8) as u8, length as u8]),
     }
     der.extend(value.data.iter().take(MAX_NAME));
-    super::hexadecimal(&der)
+    crate::hexadecimal::encode(&der)
 }
 
 /// The short names of section 3, and those that directories and authorities use besides.

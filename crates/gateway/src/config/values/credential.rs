@@ -4,6 +4,8 @@ use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::hexadecimal;
+
 /// The name of a key: what tells it from others, and no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(String);
@@ -45,21 +47,14 @@ impl KeyHash {
     /// Reads `sha256:` and 64 hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WHAT: &str = "expected `sha256:` and 64 hexadecimal digits";
-        let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64).ok_or(WHAT)?;
-        let (pairs, _) = digits.as_bytes().as_chunks::<2>();
-        let mut hash = [0; 32];
-        for (byte, pair) in hash.iter_mut().zip(pairs) {
-            let digit = |place: usize| char::from(pair[place]).to_digit(16).ok_or(WHAT);
-            *byte = (digit(0)? << 4 | digit(1)?) as u8;
-        }
-        Ok(Self(hash))
+        let bytes = text.strip_prefix("sha256:").and_then(hexadecimal::decode).ok_or(WHAT)?;
+        Ok(Self(bytes.try_into().map_err(|_| WHAT)?))
     }
 }
 
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "sha256:{}", hexadecimal::encode(&self.0))
     }
 }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{Authenticator, Finding};
 use crate::clock;
 use crate::config::values::Scope;
-use crate::config::{self, Config, Fault, Faults, read_bounded};
+use crate::config::{self, Config, Fault, Faults, read_named_text};
 use crate::exchange::Exchange;
 use crate::identity::{self, Identity, Own, Verdict};
 use crate::password::{Turns, Users};
@@ -146,17 +146,8 @@ impl Authenticator for Basic {
 }
 
 fn read_users(basic: &config::Basic, faults: &mut Faults) -> Option<Users> {
-    let (path, span) = (&basic.users.value, basic.users.span);
-    let shown = path.display();
-    let read = read_bounded(path, MAX_FILE);
-    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
-    let text = match text {
-        Ok(text) => text,
-        Err(why) => {
-            faults.push(Fault::error("unreadable_file", span, format!("cannot read {shown}: {why}")));
-            return None;
-        }
-    };
+    let text = faults.take(read_named_text(&basic.users, MAX_FILE))?;
+    let (shown, span) = (basic.users.value.display(), basic.users.span);
     match Users::parse(&text) {
         Ok(users) => {
             if users.weak() > 0 {

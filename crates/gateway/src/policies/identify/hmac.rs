@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::values::Size;
 use crate::config::{self, Config, HmacHash, SignedBody};
 use crate::exchange::Exchange;
+use crate::hexadecimal;
 use crate::identity::{Found, Signers};
 use crate::shared::Nonces;
 
@@ -103,7 +104,8 @@ impl Hmac {
             HmacHash::Sha384 => 48,
             HmacHash::Sha512 => 64,
         };
-        let bytes = if text.len() == 2 * length { of_hex(text)? } else { BASE64.decode(text).ok()? };
+        let bytes =
+            if text.len() == 2 * length { hexadecimal::decode(text)? } else { BASE64.decode(text).ok()? };
         (bytes.len() == length).then_some(bytes)
     }
 
@@ -124,7 +126,10 @@ impl Hmac {
         context.update(b"\n");
         match self.body {
             SignedBody::Raw => context.update(body),
-            SignedBody::Sha256 => context.update(&to_hex(digest(&SHA256, body).as_ref())),
+            SignedBody::Sha256 => {
+                let digits = hexadecimal::encode(digest(&SHA256, body).as_ref());
+                context.update(digits.as_bytes());
+            }
         }
         verify_slices_are_equal(context.sign().as_ref(), &sent.signature).is_ok()
     }
@@ -138,7 +143,7 @@ impl Authenticator for Hmac {
             Some(Err(code)) => return Finding::Refused(code),
             Some(Ok(sent)) => sent,
         };
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         if now.abs_diff(sent.time) > self.window {
             return Finding::Refused(STALE_SIGNATURE);
         }
@@ -193,17 +198,6 @@ fn is_nonce(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
 }
 
-fn of_hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, _) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    pairs.iter().map(|[high, low]| Some((digit(*high)? << 4 | digit(*low)?) as u8)).collect()
-}
-
-fn to_hex(bytes: &[u8]) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -254,7 +248,7 @@ apps: {{ mobile: {{ keys: [ {{ id: m, secret: 'a secret of some length' }} ] }} 
     fn what_openssl_signs_is_signed_in_whatever_way_it_is_written() {
         let way = way("");
         let key = way.signers.of(Some(0)).key;
-        let base64 = BASE64.encode(of_hex(OF_OPENSSL).unwrap());
+        let base64 = BASE64.encode(hexadecimal::decode(OF_OPENSSL).unwrap());
         for text in [OF_OPENSSL, &OF_OPENSSL.to_uppercase(), &base64, base64.trim_end_matches('=')] {
             let request = signed(text);
             let sent = way.sent(&request).unwrap().unwrap();

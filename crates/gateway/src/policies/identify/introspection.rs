@@ -4,8 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
@@ -18,7 +16,7 @@ use crate::config::{self, Config};
 use crate::exchange::Exchange;
 use crate::identity::claims::{ClaimNames, names_one};
 use crate::identity::{Own, Verdict, digest, json};
-use crate::outside::{Outside, Peer, Question};
+use crate::outside::{Outside, Peer, Question, client_credentials, form_encode};
 
 /// Bytes of a token that is asked for.
 const LONGEST: usize = 16 * 1024;
@@ -43,17 +41,11 @@ pub struct Introspection {
 impl Introspection {
     /// Compiles the configuration.
     pub fn build(name: &str, config: &config::Introspection, all: &Config, means: &Means<'_>) -> Self {
-        let user = encode(&config.client_id);
-        let pair = STANDARD.encode(format!("{user}:{}", encode(config.client_secret.expose())));
-        // Of base64 nothing is refused.
-        let mut credentials = HeaderValue::from_str(&format!("Basic {pair}"))
-            .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
-        credentials.set_sensitive(true);
         Self {
             name: name.into(),
             peer: Arc::new(Peer { url: config.url.value.clone(), tls: means.tls.get(name).cloned() }),
             outside: Arc::clone(means.outside),
-            credentials,
+            credentials: client_credentials(&config.client_id, config.client_secret.expose()),
             patience: *config.timeout,
             cache: *config.cache,
             negative: *config.negative_cache,
@@ -81,8 +73,10 @@ impl Introspection {
             (ACCEPT, HeaderValue::from_static("application/json")),
             (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
         ];
-        let token = encode(&String::from_utf8_lossy(token));
-        question.body = Bytes::from(format!("token={token}&token_type_hint=access_token"));
+        let mut form = "token=".to_owned();
+        form_encode(&String::from_utf8_lossy(token), &mut form);
+        form.push_str("&token_type_hint=access_token");
+        question.body = Bytes::from(form);
         question
     }
 
@@ -158,32 +152,4 @@ fn seconds() -> f64 {
     clock::unix_ms() as f64 / 1000.0
 }
 
-/// As a form has it (RFC 6749, appendix B).
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            _ => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-                encoded.push('%');
-                encoded.push(DIGITS[usize::from(byte >> 4)].into());
-                encoded.push(DIGITS[usize::from(byte & 15)].into());
-            }
-        }
-    }
-    encoded
-}
-
 const UNAVAILABLE: &str = "introspection_unavailable";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_and_tokens_are_written_as_a_form() {
-        assert_eq!(encode("a-Z_0.~"), "a-Z_0.~");
-        assert_eq!(encode("a b+c/ä&="), "a%20b%2Bc%2F%C3%A4%26%3D");
-    }
-}

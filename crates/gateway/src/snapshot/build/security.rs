@@ -33,7 +33,7 @@ impl Security {
         registry: &tls::Registry,
         faults: &mut Faults,
     ) -> Self {
-        let mut builder = tls::Builder::new(faults, registry, clock::unix_ms() / 1000);
+        let mut builder = tls::Builder::new(faults, registry, clock::unix_seconds());
         let services = config.services.values().map(|service| {
             let known = before.and_then(|before| before.service(&service.name.value));
             let source = known.and_then(|known| known.discovery.as_ref()?.tls.as_ref());

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::key_set::{Description, KeySet, Missing};
-use super::token::{Demands, KEY_UNKNOWN, Verified, key_name};
+use super::key_set::{Description, KeySet, Unverified};
+use super::token::{Demands, KEY_UNKNOWN, Verified};
 use crate::clock;
 
 /// An issuer of tokens, and what they must be.
@@ -11,15 +11,6 @@ use crate::clock;
 pub struct Issuer {
     keys: Arc<KeySet>,
     demands: Demands,
-}
-
-/// Why a token counts for nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unverified {
-    /// It is not what it must be; the code says why.
-    Wrong(&'static str),
-    /// The issuer's keys are not known, and it does not answer.
-    Unavailable,
 }
 
 impl Issuer {
@@ -44,22 +35,9 @@ impl Issuer {
             let now = clock::unix_ms() as f64 / 1000.0;
             self.demands.verify(token, &self.keys.known().keys, now)
         };
-        let known = match verify() {
-            Err(KEY_UNKNOWN) => {
-                let name = key_name(token);
-                match self.keys.look_for(&name).await {
-                    Ok(()) => {}
-                    Err(Missing::Unknown) => return Err(Unverified::Wrong(KEY_UNKNOWN)),
-                    Err(Missing::Unavailable) => return Err(Unverified::Unavailable),
-                }
-                let result = verify();
-                if matches!(result, Err(KEY_UNKNOWN)) {
-                    self.keys.note_absent(&name);
-                }
-                result
-            }
-            known => known,
-        };
-        known.map_err(Unverified::Wrong)
+        match verify() {
+            Err(KEY_UNKNOWN) => self.keys.verify_anew(token, verify).await,
+            known => known.map_err(Unverified::Wrong),
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
 use super::key::{Key, read_set};
+use super::token::{KEY_UNKNOWN, key_name};
 use crate::config::Algorithm;
 use crate::outside::Peer;
 use crate::record::KeySetReading;
@@ -86,12 +87,12 @@ struct Absent {
     names: HashSet<Box<str>>,
 }
 
-/// Why a key is not there.
+/// Why a token counts for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// The issuer has none of this name.
-    Unknown,
-    /// The issuer has not answered.
+pub enum Unverified {
+    /// It is not what it must be; the code says why.
+    Wrong(&'static str),
+    /// The issuer's keys are not known, and it does not answer.
     Unavailable,
 }
 
@@ -186,9 +187,24 @@ impl KeySet {
         self.known.load()
     }
 
+    /// Verifies once more a token whose key was not known: it may be new, and is waited for.
+    pub(super) async fn verify_anew<T>(
+        &self,
+        token: &[u8],
+        verify: impl FnOnce() -> Result<T, &'static str>,
+    ) -> Result<T, Unverified> {
+        let name = key_name(token);
+        self.look_for(&name).await?;
+        let result = verify();
+        if matches!(result, Err(KEY_UNKNOWN)) {
+            self.note_absent(&name);
+        }
+        result.map_err(Unverified::Wrong)
+    }
+
     /// Waits for the issuer's next answer, as a key of this name is not known; not where the last answer has shown that there
     /// is none.
-    pub(super) async fn look_for(&self, name: &str) -> Result<(), Missing> {
+    async fn look_for(&self, name: &str) -> Result<(), Unverified> {
         let mut asked = self.asked.subscribe();
         let before = *asked.borrow_and_update();
         {
@@ -197,19 +213,19 @@ impl KeySet {
                 *absent = Absent { asked: before, names: HashSet::new() };
             }
             if absent.names.contains(name) {
-                return Err(Missing::Unknown);
+                return Err(Unverified::Wrong(KEY_UNKNOWN));
             }
         }
         self.next_answer(&mut asked).await
     }
 
     /// Waits for the issuer's next answer.
-    async fn next_answer(&self, asked: &mut watch::Receiver<u64>) -> Result<(), Missing> {
-        let _place = Place::take(&self.waiting).ok_or(Missing::Unavailable)?;
+    async fn next_answer(&self, asked: &mut watch::Receiver<u64>) -> Result<(), Unverified> {
+        let _place = Place::take(&self.waiting).ok_or(Unverified::Unavailable)?;
         self.wanted.notify_one();
         let answer = tokio::time::timeout(COOLDOWN + PATIENCE, asked.changed()).await;
         let is_answered = matches!(answer, Ok(Ok(()))) && lock(&self.failing_since).is_none();
-        if is_answered { Ok(()) } else { Err(Missing::Unavailable) }
+        if is_answered { Ok(()) } else { Err(Unverified::Unavailable) }
     }
 
     /// What the issuer says of itself, waiting for it where it has not said it yet.
@@ -225,7 +241,7 @@ impl KeySet {
     }
 
     /// Remembers that the last answer has no key of this name.
-    pub(super) fn note_absent(&self, name: &str) {
+    fn note_absent(&self, name: &str) {
         let asked = *self.asked.borrow();
         let mut absent = lock(&self.absent);
         if absent.asked != asked {

@@ -9,15 +9,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use self::issuer::{Issuer, Unverified};
+pub use self::issuer::Issuer;
 use self::key::Key;
-use self::key_set::Missing;
-pub use self::key_set::{COOLDOWN, Description, KeySet, KeySets, KeySource, PATIENCE};
+pub use self::key_set::{COOLDOWN, Description, KeySet, KeySets, KeySource, PATIENCE, Unverified};
+use self::token::KEY_UNKNOWN;
 pub use self::token::{Demands, Verified};
-use self::token::{KEY_UNKNOWN, key_name};
 use super::{Authenticator, Finding, Means, bearer};
 use crate::clock;
-use crate::config::{self, Algorithm, Config, Fault, Faults, KeysAt, Located, read_bounded};
+use crate::config::{self, Algorithm, Config, Fault, Faults, KeysAt, Located, read_named};
 use crate::exchange::Exchange;
 use crate::identity::claims::ClaimNames;
 use crate::identity::{Identity, Own, Proofs};
@@ -101,30 +100,21 @@ impl Jwt {
 
     /// Waits for the key that a token is signed by, which may be new.
     async fn wait_for_key(&self, proofs: Rc<Proofs>, set: &KeySet, token: Vec<u8>) -> Finding<'_> {
-        let name = key_name(&token);
-        match set.look_for(&name).await {
-            Ok(()) => {}
-            Err(Missing::Unknown) => return Finding::Refused(KEY_UNKNOWN),
-            Err(Missing::Unavailable) => return Finding::Unavailable("keys_unavailable"),
+        match set.verify_anew(&token, || self.owner(&proofs, &token)).await {
+            Ok(own) => Ok(own).into(),
+            Err(Unverified::Wrong(code)) => Finding::Refused(code),
+            Err(Unverified::Unavailable) => Finding::Unavailable("keys_unavailable"),
         }
-        let result = self.owner(&proofs, &token);
-        if matches!(result, Err(KEY_UNKNOWN)) {
-            set.note_absent(&name);
-        }
-        result.into()
     }
 }
 
 fn read_keys(file: &Located<PathBuf>, algorithms: &[Algorithm], faults: &mut Faults) -> Option<Vec<Key>> {
-    let (path, span) = (&file.value, file.span);
-    let fault = |code, what: &str, why: String| Fault::error(code, span, format!("{what}: {why}"));
-    let read = read_bounded(path, MAX_FILE)
-        .map_err(|why| fault("unreadable_file", &format!("cannot read {}", path.display()), why));
-    let keys = read.and_then(|text| {
-        key::read_set(&text, algorithms)
-            .map_err(|why| fault("bad_keys", &format!("{} cannot be used", path.display()), why))
+    let text = faults.take(read_named(file, MAX_FILE))?;
+    let keys = key::read_set(&text, algorithms).map_err(|why| {
+        let message = format!("{} cannot be used: {why}", file.value.display());
+        Fault::error("bad_keys", file.span, message)
     });
-    keys.map_err(|fault| faults.push(fault)).ok()
+    faults.take(keys)
 }
 
 impl Authenticator for Jwt {

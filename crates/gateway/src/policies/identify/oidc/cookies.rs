@@ -19,15 +19,20 @@ const MOST_SEEN: usize = 64;
 pub(super) struct Cookies {
     /// The session's name under https, and without.
     names: (Box<str>, Box<str>),
+    /// The name of what the logout needs, and the one path that it is sent to; as that is not `/`, the name cannot begin with `__Host-`.
+    hint: Box<str>,
+    logout: Option<Box<str>>,
     domain: Option<Box<str>>,
     same_site: SameSite,
 }
 
 impl Cookies {
-    pub(super) fn new(config: &LoginCookie) -> Self {
+    pub(super) fn new(config: &LoginCookie, logout: Option<&str>) -> Self {
         let (secure, plain) = config.names();
         Self {
             names: (secure.into(), plain.into()),
+            hint: format!("{}-hint", plain.strip_prefix("__Host-").unwrap_or(plain)).into(),
+            logout: logout.map(Into::into),
             domain: config.domain.as_deref().map(Into::into),
             same_site: config.same_site,
         }
@@ -87,6 +92,21 @@ impl Cookies {
         self.set(&self.attempt_name(id, is_secure), "", Some(0), SameSite::Lax, is_secure)
     }
 
+    /// What a request brings to the logout, as it was closed.
+    pub(super) fn hint<'f>(&self, fields: &'f Fields) -> Option<&'f [u8]> {
+        value(fields, self.hint.as_bytes())
+    }
+
+    /// What keeps this for the logout, or forgets what was kept, where there is nothing or too much; nothing without a logout.
+    pub(super) fn set_hint(&self, closed: Option<&str>, is_secure: bool) -> Option<String> {
+        let path = self.logout.as_deref()?;
+        let (value, seconds) = match closed.filter(|closed| closed.len() <= LONGEST) {
+            Some(closed) => (closed, None),
+            None => ("", Some(0)),
+        };
+        Some(self.set_at(path, &self.hint, value, seconds, self.same_site, is_secure))
+    }
+
     /// What forgets the logins that a request brings, once they are so many.
     pub(super) fn clear_attempts(&self, fields: &Fields, most: usize, is_secure: bool) -> Vec<String> {
         let prefix = self.attempt_name("", is_secure);
@@ -101,7 +121,8 @@ impl Cookies {
     /// What forgets all that a request brings of ours.
     pub(super) fn clear_all(&self, fields: &Fields, is_secure: bool) -> Vec<String> {
         let names = self.seen(fields, is_secure);
-        names.map(|name| self.set(name, "", Some(0), self.same_site, is_secure)).collect()
+        let cleared = names.map(|name| self.set(name, "", Some(0), self.same_site, is_secure));
+        cleared.chain(self.hint(fields).and_then(|_| self.set_hint(None, is_secure))).collect()
     }
 
     /// Takes ours out of what the service gets.
@@ -132,7 +153,7 @@ impl Cookies {
     }
 
     fn is_any(&self, name: &[u8]) -> bool {
-        is_of(name, &self.names.0) || is_of(name, &self.names.1)
+        is_of(name, &self.names.0) || is_of(name, &self.names.1) || name == self.hint.as_bytes()
     }
 
     fn attempt_name(&self, id: &str, is_secure: bool) -> String {
@@ -147,7 +168,19 @@ impl Cookies {
         same_site: SameSite,
         is_secure: bool,
     ) -> String {
-        let mut set = format!("{name}={value}; Path=/; HttpOnly");
+        self.set_at("/", name, value, seconds, same_site, is_secure)
+    }
+
+    fn set_at(
+        &self,
+        path: &str,
+        name: &str,
+        value: &str,
+        seconds: Option<u64>,
+        same_site: SameSite,
+        is_secure: bool,
+    ) -> String {
+        let mut set = format!("{name}={value}; Path={path}; HttpOnly");
         if let Some(domain) = &self.domain {
             let _ = write!(set, "; Domain={domain}");
         }
@@ -196,7 +229,7 @@ mod tests {
     use super::*;
 
     fn cookies(config: &LoginCookie) -> Cookies {
-        Cookies::new(config)
+        Cookies::new(config, Some("/logout"))
     }
 
     fn request(cookies: &[&str]) -> RequestHead {
@@ -272,6 +305,22 @@ mod tests {
             cookies(&config).set_session("x", true).unwrap(),
             ["tg_login=x; Path=/; HttpOnly; Domain=example.com; SameSite=None; Secure"]
         );
+    }
+
+    #[test]
+    fn what_the_logout_needs_is_sent_there_alone_and_forgotten_with_the_session() {
+        let config = LoginCookie::default();
+        let cookies = cookies(&config);
+        let set = cookies.set_hint(Some("x"), true).unwrap();
+        assert_eq!(set, "tg_login-hint=x; Path=/logout; HttpOnly; SameSite=Lax; Secure");
+        let cleared = "tg_login-hint=; Path=/logout; HttpOnly; Max-Age=0; SameSite=Lax; Secure";
+        assert_eq!(cookies.set_hint(Some(&"x".repeat(LONGEST + 1)), true).unwrap(), cleared);
+        let mut request = request(&["tg_login-hint=x; __Host-tg_login=s"]);
+        assert_eq!(cookies.hint(&request.fields), Some(&b"x"[..]));
+        assert_eq!(cookies.clear_all(&request.fields, true)[1..], [cleared]);
+        cookies.strip(&mut request);
+        assert_eq!(request.fields.get(Known::Cookie), None);
+        assert_eq!(Cookies::new(&config, None).set_hint(Some("x"), true), None);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Oidc {
         Self {
             name: name.into(),
             seal: Seal::new(keys.into_iter().chain(derived), &context),
-            cookies: Cookies::new(&oidc.cookie),
+            cookies: Cookies::new(&oidc.cookie, oidc.logout.as_deref()),
             terms: Arc::new(Terms::new(oidc)),
             redirect: oidc.redirect.clone(),
             logout: oidc.logout.as_deref().map(Into::into),
@@ -180,7 +180,7 @@ impl Oidc {
         let (provider, terms) = (Arc::clone(&self.provider), Arc::clone(&self.terms));
         let old = session.clone();
         let renewed = self.logins.renew(key, || ask_for_renewal(provider, terms, old, outside)).await;
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         match renewed {
             Renewed::Session(renewed) => {
                 let own = self.own_kept_anew(&mut (*renewed).clone(), now, is_secure);
@@ -236,7 +236,7 @@ async fn ask_for_renewal(
     let refresh = old.refresh.as_deref().unwrap_or_default();
     match provider.refresh(&outside, refresh, old.subject()).await {
         Ok((claims, tokens)) => {
-            let now = clock::unix_ms() / 1000;
+            let now = clock::unix_seconds();
             Renewed::Session(Arc::new(terms.renew(&old, claims.as_ref(), tokens, now)))
         }
         Err(Failure::Unavailable(why)) => {
@@ -293,7 +293,7 @@ impl Authenticator for Oidc {
         let Some(closed) = self.cookies.session(fields, self.is_secure(exchange)) else {
             return Finding::Nothing;
         };
-        let seconds = clock::unix_ms() / 1000;
+        let seconds = clock::unix_seconds();
         let now = seconds as f64;
         let proofs = &exchange.live.proofs;
         let proof = crate::identity::digest(&self.name, 0, &closed);
@@ -319,7 +319,7 @@ impl Authenticator for Oidc {
         let is_secure = self.is_secure(exchange);
         let back = format!("{}{}", self.origin(exchange), self.redirect.path);
         let forgotten = self.cookies.clear_attempts(&request.fields, MOST_ATTEMPTS, is_secure);
-        match Attempt::begin(&request.path, request.query(), back, clock::unix_ms() / 1000) {
+        match Attempt::begin(&request.path, request.query(), back, clock::unix_seconds()) {
             Some(attempt) => Finding::Wait(Box::pin(self.send_away(attempt, forgotten, is_secure))),
             None => Finding::Unavailable(UNAVAILABLE),
         }
@@ -366,15 +366,16 @@ pub fn is_nothing(bytes: &[u8]) -> bool {
     let seal = Seal::new(["a key that nobody knows"].into_iter(), "");
     let mut request = RequestHead::default();
     request.fields.append(Known::Cookie, bytes);
-    let cookies = Cookies::new(&config::LoginCookie::default());
+    let cookies = Cookies::new(&config::LoginCookie::default(), None);
     let session =
         cookies.session(&request.fields, true).and_then(|closed| seal.open(Purpose::Session, &closed));
     cookies.strip(&mut request);
     let is_stripped = cookies.session(&request.fields, true).is_none();
     let returned = std::str::from_utf8(bytes).ok().and_then(attempt::Returned::read);
     let id = returned.and_then(|returned| Some(attempt::id_of(returned.state.as_deref()?)?.len()));
-    let opened = seal.open(Purpose::Session, bytes).or(seal.open(Purpose::Attempt, bytes));
-    session.is_none() && opened.is_none() && is_stripped && id.is_none_or(|length| length == 11)
+    let purposes = [Purpose::Session, Purpose::Attempt, Purpose::Hint];
+    let is_closed = purposes.iter().all(|purpose| seal.open(*purpose, bytes).is_none());
+    session.is_none() && is_closed && is_stripped && id.is_none_or(|length| length == 11)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl Callback {
         let state = returned.state.as_deref()?;
         let closed = self.0.cookies.attempt(&exchange.request.fields, id_of(state)?, is_secure)?;
         let attempt: Attempt = self.0.open(Purpose::Attempt, closed)?;
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         let is_good = attempt.is_answered_by(state, now) && self.0.logins.is_first(state, attempt.until, now);
         is_good.then_some(attempt)
     }
@@ -79,18 +79,22 @@ impl Callback {
             };
         }
         let Some(code) = &returned.code else { return failed(Failed::Wrong, "it gave no code") };
-        let (claims, tokens) = match provider.redeem(&outside, attempt, code).await {
+        let (claims, mut tokens) = match provider.redeem(&outside, attempt, code).await {
             Ok(granted) => granted,
             Err(Failure::Unavailable(why)) => return failed(Failed::Unavailable, &why),
             Err(Failure::Refused(why) | Failure::Wrong(why)) => return failed(Failed::Wrong, &why),
         };
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
+        let hint = tokens.id.take().and_then(|token| self.0.seal.close(Purpose::Hint, token.as_bytes()));
         let mut session = self.0.terms.begin(&claims, tokens, &self.0.scopes, now);
         if self.0.terms.identity(&session).is_none() {
             return failed(Failed::Wrong, "its ID token names no user in the `user_claim`");
         }
         match self.0.own_kept_anew(&mut session, now, is_secure) {
-            Some(own) => Ok(own),
+            Some(mut own) => {
+                own.cookies.extend(self.0.cookies.set_hint(hint.as_deref(), is_secure));
+                Ok(own)
+            }
             None => failed(Failed::Wrong, "the session is too large for cookies: keep fewer `claims`"),
         }
     }
@@ -167,6 +171,14 @@ impl Logout {
         Self(way)
     }
 
+    /// The ID token of the login, while its session lasts: the provider then knows who asks, and need not ask the user.
+    fn hint(&self, exchange: &Exchange) -> Option<String> {
+        let (way, fields) = (&self.0, &exchange.request.fields);
+        let closed = way.cookies.session(fields, way.is_secure(exchange))?;
+        way.session(&closed, clock::unix_seconds())?;
+        String::from_utf8(way.seal.open(Purpose::Hint, way.cookies.hint(fields)?)?).ok()
+    }
+
     /// Where the session ends at the provider too (`OpenID` Connect RP-Initiated Logout 1.0), or the page that follows.
     fn next(&self, exchange: &Exchange) -> String {
         let after = format!("{}{}", self.0.origin(exchange), self.0.after_logout);
@@ -176,6 +188,9 @@ impl Logout {
         match end.map(|url| provider.page(url)) {
             Some(Ok(mut page)) => {
                 page.add("client_id=", &provider.client_id);
+                if let Some(token) = self.hint(exchange) {
+                    page.add("id_token_hint=", &token);
+                }
                 page.add("post_logout_redirect_uri=", &after);
                 page.text
             }

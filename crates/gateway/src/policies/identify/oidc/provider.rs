@@ -1,12 +1,11 @@
 //! What is said to the provider, and what is believed of what it says.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
@@ -20,7 +19,7 @@ use crate::clock;
 use crate::config::values::{HttpUrl, Secret};
 use crate::config::{Algorithm, ClientAuth};
 use crate::notice::notice;
-use crate::outside::{Outside, Peer, Question};
+use crate::outside::{Outside, Peer, Question, client_credentials, form_encode};
 
 /// How long an answer is waited for.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -48,6 +47,7 @@ pub(super) struct Provider {
 
 /// What the provider gives for a code or a refresh token.
 pub(super) struct Tokens {
+    pub(super) id: Option<String>,
     pub(super) access: String,
     pub(super) refresh: Option<String>,
     /// Seconds that the access token holds.
@@ -134,7 +134,7 @@ impl Provider {
 
     /// Tells the operator what has failed and why, but not without end.
     pub(super) fn tell(&self, what: &str, why: &str) {
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         let last = self.told.load(Ordering::Relaxed);
         let is_mine = now >= last + QUIET
             && self.told.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
@@ -152,10 +152,8 @@ impl Provider {
         let mut question = Question::new(&self.token_endpoint(&description)?, Method::POST, PATIENCE);
         match (&self.secret, self.auth) {
             (Some(secret), ClientAuth::Basic) => {
-                let field = HeaderValue::try_from(basic(&self.client_id, secret.expose()));
-                let mut field = field.map_err(|_| Failure::Wrong("the secret cannot be sent".to_owned()))?;
-                field.set_sensitive(true);
-                question.fields.push((AUTHORIZATION, field));
+                let credentials = client_credentials(&self.client_id, secret.expose());
+                question.fields.push((AUTHORIZATION, credentials));
             }
             (Some(secret), ClientAuth::Post) => {
                 form.add("client_id=", &self.client_id);
@@ -272,6 +270,7 @@ impl From<Granted> for Tokens {
             _ => None,
         });
         Self {
+            id: granted.id_token,
             access: granted.access_token,
             refresh: granted.refresh_token,
             lifetime: lifetime.map(|seconds| seconds.min(MOST_LIFETIME)),
@@ -296,28 +295,8 @@ impl Form {
         let is_url = self.text.contains("://") && !self.text.contains('?');
         self.text.push(if is_url { '?' } else { '&' });
         self.text.push_str(name);
-        encode(value, &mut self.text);
+        form_encode(value, &mut self.text);
     }
-}
-
-/// Appends a text as it stands in a form or a query: but for letters, digits and `-._~` in hexadecimal digits.
-fn encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-}
-
-/// Credentials of a client (RFC 6749, section 2.3.1): both parts are encoded as in a form.
-fn basic(client_id: &str, secret: &str) -> String {
-    let mut pair = String::new();
-    encode(client_id, &mut pair);
-    pair.push(':');
-    encode(secret, &mut pair);
-    format!("Basic {}", STANDARD.encode(pair))
 }
 
 /// Whether a token can be sent in a field.
@@ -394,7 +373,6 @@ mod tests {
         let mut form = Form::new("https://id.example.com/auth?p=1");
         form.add("a=", "1");
         assert_eq!(form.text, "https://id.example.com/auth?p=1&a=1");
-        assert_eq!(basic("web", "a:b"), "Basic d2ViOmElM0Fi");
     }
 
     #[test]

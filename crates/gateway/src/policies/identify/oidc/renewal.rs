@@ -79,7 +79,7 @@ impl Logins {
         digest: [u8; 32],
         ask: impl FnOnce() -> F,
     ) -> Renewed {
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         let mut outcome = {
             let mut renewals = lock(&self.renewals);
             if let Some(known) = renewals.get(&digest, now) {
@@ -108,7 +108,7 @@ impl Logins {
 
     /// How long what came of it holds.
     fn settle(&self, digest: &[u8; 32], renewed: &Renewed) {
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         if let Some((until, _)) = lock(&self.renewals).0.get_mut(digest) {
             *until = now + if matches!(renewed, Renewed::Later) { PAUSE } else { KEPT };
         }

@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Session,
     /// A login that has begun.
     Attempt,
+    /// An ID token, for the logout.
+    Hint,
 }
 
 impl Purpose {
@@ -27,6 +29,7 @@ impl Purpose {
         match self {
             Self::Session => b"session",
             Self::Attempt => b"attempt",
+            Self::Hint => b"hint",
         }
     }
 }

@@ -196,6 +196,7 @@ mod tests {
 
     fn tokens() -> Tokens {
         Tokens {
+            id: Some("it".into()),
             access: "at".into(),
             refresh: Some("rt".into()),
             lifetime: Some(400),

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use super::{Authenticator, EXPIRED, Finding, MALFORMED_SIGNATURE, STALE_SIGNATURE, WRONG_SIGNATURE};
 use crate::clock;
 use crate::config::values::{Component, Scope, Size};
-use crate::config::{self, Config, Fault, Faults, SignatureAlgorithm, SignatureKey, read_bounded};
+use crate::config::{self, Config, Fault, Faults, SignatureAlgorithm, SignatureKey, read_named};
 use crate::exchange::Exchange;
 use crate::identity::{Callers, Found, Identity, Signers};
 use crate::shared::Nonces;
@@ -81,12 +81,9 @@ impl Signature {
         let mut keys = HashMap::new();
         let mut is_good = true;
         for (id, key) in &config.keys {
-            match read_key(id, key, &config.algorithms, all) {
-                Ok(read) => drop(keys.insert(id.as_str().into(), read)),
-                Err(fault) => {
-                    faults.push(fault);
-                    is_good = false;
-                }
+            match faults.take(read_key(id, key, &config.algorithms, all)) {
+                Some(read) => drop(keys.insert(id.as_str().into(), read)),
+                None => is_good = false,
             }
         }
         is_good.then(|| Self {
@@ -202,7 +199,7 @@ impl Authenticator for Signature {
             Some(Err(code)) => return Finding::Refused(code),
             Some(Ok(sent)) => sent,
         };
-        let now = clock::unix_ms() / 1000;
+        let now = clock::unix_seconds();
         let terms = match self.terms(&sent, now) {
             Ok(terms) => terms,
             Err(code) => return Finding::Refused(code),
@@ -296,8 +293,7 @@ fn read_key(
 ) -> Result<PublicKey, Fault> {
     let (path, span) = (key.file.value.display(), key.file.span);
     let fault = |code, message| Fault::error(code, span, message);
-    let bytes = read_bounded(&key.file.value, MAX_FILE)
-        .map_err(|why| fault("unreadable_file", format!("cannot read {path}: {why}")))?;
+    let bytes = read_named(&key.file, MAX_FILE)?;
     let der = SubjectPublicKeyInfoDer::from_pem_slice(&bytes)
         .map_err(|_| fault("bad_keys", format!("{path} holds no public key (PEM, `BEGIN PUBLIC KEY`)")))?;
     let (algorithm, key_of_file) = parse_key(&der).ok_or_else(|| {
