@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod exchange;
 pub mod expression;
+pub mod geo;
 pub mod identity;
 pub mod notice;
 pub mod origins;
