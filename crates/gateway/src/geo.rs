@@ -118,7 +118,6 @@ fn names_countries(reader: &Reader<Vec<u8>>) -> Result<bool, MaxMindDbError> {
 /// What the known databases say of an address, each in its own way: `country.iso_code` (MaxMind, DB-IP), `country_code` (IPinfo lite),
 /// `country` (IPinfo).
 #[derive(Deserialize)]
-#[serde(expecting = "a record with a country")]
 struct Record {
     #[serde(default)]
     country: Place,

@@ -83,7 +83,7 @@ fn what_is_no_database_of_countries_says_why() {
         (usual[40..].to_vec(), "invalid database"),
         (numbers.of(NETWORKS), "nothing in it names a country"),
         (CountryDatabase::USUAL.of(&[("192.0.2.0/24", "EU")]), "nothing in it names a country"),
-        (CountryDatabase { path: &[], ..CountryDatabase::USUAL }.of(NETWORKS), "a record with a country"),
+        (CountryDatabase { path: &[], ..CountryDatabase::USUAL }.of(NETWORKS), "expected map"),
     ] {
         let error = load(bytes).unwrap_err();
         assert!(error.contains(words), "{error}");
