@@ -1,4 +1,4 @@
-//! Databases of countries in the format of MaxMind DB, version 2.0, written for tests. A tree of nodes, each with a record for
+//! Databases of countries in the format of `MaxMind` DB, version 2.0, written for tests. A tree of nodes, each with a record for
 //! the bit 0 and one for 1; 16 zero bytes; the data; and what the database says of itself.
 
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ enum Leads {
 }
 
 impl CountryDatabase {
-    /// As GeoLite2 Country is.
+    /// As `GeoLite2-Country` is.
     pub const USUAL: Self = Self { version: 6, record_bits: 24, path: &["country", "iso_code"] };
 
     /// The bytes of the file.
