@@ -12,6 +12,7 @@
 mod backend;
 mod certificates;
 mod client;
+mod country_database;
 mod fault_proxy;
 mod gateway;
 mod grpc;
@@ -33,6 +34,7 @@ mod wait;
 pub use backend::{Backend, Call, Seen, backend, backend_on, hello, named, raw_backend};
 pub use certificates::{Authority, Pair};
 pub use client::{Ask, Wire};
+pub use country_database::CountryDatabase;
 pub use fault_proxy::{FaultProxy, Faults, fault_proxy};
 pub use gateway::{Gateway, binary, fill, front, front_with, gateway, gateway_with, tollgate};
 pub use grpc::{GrpcCall, GrpcOutcome, GrpcServer, buf_curl, grpc_call, grpc_server, grpc_server_with};

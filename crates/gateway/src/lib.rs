@@ -9,6 +9,7 @@ pub mod config;
 pub mod exchange;
 pub mod expression;
 mod firewall;
+pub mod geo;
 pub mod hexadecimal;
 pub mod identity;
 pub mod notice;

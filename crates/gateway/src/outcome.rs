@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 
 use crate::clock;
+use crate::config::values::Country;
 use crate::exchange::Exchange;
 use crate::firewall::Findings;
 use crate::record::{FailedAttempt, Line};
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub status: Option<StatusCode>,
     /// The status of a call of gRPC, by name.
     pub grpc_status: Option<&'static str>,
+    /// The country that it came from, where a policy asked.
+    pub country: Option<Country>,
     /// Why the gateway refused, or what broke.
     pub code: Option<&'static str>,
     /// The stage that refused.
@@ -151,6 +154,7 @@ impl Outcome {
         let since = |at: Instant| at.saturating_duration_since(started).as_micros() as u64;
         Line {
             unix_ms: clock::unix_ms(),
+            country: self.country.map_or("", Country::as_str),
             grpc_status: self.grpc_status.unwrap_or_default(),
             service: self.service.as_deref().unwrap_or_default(),
             endpoint: self.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),

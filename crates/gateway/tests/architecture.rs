@@ -23,6 +23,13 @@ const STAGES: &[(&str, &[&str])] = &[
     ),
     ("config", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),
     ("expression", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),
+    (
+        "geo",
+        &[
+            "accept", "exchange", "policies", "record", "route", "snapshot", "status", "tls", "upstream",
+            "worker",
+        ],
+    ),
     ("record", &["accept", "exchange", "policies", "snapshot", "upstream", "worker"]),
     ("refusal", &["accept", "config", "policies", "snapshot", "upstream", "worker"]),
     ("route", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tollgate_tests::{Gateway, gateway};
+use tollgate_tests::{CountryDatabase, Gateway, gateway};
 
 /// A gateway that believes who the scene says that it is.
 fn gate_of(lines: &str) -> Gateway {
@@ -73,4 +73,56 @@ fn lists_are_files_that_are_watched() {
     fs::write(&list, "192.0.2.0/24\nnonsense\n").unwrap();
     gate.expect_line("bad.txt, line 2");
     assert_eq!(status(&gate, "/x", "192.0.2.1"), 403);
+}
+
+#[test]
+fn countries_may_call_or_not_and_their_database_is_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("countries.mmdb");
+    let write = |networks: &[(&str, &str)]| {
+        // As those do it who bring them up to date: a whole file in the place of the old one.
+        let new = folder.path().join("new");
+        fs::write(&new, CountryDatabase::USUAL.of(networks)).unwrap();
+        fs::rename(new, &database).unwrap();
+    };
+    write(&[("192.0.2.0/24", "DE"), ("198.51.100.0/24", "KP"), ("2001:db8::/32", "FR")]);
+    let gate = gate_of(&format!(
+        "
+geo: {}
+logs: access.log
+defaults: {{ access: public, ip: {{ deny_countries: [KP] }} }}
+routes:
+  - {{ match: /usual, respond: 200 }}
+  - {{ match: /inside, respond: 200, ip: {{ allow: 10.0.0.0/8, allow_countries: [DE, FR] }} }}
+  - {{ match: /known, respond: 200, ip: {{ deny_countries: unknown }} }}
+  - {{ match: /all, respond: 200, ip: off }}
+",
+        database.display()
+    ));
+    for (path, client, expected) in [
+        ("/usual", "192.0.2.1", 200),
+        ("/usual", "198.51.100.9", 403),
+        ("/usual", "::ffff:198.51.100.9", 403),
+        ("/usual", "10.1.2.3", 200),
+        ("/inside", "192.0.2.1", 200),
+        ("/inside", "2001:db8::1", 200),
+        ("/inside", "198.51.100.9", 403),
+        ("/inside", "10.1.2.3", 200),
+        ("/inside", "172.16.0.1", 403),
+        ("/known", "192.0.2.1", 200),
+        ("/known", "10.1.2.3", 403),
+        ("/all", "198.51.100.9", 200),
+    ] {
+        assert_eq!(status(&gate, path, client), expected, "{path} from {client}");
+    }
+    let log = gate.log(12);
+    assert_eq!((&log[0]["country"], &log[3]["country"]), (&"DE".into(), &"unknown".into()));
+    assert!(log[11].get("country").is_none(), "{}", log[11]);
+    gate.expect_reload(|| write(&[("192.0.2.0/24", "KP"), ("198.51.100.0/24", "DE")]));
+    assert_eq!(status(&gate, "/usual", "192.0.2.1"), 403);
+    assert_eq!(status(&gate, "/usual", "198.51.100.9"), 200);
+    // One that is no database changes nothing.
+    fs::write(&database, "half a download").unwrap();
+    gate.expect_line("countries.mmdb: invalid database");
+    assert_eq!(status(&gate, "/usual", "192.0.2.1"), 403);
 }

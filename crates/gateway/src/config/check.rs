@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_services(config, declared, faults);
     check_tcp::check(config, faults);
     check_access::check(config, declared, faults);
+    check_countries(config, declared, faults);
     for service in config.services.values() {
         check_service_tls(service, faults);
         check_fallback(service, faults);
@@ -167,6 +168,27 @@ fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &
             "add `access: public` to let everybody in, or name a way under `auth`; an API and `defaults` can say it for many \
              routes",
         ));
+    }
+}
+
+/// Countries are known from a database, and a database that nobody asks is one too many.
+fn check_countries(config: &Config, declared: &Declared, faults: &mut Faults) {
+    let mut named =
+        config.policies().filter_map(|policies| policies.ip.as_ref()?.value()?.countries().next()).peekable();
+    if let Some(geo) = config.geo.as_ref().filter(|_| named.peek().is_none() && !faults.has_errors()) {
+        let fault =
+            Fault::warning("unused_geo", geo.database.span, "no route asks for the countries of its callers");
+        faults.push(fault.help("`ip: { deny_countries: […] }` would"));
+    }
+    if declared.has_geo {
+        return;
+    }
+    for country in named {
+        let message = "the countries of addresses are not known";
+        let fault = Fault::error("no_geo", country.span, message);
+        faults.push(
+            fault.help("add `geo: FILE`, a database in the format of MaxMind DB, at the top of the file"),
+        );
     }
 }
 

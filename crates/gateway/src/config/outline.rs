@@ -343,6 +343,8 @@ fn settings(config: &Config) -> Things {
         cluster.says("time for an answer", known.timeout);
         cluster.says("prefix", &known.prefix);
     }
+    let mut geo = Facets::default();
+    geo.may_say("database", config.geo.as_ref().map(|geo| geo.database.value.display()));
     [
         ("workers", workers),
         ("logs", logs),
@@ -350,6 +352,7 @@ fn settings(config: &Config) -> Things {
         ("overload", overload),
         ("identity", identity),
         ("cluster", cluster),
+        ("geo", geo),
     ]
     .map(|(name, facets)| (name.to_owned(), facets))
     .into()
@@ -516,6 +519,8 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("file of allowed networks", ip.allow_file.as_ref().map(|file| file.value.display()));
         facets.list("denied networks", &ip.deny);
         facets.may_say("file of denied networks", ip.deny_file.as_ref().map(|file| file.value.display()));
+        facets.list("allowed countries", ip.allow_countries.iter().map(|country| country.value));
+        facets.list("denied countries", ip.deny_countries.iter().map(|country| country.value));
     }
     facets.may_say("programs", route.bots);
     facets.may_say("CORS", route.cors);

@@ -17,6 +17,7 @@ pub struct Line<'a> {
     pub unix_ms: u64,
     pub id: &'a str,
     pub client_ip: IpAddr,
+    pub country: &'a str,
     pub client_certificate: &'a str,
     pub app: &'a str,
     pub user: &'a str,
@@ -71,6 +72,7 @@ impl Default for Line<'_> {
             unix_ms: 0,
             id: "",
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            country: "",
             client_certificate: "",
             app: "",
             user: "",
@@ -157,6 +159,7 @@ impl Formatter {
         out.extend_from_slice(b"\",\"client_ip\":\"");
         push_ip(line.client_ip, out);
         out.push(b'"');
+        text(b",\"country\":\"", line.country.as_bytes(), out);
         text(b",\"client_certificate\":\"", line.client_certificate.as_bytes(), out);
         if !line.auth.is_empty() {
             write_caller(line, out);

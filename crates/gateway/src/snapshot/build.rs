@@ -25,6 +25,7 @@ use crate::config::{
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
+use crate::geo::Database;
 use crate::identity::Callers;
 use crate::overload::Bounds;
 use crate::policies::Policy;
@@ -70,7 +71,10 @@ impl Snapshot {
             nonces: &nonces,
         };
         let ways = build_ways(config, &means, &mut faults);
+        let geo_before = before.and_then(|before| before.geo.as_ref());
+        let geo = config.geo.as_ref().and_then(|geo| Database::load(geo, geo_before, &mut faults));
         let mut compiler = Compiler::new(config, callers, ways, faults);
+        compiler.geo = geo;
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -138,6 +142,7 @@ impl Snapshot {
             logins,
             turns,
             nonces,
+            geo: compiler.geo,
             redis,
         };
         Ok((snapshot, faults))
@@ -156,6 +161,7 @@ struct Compiler<'c> {
     no_api: Arc<str>,
     callers: Callers,
     ways: HashMap<Box<str>, Arc<dyn Authenticator>>,
+    geo: Option<Arc<Database>>,
     /// By where they stand, as routes share them.
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     /// Policies by where what they are made from stands.
@@ -196,6 +202,7 @@ impl<'c> Compiler<'c> {
             no_api: Arc::from(""),
             ways,
             callers,
+            geo: None,
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),

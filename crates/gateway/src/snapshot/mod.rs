@@ -19,6 +19,7 @@ use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
 use crate::answer::StaticAnswer;
 use crate::config::Priority;
+use crate::geo::Database;
 use crate::identity::{Callers, Proofs};
 use crate::outside::Outside;
 use crate::overload::Bounds;
@@ -74,6 +75,8 @@ pub struct Snapshot {
     pub turns: Arc<Turns>,
     /// What may not be used again, which outlives snapshots too.
     pub nonces: Nonces,
+    /// Where addresses are, where that is known.
+    geo: Option<Arc<Database>>,
     /// What the fleet shares.
     redis: Option<Arc<Redis>>,
 }
@@ -283,6 +286,7 @@ impl Live {
             logins: Arc::clone(&self.snapshot.logins),
             turns: Arc::clone(&self.snapshot.turns),
             nonces: self.snapshot.nonces.clone(),
+            geo: None,
             redis: None,
         };
         Self {

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../../tests/src/country_database.rs"]
+#[allow(unreachable_pub)]
+mod country_database;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -39,6 +43,8 @@ pub(crate) fn write(folder: &Path) {
     fs::write(folder.join("identity.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
     fs::write(folder.join("partner.pem"), PUBLIC_KEY).unwrap();
     fs::write(folder.join("bank.secret"), "a secret of some length").unwrap();
+    let countries = country_database::CountryDatabase::USUAL.of(&[("192.0.2.0/24", "DE")]);
+    fs::write(folder.join("GeoLite2-Country.mmdb"), countries).unwrap();
     for list in ["partners.txt", "blocked.txt"] {
         fs::write(folder.join(list), "198.51.100.0/24 # one on each line\n").unwrap();
     }

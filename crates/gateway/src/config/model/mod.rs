@@ -18,6 +18,7 @@ mod discover;
 mod eject;
 mod fallback;
 mod forward;
+mod geo;
 mod health;
 mod hedge;
 mod hmac;
@@ -71,6 +72,7 @@ pub use self::discover::{Discover, Scheme};
 pub use self::eject::{Eject, WhenAllDown};
 pub use self::fallback::Fallback;
 pub use self::forward::Forward;
+pub use self::geo::Geo;
 pub use self::health::{CheckKind, Health, Start};
 pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::hmac::{Hmac, HmacHash, HmacHeaders, SignedBody};
@@ -125,6 +127,8 @@ pub struct Config {
     pub overload: Overload,
     /// What gateways of one fleet share. Default: nothing.
     pub cluster: Option<Cluster>,
+    /// Where addresses are. Default: nobody knows.
+    pub geo: Option<Geo>,
     /// Services by name: each a set of endpoints that do the same job.
     #[schemars(default)]
     pub services: BTreeMap<String, Service>,
@@ -204,6 +208,7 @@ pub(super) struct Declared {
     pub(super) plans: BTreeSet<String>,
     pub(super) apps: BTreeSet<String>,
     pub(super) devices: BTreeSet<String>,
+    pub(super) has_geo: bool,
 }
 
 /// Reads the whole file; what could not be read is reported and left out.
@@ -217,6 +222,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         admin: Some(Admin::default()),
         overload: Overload::default(),
         cluster: None,
+        geo: None,
         services: BTreeMap::new(),
         auth: BTreeMap::new(),
         plans: BTreeMap::new(),
@@ -251,6 +257,8 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
     }
     config.overload = map.or("overload", Overload::default(), reader);
     config.cluster = map.optional("cluster", reader);
+    declared.has_geo = map.has("geo");
+    config.geo = map.optional("geo", reader);
     if let Some(node) = map.take("services") {
         declared.services = names(node);
         config.services = named(node, "services by name", reader, Service::read);
@@ -299,6 +307,7 @@ static CONFIG: Keys = Keys {
         "admin",
         "overload",
         "cluster",
+        "geo",
         "services",
         "auth",
         "plans",
@@ -340,6 +349,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Adaptive", &adaptive::ADAPTIVE),
     ("Overload", &overload::OVERLOAD),
     ("Cluster", &cluster::CLUSTER),
+    ("Geo", &geo::GEO),
     ("Balance", &service::BALANCE),
     ("Pool", &service::POOL),
     ("Authenticator", &auth::AUTHENTICATOR),

@@ -2,6 +2,7 @@
 //! Every complaint says what is expected and never quotes the value, which may be a secret.
 
 mod amount;
+mod country;
 mod credential;
 mod date;
 mod network;
@@ -11,6 +12,7 @@ mod signing;
 mod source;
 
 pub use amount::{Duration, Percent, Rate, Share, Size};
+pub use country::{Countries, Country};
 pub use credential::{CertificatePattern, KeyHash, KeyId, Scope};
 pub use date::Date;
 pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, UnixPath};

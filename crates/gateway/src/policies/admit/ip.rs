@@ -3,12 +3,14 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::config::values::Cidr;
+use crate::config::values::{Cidr, Countries, Country};
 use crate::config::{Fault, Faults, IpPolicy, Located, read_bounded};
 use crate::exchange::Exchange;
+use crate::geo::Database;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 
@@ -21,6 +23,15 @@ pub struct Ip {
     /// Those that may call; nothing for all.
     allow: Option<Networks>,
     deny: Networks,
+    countries: Option<CountryRules>,
+}
+
+/// What depends on where an address is.
+#[derive(Debug)]
+struct CountryRules {
+    geo: Arc<Database>,
+    allow: Countries,
+    deny: Countries,
 }
 
 /// Addresses in many networks. As ranges that do not touch, in order, finding one is a binary search, however many they are and
@@ -32,8 +43,9 @@ struct Networks {
 }
 
 impl Ip {
-    /// Compiles the configuration and reads its lists; what is wrong with those is reported.
-    pub fn build(config: &IpPolicy, faults: &mut Faults) -> Self {
+    /// Compiles the configuration and reads its lists; what is wrong with those is reported. Without a database, which has been reported
+    /// then, no country counts.
+    pub fn build(config: &IpPolicy, geo: Option<Arc<Database>>, faults: &mut Faults) -> Self {
         let mut networks = |inline: &[Cidr], file: &Option<Located<PathBuf>>| {
             let mut all = inline.to_vec();
             if let Some(file) = file {
@@ -41,13 +53,31 @@ impl Ip {
             }
             Networks::new(&all)
         };
-        let has_allowed = !config.allow.is_empty() || config.allow_file.is_some();
+        let has_allowed =
+            !config.allow.is_empty() || config.allow_file.is_some() || !config.allow_countries.is_empty();
         let allow = networks(&config.allow, &config.allow_file);
-        Self { allow: has_allowed.then_some(allow), deny: networks(&config.deny, &config.deny_file) }
+        let deny = networks(&config.deny, &config.deny_file);
+        let geo = geo.filter(|_| config.countries().next().is_some());
+        let countries = geo.map(|geo| {
+            let set = |named: &[Located<Country>]| named.iter().map(|country| country.value).collect();
+            CountryRules { geo, allow: set(&config.allow_countries), deny: set(&config.deny_countries) }
+        });
+        Self { allow: has_allowed.then_some(allow), deny, countries }
     }
 
-    fn admits(&self, address: IpAddr) -> bool {
-        !self.deny.contains(address) && self.allow.as_ref().is_none_or(|allow| allow.contains(address))
+    /// Whether an address may call, and its country, where that matters.
+    fn admits(&self, address: IpAddr) -> (bool, Option<Country>) {
+        let country = self.countries.as_ref().map(|rules| rules.geo.country(address));
+        let is_among = |named: fn(&CountryRules) -> Countries| {
+            self.countries
+                .as_ref()
+                .zip(country)
+                .is_some_and(|(rules, country)| named(rules).contains(country))
+        };
+        let is_denied = self.deny.contains(address) || is_among(|rules| rules.deny);
+        let is_allowed =
+            self.allow.as_ref().is_none_or(|allow| allow.contains(address) || is_among(|rules| rules.allow));
+        (is_allowed && !is_denied, country)
     }
 }
 
@@ -61,7 +91,9 @@ impl Policy for Ip {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
-        if self.admits(exchange.caller.ip) {
+        let (is_admitted, country) = self.admits(exchange.caller.ip);
+        exchange.outcome.country = country;
+        if is_admitted {
             return Step::Continue;
         }
         let detail = "the address that this comes from may not call";
@@ -69,10 +101,22 @@ impl Policy for Ip {
     }
 
     fn explain(&self) -> String {
-        let allowed = self.allow.as_ref().map(|allow| format!("from {allow}"));
-        let denied = (self.deny.len() > 0).then(|| format!("not from {}", self.deny));
-        allowed.into_iter().chain(denied).collect::<Vec<_>>().join(", ")
+        let rules = self.countries.as_ref();
+        let allowed = told(self.allow.as_ref(), rules.map(|rules| rules.allow));
+        let denied = told(Some(&self.deny), rules.map(|rules| rules.deny));
+        let parts =
+            [allowed.map(|from| format!("from {from}")), denied.map(|from| format!("not from {from}"))];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Networks and countries in words, if there are any.
+fn told(networks: Option<&Networks>, countries: Option<Countries>) -> Option<String> {
+    let networks = networks.filter(|networks| networks.len() > 0).map(ToString::to_string);
+    let countries =
+        countries.filter(|countries| !countries.is_empty()).map(|countries| countries.to_string());
+    let both: Vec<String> = networks.into_iter().chain(countries).collect();
+    (!both.is_empty()).then(|| both.join(" or "))
 }
 
 impl Networks {
@@ -173,6 +217,7 @@ mod tests {
         let ip = Ip {
             allow: Some(networks(&["10.0.0.0/8", "2001:db8::/32"])),
             deny: networks(&["10.1.0.0/16", "2001:db8:1::/48"]),
+            countries: None,
         };
         for (address, admitted) in [
             ("10.0.0.1", true),
@@ -185,11 +230,44 @@ mod tests {
             ("2001:db8:1::1", false),
             ("::1", false),
         ] {
-            assert_eq!(ip.admits(address.parse().unwrap()), admitted, "{address}");
+            assert_eq!(ip.admits(address.parse().unwrap()), (admitted, None), "{address}");
         }
-        let open = Ip { allow: None, deny: networks(&["0.0.0.0/0"]) };
-        assert!(!open.admits("255.255.255.255".parse().unwrap()));
-        assert!(open.admits("::".parse().unwrap()));
+        let open = Ip { allow: None, deny: networks(&["0.0.0.0/0"]), countries: None };
+        assert!(!open.admits("255.255.255.255".parse().unwrap()).0);
+        assert!(open.admits("::".parse().unwrap()).0);
+    }
+
+    #[test]
+    fn a_country_may_call_beside_networks_and_what_is_denied_wins() {
+        let known = [("192.0.2.0/24", "DE"), ("198.51.100.0/24", "KP"), ("203.0.113.0/24", "FR")];
+        let geo = Arc::new(Database::of_networks(&known));
+        let countries = |codes: &[&str]| codes.iter().map(|code| Country::of_code(code)).collect();
+        let rules = |allow: &[&str], deny: &[&str]| {
+            Some(CountryRules { geo: Arc::clone(&geo), allow: countries(allow), deny: countries(deny) })
+        };
+        let german = Ip {
+            allow: Some(networks(&["10.0.0.0/8"])),
+            deny: networks(&["192.0.2.7"]),
+            countries: rules(&["DE"], &[]),
+        };
+        let careful = Ip { allow: None, deny: networks(&[]), countries: rules(&[], &["KP", "unknown"]) };
+        let open = Ip { allow: None, deny: networks(&[]), countries: rules(&[], &["KP"]) };
+        for (address, country, by) in [
+            ("192.0.2.1", "DE", [true, true, true]),
+            ("::ffff:192.0.2.1", "DE", [true, true, true]),
+            ("192.0.2.7", "DE", [false, true, true]),
+            ("198.51.100.1", "KP", [false, false, false]),
+            ("203.0.113.1", "FR", [false, true, true]),
+            ("10.1.2.3", "unknown", [true, false, true]),
+            ("2001:db8::1", "unknown", [false, false, true]),
+        ] {
+            for (ip, admitted) in [&german, &careful, &open].into_iter().zip(by) {
+                let expected = (admitted, Some(Country::of_code(country)));
+                assert_eq!(ip.admits(address.parse().unwrap()), expected, "{address}, {}", ip.explain());
+            }
+        }
+        assert_eq!(german.explain(), "from one range of addresses or DE, not from one range of addresses");
+        assert_eq!(careful.explain(), "not from KP, unknown");
     }
 
     #[test]

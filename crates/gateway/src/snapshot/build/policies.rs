@@ -33,7 +33,8 @@ impl Compiler<'_> {
         let mut policies: Vec<Arc<dyn Policy>> = Vec::new();
         // admit: before anything is spent on the request, and first who is turned away whatever it is
         if let Some(ip) = route.ip {
-            policies.push(self.shared(ip, |ip, faults| Arc::new(Ip::build(ip, faults))));
+            let geo = self.geo.clone();
+            policies.push(self.shared(ip, |ip, faults| Arc::new(Ip::build(ip, geo, faults))));
         }
         if let Some(bots) = route.bots {
             policies.push(self.shared(bots, |bots, _| Arc::new(Bots::new(bots))));
