@@ -96,7 +96,7 @@ pub use self::signature::{Signature, SignatureAlgorithm, SignatureKey};
 pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
-pub use self::validate::{Unknown, ValidatePolicy};
+pub use self::validate::{CheckResponse, Unknown, ValidatePolicy};
 
 use super::fault::Faults;
 use super::node::{Node, Value};

@@ -31,6 +31,7 @@ pub(super) enum ByName {
     Mirrored,
     InjectedFaults,
     AppRequests,
+    ReviewedAnswers,
 }
 
 /// How a family is told.
@@ -79,13 +80,14 @@ impl ByCode {
 }
 
 impl ByName {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Refusals,
         Self::Fallbacks,
         Self::GrpcCalls,
         Self::Mirrored,
         Self::InjectedFaults,
         Self::AppRequests,
+        Self::ReviewedAnswers,
     ];
 
     pub(super) fn family(self) -> Family {
@@ -125,6 +127,12 @@ impl ByName {
                 help: "Requests of applications by class of status.",
                 of: "app",
                 label: "status",
+            },
+            Self::ReviewedAnswers => Family {
+                name: "reviewed_answers_total",
+                help: "Answers of services that were held against the API's description, by result.",
+                of: "route",
+                label: "result",
             },
         }
     }
