@@ -84,11 +84,7 @@ impl Validate {
     }
 
     fn by_document<'p>(&'p self, document: &'p OpenApi, exchange: &mut Exchange) -> Step<'p> {
-        let request = &mut exchange.request;
-        if self.answers == CheckResponse::Block {
-            // Nobody can look into what is compressed (RFC 9110, section 12.5.3).
-            request.fields.set(Known::AcceptEncoding, b"identity");
-        }
+        let request = &exchange.request;
         let (operation, path) = match find(document, request) {
             Ok(found) => found,
             Err(refusal) => return Step::Refuse(refusal),
@@ -100,6 +96,10 @@ impl Validate {
             body: None,
         });
         exchange.operation = Some(operation.id());
+        if self.answers == CheckResponse::Block {
+            // Nobody can look into what is compressed (RFC 9110, section 12.5.3).
+            exchange.request.fields.set(Known::AcceptEncoding, b"identity");
+        }
         if matches!(exchange.request.framing, Framing::None) || !operation.needs_request_body() {
             return decide(&parameters.judge(&View(&exchange.request.fields), None));
         }
@@ -151,7 +151,7 @@ impl Validate {
         } else if body.is_none() || obstacle.is_some() {
             exchange.outcome.review = Some(obstacle.unwrap_or(VALID));
         }
-        let Some(body) = body.filter(|_| obstacle.is_none()) else { return None };
+        let body = body.filter(|_| obstacle.is_none())?;
         let judge = move |exchange: &mut Exchange, bytes: &[u8]| {
             body.check(bytes, &mut violations);
             match violations.len() {
