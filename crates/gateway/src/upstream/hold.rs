@@ -133,12 +133,11 @@ impl Holding {
             let space = connection.input.space(&worker.buffers);
             match ready!(connection.stream.poll_read(context, space)) {
                 Ok(0) if self.framing == Framing::UntilClose => return Poll::Ready(Ok(length)),
-                Ok(0) => return Poll::Ready(Err(truncated())),
+                Ok(0) | Err(_) => return Poll::Ready(Err(truncated())),
                 Ok(count) => {
                     connection.input.fill(count);
                     self.count += count as u64;
                 }
-                Err(_) => return Poll::Ready(Err(truncated())),
             }
         }
     }

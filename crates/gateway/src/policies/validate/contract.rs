@@ -116,7 +116,8 @@ impl Validate {
         body: Option<ResponseBody<'p>>,
     ) -> Option<Review<'p>> {
         if !violations.is_empty() {
-            return Some(Review::Refuse(blocked(exchange, violations.len(), tell(violations))));
+            let refusal = blocked(exchange, violations.len(), tell(violations));
+            return Some(Review::Refuse(Box::new(refusal)));
         }
         let Some(body) = body else {
             exchange.outcome.review = Some(VALID);
@@ -124,7 +125,7 @@ impl Validate {
         };
         if let Some(why) = obstacle(&exchange.response) {
             let first = format!("body: is {why}, and cannot be looked at");
-            return Some(Review::Refuse(blocked(exchange, 1, first)));
+            return Some(Review::Refuse(Box::new(blocked(exchange, 1, first))));
         }
         let judge = move |exchange: &mut Exchange, bytes: &[u8]| {
             let mut violations = Violations::default();
@@ -133,7 +134,7 @@ impl Validate {
                 exchange.outcome.review = Some(VALID);
                 return Ok(());
             }
-            Err(blocked(exchange, violations.len(), tell(&violations)))
+            Err(Box::new(blocked(exchange, violations.len(), tell(&violations))))
         };
         Some(Review::Hold(self.max_body, Box::new(judge)))
     }
@@ -271,10 +272,10 @@ fn obstacle(response: &ResponseHead) -> Option<&'static str> {
 }
 
 /// What the client gets in place of an answer: nothing of what was in it.
-fn blocked(exchange: &mut Exchange, count: usize, first: String) -> Box<Refusal> {
+fn blocked(exchange: &mut Exchange, count: usize, first: String) -> Refusal {
     note(exchange, BLOCKED, count, first);
     let detail = "the service's answer is not as the API describes it";
-    Box::new(Refusal::new(StatusCode::BAD_GATEWAY, "response_invalid", Stage::Validate, detail))
+    Refusal::new(StatusCode::BAD_GATEWAY, "response_invalid", Stage::Validate, detail)
 }
 
 fn note(exchange: &mut Exchange, result: &'static str, count: usize, first: String) {
