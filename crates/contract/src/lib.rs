@@ -18,6 +18,9 @@ mod violation;
 
 pub use fault::Fault;
 pub use json::read_json;
-pub use openapi::{Found, Headers, OpenApi, OpenApiOptions, Operation, RequestView, ResponseView};
+pub use openapi::{
+    Found, Headers, OpenApi, OpenApiOptions, Operation, OperationId, Parameters, RequestView, ResponseBody,
+    ResponseView,
+};
 pub use schema::Schema;
 pub use violation::{Kind, MAX_VIOLATIONS, Place, Violation, Violations};

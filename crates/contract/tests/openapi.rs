@@ -311,6 +311,42 @@ fn answers_are_judged_by_status_headers_and_body() {
 }
 
 #[test]
+fn the_head_of_an_answer_says_whether_its_body_is_looked_at() {
+    let document = json!({"openapi": "3.1.0", "paths": {"/x": {"get": {"responses": {
+        "200": {"description": "", "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/event-stream": {"schema": {"type": "string", "maxLength": 1}},
+            "text/plain": {},
+            "image/png": {"schema": {"type": "string"}}
+        }},
+        "204": {"description": ""}
+    }}}}});
+    for refuse_unknown in [false, true] {
+        let options = OpenApiOptions { responses: true, refuse_unknown, ..OpenApiOptions::default() };
+        let api = OpenApi::read(document.to_string().as_bytes(), &options).unwrap();
+        let Found::Operation(operation, _) = api.find(&Method::GET, "/x") else { panic!() };
+        assert_eq!(api.operation(operation.id()).unwrap().name(), "GET /x");
+        let look = |status: StatusCode, content_type: &'static str, has_content: bool| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            let (mut violations, body) = operation.check_response_head(status, &headers, has_content);
+            let is_read = body.is_some();
+            if let Some(body) = body {
+                body.check(b"[]", &mut violations);
+            }
+            (is_read, violations.len())
+        };
+        assert_eq!(look(StatusCode::OK, "application/json; charset=utf-8", true), (true, 1));
+        assert_eq!(look(StatusCode::OK, "application/json", false), (false, 0), "HEAD has none");
+        for unread in ["text/event-stream", "text/plain", "image/png"] {
+            assert_eq!(look(StatusCode::OK, unread, true), (false, 0), "{unread}");
+        }
+        assert_eq!(look(StatusCode::OK, "text/html", true), (false, 1));
+        let nobody_speaks_of = (refuse_unknown, usize::from(refuse_unknown));
+        assert_eq!(look(StatusCode::NO_CONTENT, "application/json", true), nobody_speaks_of);
+    }
+}
+
+#[test]
 fn schemas_may_refer_to_each_other_in_circles() {
     let schemas = json!({
         "tree": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#/components/schemas/tree"}}}}

@@ -5,6 +5,7 @@
 
 mod consult;
 mod refused;
+mod review;
 mod tell;
 
 use std::future::poll_fn;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use contract::OperationId;
 use http::{Method, StatusCode, Version};
 use http1::{Known, RequestHead, ResponseHead};
 use waf::Report;
@@ -76,6 +78,8 @@ pub struct Exchange {
     pub max_body: u64,
     /// Whether all of its body has been read because a policy had to see it.
     pub is_body_read: bool,
+    /// The operation that it asks for, where a document describes those of the route.
+    pub operation: Option<OperationId>,
     /// A cookie of the gateway's own that goes with the service's answer.
     pub cookie: Option<Box<str>>,
     /// Who takes its body down, for a copy.
@@ -239,10 +243,11 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
     if is_upgrade_declined(exchange) {
         return Err(upgrade_declined(called.service()).into());
     }
-    if let Some(cookie) = exchange.cookie.take() {
-        exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
+    if route.reviewer().is_some() {
+        // On the heap: most answers are not looked at, and do not carry the state of it.
+        return Box::pin(review::relay(worker, client, exchange, live, called)).await;
     }
-    shape_response(&live, exchange);
+    shape_answer(&live, exchange);
     // A tunnel outlasts reloads, and must not keep what they replaced.
     drop(live);
     let after = relay::relay(worker, client, exchange, &mut called).await;
@@ -261,6 +266,14 @@ async fn inject_fault(
     let Some(fault) = route.fault() else { return Ok(()) };
     // On the heap: routes without it do not carry its state.
     Box::pin(fault.inject(worker, client, exchange, &route.name, limits.timeouts.total)).await
+}
+
+/// Shapes the answer of a service.
+fn shape_answer(live: &Live, exchange: &mut Exchange) {
+    if let Some(cookie) = exchange.cookie.take() {
+        exchange.response.fields.append(Known::SetCookie, cookie.as_bytes());
+    }
+    shape_response(live, exchange);
 }
 
 /// Answers with what the configuration says, shaped as any answer of the route.
@@ -460,6 +473,7 @@ impl Exchange {
             dialect: None,
             max_body: u64::MAX,
             is_body_read: false,
+            operation: None,
             cookie: None,
             tap: None,
             problem: Vec::new(),
@@ -477,6 +491,7 @@ impl Exchange {
         self.is_rewritten = false;
         self.max_body = u64::MAX;
         self.is_body_read = false;
+        self.operation = None;
         self.started = clock::now();
     }
 

@@ -47,6 +47,10 @@ pub struct Outcome {
     pub failed_attempts: Vec<FailedAttempt>,
     /// Whether some of the request's body may have been taken from the client's connection.
     pub is_body_touched: bool,
+    /// What came of a look at the service's answer, where a policy took one.
+    pub review: Option<&'static str>,
+    /// What was wrong with it.
+    pub violations: Option<Box<Violated>>,
     /// Bytes of the request's body that were moved.
     pub bytes_in: u64,
     /// Bytes of the answer's body.
@@ -59,6 +63,15 @@ pub struct Outcome {
     pub first_byte_at: Option<Instant>,
     /// How long the gateway worked on it, waiting for nobody.
     pub worked: Duration,
+}
+
+/// What was wrong with a service's answer.
+#[derive(Debug)]
+pub struct Violated {
+    /// How many things, as far as they were counted.
+    pub count: usize,
+    /// The first of them.
+    pub first: String,
 }
 
 impl Outcome {
@@ -74,6 +87,11 @@ impl Outcome {
         self.code = Some(refusal.code);
         self.stage = Some(refusal.stage.as_str());
         self.blame(refusal);
+    }
+
+    /// A policy has not seen all of the service's answer; what it has seen may have been enough.
+    pub fn unseen(&mut self, why: &'static str) {
+        self.review.get_or_insert(why);
     }
 
     /// A fallback answers instead of the gateway's refusal, or tries to.
@@ -162,6 +180,8 @@ impl Outcome {
             stage: self.stage.unwrap_or_default(),
             cause: &self.cause,
             fallback: self.fallback.unwrap_or_default(),
+            violations: self.violations.as_ref().map_or(0, |violated| violated.count),
+            first_violations: self.violations.as_ref().map_or("", |violated| &violated.first),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             connect_us: self.connected_at.map(since),

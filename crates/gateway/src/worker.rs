@@ -20,7 +20,7 @@ use crate::accept::addresses::{self, Crowded};
 use crate::accept::connection;
 use crate::accept::listener::{Admission, Listener, ListenerSpec, NotAdmitted};
 use crate::accept::socket::{Acceptor, ListenerName, ListeningSocket};
-use crate::accept::{Buffers, Socket};
+use crate::accept::{Buffers, Kept, Socket};
 use crate::clock;
 use crate::exchange::Exchange;
 use crate::identity::Identity;
@@ -101,6 +101,8 @@ pub struct Worker {
     pub farewells: Farewells,
     /// What it refuses when there is too much to do.
     pub overload: Overload,
+    /// What bodies of answers may take that policies look at.
+    pub kept: Rc<Kept>,
     log: RefCell<LogWriter>,
     ids: RefCell<IdGenerator>,
     live: RefCell<Rc<Live>>,
@@ -180,6 +182,7 @@ impl Worker {
             upstreams: Registry::new(setup.healths, setup.id),
             farewells: Farewells::default(),
             overload: Overload::default(),
+            kept: Rc::default(),
             log: RefCell::new(setup.log),
             ids: RefCell::new(IdGenerator::new()),
             live: RefCell::new(live),
@@ -430,6 +433,9 @@ impl Worker {
         }
         for category in outcome.findings.iter().flat_map(|findings| findings.categories()) {
             self.shard.firewall_hit(route_name, category);
+        }
+        if let Some(result) = outcome.review {
+            self.shard.reviewed(route_name, result);
         }
         if let Some(status) = outcome.grpc_status {
             self.shard.grpc_call(route_name, status);

@@ -4,6 +4,7 @@
 
 mod access;
 mod addresses;
+mod answers;
 mod authorities;
 mod bots;
 mod breakers;

@@ -12,6 +12,9 @@ use crate::{form, json, multipart};
 /// How many of the types that are accepted are told.
 const MAX_LISTED: usize = 8;
 
+/// What a stream of events is (the HTML standard, section 9.2): messages of their own, and not one text.
+const EVENT_STREAM: &str = "text/event-stream";
+
 /// One type of body.
 #[derive(Debug)]
 pub(super) struct Media {
@@ -37,7 +40,7 @@ pub(super) fn essence(headers: &dyn Headers) -> Option<String> {
 }
 
 /// The only `Content-Type`: of two, each reader could believe another one.
-fn content_type(headers: &dyn Headers) -> Option<&str> {
+pub(super) fn content_type(headers: &dyn Headers) -> Option<&str> {
     let (mut first, mut count) = (None, 0);
     headers.each("content-type", &mut |value| {
         first = first.or(Some(value));
@@ -71,6 +74,14 @@ pub(super) fn not_listed(list: &[Media], essence: Option<&str>) -> Violation {
 }
 
 impl Media {
+    /// Whether anything is said of what is in a body of this type. One that never ends is not read.
+    pub(super) fn is_read(&self, essence: &str) -> bool {
+        let is_json = essence == "application/json" || essence.ends_with("+json");
+        let is_form = essence == "application/x-www-form-urlencoded" || essence == "multipart/form-data";
+        let is_text = essence.starts_with("text/") && essence != EVENT_STREAM && !self.shape.binary;
+        is_json || self.part.is_some() && (is_form || is_text)
+    }
+
     /// The value that a body of this type is judged as; none where no schema looks at it.
     pub(super) fn read(
         &self,
@@ -87,7 +98,7 @@ impl Media {
             self.form(body, violations)
         } else if essence == "multipart/form-data" {
             self.multipart(headers, body, violations)
-        } else if essence.starts_with("text/") && !self.shape.binary {
+        } else if essence.starts_with("text/") && essence != EVENT_STREAM && !self.shape.binary {
             let text = std::str::from_utf8(body).map_err(|_| "is not UTF-8 text".to_owned());
             text.map(|text| Some(self.shape.value(text)))
         } else {

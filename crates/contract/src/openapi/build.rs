@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::{Encoding, Media};
 use super::document::{At, Document};
-use super::operation::{Contract, Operation, RequestBody, Response, Status, origin};
+use super::operation::{Contract, Operation, OperationId, RequestBody, Response, Status, origin};
 use super::parameter::Parameter;
 use super::shape::Shape;
 use super::translate::{Direction, Translator};
@@ -54,8 +54,9 @@ pub(super) fn build(document: &Document, options: &OpenApiOptions) -> Result<Ope
     let requests = requests.finish(&mut faults);
     let answers = if options.responses { answers.finish(&mut faults) } else { None };
     let Some(requests) = requests.filter(|_| faults.is_empty()) else { return Err(faults) };
-    let finish = |(method, parsed): (Method, Parsed)| {
+    let finish = |path: usize, place: usize, (method, parsed): (Method, Parsed)| {
         let operation = Operation {
+            id: OperationId { path, place },
             name: parsed.name,
             parameters: requests.shape_parameters(parsed.parameters),
             body: parsed.body.map(|body| RequestBody { media: requests.shape_media(body.media), ..body }),
@@ -69,7 +70,10 @@ pub(super) fn build(document: &Document, options: &OpenApiOptions) -> Result<Ope
         };
         (method, operation)
     };
-    let paths = paths.into_iter().map(|list| list.into_iter().map(finish).collect()).collect();
+    let finish_path = |(path, list): (usize, Vec<(Method, Parsed)>)| {
+        list.into_iter().enumerate().map(|(place, parsed)| finish(path, place, parsed)).collect()
+    };
+    let paths = paths.into_iter().enumerate().map(finish_path).collect();
     Ok(OpenApi { bases: bases(document, options), tree, paths })
 }
 

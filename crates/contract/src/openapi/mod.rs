@@ -15,7 +15,7 @@ use http::Method;
 use crate::fault::Fault;
 
 pub use headers::Headers;
-pub use operation::{Operation, RequestView, ResponseView};
+pub use operation::{Operation, OperationId, Parameters, RequestView, ResponseBody, ResponseView};
 
 /// What is chosen beside the document.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +71,11 @@ impl OpenApi {
             Some((_, operation)) => Found::Operation(operation, names.iter().cloned().zip(values).collect()),
             None => Found::NoMethod(operations.iter().map(|(method, _)| method).collect()),
         }
+    }
+
+    /// The operation that was found before.
+    pub fn operation(&self, id: OperationId) -> Option<&Operation> {
+        self.paths.get(id.path)?.get(id.place).map(|(_, operation)| operation)
     }
 
     /// How many operations there are.

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::body::{self, Media};
-use super::headers::Headers;
+use super::headers::{ContentType, Headers};
 use super::parameter::{self, Parameter, Source};
 use crate::form;
 use crate::schema::{Part, Schema};
@@ -36,9 +36,36 @@ pub struct ResponseView<'r> {
     pub body: Option<&'r [u8]>,
 }
 
+/// Which of a document's operations one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperationId {
+    /// Its path's number.
+    pub(super) path: usize,
+    /// Its place among those of the path.
+    pub(super) place: usize,
+}
+
+/// The parameters of a request, read and not yet judged: its body may still be on its way.
+#[derive(Debug)]
+pub struct Parameters<'o> {
+    operation: &'o Operation,
+    values: Vec<(usize, &'o Place, Value)>,
+    violations: Violations,
+}
+
+/// How the body of an answer is judged whose head has been.
+#[derive(Debug)]
+pub struct ResponseBody<'o> {
+    contract: &'o Contract,
+    /// None where there should be no body at all.
+    media: Option<&'o Media>,
+    content_type: String,
+}
+
 /// What one method of one path takes and answers.
 #[derive(Debug)]
 pub struct Operation {
+    pub(super) id: OperationId,
     pub(super) name: String,
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<RequestBody>,
@@ -91,36 +118,45 @@ impl Operation {
         self.body.is_some() || self.refuses_unknown
     }
 
-    /// Whether an answer's body is looked at.
-    pub fn needs_response_body(&self) -> bool {
-        self.responses.iter().any(|response| !response.media.is_empty())
+    /// Which one it is: see [`OpenApi::operation`](super::OpenApi::operation).
+    pub fn id(&self) -> OperationId {
+        self.id
     }
 
     /// All that is wrong with a request.
     pub fn check_request(&self, request: &RequestView<'_>) -> Violations {
+        self.read_request(request).judge(request.headers, request.body)
+    }
+
+    /// Reads the parameters of a request, whatever body it has.
+    pub fn read_request(&self, request: &RequestView<'_>) -> Parameters<'_> {
         let mut violations = Violations::default();
         let mut values = Vec::with_capacity(self.parameters.len() + 1);
         self.read_parameters(request, &mut values, &mut violations);
-        let body = request.body.filter(|body| !body.is_empty());
-        match (&self.body, body) {
-            (Some(listed), Some(body)) => {
-                read_body(&listed.media, request.headers, body, &mut values, &mut violations);
-            }
-            (Some(listed), None) if listed.required => violations.push(Violation::body("", "is missing")),
-            (None, Some(_)) if self.refuses_unknown => {
-                violations.push(Violation::body("", "is not expected here"));
-            }
-            _ => {}
-        }
-        self.requests.judge(values, &mut violations);
-        violations
+        Parameters { operation: self, values, violations }
     }
 
     /// All that is wrong with an answer.
     pub fn check_response(&self, answer: &ResponseView<'_>) -> Violations {
+        let (mut violations, rest) =
+            self.check_response_head(answer.status, answer.headers, answer.body.is_some());
+        if let (Some(rest), Some(body)) = (rest, answer.body) {
+            rest.check(body, &mut violations);
+        }
+        violations
+    }
+
+    /// All that is wrong with an answer's head, and how its body is judged, if it has content that is looked at. One
+    /// without content has no body by its nature, as that to HEAD.
+    pub fn check_response_head(
+        &self,
+        status: StatusCode,
+        headers: &dyn Headers,
+        has_content: bool,
+    ) -> (Violations, Option<ResponseBody<'_>>) {
         let mut violations = Violations::default();
-        let Some(contract) = &self.answers else { return violations };
-        let status = answer.status.as_u16();
+        let Some(contract) = &self.answers else { return (violations, None) };
+        let status = status.as_u16();
         let is_for = |response: &&Response| match response.status {
             Status::Exactly(listed) => listed == status,
             Status::Hundred(digit) => status / 100 == digit,
@@ -129,17 +165,29 @@ impl Operation {
         let Some(listed) = self.responses.iter().find(is_for) else {
             let message = format!("status {status} is not among those that the contract lists");
             violations.push(Violation::body("", message).of_kind(Kind::Status));
-            return violations;
+            return (violations, None);
         };
         let mut values = Vec::new();
         for header in &listed.headers {
-            take(header, header.header(answer.headers), &mut values, &mut violations);
-        }
-        if let Some(body) = answer.body.filter(|_| !listed.media.is_empty()) {
-            read_body(&listed.media, answer.headers, body, &mut values, &mut violations);
+            take(header, header.header(headers), &mut values, &mut violations);
         }
         contract.judge(values, &mut violations);
-        violations
+        if !has_content {
+            return (violations, None);
+        }
+        let content_type = body::content_type(headers).unwrap_or_default().to_owned();
+        let rest = |media| Some(ResponseBody { contract, media, content_type });
+        if listed.media.is_empty() {
+            return (violations, if self.refuses_unknown { rest(None) } else { None });
+        }
+        match choose(&listed.media, headers) {
+            Ok((essence, media)) if media.is_read(&essence) => (violations, rest(Some(media))),
+            Ok(_) => (violations, None),
+            Err(violation) => {
+                violations.push(violation);
+                (violations, None)
+            }
+        }
     }
 
     fn read_parameters<'o>(
@@ -176,6 +224,47 @@ impl Operation {
                 violations.push(Violation::new(place, "", "is not expected here"));
             }
         }
+    }
+}
+
+impl Parameters<'_> {
+    /// All that is wrong with the request, with this body, whole; none, or one without a byte, where it has none.
+    pub fn judge(self, headers: &dyn Headers, body: Option<&[u8]>) -> Violations {
+        let Self { operation, mut values, mut violations } = self;
+        let body = body.filter(|body| !body.is_empty());
+        match (&operation.body, body) {
+            (Some(listed), Some(body)) => match choose(&listed.media, headers) {
+                Ok((essence, media)) => {
+                    let value = media.read(&essence, headers, body, &mut violations);
+                    values.extend(value.zip(media.part).map(|(value, part)| (part, &Place::Body, value)));
+                }
+                Err(violation) => violations.push(violation),
+            },
+            (Some(listed), None) if listed.required => violations.push(Violation::body("", "is missing")),
+            (None, Some(_)) if operation.refuses_unknown => {
+                violations.push(Violation::body("", "is not expected here"));
+            }
+            _ => {}
+        }
+        operation.requests.judge(values, &mut violations);
+        violations
+    }
+}
+
+impl ResponseBody<'_> {
+    /// Adds all that is wrong with the body, which is whole.
+    pub fn check(&self, body: &[u8], violations: &mut Violations) {
+        let Some(media) = self.media else {
+            if !body.is_empty() {
+                violations.push(Violation::body("", "is not expected here"));
+            }
+            return;
+        };
+        let headers = ContentType(&self.content_type);
+        let essence = body::essence(&headers).unwrap_or_default();
+        let value = media.read(&essence, &headers, body, violations);
+        let values = value.zip(media.part).map(|(value, part)| (part, &Place::Body, value));
+        self.contract.judge(values.into_iter().collect(), violations);
     }
 }
 
@@ -234,21 +323,12 @@ fn take<'o>(
     }
 }
 
-fn read_body(
-    media: &[Media],
-    headers: &dyn Headers,
-    body: &[u8],
-    values: &mut Vec<(usize, &Place, Value)>,
-    violations: &mut Violations,
-) {
+/// The type of a body and what is listed for it, or that nothing is.
+fn choose<'m>(media: &'m [Media], headers: &dyn Headers) -> Result<(String, &'m Media), Violation> {
     let essence = body::essence(headers);
-    let chosen = essence.as_deref().and_then(|essence| Some((essence, body::choose(media, essence)?)));
-    let Some((essence, media)) = chosen else {
-        violations.push(body::not_listed(media, essence.as_deref()));
-        return;
-    };
-    let value = media.read(essence, headers, body, violations);
-    if let (Some(value), Some(part)) = (value, media.part) {
-        values.push((part, &Place::Body, value));
+    let chosen = essence.as_deref().and_then(|essence| body::choose(media, essence));
+    match (essence, chosen) {
+        (Some(essence), Some(chosen)) => Ok((essence, chosen)),
+        (essence, _) => Err(body::not_listed(media, essence.as_deref())),
     }
 }

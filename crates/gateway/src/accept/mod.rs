@@ -8,6 +8,7 @@ pub mod connection;
 pub mod forwarded;
 mod h1;
 pub mod h2;
+mod kept;
 pub mod listener;
 pub mod pace;
 pub mod proxy_protocol;
@@ -20,6 +21,7 @@ pub mod whole_body;
 
 pub use buffer::{Buffer, Buffers, Outbox};
 pub use client::Client;
+pub use kept::{Kept, Share};
 pub use pump::{Ends, Pump, Side, Trouble};
 pub use stream::{Socket, Stream};
-pub use tap::Tap;
+pub use tap::{Tap, Untaken};

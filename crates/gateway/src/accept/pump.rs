@@ -122,9 +122,9 @@ impl Pump {
         self.transform = Some(Box::new(transform));
     }
 
-    /// Has the body taken down as it passes by.
-    pub fn set_tap(&mut self, tap: Rc<Tap>) {
-        self.tap = Some(tap);
+    /// Has the body taken down as it passes by, if somebody wants that.
+    pub fn set_tap(&mut self, tap: Option<Rc<Tap>>) {
+        self.tap = tap;
     }
 
     /// The trailers, once the body has ended; also those that became a part of it.

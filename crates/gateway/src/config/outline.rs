@@ -539,6 +539,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("OpenAPI document", validate.openapi.as_ref().map(|file| file.value.display()));
         facets.may_say("base of the document", validate.base.as_ref());
         facets.says("what the document does not speak of", validate.unknown.as_str());
+        facets.says("answers that are not as it says", validate.response.as_str());
         facets.says("longest body that is looked at", validate.max_body);
     }
     if let Some((mirror, call)) = &route.mirror {

@@ -11,6 +11,12 @@ pub(super) fn upgrade_declined(service: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_GATEWAY, "upgrade_declined", Stage::Call, detail)
 }
 
+/// The service's answer has more bytes than a policy looks at, and is not passed on unseen.
+pub(super) fn response_too_large(most: u64) -> Refusal {
+    let detail = format!("the service's answer is longer than the {most} bytes that are looked at here");
+    Refusal::new(StatusCode::BAD_GATEWAY, "response_too_large", Stage::Validate, detail)
+}
+
 /// What should be encrypted is not.
 pub(super) fn clear_on_tls_port() -> Refusal {
     let detail = "this port speaks TLS, and the request came in clear: use https://";

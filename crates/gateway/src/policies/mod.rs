@@ -43,6 +43,17 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
         let _ = request;
     }
 
+    /// Whether it reviews what services answer. Of a route's policies one may.
+    fn reviews_answers(&self) -> bool {
+        false
+    }
+
+    /// Looks at the head of a service's answer, as that sent it, and says if that is not all.
+    fn review(&self, exchange: &mut Exchange) -> Option<Review<'_>> {
+        let _ = exchange;
+        None
+    }
+
     /// Changes the head of the answer.
     fn on_response(&self, exchange: &mut Exchange) {
         let _ = exchange;
@@ -73,6 +84,22 @@ pub enum Step<'p> {
     /// The policy has to wait, and then goes on. It is given up when the client leaves or the request's time is over.
     Wait(Waiting<'p>),
 }
+
+/// What follows from a policy's look at the head of a service's answer.
+pub enum Review<'p> {
+    /// It does not go to the client; this does.
+    Refuse(Box<Refusal>),
+    /// It goes to the client, and the policy sees its body afterwards, if that has no more bytes than these.
+    Watch(u64, OnPassed<'p>),
+    /// It waits until the policy has seen its body. One of more bytes than these is refused.
+    Hold(u64, OnAnswer<'p>),
+}
+
+/// What a policy makes of the body of an answer that has gone out.
+pub type OnPassed<'p> = Box<dyn FnOnce(&mut Exchange, &[u8]) + 'p>;
+
+/// What a policy says of an answer whose body it sees.
+pub type OnAnswer<'p> = Box<dyn FnOnce(&mut Exchange, &[u8]) -> Result<(), Box<Refusal>> + 'p>;
 
 /// How a policy goes on when the body is there.
 pub type OnBody<'p> = Box<dyn FnOnce(&mut Exchange, &[u8]) -> Step<'p> + 'p>;

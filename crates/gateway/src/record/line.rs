@@ -39,6 +39,8 @@ pub struct Line<'a> {
     pub stage: &'a str,
     pub cause: &'a str,
     pub fallback: &'a str,
+    pub violations: usize,
+    pub first_violations: &'a str,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub duration_us: u64,
@@ -94,6 +96,8 @@ impl Default for Line<'_> {
             stage: "",
             cause: "",
             fallback: "",
+            violations: 0,
+            first_violations: "",
             bytes_in: 0,
             bytes_out: 0,
             duration_us: 0,
@@ -181,6 +185,9 @@ impl Formatter {
         text(b",\"stage\":\"", line.stage.as_bytes(), out);
         text(b",\"cause\":\"", line.cause.as_bytes(), out);
         text(b",\"fallback\":\"", line.fallback.as_bytes(), out);
+        if line.violations > 0 {
+            write_violations(line, out);
+        }
         out.extend_from_slice(b",\"bytes_in\":");
         push_decimal(line.bytes_in, out);
         out.extend_from_slice(b",\"bytes_out\":");
@@ -270,6 +277,14 @@ fn write_caller(line: &Line<'_>, out: &mut Vec<u8>) {
     text(b",\"plan\":\"", line.plan.as_bytes(), out);
     text(b",\"key\":\"", line.key.as_bytes(), out);
     text(b",\"auth\":\"", line.auth.as_bytes(), out);
+}
+
+/// What is wrong with a service's answer.
+#[cold]
+fn write_violations(line: &Line<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"violations\":");
+    push_decimal(line.violations as u64, out);
+    text(b",\"first_violations\":\"", line.first_violations.as_bytes(), out);
 }
 
 #[cold]

@@ -21,7 +21,7 @@ use crate::config::values::{FileMode, Secret};
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
     Faults, Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, ProxyVersion, Respond, Retry,
-    RetryOn, ValidatePolicy, VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
+    RetryOn, VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -164,10 +164,8 @@ struct Compiler<'c> {
     geo: Option<Arc<Database>>,
     /// By where they stand, as routes share them.
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
-    /// Policies by where what they are made from stands.
-    shared: HashMap<*const (), Arc<dyn Policy>>,
-    /// Nothing where its file has faults.
-    validates: HashMap<*const ValidatePolicy, Option<Arc<dyn Policy>>>,
+    /// Policies by where what they are made from stands; nothing where a file of one has faults.
+    shared: HashMap<*const (), Option<Arc<dyn Policy>>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -206,7 +204,6 @@ impl<'c> Compiler<'c> {
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),
-            validates: HashMap::new(),
             limits: HashMap::new(),
         }
     }
@@ -349,6 +346,7 @@ impl<'c> Compiler<'c> {
                 rewrite,
                 mirror: self.mirror(route),
                 fault: canary::fault(route),
+                reviewer: policies.iter().position(|policy| policy.reviews_answers()),
                 policies: policies.into(),
             }),
         };
@@ -435,7 +433,7 @@ impl<'c> Compiler<'c> {
 }
 
 fn extras(extras: Extras) -> Option<Box<Extras>> {
-    let Extras { rewrite, mirror, fault, policies } = &extras;
+    let Extras { rewrite, mirror, fault, policies, .. } = &extras;
     let has_any = rewrite.is_some() || mirror.is_some() || fault.is_some() || !policies.is_empty();
     has_any.then(|| Box::new(extras))
 }

@@ -190,6 +190,8 @@ struct Extras {
     mirror: Option<Box<Mirror>>,
     fault: Option<Box<Injection>>,
     policies: Box<[Arc<dyn Policy>]>,
+    /// The place of the policy that reviews answers.
+    reviewer: Option<usize>,
 }
 
 impl Route {
@@ -211,6 +213,12 @@ impl Route {
     /// Its policies, in the order of their stages.
     pub fn policies(&self) -> &[Arc<dyn Policy>] {
         self.extras.as_ref().map_or(&[], |extras| &extras.policies)
+    }
+
+    /// The one of them that reviews what services answer.
+    pub fn reviewer(&self) -> Option<&dyn Policy> {
+        let extras = self.extras.as_ref()?;
+        Some(&**extras.policies.get(extras.reviewer?)?)
     }
 }
 

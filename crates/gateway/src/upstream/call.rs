@@ -20,7 +20,7 @@ use super::retry::{self, Cause, Tries};
 use super::send::{Progress, exchange_heads, start};
 use super::{Connection, Endpoint, NO_BOUND, Picked, QueueFull, Service, Slot, Timeouts, Unavailable};
 use crate::accept::client::Interrupted;
-use crate::accept::{Client, Pump};
+use crate::accept::{Client, Pump, Tap};
 use crate::clock;
 use crate::exchange::{Exchange, Failed, Unserved};
 use crate::refusal::Refusal;
@@ -41,6 +41,8 @@ pub struct Called {
     pub is_reusable: bool,
     /// What the answer's body becomes on its way, if anything.
     pub answer_transform: Option<Transform>,
+    /// Who takes the answer's body down.
+    pub answer_tap: Option<Rc<Tap>>,
     /// The time limits of this call.
     pub timeouts: Timeouts,
     /// When it must be over.
@@ -51,6 +53,21 @@ impl Called {
     /// The name of the service that answers.
     pub fn service(&self) -> &str {
         self.leg.picked.endpoint.health.service()
+    }
+
+    /// Nobody gets the answer. What is left of the request is not for the service any more either.
+    pub fn discard(mut self: Box<Self>, worker: &Worker, exchange: &mut Exchange) {
+        exchange.outcome.bytes_in = self.held + self.leg.body.moved();
+        let is_read = self.leg.body.has_read_all();
+        exchange.outcome.is_body_touched = !is_read;
+        if is_read {
+            // What follows at the client is its next request.
+            exchange.request.framing = Framing::None;
+        }
+        let response = &exchange.response;
+        self.is_reusable &=
+            self.is_sent && response.persistent && discard_body(&mut self.leg.connection, response.framing);
+        self.end(worker);
     }
 
     /// The exchange is over: the connection goes back into the pool if it may serve another.
@@ -307,6 +324,7 @@ impl<'c> Call<'c> {
             is_sent: false,
             is_reusable: false,
             answer_transform: None,
+            answer_tap: None,
             timeouts: self.limits.timeouts,
             due: self.bounds.due,
         })

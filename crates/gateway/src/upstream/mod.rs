@@ -17,6 +17,7 @@ pub mod farewell;
 mod grpc;
 pub mod health;
 pub mod hedge;
+pub mod hold;
 pub mod injection;
 mod latency;
 pub mod legacy;

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use h2::Reason;
 use http::{Method, StatusCode, Version};
@@ -61,9 +62,9 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
     if let Some(transform) = called.answer_transform.take() {
         body.set_transform(transform);
     }
+    body.set_tap(called.answer_tap.take());
     let due = called.due;
-    let mut seen = u64::MAX;
-    let mut is_last_try = false;
+    let mut patience = Patience::new(due, called.timeouts.idle);
     // Calls of gRPC may last for hours, and their callers understand a word of parting.
     let mut place = exchange.dialect.map(|_| worker.farewells.place());
     let is_grpc = place.is_some();
@@ -77,19 +78,7 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
                 return result;
             }
             let progress = body.progress() + called.leg.body.progress();
-            if progress != seen {
-                seen = progress;
-                is_last_try = false;
-                client.deadline.set(due.min(clock::now() + called.timeouts.idle));
-            }
-            ready!(client.deadline.poll_passed(context));
-            if is_last_try || clock::now() >= due {
-                return Poll::Ready(Err(Broken::TimedOut));
-            }
-            // Nobody is called slow who has taken something of which no event tells yet.
-            is_last_try = true;
-            client.stream.write_impatiently();
-            called.leg.connection.stream.write_impatiently();
+            ready!(patience.poll_last_try(context, client, called, progress))?;
         }
     })
     .await;
@@ -143,8 +132,48 @@ async fn answer(worker: &Worker, client: &mut Client, exchange: &mut Exchange, c
     }
 }
 
+/// For how long bodies may stand still.
+pub(super) struct Patience {
+    due: Instant,
+    idle: Duration,
+    /// How far they were when they last moved.
+    seen: u64,
+    is_last_try: bool,
+}
+
+impl Patience {
+    /// Until then in all, and for so long between two movements.
+    pub(super) fn new(due: Instant, idle: Duration) -> Self {
+        Self { due, idle, seen: u64::MAX, is_last_try: false }
+    }
+
+    /// After nothing could be moved. Ready when it is over, or when it is to be tried once more.
+    pub(super) fn poll_last_try(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &mut Client,
+        called: &Called,
+        progress: u64,
+    ) -> Poll<Result<(), Broken>> {
+        if progress != self.seen {
+            self.seen = progress;
+            self.is_last_try = false;
+            client.deadline.set(self.due.min(clock::now() + self.idle));
+        }
+        ready!(client.deadline.poll_passed(context));
+        if self.is_last_try || clock::now() >= self.due {
+            return Poll::Ready(Err(Broken::TimedOut));
+        }
+        // Nobody is called slow who has taken something of which no event tells yet.
+        self.is_last_try = true;
+        client.stream.write_impatiently();
+        called.leg.connection.stream.write_impatiently();
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// What ends an answer before its time.
-enum Broken {
+pub(super) enum Broken {
     Gone,
     /// What an HTTP/2 client is told of it.
     Service(Reason),
@@ -177,11 +206,22 @@ fn poll_answer(
         Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Service(Reason::INTERNAL_ERROR))),
         Poll::Pending => {}
     }
+    poll_request(context, worker, client, called, is_grpc).map(Err)
+}
+
+/// Moves what is left of the request while the answer comes; ready when that has no sense any more.
+pub(super) fn poll_request(
+    context: &mut Context<'_>,
+    worker: &Worker,
+    client: &mut Client,
+    called: &mut Called,
+    is_grpc: bool,
+) -> Poll<Broken> {
     if called.is_sent {
-        return client.poll_gone(context, &worker.buffers).map(|()| Err(Broken::Gone));
+        return client.poll_gone(context, &worker.buffers).map(|()| Broken::Gone);
     }
     if client.poll_reset(context).is_ready() {
-        return Poll::Ready(Err(Broken::Gone));
+        return Poll::Ready(Broken::Gone);
     }
     let mut ends = Ends {
         source: &client.stream,
@@ -191,20 +231,16 @@ fn poll_answer(
         buffers: &worker.buffers,
     };
     match called.leg.body.poll(context, &mut ends) {
-        Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => Poll::Ready(Err(Broken::Gone)),
+        Poll::Ready(Err(Trouble::Read(_) | Trouble::Truncated)) => Poll::Ready(Broken::Gone),
         // A service may begin to answer a call whose messages are still to come, and then waits for them.
-        Poll::Ready(Err(Trouble::TooLarge)) if is_grpc => Poll::Ready(Err(Broken::Request("body_too_large"))),
-        Poll::Ready(Err(Trouble::Malformed(fault))) if is_grpc => {
-            Poll::Ready(Err(Broken::Request(fault.code())))
-        }
-        Poll::Ready(Err(Trouble::Untranslatable(_))) => {
-            Poll::Ready(Err(Broken::Request("grpc_web_malformed")))
-        }
+        Poll::Ready(Err(Trouble::TooLarge)) if is_grpc => Poll::Ready(Broken::Request("body_too_large")),
+        Poll::Ready(Err(Trouble::Malformed(fault))) if is_grpc => Poll::Ready(Broken::Request(fault.code())),
+        Poll::Ready(Err(Trouble::Untranslatable(_))) => Poll::Ready(Broken::Request("grpc_web_malformed")),
         // The service takes no more, or gets no more that makes sense; its answer still counts.
         Poll::Ready(result) => {
             called.is_sent = true;
             called.is_reusable &= result.is_ok();
-            client.poll_gone(context, &worker.buffers).map(|()| Err(Broken::Gone))
+            client.poll_gone(context, &worker.buffers).map(|()| Broken::Gone)
         }
         Poll::Pending => Poll::Pending,
     }

@@ -4,7 +4,6 @@
 //! begins.
 
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -55,9 +54,7 @@ pub(super) fn start(
     if let Some(transform) = transform {
         body.set_transform(transform);
     }
-    if let Some(tap) = &exchange.tap {
-        body.set_tap(Rc::clone(tap));
-    }
+    body.set_tap(exchange.tap.clone());
     body
 }
 

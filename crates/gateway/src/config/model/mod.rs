@@ -99,7 +99,7 @@ pub use self::signature::{Signature, SignatureAlgorithm, SignatureKey};
 pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
-pub use self::validate::{Unknown, ValidatePolicy};
+pub use self::validate::{CheckResponse, Unknown, ValidatePolicy};
 pub use self::waf::{Oversize, Waf, WafMode};
 
 use super::fault::Faults;

@@ -32,6 +32,7 @@ pub(super) enum ByName {
     InjectedFaults,
     AppRequests,
     FirewallHits,
+    ReviewedAnswers,
 }
 
 /// How a family is told.
@@ -80,7 +81,7 @@ impl ByCode {
 }
 
 impl ByName {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Refusals,
         Self::Fallbacks,
         Self::GrpcCalls,
@@ -88,6 +89,7 @@ impl ByName {
         Self::InjectedFaults,
         Self::AppRequests,
         Self::FirewallHits,
+        Self::ReviewedAnswers,
     ];
 
     pub(super) fn family(self) -> Family {
@@ -133,6 +135,12 @@ impl ByName {
                 help: "Requests in which the firewall found something, by route and category.",
                 of: "route",
                 label: "category",
+            },
+            Self::ReviewedAnswers => Family {
+                name: "reviewed_answers_total",
+                help: "Answers of services that were held against the API's description, by result.",
+                of: "route",
+                label: "result",
             },
         }
     }

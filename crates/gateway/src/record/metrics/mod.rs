@@ -276,6 +276,11 @@ impl WorkerShard {
         self.count_by_name(ByName::InjectedFaults, route, fault);
     }
 
+    /// Counts an answer of a service that was looked at, by what came of it.
+    pub fn reviewed(&self, route: &str, result: &'static str) {
+        self.count_by_name(ByName::ReviewedAnswers, route, result);
+    }
+
     /// Counts a request of an application.
     pub fn app_request(&self, app: &str, status: u16) {
         let class = usize::from(status / 100).clamp(1, CLASSES) - 1;

@@ -59,6 +59,7 @@ impl Compiler<'_> {
                 rewrite: None,
                 mirror: None,
                 fault: None,
+                reviewer: None,
                 policies: [Arc::clone(&place.policy)].into(),
             }),
         }

@@ -34,17 +34,17 @@ impl Compiler<'_> {
         // admit: before anything is spent on the request, and first who is turned away whatever it is
         if let Some(ip) = route.ip {
             let geo = self.geo.clone();
-            policies.push(self.shared(ip, |ip, faults| Arc::new(Ip::build(ip, geo, faults))));
+            policies.extend(self.shared(ip, |ip, faults| Some(Arc::new(Ip::build(ip, geo, faults)))));
         }
         if let Some(bots) = route.bots {
-            policies.push(self.shared(bots, |bots, _| Arc::new(Bots::new(bots))));
+            policies.extend(self.shared(bots, |bots, _| Some(Arc::new(Bots::new(bots)))));
         }
         // preflights end here: they prove nothing of who calls
         if let Some(cors) = route.cors {
-            policies.push(self.shared(cors, |cors, _| Arc::new(Cors::new(cors))));
+            policies.extend(self.shared(cors, |cors, _| Some(Arc::new(Cors::new(cors)))));
         }
         if let Some(csrf) = route.csrf {
-            policies.push(self.shared(csrf, |csrf, _| Arc::new(Csrf::new(csrf))));
+            policies.extend(self.shared(csrf, |csrf, _| Some(Arc::new(Csrf::new(csrf)))));
         }
         if let Some(policy) = route.request.and_then(Request::build) {
             policies.push(Arc::new(policy));
@@ -72,7 +72,11 @@ impl Compiler<'_> {
             policies.push(Arc::new(WafOfBody::new(firewall)));
         }
         // what JSON may hold has been bounded before a schema looks at it
-        policies.extend(route.validate.and_then(|validate| self.validate(validate)));
+        if let Some(validate) = route.validate {
+            policies.extend(self.shared(validate, |validate, faults| {
+                Validate::build(validate, faults).map(|policy| Arc::new(policy) as Arc<dyn Policy>)
+            }));
+        }
         // shape: the version's word first, so that `response` can still change it
         if let Some(policy) = route.version.and_then(lifecycle) {
             policies.push(Arc::new(policy));
@@ -87,30 +91,18 @@ impl Compiler<'_> {
         policies
     }
 
-    /// One for all routes that share its configuration: it may be large.
+    /// One for all routes that share its configuration, as it may be large; none where that has faults.
     fn shared<T>(
         &mut self,
         config: &T,
-        build: impl FnOnce(&T, &mut Faults) -> Arc<dyn Policy>,
-    ) -> Arc<dyn Policy> {
+        build: impl FnOnce(&T, &mut Faults) -> Option<Arc<dyn Policy>>,
+    ) -> Option<Arc<dyn Policy>> {
         let key = std::ptr::from_ref(config).cast();
         if let Some(policy) = self.shared.get(&key) {
-            return Arc::clone(policy);
-        }
-        let policy = build(config, &mut self.faults);
-        self.shared.insert(key, Arc::clone(&policy));
-        policy
-    }
-
-    /// One for all routes that share it: a document may be long.
-    fn validate(&mut self, config: &config::ValidatePolicy) -> Option<Arc<dyn Policy>> {
-        let key = std::ptr::from_ref(config);
-        if let Some(policy) = self.validates.get(&key) {
             return policy.clone();
         }
-        let policy =
-            Validate::build(config, &mut self.faults).map(|policy| Arc::new(policy) as Arc<dyn Policy>);
-        self.validates.insert(key, policy.clone());
+        let policy = build(config, &mut self.faults);
+        self.shared.insert(key, policy.clone());
         policy
     }
 
