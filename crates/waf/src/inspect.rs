@@ -136,7 +136,7 @@ fn is_json(media: &[u8]) -> bool {
 pub enum Interest {
     /// No: it is a stream of messages.
     Never,
-    /// If its first bytes, as many as [`FIRST_BYTES`], [are text](is_text): pictures and the like say nothing.
+    /// If its first bytes, as many as [`FIRST_BYTES`], [are text](is_text), whatever it says that it is.
     IfText,
     /// Yes.
     Always,
@@ -148,16 +148,19 @@ pub const FIRST_BYTES: usize = 16;
 impl Interest {
     /// In bodies of this Content-Type.
     pub fn of(content_type: Option<&[u8]>) -> Self {
-        const BINARY: [&[u8]; 6] =
-            [b"image/", b"audio/", b"video/", b"font/", b"application/zip", b"application/pdf"];
-        let media = content_type.unwrap_or_default().trim_ascii_start();
-        let begins = |kind: &[u8]| media.get(..kind.len()).is_some_and(|own| own.eq_ignore_ascii_case(kind));
-        if begins(b"application/grpc") {
-            Self::Never
-        } else if BINARY.into_iter().any(begins) {
-            Self::IfText
-        } else {
-            Self::Always
+        let media = content_type.unwrap_or_default().to_ascii_lowercase();
+        let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let is_text = media.is_empty()
+            || media == b"application/x-www-form-urlencoded"
+            || media.starts_with(b"text/")
+            || media.starts_with(b"multipart/")
+            || media.ends_with(b"/xml")
+            || media.ends_with(b"+xml")
+            || is_json(media);
+        match media {
+            _ if media.starts_with(b"application/grpc") => Self::Never,
+            _ if is_text => Self::Always,
+            _ => Self::IfText,
         }
     }
 }
