@@ -12,7 +12,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::values::Country;
-use crate::config::{Fault, Faults, Geo, read_bounded};
+use crate::config::{Fault, Faults, Geo, read_named};
 
 /// Bytes of a database: those of cities have some 100 MiB.
 const MAX_FILE: u64 = 512 * 1024 * 1024;
@@ -34,14 +34,7 @@ impl Database {
     pub fn load(config: &Geo, before: Option<&Arc<Self>>, faults: &mut Faults) -> Option<Arc<Self>> {
         let file = &config.database;
         let shown = file.value.display();
-        let bytes = match read_bounded(&file.value, MAX_FILE) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let message = format!("cannot read {shown}: {error}");
-                faults.push(Fault::error("unreadable_file", file.span, message));
-                return None;
-            }
-        };
+        let bytes = faults.take(read_named(file, MAX_FILE))?;
         let hash = xxh3_64(&bytes);
         if let Some(same) = before.filter(|before| before.hash == hash) {
             return Some(Arc::clone(same));

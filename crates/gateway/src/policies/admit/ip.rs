@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::config::values::{Cidr, Countries, Country};
-use crate::config::{Fault, Faults, IpPolicy, Located, read_bounded};
+use crate::config::{Fault, Faults, IpPolicy, Located, read_named_text};
 use crate::exchange::Exchange;
 use crate::geo::Database;
 use crate::policies::{Policy, Step};
@@ -176,15 +176,7 @@ fn is_in<T: Ord + Copy>(ranges: &[(T, T)], value: T) -> bool {
 /// Adds the networks that a file lists, or reports the first line that is none.
 fn read_list(file: &Located<PathBuf>, networks: &mut Vec<Cidr>, faults: &mut Faults) {
     let shown = file.value.display();
-    let read = read_bounded(&file.value, MAX_FILE);
-    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
-    let text = match text {
-        Ok(text) => text,
-        Err(error) => {
-            let message = format!("cannot read {shown}: {error}");
-            return faults.push(Fault::error("unreadable_file", file.span, message));
-        }
-    };
+    let Some(text) = faults.take(read_named_text(file, MAX_FILE)) else { return };
     for (number, line) in text.lines().enumerate() {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if entry.is_empty() {

@@ -9,7 +9,7 @@ use contract::{
 use http::{Method, StatusCode};
 use http1::{Fields, Framing, Known, RequestHead, ResponseHead};
 
-use crate::config::{CheckResponse, Fault, Faults, Located, Unknown, ValidatePolicy, read_bounded};
+use crate::config::{CheckResponse, Fault, Faults, Located, Unknown, ValidatePolicy, read_named};
 use crate::exchange::Exchange;
 use crate::outcome::Violated;
 use crate::policies::{Policy, Review, Step};
@@ -309,14 +309,7 @@ fn read<T>(
     prepare: impl FnOnce(&[u8]) -> Result<T, Vec<contract::Fault>>,
 ) -> Option<T> {
     let shown = file.value.display();
-    let text = match read_bounded(&file.value, MAX_FILE) {
-        Ok(text) => text,
-        Err(error) => {
-            let message = format!("cannot read {shown}: {error}");
-            faults.push(Fault::error("unreadable_file", file.span, message));
-            return None;
-        }
-    };
+    let text = faults.take(read_named(file, MAX_FILE))?;
     let found = match prepare(&text) {
         Ok(prepared) => return Some(prepared),
         Err(found) => found,
