@@ -51,19 +51,19 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SYSTEM_FILE,
         triggers: &["etc/passwd", "etc/shadow", "etc\\passwd", "/proc/", "boot.ini", "win.ini", "system32", "etc/group", "etc/sudoers", "/dev/tcp", "/dev/udp", "etc/master.passwd", "etc/security/passwd", "system.ini"],
         needs: 0,
-        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|(?:^\S*|[=\x22'>]\S*)windows[/\\]+system32|/dev/(?:tcp|udp)/",
+        expression: r"etc[/\\]+(?:passwd|shadow|group\b|gshadow|sudoers|master\.passwd|security[/\\]passwd)|(?:[^\s\w(\x60]|\.\.)/proc/(?:self|net|version|cmdline|cpuinfo|mounts|sys|\d+/)|\b(?:boot|win|system)\.ini\b|(?:^\S*|[=\x22'>]\S*)windows[/\\]+system32|/dev/(?:tcp|udp)/",
     },
     Row {
         rule: rules::SYSTEM_FILE,
         triggers: &["etc/", "var/log/", "httpd.conf", "nginx.conf", "usr/local/", "/tmp/", "windows/", "windows\\", "winnt", "inetpub", "root/.", "/var/www", "/usr/bin", "apache2.conf", "my.cnf", "php.ini"],
         needs: 0,
-        expression: r"^[\s'\x22>]*(?:(?:\.\.?)?[/\\\w.:]*[/\\])?(?:etc/(?:hosts(?:\.\w+)?|issue(?:\.net)?|fstab|mtab|crontab|cron\.\w+/\S+|anacrontab|bash\.bashrc|environment|exports|ftp\w+|host\.conf|inetd\.conf|xinetd\S*|inittab|ld\.so\.conf|logrotate\S*|networks?(?:/\S+)?|nsswitch\.conf|openldap/\S+|os-release|lsb-release|\w+-release|postgresql/\S+|profile|proftpd\S*|protocols|samba/\S+|security/\S+|services|shells|ssl/\S+|sysctl\.conf|r?syslog\S*|timezone|vsftpd\S*|init\.d/\S+|ssh/\S+|apache2?/\S+|httpd/\S+|nginx/\S+|mysql/\S+|my\.cnf|php\S*|motd|resolv\.conf|hostname|rc\.\S+|pam\S+|letsencrypt/\S+|kubernetes/\S+|docker/\S+)|var/log/\S+|\S*(?:httpd|nginx|apache2|lighttpd)\.conf|my\.cnf|php\.ini|(?:windows|winnt)[/\\](?:win|system|repair|debug|panther)\S*|inetpub[/\\]\S+|root/\.\S+)(?:[\x00%?#]\S*)?[\s'\x22]*$|>\s*/(?:tmp|var|etc|usr|home|root|dev/shm)/\w",
+        expression: r"^[\s'\x22>]*(?:(?:\.\.?)?[/\\\w.:]*[/\\])?(?:etc/(?:hosts(?:\.\w+)?|issue(?:\.net)?|fstab|mtab|crontab|cron\.\w+/\S+|anacrontab|bash\.bashrc|environment|exports|ftp\w+|host\.conf|inetd\.conf|xinetd\S*|inittab|ld\.so\.conf|logrotate\S*|networks?(?:/\S+)?|nsswitch\.conf|openldap/\S+|os-release|lsb-release|\w+-release|postgresql/\S+|profile|proftpd\S*|protocols|samba/\S+|security/\S+|services|shells|ssl/\S+|sysctl\.conf|r?syslog\S*|timezone|vsftpd\S*|init\.d/\S+|ssh/\S+|apache2?/\S+|httpd/\S+|nginx/\S+|mysql/\S+|my\.cnf|php\S*|motd|resolv\.conf|hostname|rc\.\S+|pam\S+|letsencrypt/\S+|kubernetes/\S+|docker/\S+)|var/log/\S+|\S*(?:httpd|nginx|apache2|lighttpd)\.conf|my\.cnf|php\.ini|(?:windows|winnt)[/\\](?:win|system|repair|debug|panther)\S*|inetpub[/\\]\S+|root/\.\S+)(?:[\x00%?#]\S*)?[\s'\x22]*$|(?:^|[\s;|&)'\x22\x60])[\w.$*]*>{1,2}\s*/(?:tmp|var|etc|usr|home|root|dev/shm)/\w",
     },
     Row {
         rule: rules::SECRET_FILE,
         triggers: &[".aws", ".ssh", ".docker", ".kube", ".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", "history", ".npmrc", ".pypirc", ".netrc", ".pgpass", ".my.cnf", "id_rsa", "wp-config", "web.config", "credentials", ".bashrc", ".profile", ".boto", ".gnupg", ".subversion", ".vscode", ".idea", ".terraform", ".config", ".ds_store", ".vault", ".azure", ".gcloud", ".cargo", ".gem", ".composer", "appsettings", "web-inf", "meta-inf", ".bash", ".zsh", ".mysql_", ".psql_"],
         needs: 0,
-        expression: r"(?:^\S*[/\\]|[=>]|\s[/~]\S*/)\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
+        expression: r"(?:^\S*[/\\]|[=>])\.(?:aws/\w+|ssh/\w+|docker/\w+|kube/\w+|git/(?:config|head|index)|svn/\w+|hg/\w+|gnupg/\w+|azure/\w+|gcloud/\w+|cargo/(?:config|cred)|gem/\w+|composer/\w+|htaccess|htpasswd|npmrc|pypirc|netrc|pgpass|my\.cnf|boto|terraform/\w+|vault-token|subversion/\w+|(?:bash_|zsh_|mysql_|psql_|sh_|python_|node_repl_|php_)?history|bash_(?:profile|aliases|logout)|bashrc|zshrc|zprofile|config/gcloud)\b|(?:^|[/\\=])\.env(?:\.\w+)?$|(?:^|[/\\=])(?:id_rsa|id_dsa|id_ed25519|id_ecdsa|wp-config|web\.config|appsettings\.(?:\w+\.)?json)(?:\W|$)|(?:web|meta)-inf/\S+\.(?:xml|mf|properties)",
     },
     Row {
         rule: rules::FILE_SCHEME,
@@ -107,7 +107,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_BRACES,
         triggers: &["{"],
         needs: 0,
-        expression: r"(?:^|[\s;|&`(=])\{(?:,[\s#'\x22]*[a-z]|[a-z]+,-\w|/[^\s{}:]*,)[^{}:]*\}|\{,[\w-]+(?:,[\w./-]*)*\}",
+        expression: r"(?:^|[\s;|&`(=])\{(?:,[\s#'\x22]*[a-z]|[a-z]+,-\w|/[^\s{}:]*,)[^{}:]*\}|(?:^|[^\w}\])])\{,[\w-]+(?:,[\w./-]*)*\}",
     },
     Row {
         rule: rules::SHELL_REDIRECT,
@@ -119,7 +119,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_SUBSTITUTION,
         triggers: &["$(", "${", "$[", "$((", "<(", ">("],
         needs: BRACKET | BRACE | GLOB,
-        expression: r"\$\((?:\(|\$?\s*[a-z./][\w./-]*(?:\)(?:[^.]|$)|\s+[^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|path|home|pwd|shell|user|hostname|env|bash\w*|@|!|\w+(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&\w])[<>]\([a-z./][\w./ -]*\)(?:[^>]|$)",
+        expression: r"^\s*\$\(\s*[a-z][\w./-]*\s*\)\s*$|\$\((?:\(|<|\$?\s*[a-z./][\w./-]*(?:\s+[^=>)]*[-/.$'\x22<][^=>)]*\)|\$?\())|\$\[\s*\d+\s*[-+*/]|\$\{(?:\x60|ifs|bash\w*|@[a-z]|!\w+\}|(?:path|home|pwd|shell|user|hostname|env|\w+)(?:[#%]|//?|:\d)[^}]*\}|gcc)|(?:^|[\s=;|&])[<>]\(\s*[a-z./][\w./-]*(?:\s[\w./ -]*)?\)(?:[^>]|$)",
     },
     Row {
         rule: rules::SHELL_EVASION,
@@ -191,7 +191,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SQL_LONE_OPERATOR,
         triggers: &["||", "&&", "->", "<=>", ">>", "<<", "is null", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor", "isnull", "notnull", "!~", "~*", "similar to", "#>", "@@"],
         needs: 0,
-        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|is\s+(?:not\s+)?null|isnull|notnull|like\s+(?:null|binary)|not?\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
+        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|isnull|notnull|like\s+(?:null|binary)|not\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,
@@ -285,7 +285,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::LDAP_FILTER,
         triggers: &["objectclass", ")(", ")\t(", ") (", "(|", "(&", "*)", ")|(", ")!(", "*!("],
         needs: 0,
-        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]|\w+\s*(?:[<>~]?=))|\)\(\w+\)|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(|\)\)\s*\(|\(\s*objectclass\s*=|\)\(&|\)\s*\(\s*\|",
+        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]\s*\(|\w+\s*(?:[<>~]?=)|[|&]\s*$)|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=|$)|\)\)\s*\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=)|\(\s*objectclass\s*=|\)\([&|]",
     },
     Row {
         rule: rules::SSRF_METADATA,

@@ -105,7 +105,9 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let is_told = is_lower && is_told(evidence, rest);
     let is_hit = match kind {
         Command::Sure => {
-            !is_bare && (evidence == Evidence::Certain || !talks(rest))
+            !is_bare
+                && (evidence == Evidence::Certain
+                    || is_lower && !talks(rest) && (evidence >= Evidence::Option || !is_prose(rest)))
                 || is_header
                 || is_lower && (word.is_quoted || word.word().contains(&b'-'))
         }
@@ -134,6 +136,14 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     } else if kind == Command::Strong && is_lower {
         cx.hit(rules::SHELL_LOOSE, leaf, first);
     }
+}
+
+/// Words that follow a command as they follow any noun: too many of them, or with the marks of a sentence.
+fn is_prose(rest: &[u8]) -> bool {
+    let words = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    rest.trim_ascii_start().starts_with(b"(")
+        || words.clone().count() > 2
+        || words.clone().any(|word| matches!(word.last(), Some(b'.' | b',' | b':' | b'?' | b'!' | b')')))
 }
 
 /// Options count where nobody talks of them.

@@ -71,7 +71,9 @@ pub(super) fn is_union(sql: Sql<'_>, union: usize) -> bool {
     match sql.kind(at) {
         // "Student union, select bar", "credit union select account": columns, not prose.
         Some(Kind::Select) => {
-            let is_prose = sql.list.len() == at + 2 && union > 0 && sql.is(union - 1, Kind::Name);
+            let is_prose = sql.list.len() == at + 2
+                && sql.is(at + 1, Kind::Name)
+                && (union == 0 || sql.is(union - 1, Kind::Name));
             !is_prose
                 && (!sql.is(at + 1, Kind::Name)
                     || matches!(
@@ -102,6 +104,14 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
         let is_call = sql.is(at + 1, Kind::Function) && sql.is(at + 2, Kind::Left);
         // Cut off right after it: `and (select`, `@.= ( SELECT`.
         let is_cut = at > 1 && sql.kind(at + 1).is_none();
+        // "Toppings (select 2)" of a form.
+        let is_prose = at > 1
+            && sql.is(at - 2, Kind::Name)
+            && sql.is(at + 1, Kind::Number)
+            && sql.is(at + 2, Kind::Right);
+        if is_prose {
+            return None;
+        }
         return (sql.is_select(at) || is_call || is_cut).then_some(rules::SQL_SUBSELECT);
     }
     let leads = at == 0 || sql.is(at - 1, Kind::Semicolon);
@@ -385,7 +395,7 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
     let list = sql.list;
     match sql.word(at) {
         b"in" => {
-            at <= 1
+            (at == 0 || at == 1 && is_operand_end(sql, 0) && !sql.is(0, Kind::Name))
                 && sql.is(at + 1, Kind::Left)
                 && sql.is(at + 2, Kind::Number)
                 && sql.is(at + 3, Kind::Comma)
