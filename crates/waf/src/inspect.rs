@@ -68,7 +68,10 @@ impl Inspector {
         let mut reader = self.reader(Part::Path, scratch, report);
         reader.path(request.path);
         if let Some(query) = request.query {
-            reader.query(query);
+            // Some frameworks document it for a POST.
+            let is_post = request.method.eq_ignore_ascii_case("post");
+            let rule = if is_post { rules::METHOD_OF_POST } else { rules::METHOD_OVERRIDE };
+            reader.query(query, rule);
         }
         if request.path.contains(&b'#') || request.query.is_some_and(|query| query.contains(&b'#')) {
             let place = Place { part: Part::Path, name: b"", is_name: false };
@@ -187,18 +190,18 @@ impl Reader<'_> {
         for segment in
             path.split(|byte| *byte == b'/').take(64).filter(|segment| !segment.iter().all(is_plain))
         {
-            // A segment is a value, as one of the query is.
+            // A segment is a value, as one of the query is, and some services read a plus as a space there, too.
             self.part = Part::Query;
             let place = Place { part: Part::Path, name: b"", is_name: false };
-            self.decode(place, segment, Kind::Plain);
+            self.decode(place, segment, Kind::Encoded);
         }
     }
 
-    fn query(&mut self, query: &[u8]) {
+    fn query(&mut self, query: &[u8], rule: &'static crate::Rule) {
         self.part = Part::Query;
         self.leaves = 0;
         pairs::form(query, self);
-        self.overridden(query, rules::METHOD_OVERRIDE);
+        self.overridden(query, rule);
         self.told_of_many();
     }
 
@@ -243,7 +246,7 @@ impl Reader<'_> {
 
     fn form(&mut self, body: &[u8]) {
         pairs::form(body, self);
-        self.overridden(body, rules::METHOD_IN_FORM);
+        self.overridden(body, rules::METHOD_OF_POST);
         self.told_of_many();
     }
 

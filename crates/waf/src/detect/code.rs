@@ -29,7 +29,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         rule: rules::XSS_CODE,
         triggers: &["document.", "window.", ".innerhtml", ".outerhtml", "fromcharcode", "appendchild", ".parentnode", "localstorage.", "location.", "document)", "\"cookie", "'cookie"],
         needs: 0,
-        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|onerror|eval|parent|top|document)(?:\s*[=.(\[]|$)|\.(?:inner|outer)html\s*=\s*['\x22\x60]?\s*(?:<|location|document|window|atob)|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
+        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|onerror|eval|parent|top|document)\s*[=.(\[]|\.(?:inner|outer)html\s*=\s*['\x22\x60]?\s*(?:<|location|document|window|atob)|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
     },
     Row {
         rule: rules::XSS_CODE,
@@ -162,9 +162,9 @@ pub(super) const CODE_ROWS: &[Row] = &[
     },
     Row {
         rule: rules::NOSQL_CODE,
-        triggers: &["db.", "this.", "function", "tojson", "return", "while", "sleep", "do{", "for("],
+        triggers: &["db.", "typeof", "this.", "function", "tojson", "return", "while", "sleep", "do{", "for("],
         needs: 0,
-        expression: r"\bdb\.(?:\w+\.(?:find|insert|update|remove|drop|aggregate|save|count)(?:one|many)?|getcollectionnames|dropdatabase|injection|eval)\s*\(|['\x22]\s*(?:;|\|\||&&)[^'\x22]{0,40}\b(?:do\s*\{|for\s*\()|['\x22]\s*(?:;|\|\||&&)\s*(?:return\b|this\.\w+|while\s*\(|sleep\s*\()|\|\|\s*this\.\w+|\btojson\(",
+        expression: r"^\W*(?:\|\||&&)\s*typeof\s+\w|\bdb\.(?:\w+\.(?:find|insert|update|remove|drop|aggregate|save|count)(?:one|many)?|getcollectionnames|dropdatabase|injection|eval)\s*\(|['\x22]\s*(?:;|\|\||&&)[^'\x22]{0,40}\b(?:do\s*\{|for\s*\()|['\x22]\s*(?:;|\|\||&&)\s*(?:return\b|this\.\w+|while\s*\(|sleep\s*\()|\|\|\s*this\.\w+|\btojson\(",
     },
     // Look-ups, languages and templates of services.
     Row {
@@ -190,7 +190,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         expression: concat!(
             r"\bphpinfo\s*\(|(?:^|[;{(=.@|\s'\x22])(?:system|passthru|shell_exec|proc_open|popen|pcntl_exec|exec|assert|call_user_func(?:_array)?|create_function)\s*\(\s*(?:['\x22$]|base64|chr\()",
             r"|\b(?:eval|assert|gzinflate|gzuncompress|str_rot13)\s*\(\s*(?:base64_decode|gzinflate|gzuncompress|str_rot13|chr|strrev|\$)",
-            r"|\b(?:file_(?:get|put)_contents|fopen|readfile|copy|file|include|require)(?:_once)?\s*\(?\s*['\x22]?\s*(?:php:|data:|expect:|phar:|https?://|/etc/|/proc/|\.\./|\$_)|\b(?:auto_(?:pre|ap)pend_file|allow_url_(?:include|fopen)|disable_functions|open_basedir)\s*=",
+            r"|\b(?:file_(?:get|put)_contents|fopen|readfile|copy|file|include)(?:_once)?\s*\(?\s*['\x22]?\s*(?:php:|data:|expect:|phar:|https?://|/etc/|/proc/|\.\./|\$_)|\brequire(?:_once)?\s*(?:\(\s*['\x22]?|['\x22])\s*(?:php:|data:|expect:|phar:|https?://|/etc/|/proc/|\$_)|\b(?:auto_(?:pre|ap)pend_file|allow_url_(?:include|fopen)|disable_functions|open_basedir)\s*=",
             r"|\b(?:array_(?:map|filter|walk|reduce|diff_u\w+|intersect_u\w+)|u[ak]?sort|ob_start|register_(?:shutdown|tick)_function|set_(?:error|exception)_handler|iterator_apply|spl_autoload_register|forward_static_call)\s*\([^)]{0,60}['\x22](?:system|assert|exec|eval|passthru|shell_exec|popen|phpinfo)['\x22]",
             r"|\b(?:var_dump|print_r|var_export|extract|parse_str|unserialize|usort|eval|mail|include|require)\s*\(\s*\$(?:_|globals)",
             r"|\b(?:print_r|var_dump)\s*\(\s*get_defined|\b(?:show_source|highlight_file|php_strip_whitespace)\s*\(\s*(?:['\x22$]|__file__)",

@@ -115,7 +115,9 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
         return (sql.is_select(at) || is_call || is_cut).then_some(rules::SQL_SUBSELECT);
     }
     let leads = at == 0 || sql.is(at - 1, Kind::Semicolon);
-    if leads && sql.is_select(at) {
+    // "Select your country".
+    let is_label = at == 0 && sql.list.iter().skip(1).all(|token| token.kind == Kind::Name);
+    if leads && !is_label && sql.is_select(at) {
         let is_plain =
             at == 0
                 && sql.list.iter().skip(1).all(|token| {
@@ -166,7 +168,8 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
             Operand::Call if sql.is(next, Kind::Function) => {
                 let is_whole =
                     is_first && end == sql.list.len() && sql.list[next].end == sql.list[next + 1].start;
-                (words::is_attack_function(sql.word(next)) || is_whole)
+                let is_named = sql.is(next + 2, Kind::Right) && !sql.is_cut_or_end(end);
+                (words::is_attack_function(sql.word(next)) && !is_named || is_whole)
                     && !matches!(sql.word(at), b"||" | b"&&")
                     || sql.is_cut(end)
             }
@@ -337,6 +340,8 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
                 || is_led && sql.is(at + 1, Kind::Variable)
         }
         b"procedure" => next == b"analyse" && sql.is(at + 2, Kind::Left),
+        // `; desc users`.
+        b"desc" => at == 1 && sql.is(0, Kind::Semicolon) && sql.is(2, Kind::Name) && sql.is_cut_or_end(3),
         b"limit" => {
             let goes_on = sql.is(at + 2, Kind::Comma) || sql.word(at + 2) == b"offset";
             is_led
