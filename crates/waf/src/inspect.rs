@@ -68,10 +68,8 @@ impl Inspector {
         let mut reader = self.reader(Part::Path, scratch, report);
         reader.path(request.path);
         if let Some(query) = request.query {
-            // Some frameworks document it for a POST.
-            let is_post = request.method.eq_ignore_ascii_case("post");
-            let rule = if is_post { rules::METHOD_OF_POST } else { rules::METHOD_OVERRIDE };
-            reader.query(query, rule);
+            reader.query(query);
+            reader.overridden(query, request.method == "POST");
         }
         if request.path.contains(&b'#') || request.query.is_some_and(|query| query.contains(&b'#')) {
             let place = Place { part: Part::Path, name: b"", is_name: false };
@@ -197,24 +195,27 @@ impl Reader<'_> {
         }
     }
 
-    fn query(&mut self, query: &[u8], rule: &'static crate::Rule) {
+    fn query(&mut self, query: &[u8]) {
         self.part = Part::Query;
         self.leaves = 0;
         pairs::form(query, self);
-        self.overridden(query, rule);
         self.told_of_many();
     }
 
-    /// `_method=DELETE`, which frameworks obey and a gateway that routes by method does not.
-    fn overridden(&mut self, pairs: &[u8], rule: &'static crate::Rule) {
-        let is_override = |pair: &[u8]| {
-            let Some(at) = pair.iter().position(|byte| *byte == b'=') else { return false };
-            pair[..at].eq_ignore_ascii_case(b"_method")
-                && pair[at + 1..].first().is_some_and(u8::is_ascii_alphabetic)
-        };
-        if pairs.split(|byte| *byte == b'&').any(is_override) {
-            let place = Place { part: self.part, name: b"_method", is_name: false };
-            self.cx.hit_at(rule, place, pairs, 0);
+    /// `_method=DELETE`, which frameworks obey and a gateway that routes by method does not. They document it for a POST
+    /// that stands for one of three methods.
+    fn overridden(&mut self, pairs: &[u8], is_post: bool) {
+        for pair in pairs.split(|byte| *byte == b'&') {
+            let Some(at) = pair.iter().position(|byte| *byte == b'=') else { continue };
+            let (name, method) = (&pair[..at], &pair[at + 1..]);
+            if name.eq_ignore_ascii_case(b"_method") && method.first().is_some_and(u8::is_ascii_alphabetic) {
+                const DOCUMENTED: [&[u8]; 3] = [b"PUT", b"PATCH", b"DELETE"];
+                let is_documented = DOCUMENTED.iter().any(|own| own.eq_ignore_ascii_case(method));
+                let rule =
+                    if is_post && is_documented { rules::METHOD_OF_POST } else { rules::METHOD_OVERRIDE };
+                let place = Place { part: self.part, name: b"_method", is_name: false };
+                return self.cx.hit_at(rule, place, pairs, 0);
+            }
         }
     }
 
@@ -246,7 +247,7 @@ impl Reader<'_> {
 
     fn form(&mut self, body: &[u8]) {
         pairs::form(body, self);
-        self.overridden(body, rules::METHOD_OF_POST);
+        self.overridden(body, true);
         self.told_of_many();
     }
 

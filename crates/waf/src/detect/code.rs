@@ -45,9 +45,9 @@ pub(super) const CODE_ROWS: &[Row] = &[
     },
     Row {
         rule: rules::XSS_CODE,
-        triggers: &["valueof", "onerror", "location", "name"],
+        triggers: &["valueof", "onerror", "location", "name", "' ", "\" "],
         needs: EQUALS,
-        expression: r"['\x22][\s]*(?:[^a-z0-9~_:'\s,;.]|\bin\b).{0,60}?\b(?:location|name|onerror|valueof)\s*=",
+        expression: r"^['\x22]\s+(?:in\s*)?[a-z$_][\w$]*\.[a-z$_][\w$]*\s*=\s*$|['\x22][\s]*(?:[^a-z0-9~_:'\s,;.<>]|\bin\b)[^<>]{0,60}?\b(?:location|name|onerror|valueof)\s*=",
     },
     Row {
         rule: rules::XSS_CODE,
@@ -111,7 +111,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         rule: rules::XSS_URL,
         triggers: &["xlink:href", "pattern", "@import", "data:;", "data:,"],
         needs: 0,
-        expression: r"\bxlink:href\s*=|['\x22\x60][^=]{0,20}\bpattern\s*=|@import\s*(?:url\s*\(|['\x22](?:https?:)?//)|(?:^|[\s='\x22(])data:(?:;[\w=-]+)*,\S",
+        expression: r"\bxlink:href\s*=|['\x22][^=]{0,20}\bpattern\s*=|@import\s*(?:url\s*\(|['\x22](?:https?:)?//)|(?:^|[\s='\x22(])data:(?:;[\w=-]+)*,\S",
     },
     // What ends a text of a script, and the call or comment that is put behind it.
     Row {
@@ -138,7 +138,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         triggers: &["$"],
         needs: 0,
         expression: concat!(
-            r"(?:^[^\w#]*|[\[{,\x22'(]\s*)\$(?:",
+            r"(?:^[^\w#]*|[\[{,\x22']\s*)\$(?:",
             "abs|accumulator|acos|acosh|add|addfields|addtoset|all|allelementstrue|and|anyelementtrue|arrayelemat|arraytoobject",
             "|asin|asinh|atan|atan2|atanh|avg|between|binarysize|bit|bitand|bitnot|bitor|bitsallclear|bitsallset|bitsanyclear",
             "|bitsanyset|bitxor|bottom|bottomn|box|bsonsize|bucket|bucketauto|ceil|center|centersphere|changestream|cmp|collstats",

@@ -123,9 +123,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SHELL_EVASION,
-        triggers: &["$ifs", "${ifs", "$@", "$*", "$9", "$$", "``", ">()", "<()", "$()", "$?"],
+        triggers: &["$ifs", "${ifs", "$_", "$u", "$@", "$*", "$9", "$$", "``", ">()", "<()", "$()", "$?"],
         needs: 0,
-        expression: r"\$\{?ifs|[a-z]\$[@*9$]+[a-z]|\w\x60\x60\w|\w[<>]\(\)\w|\w\$\(\)\w|\w\$\?[a-z+]",
+        expression: r"\$\{?ifs|[;|&`]\s*[a-z/]*\$[_u][a-z]*\W.{0,24}[a-z/]\$[_u]|[a-z]\$[@*9$]+[a-z]|\w\x60\x60\w|\w[<>]\(\)\w|\w\$\(\)\w|\w\$\?[a-z+]",
     },
     Row {
         rule: rules::SHELL_EVASION,
@@ -185,7 +185,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_EXACT,
         triggers: &["~+", "~-", "!"],
         needs: 0,
-        expression: r"^(?:~[+-]\d*|!-\d+)$",
+        expression: r"^(?:~[+-]\d*|!-\d+|!-?\d+(?:!-?\d+)+)$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
@@ -285,7 +285,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::LDAP_FILTER,
         triggers: &["objectclass", ")(", ")\t(", ") (", "(|", "(&", "*)", ")|(", ")!(", "*!("],
         needs: 0,
-        expression: r"\(\s*[&|!]\s*\(|\)\s*\(\s*(?:[|&!]\s*\(|\w+\s*(?:[<>~]?=)|[|&]\s*$)|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=|$)|\)\)\s*\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=)|\(\s*objectclass\s*=|\)\([&|]",
+        expression: r"\(\s*[&|!]\s*\(\s*(?:[\w.;-]+\s*[<>~]?=|[&|!]\s*\()|\)\s*\(\s*(?:[|&!]\s*\(|\w+\s*(?:[<>~]?=)|[|&]\s*$)|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=|$)|\)\)\s*\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=)|\(\s*objectclass\s*=|\)\([&|](?:[()]|$)",
     },
     Row {
         rule: rules::SSRF_METADATA,

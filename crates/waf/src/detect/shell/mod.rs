@@ -286,7 +286,7 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     let is_hit = match kind {
         _ if is_number => true,
         _ if word.has_path => true,
-        _ if is_table || is_closed && is_list(low) => false,
+        _ if is_table || is_closed && (is_list(low) || is_alternative(low, at, trimmed)) => false,
         _ if is_in_script => is_lower && (is_closed || !talks(rest)),
         Command::Sure => !is_mentioned && (!is_soft || is_told || is_tight),
         Command::Strong if is_soft => is_lower && (is_told || is_tight && is_closed && low[at] == b'&'),
@@ -346,6 +346,14 @@ fn program_of_folder(text: &[u8], separator: u8) -> bool {
             || text == b"$0")
 }
 
+/// `(a|b|ab)*` of an expression.
+fn is_alternative(low: &[u8], at: usize, behind: &[u8]) -> bool {
+    let open = low[..at].iter().rposition(|byte| matches!(byte, b'(' | b')')).filter(|open| low[*open] == b'(');
+    low[at] == b'|'
+        && behind.starts_with(b")")
+        && open.is_some_and(|open| open == 0 || !matches!(low[open - 1], b'$' | b'<' | b'>' | b';' | b'&' | b'|'))
+}
+
 /// A quote, and perhaps a bracket, before the separator: something was broken out of.
 fn is_behind_quote(low: &[u8], at: usize) -> bool {
     let before = low[..at].trim_ascii_end();
@@ -366,10 +374,15 @@ fn is_opening_backtick(text: &[u8], at: usize) -> bool {
     let is_placed = at == 0 || matches!(text[at - 1], b'=' | b';' | b'|' | b'&' | b'{' | b'"' | b'\'' | b'(');
     let end = text[at + 1..].iter().position(|byte| *byte == b'`').map(|length| at + 1 + length);
     // Text goes on behind the closing one in prose, and old manuals open with it what an apostrophe closes.
-    let goes_on = end.is_some_and(|end| match text[end + 1..] {
-        [b' ', next, ..] => next.is_ascii_alphabetic(),
-        [b'.' | b',' | b':' | b'?', ref rest @ ..] => rest.first().is_none_or(u8::is_ascii_whitespace),
-        _ => false,
+    let goes_on = end.is_some_and(|end| {
+        let rest = &text[end + 1..];
+        let marks = rest.iter().take(3).take_while(|byte| b".,:?)]".contains(byte)).count();
+        let has_mark = marks > 0 && matches!(rest[0], b'.' | b',' | b':' | b'?');
+        match rest[marks..] {
+            [] => has_mark,
+            [b' ', next, ..] => next.is_ascii_alphabetic() || next == b'(' || has_mark,
+            _ => false,
+        }
     }) || end.is_none() && text[at + 1..].contains(&b'\'');
     // A word touches it, and nothing follows: no text has code there.
     let is_glued = at > 0 && text[at - 1].is_ascii_alphanumeric() && end == Some(text.len() - 1) && at < 64;

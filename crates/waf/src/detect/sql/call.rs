@@ -69,7 +69,8 @@ pub(super) fn is_cut_call(sql: Sql<'_>) -> bool {
     let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
     let has_call =
         sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
-    if has_call && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
+    let has_comment = sql.list.last().is_some_and(|last| last.kind == Kind::Comment);
+    if has_call && !has_comment && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
         return true;
     }
     let Some(last) = sql.list.len().checked_sub(1) else { return false };

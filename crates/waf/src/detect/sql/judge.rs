@@ -217,7 +217,12 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
 
 /// What follows AND, OR or XOR holds or fails whatever the data: `1=1`, `(1=1`, `1 like 1`.
 fn is_certain(sql: Sql<'_>, at: usize, next: usize) -> bool {
-    if sql.word(at) == b"xor" && matches!(sql.kind(next), Some(Kind::Number | Kind::Text | Kind::Open)) {
+    // "XOR'd" is a verb.
+    let is_verb = sql.word(next).get(1).is_some_and(u8::is_ascii_alphabetic) && sql.is(next, Kind::Open);
+    if sql.word(at) == b"xor"
+        && !is_verb
+        && matches!(sql.kind(next), Some(Kind::Number | Kind::Text | Kind::Open))
+    {
         return true;
     }
     let Some((left, Some(right), end)) = sql.inner_comparison(next) else { return false };
@@ -293,7 +298,10 @@ fn is_cast(sql: Sql<'_>, at: usize, leaf: &Leaf<'_>) -> bool {
     match sql.kind(at - 1) {
         Some(Kind::Text | Kind::Right | Kind::Open) => true,
         Some(Kind::Name | Kind::Constant | Kind::Number) => {
+            let is_led = at > 1
+                && matches!(sql.kind(at - 2), Some(Kind::Name | Kind::Arith | Kind::Cast | Kind::Bracket));
             is_same_case
+                && !(is_led && sql.is(at - 1, Kind::Name))
                 && (sql.is_end(at + 2)
                     || sql.is_cut(at + 2)
                     || sql.word(at + 2) == b"precision" && sql.is_end(at + 3)
@@ -427,7 +435,9 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
                         && sql.word(0).first() == sql.word(2).first())
         }
         b"like" | b"rlike" | b"regexp" | b"glob" => {
+            let is_same = list.len() == 3 && sql.is(0, Kind::Number) && sql.word(0) == sql.word(2);
             at == 0 && (sql.is(1, Kind::Constant) && list.len() == 2)
+                || at == 1 && is_same
                 || at == 1 && sql.is(0, Kind::Right) && sql.is(2, Kind::Left)
         }
         _ => false,

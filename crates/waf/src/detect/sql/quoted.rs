@@ -26,10 +26,33 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         }
         return;
     };
+    // In Markdown it opens code, and another closes that.
+    let is_code = sql.text.get(quote) == Some(&b'`') && sql.text[quote + 1..].contains(&b'`');
+    if is_code && is_opening {
+        return;
+    }
     let found = match kind {
+        // `' like`: cut off right behind the operator.
+        Kind::Compare
+            if quote == 0
+                && sql.list.len() == 1
+                && matches!(sql.word(0), b"rlike" | b"regexp" | b"glob" | b"ilike") =>
+        {
+            Some(rules::SQL_BREAK)
+        }
+        // `' is not?--`: whatever stands between, its rest is cut off.
+        Kind::Compare
+            if before.iter().all(|byte| is_word(*byte) || b"@.-".contains(byte))
+                && !is_opening
+                && sql.list.len() <= 6
+                && !sql.text[quote + 1..].contains(&sql.text[quote])
+                && sql.ends_cut() =>
+        {
+            Some(rules::SQL_BREAK)
+        }
         Kind::Comment if sql.list[at].start <= quote + 2 || follows_bracket => {
             // `'#'`, `"/*"`: the sign itself is quoted.
-            let is_sign = is_opening
+            let is_sign = (is_opening || is_code && before.is_empty())
                 && sql.text.get(sql.list[at].start..).is_some_and(|rest| {
                     rest.iter().find(|byte| !b"#-/*".contains(byte)) == sql.text.get(quote)
                 });
