@@ -38,10 +38,6 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn of_one(command: &[u8], argument: &[u8], is_lone: bool) -> Evidence {
-    // `'-'9`: nobody quotes a part of an option but to hide it.
-    if matches!(argument, [b'\'' | b'"', b'-', b'\'' | b'"', next, ..] if next.is_ascii_alphanumeric()) {
-        return Evidence::Certain;
-    }
     let argument = argument.strip_prefix(b"\"").or_else(|| argument.strip_prefix(b"'")).unwrap_or(argument);
     match argument {
         [b'-', b'-', name @ ..] if name.len() > 1 => Evidence::Option,
@@ -178,6 +174,8 @@ fn is_host(word: &[u8]) -> bool {
 pub(super) fn has_weak_argument(rest: &[u8]) -> bool {
     let Some(first) = words(rest).next() else { return false };
     match first {
+        // `'-'9`: nobody quotes a part of an option but to hide it.
+        [b'\'' | b'"', b'-', b'\'' | b'"', next, ..] => next.is_ascii_alphanumeric(),
         [b'-', next] => next.is_ascii_alphabetic(),
         [b'/'] => rest.trim_ascii().len() > 2,
         [b'-', b'-', ..] => first.len() > 4,

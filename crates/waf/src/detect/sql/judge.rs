@@ -431,7 +431,7 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
                 && (sql.is(0, Kind::Number) && sql.is(2, Kind::Number)
                     || sql.is(0, Kind::Text) && sql.is(2, Kind::Number) && sql.word(0).starts_with(b"'")
                     || sql.is(0, Kind::Text)
-                        && matches!(sql.kind(2), Some(Kind::Open | Kind::Text))
+                        && (sql.is(2, Kind::Open) || sql.is(2, Kind::Text) && sql.word(0) == sql.word(2))
                         && sql.word(0).first() == sql.word(2).first())
         }
         b"like" | b"rlike" | b"regexp" | b"glob" => {

@@ -74,7 +74,7 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
             let is_size = before.last().is_some_and(u8::is_ascii_digit)
                 && sql.is(at + 1, Kind::Number)
                 && sql.list.len() == at + 3
-                && sql.word(at + 2).iter().all(|byte| byte.is_ascii_digit() || b"'\"".contains(byte));
+                && sql.word(at + 2).iter().all(|byte| byte.is_ascii_digit() || b"'\"]},".contains(byte));
             // `{"and": [...]}`: the word is quoted itself.
             let is_quoted = is_opening && sql.text.get(sql.list[at].end) == sql.text.get(quote);
             (is_escaped || is_first || !is_size && !is_quoted && logic(sql, at, is_opening)).then_some(rules::SQL_BREAK)

@@ -169,7 +169,9 @@ fn is_cut_condition(sql: Sql<'_>) -> bool {
             }
             b"is" => {
                 let null = 1 + usize::from(sql.is(1, Kind::Unary));
-                sql.word(null) == b"null" && sql.is(null + 1, Kind::Logic)
+                sql.word(null) == b"null"
+                    && sql.is(null + 1, Kind::Logic)
+                    && !(sql.is(null + 2, Kind::Name) && sql.is_end(null + 3))
             }
             _ => false,
         },
