@@ -189,7 +189,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
-        triggers: &["||", "&&", "->", "<=>", ">>", "<<", "is null", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor", "isnull", "notnull", "!~", "~*", "similar to", "#>", "@@"],
+        triggers: &["||", "&&", "->", "<=>", ">>", "<<", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor", "isnull", "notnull", "!~", "~*", "similar to", "#>", "@@"],
         needs: 0,
         expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|isnull|notnull|like\s+(?:null|binary)|not\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
     },
