@@ -306,6 +306,13 @@ impl Reader<'_> {
 
     /// Brings a value to its plain form and has it judged.
     fn decode(&mut self, place: Place<'_>, value: &[u8], kind: Kind) {
+        // Most values are plain as they come.
+        if decode::is_plain(value) && self.cx.level() < 3 {
+            let mut low = std::mem::take(&mut self.cx.scratch.low);
+            self.judge(place, value, value, &mut low, Signs::default());
+            self.cx.scratch.low = low;
+            return;
+        }
         let scratch = &mut *self.cx.scratch;
         let mut decoded = std::mem::take(&mut scratch.decoded);
         let mut text = std::mem::take(&mut scratch.text);
@@ -342,6 +349,16 @@ impl Reader<'_> {
         low.extend(text.iter().map(u8::to_ascii_lowercase));
         let class = traits::Class::of(text);
         let triggers = Triggers::of(low);
+        // In a word or a number without any sign there is nothing that no trigger tells.
+        let is_word = class == traits::Class::default() && triggers == Triggers::default() && text.len() < 64;
+        if is_word
+            && signs == Signs::default()
+            && self.cx.level() == 1
+            && place.part != Part::Header
+            && !text.iter().any(|byte| matches!(byte, b'.' | b'-' | b'+'))
+        {
+            return;
+        }
         detect::detect(&Leaf { place, decoded, text, low, signs, class, triggers }, &mut self.cx);
     }
 }

@@ -57,9 +57,7 @@ fn split(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         let is_body = leaf.place.part == Part::Body;
         let is_header = match name {
             b"content-type" => !is_body && value.contains(&b'/'),
-            b"content-length" | b"retry-after" | b"refresh" => {
-                value.first().is_some_and(u8::is_ascii_digit)
-            }
+            b"content-length" | b"retry-after" | b"refresh" => value.first().is_some_and(u8::is_ascii_digit),
             b"status" | b"age" => !is_body && value.first().is_some_and(u8::is_ascii_digit),
             // Of a mail, put behind an address.
             b"bcc" | b"cc" | b"reply-to" | b"mime-version" => {

@@ -230,7 +230,8 @@ pub(super) fn talks(rest: &[u8]) -> bool {
 /// Words that follow a command as they follow any noun: none of them tells it what to do, or they are a sentence.
 pub(super) fn is_prose(rest: &[u8]) -> bool {
     let is_mark = |word: &[u8]| matches!(word.last(), Some(b'.' | b',' | b':' | b'?' | b'!' | b')'));
-    let is_told = |word: &[u8]| ORDERS.has(word) || word.iter().any(|byte| matches!(byte, b'-' | b'=' | b'@'));
+    let is_told =
+        |word: &[u8]| ORDERS.has(word) || word.iter().any(|byte| matches!(byte, b'-' | b'=' | b'@'));
     let is_sentence = words(rest).count() > 3 || words(rest).any(is_mark);
     words(rest).next().is_some() && (is_sentence || !words(rest).any(is_told))
 }

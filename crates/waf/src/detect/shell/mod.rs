@@ -348,10 +348,13 @@ fn program_of_folder(text: &[u8], separator: u8) -> bool {
 
 /// `(a|b|ab)*` of an expression.
 fn is_alternative(low: &[u8], at: usize, behind: &[u8]) -> bool {
-    let open = low[..at].iter().rposition(|byte| matches!(byte, b'(' | b')')).filter(|open| low[*open] == b'(');
+    let open =
+        low[..at].iter().rposition(|byte| matches!(byte, b'(' | b')')).filter(|open| low[*open] == b'(');
     low[at] == b'|'
         && behind.starts_with(b")")
-        && open.is_some_and(|open| open == 0 || !matches!(low[open - 1], b'$' | b'<' | b'>' | b';' | b'&' | b'|'))
+        && open.is_some_and(|open| {
+            open == 0 || !matches!(low[open - 1], b'$' | b'<' | b'>' | b';' | b'&' | b'|')
+        })
 }
 
 /// A quote, and perhaps a bracket, before the separator: something was broken out of.

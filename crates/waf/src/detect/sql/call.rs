@@ -16,8 +16,8 @@ pub(super) fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
     let follows_name = at > 0 && matches!(sql.kind(at - 1), Some(Kind::Name | Kind::Other | Kind::Arith));
     // "a benchmark (Anna)", "the function randomblob()".
     let is_empty = sql.is(at + 2, Kind::Right);
-    let is_named = sql.is(at + 2, Kind::Name) && !is_touched
-        || is_empty && (follows_name || sql.is(at + 3, Kind::Name));
+    let is_named =
+        sql.is(at + 2, Kind::Name) && !is_touched || is_empty && (follows_name || sql.is(at + 3, Kind::Name));
     if is_named && sql.is(at + 1, Kind::Left) {
         return false;
     }

@@ -77,7 +77,8 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
                 && sql.word(at + 2).iter().all(|byte| byte.is_ascii_digit() || b"'\"]},".contains(byte));
             // `{"and": [...]}`: the word is quoted itself.
             let is_quoted = is_opening && sql.text.get(sql.list[at].end) == sql.text.get(quote);
-            (is_escaped || is_first || !is_size && !is_quoted && logic(sql, at, is_opening)).then_some(rules::SQL_BREAK)
+            (is_escaped || is_first || !is_size && !is_quoted && logic(sql, at, is_opening))
+                .then_some(rules::SQL_BREAK)
         }
         Kind::Compare | Kind::Arith | Kind::Unary => {
             operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
@@ -148,7 +149,8 @@ fn after_semicolon(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> 
             && !before.contains(&sql.text[before.len()]) =>
         {
             // A name or an address; a password has other signs too.
-            let is_value = before.iter().all(|byte| is_word(*byte) && *byte != b'$' || b"@.-+/".contains(byte));
+            let is_value =
+                before.iter().all(|byte| is_word(*byte) && *byte != b'$' || b"@.-+/".contains(byte));
             is_value.then_some(rules::SQL_STACKED)
         }
         None => before.is_empty().then_some(rules::SQL_STACKED),

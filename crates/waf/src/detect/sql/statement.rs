@@ -120,7 +120,10 @@ pub(super) fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule>
         b"rename" => is_stacked && matches!(next, b"table" | b"user" | b"database" | b"column"),
         b"begin" => is_stacked && (sql.is_cut(at + 1) || next == b"declare" || next.starts_with(b"dbms_")),
         b"copy" => {
-            leads && is_named && sql.is(at + 2, Kind::From) && matches!(sql.kind(at + 3), Some(Kind::Text | Kind::Open))
+            leads
+                && is_named
+                && sql.is(at + 2, Kind::From)
+                && matches!(sql.kind(at + 3), Some(Kind::Text | Kind::Open))
                 || leads && is_named && matches!(sql.word(at + 3), b"program" | b"stdin")
         }
         b"load" => {
