@@ -39,6 +39,13 @@ impl Signs {
     }
 }
 
+/// Whether there is nothing to undo and nothing to notice: printable ASCII without the signs that encodings begin with.
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    let is_odd = |byte: u8| !(b' '..=b'~').contains(&byte) | matches!(byte, b'%' | b'&' | b'\\' | b'+');
+    // Without an early end the compiler looks at many bytes at once.
+    !text.iter().fold(false, |has_odd, byte| has_odd | is_odd(*byte))
+}
+
 /// Undoes percent-encoding once, as every service does; in a form and in a query `+` is a space.
 pub(crate) fn percent(input: &[u8], plus_is_space: bool, out: &mut Vec<u8>, signs: &mut Signs) {
     out.clear();
@@ -66,7 +73,7 @@ pub(crate) fn percent(input: &[u8], plus_is_space: bool, out: &mut Vec<u8>, sign
 pub(crate) fn plain(out: &mut Vec<u8>, spare: &mut Vec<u8>, is_json: bool) -> Signs {
     let mut signs = look(out);
     for round in 0..MOST_ROUNDS {
-        if !out.iter().any(|&byte| matches!(byte, b'%' | b'&' | b'\\') || byte >= 0x80) {
+        if !may_hide(out) {
             break;
         }
         if !undo(out, spare, is_json && round == 0, &mut signs) {
@@ -75,6 +82,15 @@ pub(crate) fn plain(out: &mut Vec<u8>, spare: &mut Vec<u8>, is_json: bool) -> Si
         std::mem::swap(out, spare);
     }
     signs
+}
+
+/// Whether an encoding may begin anywhere; an ampersand with a blank behind it begins none.
+fn may_hide(text: &[u8]) -> bool {
+    text.iter().enumerate().any(|(at, &byte)| match byte {
+        b'%' | b'\\' | 0x80.. => true,
+        b'&' => text.get(at + 1).is_some_and(|next| *next == b'#' || next.is_ascii_alphabetic()),
+        _ => false,
+    })
 }
 
 /// Control characters are looked for before anything but the transport's encoding is undone: `&#13;` in HTML is text.

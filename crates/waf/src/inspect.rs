@@ -69,6 +69,7 @@ impl Inspector {
         reader.path(request.path);
         if let Some(query) = request.query {
             reader.query(query);
+            reader.overridden(query, request.method == "POST");
         }
         if request.path.contains(&b'#') || request.query.is_some_and(|query| query.contains(&b'#')) {
             let place = Place { part: Part::Path, name: b"", is_name: false };
@@ -190,10 +191,10 @@ impl Reader<'_> {
         for segment in
             path.split(|byte| *byte == b'/').take(64).filter(|segment| !segment.iter().all(is_plain))
         {
-            // A segment is a value, as one of the query is.
+            // A segment is a value, as one of the query is, and some services read a plus as a space there, too.
             self.part = Part::Query;
             let place = Place { part: Part::Path, name: b"", is_name: false };
-            self.decode(place, segment, Kind::Plain);
+            self.decode(place, segment, Kind::Encoded);
         }
     }
 
@@ -201,20 +202,23 @@ impl Reader<'_> {
         self.part = Part::Query;
         self.leaves = 0;
         pairs::form(query, self);
-        self.overridden(query, rules::METHOD_OVERRIDE);
         self.told_of_many();
     }
 
-    /// `_method=DELETE`, which frameworks obey and a gateway that routes by method does not.
-    fn overridden(&mut self, pairs: &[u8], rule: &'static crate::Rule) {
-        let is_override = |pair: &[u8]| {
-            let Some(at) = pair.iter().position(|byte| *byte == b'=') else { return false };
-            pair[..at].eq_ignore_ascii_case(b"_method")
-                && pair[at + 1..].first().is_some_and(u8::is_ascii_alphabetic)
-        };
-        if pairs.split(|byte| *byte == b'&').any(is_override) {
-            let place = Place { part: self.part, name: b"_method", is_name: false };
-            self.cx.hit_at(rule, place, pairs, 0);
+    /// `_method=DELETE`, which frameworks obey and a gateway that routes by method does not. They document it for a POST
+    /// that stands for one of three methods.
+    fn overridden(&mut self, pairs: &[u8], is_post: bool) {
+        for pair in pairs.split(|byte| *byte == b'&') {
+            let Some(at) = pair.iter().position(|byte| *byte == b'=') else { continue };
+            let (name, method) = (&pair[..at], &pair[at + 1..]);
+            if name.eq_ignore_ascii_case(b"_method") && method.first().is_some_and(u8::is_ascii_alphabetic) {
+                const DOCUMENTED: [&[u8]; 3] = [b"PUT", b"PATCH", b"DELETE"];
+                let is_documented = DOCUMENTED.iter().any(|own| own.eq_ignore_ascii_case(method));
+                let rule =
+                    if is_post && is_documented { rules::METHOD_OF_POST } else { rules::METHOD_OVERRIDE };
+                let place = Place { part: self.part, name: b"_method", is_name: false };
+                return self.cx.hit_at(rule, place, pairs, 0);
+            }
         }
     }
 
@@ -246,7 +250,7 @@ impl Reader<'_> {
 
     fn form(&mut self, body: &[u8]) {
         pairs::form(body, self);
-        self.overridden(body, rules::METHOD_IN_FORM);
+        self.overridden(body, true);
         self.told_of_many();
     }
 
@@ -305,6 +309,13 @@ impl Reader<'_> {
 
     /// Brings a value to its plain form and has it judged.
     fn decode(&mut self, place: Place<'_>, value: &[u8], kind: Kind) {
+        // Most values are plain as they come.
+        if decode::is_plain(value) && self.cx.level() < 3 {
+            let mut low = std::mem::take(&mut self.cx.scratch.low);
+            self.judge(place, value, value, &mut low, Signs::default());
+            self.cx.scratch.low = low;
+            return;
+        }
         let scratch = &mut *self.cx.scratch;
         let mut decoded = std::mem::take(&mut scratch.decoded);
         let mut text = std::mem::take(&mut scratch.text);
@@ -341,6 +352,16 @@ impl Reader<'_> {
         low.extend(text.iter().map(u8::to_ascii_lowercase));
         let class = traits::Class::of(text);
         let triggers = Triggers::of(low);
+        // In a word or a number without any sign there is nothing that no trigger tells.
+        let is_word = class == traits::Class::default() && triggers == Triggers::default() && text.len() < 64;
+        if is_word
+            && signs == Signs::default()
+            && self.cx.level() == 1
+            && place.part != Part::Header
+            && !text.iter().any(|byte| matches!(byte, b'.' | b'-' | b'+'))
+        {
+            return;
+        }
         detect::detect(&Leaf { place, decoded, text, low, signs, class, triggers }, &mut self.cx);
     }
 }

@@ -66,7 +66,7 @@ rules! {
     MEDIA_TYPE_UNKNOWN 1048 Protocol 2 Critical "media type that cannot be inspected"
     UNPRINTABLE 1049 Protocol 3 Critical "characters outside of printable ASCII"
     UNUSUAL 1050 Protocol 4 Critical "characters outside of a small set"
-    METHOD_IN_FORM 1051 Protocol 2 Critical "method overridden in a form"
+    METHOD_OF_POST 1051 Protocol 2 Critical "method of a POST overridden"
     EMPTY_HEADER 1052 Protocol 1 Critical "empty Host, Accept or User-Agent"
     LENGTH 1053 Protocol 1 Critical "Content-Length that is no number, or beside Transfer-Encoding"
     QUOTE_EATEN 1054 Protocol 1 Critical "byte that swallows the quote behind it"

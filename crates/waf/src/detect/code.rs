@@ -29,7 +29,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         rule: rules::XSS_CODE,
         triggers: &["document.", "window.", ".innerhtml", ".outerhtml", "fromcharcode", "appendchild", ".parentnode", "localstorage.", "location.", "document)", "\"cookie", "'cookie"],
         needs: 0,
-        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|onerror|eval|parent|top|document)(?:\s*[=.(\[]|$)|\.(?:inner|outer)html\s*=\s*['\x22\x60]?\s*(?:<|location|document|window|atob)|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
+        expression: r"document\.(?:cookie|domain|location|write(?:ln)?\b|referrer\b|body\.(?:append|inner)\w*|createelement\s*\()|\bwindow\.(?:location|name|onerror|eval|parent|top|document)\s*[=.(\[]|\.(?:inner|outer)html\s*=\s*['\x22\x60]?\s*(?:<|location|document|window|atob)|string\.fromcharcode\s*\(|\.parentnode\b|document[\]\x22')\s]*\[\s*\x22?'?cookie|(?:^|[=;(])\s*(?:top|self|parent|window)?\.?location(?:\.href)?\s*=\s*['\x22j]",
     },
     Row {
         rule: rules::XSS_CODE,
@@ -41,13 +41,13 @@ pub(super) const CODE_ROWS: &[Row] = &[
         rule: rules::XSS_CODE,
         triggers: &["call", "apply", "constructor", "map", "filter", "sort", "find"],
         needs: GLOB,
-        expression: r"\[[^\]]*\]\s*\.\s*(?:/\*[^*]*\*/\s*)*(?:map|sort|filter|find\w*|every|some|constructor|reduce|foreach|concat|join|at|flat\w*|fill|values|keys)\s*(?:/\*[^*]*\*/\s*)*(?:\.\s*(?:call|apply)\s*[(\x60]|\.\s*constructor|\x60|\(\s*(?:alert|eval|prompt|confirm)\b)|constructor\s*[(.\[]\s*['\x22\x60c]",
+        expression: r"\[[^\]]*\]\s*\.\s*(?:/\*[^*]*\*/\s*)*(?:map|sort|filter|find\w*|every|some|constructor|reduce|foreach|concat|join|at|flat\w*|fill|values|keys)\s*(?:/\*[^*]*\*/\s*)*(?:\.\s*(?:call|apply)\s*[(\x60]|\.\s*constructor|\x60|\(\s*(?:alert|eval|prompt|confirm)\b)|constructor\s*(?:[(.\[]\s*['\x22\x60]|\.\s*constructor)",
     },
     Row {
         rule: rules::XSS_CODE,
-        triggers: &["valueof", "onerror", "location", "name"],
+        triggers: &["valueof", "onerror", "location", "name", "' ", "\" "],
         needs: EQUALS,
-        expression: r"['\x22][\s]*(?:[^a-z0-9~_:'\s,;.]|\bin\b).{0,60}?\b(?:location|name|onerror|valueof)\s*=",
+        expression: r"^['\x22]\s+(?:in\s*)?[a-z$_][\w$]*\.[a-z$_][\w$]*\s*=\s*$|['\x22][\s]*(?:[^a-z0-9~_:'\s,;.<>]|\bin\b)[^<>]{0,60}?\b(?:location|name|onerror|valueof)\s*=",
     },
     Row {
         rule: rules::XSS_CODE,
@@ -66,7 +66,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         expression: concat!(
             r"(?:^|[=(;,+{&|!>'\x22-])(?:alert|confirm|prompt|eval|print|settimeout|setinterval|setimmediate|function|fetch|import|atob)\x60",
             r"|(?:\.\s*(?:map|find\w*|foreach|filter|some|every|sort|reduce\w*|then|catch|finally|replace\w*|flatmap)|\brequestanimationframe|\bqueuemicrotask|\breflect\s*\.\s*\w+|\barray\s*\.\s*from|\bset(?:timeout|interval|immediate))\s*\([^()]{0,40}\b(?:alert|eval|prompt|confirm|print)\s*[,)]",
-            r"|\b(?:alert|confirm|prompt|eval)\s*(?:\?\.\s*\(|\.\s*(?:call|apply|bind)\s*[(\x60])|[(,]\s*(?:alert|confirm|prompt|eval)\s*\)\s*[(\x60]",
+            r"|\b(?:alert|confirm|prompt|eval)\s*(?:\?\.\s*\(|\.\s*(?:call|apply|bind)\s*[(\x60])|[(,]\s*(?:alert|confirm|prompt|eval)\s*\)(?:[(\x60]|\s+[(\x60]\s*['\x22\x60\d])",
             r"|(?:\{\s*|\bthrow\b.{0,20})\bonerror\s*=\s*(?:alert|eval|prompt|confirm)|=\s*(?:alert|eval|prompt|confirm)\s*[;,}]",
             r"|=>\s*\{?\s*(?:alert|eval|prompt|confirm)\s*[(\x60]|\bfunction\s*\w*\s*\([^)]*\)\s*\{\s*(?:alert|eval|prompt|confirm)\s*[(\x60]",
         ),
@@ -111,14 +111,14 @@ pub(super) const CODE_ROWS: &[Row] = &[
         rule: rules::XSS_URL,
         triggers: &["xlink:href", "pattern", "@import", "data:;", "data:,"],
         needs: 0,
-        expression: r"\bxlink:href\s*=|['\x22\x60][^=]{0,20}\bpattern\s*=|@import\s*(?:url\s*\(|['\x22](?:https?:)?//)|(?:^|[\s='\x22(])data:(?:;[\w=-]+)*,\S",
+        expression: r"\bxlink:href\s*=|['\x22][^=]{0,20}\bpattern\s*=|@import\s*(?:url\s*\(|['\x22](?:https?:)?//)|(?:^|[\s='\x22(])data:(?:;[\w=-]+)*,\S",
     },
-    // What ends a text of a script, and the comment that hides its rest.
+    // What ends a text of a script, and the call or comment that is put behind it.
     Row {
         rule: rules::XSS_CODE,
-        triggers: &["//"],
+        triggers: &["//", ")("],
         needs: 0,
-        expression: r"^[^'\x22\x60\s]{0,40}['\x22\x60][\])}]*[;,+*/^-]\s*[\w$.\[(]+.*[)\x60\]]\s*;?\s*//[\s'\x22]*$",
+        expression: r"^['\x22]\w*['\x22]?\s*[-+*/^%]\s*\([\w$.]+\)\s*\(\s*[\w$.'\x22]|^[^'\x22\x60\s]{0,40}['\x22\x60][\])}]*[;,+*/^-]\s*[\w$.\[(]+.*[)\x60\]]\s*;?\s*//[\s'\x22]*$",
     },
     Row {
         rule: rules::XSS_OBFUSCATED,
@@ -132,39 +132,40 @@ pub(super) const CODE_ROWS: &[Row] = &[
         needs: 0,
         expression: r"(?:^|[\s='\x22(,])data:(?:text/(?:html|xml|javascript|ecmascript|vbscript|x-\w+)|application/(?:xhtml\+xml|xml|(?:x-)?javascript|ecmascript))\s*[;,]",
     },
-    // Operators and scripts of document databases.
+    // Operators and scripts of document databases. `$filter`, `$top`, `$count` and the like are options of OData and of
+    // others, and `$set` and `$add` what clients tell statistics.
     Row {
         rule: rules::NOSQL_OPERATOR,
         triggers: &["$"],
         needs: 0,
         expression: concat!(
-            r"(?:^\W*|[\[{,\x22'(]\s*)\$(?:",
-            "abs|accumulator|acos|acosh|add|addfields|addtoset|all|allelementstrue|and|anyelementtrue|arrayelemat|arraytoobject",
+            r"(?:^[^\w#]*|[\[{,\x22']\s*)\$(?:",
+            "abs|accumulator|acos|acosh|addfields|addtoset|all|allelementstrue|and|anyelementtrue|arrayelemat|arraytoobject",
             "|asin|asinh|atan|atan2|atanh|avg|between|binarysize|bit|bitand|bitnot|bitor|bitsallclear|bitsallset|bitsanyclear",
             "|bitsanyset|bitxor|bottom|bottomn|box|bsonsize|bucket|bucketauto|ceil|center|centersphere|changestream|cmp|collstats",
-            "|comment|concat|concatarrays|cond|convert|cos|cosh|count|covariancepop|covariancesamp|currentdate|currentop|dateadd",
+            "|comment|concat|concatarrays|cond|convert|cos|cosh|covariancepop|covariancesamp|currentdate|currentop|dateadd",
             "|datediff|datefromparts|datefromstring|datesubtract|datetoparts|datetostring|datetrunc|dayofmonth|dayofweek|dayofyear",
             "|degreestoradians|denserank|densify|derivative|divide|documentnumber|each|elemmatch|eq|exists|exp|expmovingavg|expr",
-            "|facet|fill|filter|first|firstn|floor|function|geointersects|geometry|geowithin|getfield|graphlookup|group|gt|gte|hint",
+            "|facet|fill|first|firstn|floor|function|geointersects|geometry|geowithin|getfield|graphlookup|group|gt|gte|hint",
             "|hour|ifnull|in|inc|indexofarray|indexofbytes|indexofcp|indexstats|integral|isarray|isnumber|isodayofweek|isoweek",
-            "|isoweekyear|jsonschema|last|lastn|let|like|limit|linearfill|listsessions|literal|ln|locf|log|log10|lookup|lt|lte",
+            "|isoweekyear|jsonschema|last|lastn|let|like|linearfill|listsessions|literal|ln|locf|log|log10|lookup|lt|lte",
             "|ltrim|map|match|max|maxdistance|maxn|median|merge|mergeobjects|meta|millisecond|min|mindistance|minn|minute|mod|month",
             "|mul|multiply|natural|ne|near|nearsphere|nin|nor|not|objecttoarray|options|or|out|percentile|plancachestats|polygon",
             "|pop|position|pow|project|pull|pullall|push|radianstodegrees|rand|range|rank|redact|reduce|regex|regexfind",
             "|regexfindall|regexmatch|rename|replaceall|replaceone|replaceroot|replacewith|reversearray|round|rtrim|sample",
-            "|samplerate|search|second|set|setdifference|setequals|setfield|setintersection|setissubset|setoninsert|setunion",
-            "|setwindowfields|shift|sin|sinh|size|skip|slice|sort|sortarray|sortbycount|split|sqrt|stddevpop|stddevsamp|strcasecmp",
+            "|samplerate|second|setdifference|setequals|setfield|setintersection|setissubset|setoninsert|setunion",
+            "|setwindowfields|shift|sin|sinh|size|slice|sortarray|sortbycount|split|sqrt|stddevpop|stddevsamp|strcasecmp",
             "|strlenbytes|strlencp|substr|substrbytes|substrcp|subtract|sum|switch|tan|tanh|text|tobool|todate|todecimal|todouble",
-            "|tohashedindexkey|toint|tolong|tolower|toobjectid|top|topn|tostring|toupper|touuid|trim|trunc|tsincrement|tssecond",
-            "|type|unionwith|uniquedocs|unset|unsetfield|unwind|week|where|within|year|zip",
-            r")(?:[\])'\x22]|\W*$|\s*:)",
+            "|tohashedindexkey|toint|tolong|tolower|toobjectid|topn|tostring|toupper|touuid|trim|trunc|tsincrement|tssecond",
+            "|unionwith|uniquedocs|unset|unsetfield|unwind|week|where|within|year|zip",
+            r")(?:[\])'\x22]|\W*$|\s*:)|\[\$type\]",
         ),
     },
     Row {
         rule: rules::NOSQL_CODE,
-        triggers: &["db.", "this.", "function", "tojson", "return", "while", "sleep", "do{", "for("],
+        triggers: &["db.", "typeof", "this.", "function", "tojson", "return", "while", "sleep", "do{", "for("],
         needs: 0,
-        expression: r"\bdb\.(?:\w+\.(?:find|insert|update|remove|drop|aggregate|save|count)(?:one|many)?|getcollectionnames|dropdatabase|injection|eval)\s*\(|['\x22]\s*(?:;|\|\||&&)[^'\x22]{0,40}\b(?:do\s*\{|for\s*\()|['\x22]\s*(?:;|\|\||&&)\s*(?:return\b|this\.\w+|while\s*\(|sleep\s*\()|\|\|\s*this\.\w+|\btojson\(",
+        expression: r"^\W*(?:\|\||&&)\s*typeof\s+\w|\bdb\.(?:\w+\.(?:find|insert|update|remove|drop|aggregate|save|count)(?:one|many)?|getcollectionnames|dropdatabase|injection|eval)\s*\(|['\x22]\s*(?:;|\|\||&&)[^'\x22]{0,40}\b(?:do\s*\{|for\s*\()|['\x22]\s*(?:;|\|\||&&)\s*(?:return\b|this\.\w+|while\s*\(|sleep\s*\()|\|\|\s*this\.\w+|\btojson\(",
     },
     // Look-ups, languages and templates of services.
     Row {
@@ -190,7 +191,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         expression: concat!(
             r"\bphpinfo\s*\(|(?:^|[;{(=.@|\s'\x22])(?:system|passthru|shell_exec|proc_open|popen|pcntl_exec|exec|assert|call_user_func(?:_array)?|create_function)\s*\(\s*(?:['\x22$]|base64|chr\()",
             r"|\b(?:eval|assert|gzinflate|gzuncompress|str_rot13)\s*\(\s*(?:base64_decode|gzinflate|gzuncompress|str_rot13|chr|strrev|\$)",
-            r"|\b(?:file_(?:get|put)_contents|fopen|readfile|copy|file|include|require)(?:_once)?\s*\(?\s*['\x22]?\s*(?:php:|data:|expect:|phar:|https?://|/etc/|/proc/|\.\./|\$_)|\b(?:auto_(?:pre|ap)pend_file|allow_url_(?:include|fopen)|disable_functions|open_basedir)\s*=",
+            r"|\b(?:file_(?:get|put)_contents|fopen|readfile|copy|file|include)(?:_once)?\s*\(?\s*['\x22]?\s*(?:php:|data:|expect:|phar:|https?://|/etc/|/proc/|\.\./|\$_)|\brequire(?:_once)?\s*(?:\(\s*['\x22]?|['\x22])\s*(?:php:|data:|expect:|phar:|https?://|/etc/|/proc/|\$_)|\b(?:auto_(?:pre|ap)pend_file|allow_url_(?:include|fopen)|disable_functions|open_basedir)\s*=",
             r"|\b(?:array_(?:map|filter|walk|reduce|diff_u\w+|intersect_u\w+)|u[ak]?sort|ob_start|register_(?:shutdown|tick)_function|set_(?:error|exception)_handler|iterator_apply|spl_autoload_register|forward_static_call)\s*\([^)]{0,60}['\x22](?:system|assert|exec|eval|passthru|shell_exec|popen|phpinfo)['\x22]",
             r"|\b(?:var_dump|print_r|var_export|extract|parse_str|unserialize|usort|eval|mail|include|require)\s*\(\s*\$(?:_|globals)",
             r"|\b(?:print_r|var_dump)\s*\(\s*get_defined|\b(?:show_source|highlight_file|php_strip_whitespace)\s*\(\s*(?:['\x22$]|__file__)",
@@ -203,7 +204,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         triggers: &["java.", "javax.", "runtime", "processbuilder", "ro0ab", "aced0005", "ognl", "%{", "#{", "${", "org.apache.", "com.sun.", "class.module", "classloader", "getclass", "springframework", "clojure.", "groovy", "opensymphony", "memberaccess", "ysoserial", "sun.misc", "bsh.", "#context", "dynamic-proxy", "scope", "param.", "pagecontext"],
         needs: 0,
         expression: concat!(
-            r"\bjava\.(?:lang\.(?:runtime|processbuilder|system\b|class\b|reflect|thread\.)|io\.(?:file|bufferedreader|inputstreamreader|printwriter)\s*[(;]|io\.\*|net\.url\w*|util\.scanner|beans\.|rmi\.|nio\.file)|\bjavax\.(?:script|naming|management)\b|\bnew\s+java\.\w+\.|runtime(?:\(\))?\s*\.\s*(?:exec|load)\b|\bprocessbuilder\s*\(",
+            r"\bjava\.(?:lang\.(?:runtime\b|processbuilder|system\b|class\b|reflect|thread\.[a-z]+\s*\()|io\.(?:file|bufferedreader|inputstreamreader|printwriter)\s*[(;]|io\.\*|net\.url\w*|util\.scanner|beans\.|rmi\.|nio\.file)|\bjavax\.(?:script|naming|management)\b|\bnew\s+java\.\w+\.|runtime(?:\(\))?\s*\.\s*(?:exec|load)\b|\bprocessbuilder\s*\(",
             r"|^\s*ro0ab|^\s*aced0005|@?ognl(?:\.|context)|[%#$]\{\s*\(?\s*#?\s*['\x22]?[\w.@#(]*\s*(?:=|\.getclass|@java)|%\{\s*(?:#\w|\d+\s*[-+*/]\s*\d)|#_memberaccess|\(#\w+\s*=|^(?:action|redirect(?:action)?):\s*[$%]\{",
             r"|\b(?:org\.apache\.(?:commons\.(?:collections|beanutils|fileupload|configuration|dbcp)|xalan|xbean|shiro|tomcat\.dbcp)|com\.sun\.(?:rowset|org\.apache|jndi)|com\.opensymphony|com\.mchange|groovy\.lang|groovyshell|clojure\.(?:core|lang|main)|sun\.misc\.|sun\.reflect\.|ysoserial\.|javassist\.|net\.sf\.cglib|bsh\.interpreter|org\.springframework\.(?:context\.support\.\w*xmlapplicationcontext|expression\.|cglib|beans\.factory\.config\.\w+path))",
             r"|class\.(?:module\.)?classloader|\.getclass\(\)\s*\.\s*for?name|getclass\(\)\.|<sorted-set>|<dynamic-proxy>|<java\s+version=|\bclassloader\.(?:urls|resources)",
@@ -215,7 +216,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         triggers: &["__proto__", "constructor", "child_process", "require(", "require (", "process", "_$$nd_func$$_", "prototype", "vm.runin", "buffer.from", "fs.", "deno.", "bun.", "new function"],
         needs: 0,
         expression: concat!(
-            r"__proto__|constructor\s*(?:\.|\[['\x22]?)prototype|require\s*\(\s*['\x22\x60](?:node:)?(?:child_process|fs|vm|net|http|os|cluster|worker_threads)['\x22\x60]\s*\)\s*\.|\bprocess\s*\.\s*(?:mainmodule|binding|env\.\w+\s*=|exit\s*\(|kill\s*\(|spawn|dlopen|chdir\s*\()|\bprocess\s*\[\s*['\x22\x60]|\b(?:global(?:this)?|root)\.process\b",
+            r"__proto__|constructor\s*(?:\.|\[['\x22]?)prototype|require\s*\(\s*['\x22\x60](?:node:)?(?:child_process|fs|vm|net|http|os|cluster|worker_threads)['\x22\x60]\s*\)\s*\.|\bprocess\s*\.\s*(?:mainmodule\s*[.\[]|binding\s*\([^)]*\)\s*[.\[]|env\.\w+\s*=|kill\s*\(|spawn|dlopen|chdir\s*\()|^\W*process\s*\.\s*(?:exit|abort|binding)\s*\(|\bprocess\s*\[\s*['\x22\x60]|\b(?:global(?:this)?|root)\.process\b",
             r"|_\$\$nd_func\$\$_|child_process['\x22\x60]?\s*\)?\s*\.\s*(?:exec|spawn|fork|then)|\bvm\.runin\w*\s*\(|\bobject\.prototype\s*[.\[][\w'\x22\]]+\s*=[^=]|^\W*buffer\.from\s*\(|^\W*(?:fs\.(?:readfile|writefile|readdir|unlink|createreadstream|appendfile)\w*|(?:deno|bun)\.(?:read|write|run|spawn|command|file|env)\w*(?:\.\w+)?)\s*\(",
             r"|\bnew\s+function\s*\(\s*['\x22\x60]|\bconstructor\s*[(\x60]\s*['\x22\x60]\s*return",
         ),
@@ -237,7 +238,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         triggers: &["__", "os.system", "subprocess", "os.popen", "kernel.", "io.popen", "`id`", "%x(", "open3", "importlib", "pickle.", "globals()", "exec(", "eval(", "open(", "instance_eval", "class_eval", "send(:", "marshal.", "const_get", "file.read", "file.open", "!!", "!ruby", "\nsystem", "\npopen", "\nexec", "\neval", "gasv", "bahv", "bahb", "aaeaaad", "tzo", "objectdataprovider", "typeconfusedelegate", "system.diag", "reflection.assembly", "system.windows.data", "management.automation"],
         needs: 0,
         expression: concat!(
-            r"__import__\s*\(|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(\s*['\x22]|^\W*subprocess\.(?:check_output|getoutput|popen)\s*\(|\b(?:kernel|io)\.(?:exec|popen|system|spawn|fork)\b|%x[({\[]|\bopen3\.\w+",
+            r"__import__\s*\(\s*[^\s)]|\bos\.(?:system|popen|exec\w*|spawn\w*)\s*\(\s*[^\s)]|\bsubprocess\.(?:popen|call|run|check_output|getoutput)\s*\(\s*['\x22]|^\W*subprocess\.(?:check_output|getoutput|popen)\s*\(|\b(?:kernel|io)\.(?:exec|popen|system|spawn|fork)\b|%x[({\[]|\bopen3\.\w+",
             r"|[.\[|(]\s*['\x22]?__(?:mro|subclasses|globals|builtins|bases?|getattribute)__|\b__builtins__\s*[.\[]|\bimportlib\.import_module\s*\(|^\W*(?:c?pickle|marshal|shelve|yaml|dill)\.(?:loads?|unsafe_load)\s*\(|\bglobals\s*\(\s*\)\s*\[",
             r"|\b(?:exec|eval)\s*\(\s*(?:['\x22]\s*(?:import|puts|print|require|exec|system|open)\b|compile\s*\()|\bopen\s*\(\s*['\x22]/(?:etc|proc|var|root|home)/|\b(?:instance|class|module)_eval\s*[({]\s*['\x22]|\b(?:public_)?send\s*\(\s*:(?:system|exec|eval|instance_eval|open)|\bobject\.const_get\s*\(|\bfile\.(?:read|open|readlines)\s*\(\s*['\x22]/",
             r"|!!(?:python/|javax?\.|org\.|com\.sun|ruby/)|!ruby/(?:object|hash|struct)|(?:^|\n)\(?c(?:os|posix|nt|subprocess|builtins|__builtin__|commands)\n\w+\n",

@@ -56,16 +56,16 @@ fn split(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         let line = value.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default().trim_ascii();
         let is_body = leaf.place.part == Part::Body;
         let is_header = match name {
-            b"content-type" => value.contains(&b'/'),
-            b"content-length" | b"status" | b"age" | b"retry-after" | b"refresh" => {
-                value.first().is_some_and(u8::is_ascii_digit)
-            }
+            b"content-type" => !is_body && value.contains(&b'/'),
+            b"content-length" | b"retry-after" | b"refresh" => value.first().is_some_and(u8::is_ascii_digit),
+            b"status" | b"age" => !is_body && value.first().is_some_and(u8::is_ascii_digit),
             // Of a mail, put behind an address.
             b"bcc" | b"cc" | b"reply-to" | b"mime-version" => {
                 !is_body && (line.contains(&b'@') || name == b"mime-version")
             }
+            // Invitations and messages of commits have these.
             b"location" | b"origin" | b"referer" | b"link" => {
-                matches!(value.first(), Some(b'/' | b'<')) || find(line, b"://")
+                !is_body && (matches!(value.first(), Some(b'/' | b'<')) || find(line, b"://"))
             }
             b"host" => {
                 !is_body && !line.contains(&b' ') && line.iter().any(|byte| matches!(byte, b'.' | b':'))

@@ -87,6 +87,7 @@ fn part(part: &[u8], visit: &mut dyn Visit, faults: &mut Faults) -> bool {
     let is_odd =
         |text: &[u8]| text.iter().any(|byte| matches!(byte, b';' | b'=' | b'"' | b'\'' | b'\r' | b'\0'));
     faults.has_odd_name |= is_odd(name)
+        || name.contains(&b'\\')
         || file.is_some_and(|file| file.iter().any(|byte| matches!(byte, b';' | b'=' | b'"' | b'\0')));
     if !name.is_empty() && !visit.leaf(name, name, Kind::PlainName) {
         return false;

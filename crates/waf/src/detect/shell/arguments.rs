@@ -174,6 +174,8 @@ fn is_host(word: &[u8]) -> bool {
 pub(super) fn has_weak_argument(rest: &[u8]) -> bool {
     let Some(first) = words(rest).next() else { return false };
     match first {
+        // `'-'9`: nobody quotes a part of an option but to hide it.
+        [b'\'' | b'"', b'-', b'\'' | b'"', next, ..] => next.is_ascii_alphanumeric(),
         [b'-', next] => next.is_ascii_alphabetic(),
         [b'/'] => rest.trim_ascii().len() > 2,
         [b'-', b'-', ..] => first.len() > 4,
@@ -225,6 +227,15 @@ pub(super) fn talks(rest: &[u8]) -> bool {
     })
 }
 
+/// Words that follow a command as they follow any noun: none of them tells it what to do, or they are a sentence.
+pub(super) fn is_prose(rest: &[u8]) -> bool {
+    let is_mark = |word: &[u8]| matches!(word.last(), Some(b'.' | b',' | b':' | b'?' | b'!' | b')'));
+    let is_told =
+        |word: &[u8]| ORDERS.has(word) || word.iter().any(|byte| matches!(byte, b'-' | b'=' | b'@'));
+    let is_sentence = words(rest).count() > 3 || words(rest).any(is_mark);
+    words(rest).next().is_some() && (is_sentence || !words(rest).any(is_told))
+}
+
 /// Whether a wrapper's argument is a command.
 pub(super) fn wrapped(rest: &[u8]) -> Option<(Word, &[u8])> {
     let mut rest = rest;
@@ -254,6 +265,16 @@ pub(super) fn wrapped(rest: &[u8]) -> Option<(Word, &[u8])> {
     }
     None
 }
+
+/// What programs with many tasks are told to do.
+#[rustfmt::skip]
+static ORDERS: WordList = WordList::new(&[
+    "add", "apply", "attach", "backup", "clear", "config", "copy", "create", "decrypt", "delete", "describe", "detach", "disable", "dump",
+    "edit", "enable", "encrypt", "eval", "exec", "export", "flush", "flushall", "flushdb", "get", "halt", "import", "info", "init",
+    "inspect", "install", "keys", "kill", "list", "load", "login", "logs", "ls", "mask", "monitor", "mount", "poweroff", "print", "pull",
+    "purge", "push", "reboot", "reload", "remove", "reset", "restart", "restore", "rm", "rollback", "run", "save", "set", "show",
+    "shutdown", "start", "status", "stop", "sync", "unmask", "unmount", "update", "upgrade", "version", "view",
+]);
 
 #[rustfmt::skip]
 static TALK: WordList = WordList::new(&[

@@ -266,15 +266,15 @@ static WRAPPERS: WordList = WordList::new(&[
 #[rustfmt::skip]
 static WEAK: WordList = WordList::new(&[
     "alias", "alpine", "ansible", "apt", "arch", "as", "atop", "aws", "batch", "bc", "beeline", "bind",
-    "break", "brew", "bun", "cal", "cargo", "cat", "cd", "chisel", "clear", "column", "comm", "composer",
-    "consul", "convert", "cp", "cron", "cut", "date", "diff", "dir", "dirs", "docker", "echo", "ed", "expand",
+    "break", "brew", "bun", "cal", "cargo", "cat", "cd", "chef", "chisel", "clear", "column", "comm", "composer",
+    "consul", "convert", "cp", "cron", "cut", "date", "diff", "dir", "dirs", "docker", "echo", "ed", "ex", "expand",
     "export", "expr", "facter", "factor", "fetch", "fg", "file", "find", "finger", "fish", "fmt", "fold",
     "free", "gem", "git", "go", "groups", "halt", "hash", "head", "helm", "help", "history", "host", "id",
     "idle", "init", "install", "ip", "jar", "java", "jobs", "john", "join", "julia", "kill", "killall", "kind",
     "knife", "last", "latex", "ld", "less", "link", "ll", "local", "locale", "locate", "logger", "login",
     "logname", "logout", "look", "lynx", "mail", "make", "man", "medusa", "mkdir", "more", "mount", "nano",
     "nl", "nm", "node", "nomad", "npm", "open", "pacman", "paste", "patch", "pear", "perf", "pico", "pip",
-    "poetry", "postfix", "pr", "puppet", "rake", "read", "reboot", "rename", "rev", "route", "ruby", "screen",
+    "poetry", "postfix", "pr", "puppet", "rake", "rc", "read", "reboot", "rename", "rev", "route", "ruby", "screen",
     "select", "seq", "service", "set", "shift", "shred", "shutdown", "skill", "sleep", "snap", "sort", "source",
     "split", "squid", "stat", "strip", "su", "sum", "suspend", "symfony", "sync", "tac", "tail", "tar", "tee",
     "test", "tex", "times", "tipc", "tomcat", "top", "touch", "tr", "trap", "tree", "truncate", "type", "umask",
@@ -291,6 +291,6 @@ static VERBS: WordList = WordList::new(&[
 
 #[rustfmt::skip]
 static TAKE_FILE: WordList = WordList::new(&[
-    "cat", "head", "less", "ll", "more", "nl", "rev", "tac", "tail", "tar", "tee", "touch", "cp", "diff",
+    "cat", "head", "less", "ll", "more", "nl", "rc", "rev", "tac", "tail", "tar", "tee", "touch", "cp", "diff",
     "uniq", "xargs", "zip", "unlink", "shred", "chmod", "source", "strip", "truncate", "sum",
 ]);

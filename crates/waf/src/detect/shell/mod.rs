@@ -11,7 +11,9 @@ mod word;
 use super::head::find;
 use super::{Cx, Leaf, Part, traits};
 use crate::rules;
-use arguments::{Evidence, evidence, has_weak_argument, is_file, is_list, is_only_number, talks, wrapped};
+use arguments::{
+    Evidence, evidence, has_weak_argument, is_file, is_list, is_only_number, is_prose, talks, wrapped,
+};
 use commands::{Command, command, is_verb, takes_file};
 use word::{Word, is_command_byte};
 
@@ -84,6 +86,10 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let is_header = leaf.place.part == Part::Header;
     let is_lower = is_lower(leaf, first, word.end);
     let rule = if is_header { rules::SHELL_AGENT } else { rules::SHELL_DIRECT };
+    // `df = read()` of a program.
+    if rest.trim_ascii_start().starts_with(b"=") {
+        return;
+    }
     // `php/8.1` and `python-requests` are names of clients.
     let is_ended = rest.is_empty()
         || rest[0].is_ascii_whitespace()
@@ -105,9 +111,9 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let is_told = is_lower && is_told(evidence, rest);
     let is_hit = match kind {
         Command::Sure => {
-            !is_bare && (evidence == Evidence::Certain || !talks(rest))
-                || is_header
-                || is_lower && (word.is_quoted || word.word().contains(&b'-'))
+            let is_run = is_lower && !talks(rest) && (evidence >= Evidence::Option || !is_prose(rest));
+            let is_telling = !is_bare || word.is_quoted || word.word().contains(&b'-');
+            !is_bare && evidence == Evidence::Certain || is_run && is_telling || is_header
         }
         Command::Strong => {
             is_told
@@ -188,8 +194,8 @@ fn place(low: &[u8], at: usize) -> Place {
         let word =
             &low[first..first + low[first..].iter().take(12).take_while(|b| is_command_byte(**b)).count()];
         let next = low.get(first + word.len());
-        if matches!(word, b"do" | b"then" | b"else") && next == Some(&b' ') {
-            is_in_script = is_conditional(&low[..at]);
+        if matches!(word, b"do" | b"then" | b"else") && next == Some(&b' ') && is_conditional(&low[..at]) {
+            is_in_script = true;
         } else if !(next == Some(&b'=') && word.first().is_some_and(u8::is_ascii_alphabetic)) {
             break;
         } else {
@@ -280,7 +286,7 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     let is_hit = match kind {
         _ if is_number => true,
         _ if word.has_path => true,
-        _ if is_table || is_closed && is_list(low) => false,
+        _ if is_table || is_closed && (is_list(low) || is_alternative(low, at, trimmed)) => false,
         _ if is_in_script => is_lower && (is_closed || !talks(rest)),
         Command::Sure => !is_mentioned && (!is_soft || is_told || is_tight),
         Command::Strong if is_soft => is_lower && (is_told || is_tight && is_closed && low[at] == b'&'),
@@ -340,6 +346,17 @@ fn program_of_folder(text: &[u8], separator: u8) -> bool {
             || text == b"$0")
 }
 
+/// `(a|b|ab)*` of an expression.
+fn is_alternative(low: &[u8], at: usize, behind: &[u8]) -> bool {
+    let open =
+        low[..at].iter().rposition(|byte| matches!(byte, b'(' | b')')).filter(|open| low[*open] == b'(');
+    low[at] == b'|'
+        && behind.starts_with(b")")
+        && open.is_some_and(|open| {
+            open == 0 || !matches!(low[open - 1], b'$' | b'<' | b'>' | b';' | b'&' | b'|')
+        })
+}
+
 /// A quote, and perhaps a bracket, before the separator: something was broken out of.
 fn is_behind_quote(low: &[u8], at: usize) -> bool {
     let before = low[..at].trim_ascii_end();
@@ -359,11 +376,17 @@ fn is_behind_value(low: &[u8], at: usize) -> bool {
 fn is_opening_backtick(text: &[u8], at: usize) -> bool {
     let is_placed = at == 0 || matches!(text[at - 1], b'=' | b';' | b'|' | b'&' | b'{' | b'"' | b'\'' | b'(');
     let end = text[at + 1..].iter().position(|byte| *byte == b'`').map(|length| at + 1 + length);
-    // Text goes on behind the closing one in prose.
+    // Text goes on behind the closing one in prose, and old manuals open with it what an apostrophe closes.
     let goes_on = end.is_some_and(|end| {
-        text.get(end + 1).is_some_and(|byte| *byte == b' ')
-            && text.get(end + 2).is_some_and(u8::is_ascii_alphabetic)
-    });
+        let rest = &text[end + 1..];
+        let marks = rest.iter().take(3).take_while(|byte| b".,:?)]".contains(byte)).count();
+        let has_mark = marks > 0 && matches!(rest[0], b'.' | b',' | b':' | b'?');
+        match rest[marks..] {
+            [] => has_mark,
+            [b' ', next, ..] => next.is_ascii_alphabetic() || next == b'(' || has_mark,
+            _ => false,
+        }
+    }) || end.is_none() && text[at + 1..].contains(&b'\'');
     // A word touches it, and nothing follows: no text has code there.
     let is_glued = at > 0 && text[at - 1].is_ascii_alphanumeric() && end == Some(text.len() - 1) && at < 64;
     (is_placed || is_glued) && !goes_on

@@ -36,6 +36,8 @@ impl Word {
         while let Some(&byte) = text.get(at).filter(|_| at - start < MOST_BYTES) {
             let next = text.get(at + 1).copied().unwrap_or(0);
             match byte {
+                // `Group's`: a genitive.
+                b'\'' if word.length > 0 && next == b's' && is_genitive(&text[at + 2..]) => break,
                 b'\'' | b'"' => {
                     let is_edge = at == start || !is_command_byte(next);
                     if at == start {
@@ -108,6 +110,11 @@ impl Word {
     pub(super) fn word(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
+}
+
+/// Nothing but a blank or the end of a clause follows the `s`.
+fn is_genitive(rest: &[u8]) -> bool {
+    rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'.' | b',' | b'?'))
 }
 
 pub(super) fn is_command_byte(byte: u8) -> bool {

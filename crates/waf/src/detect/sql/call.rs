@@ -12,6 +12,15 @@ pub(super) fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
     if !(is_name && is_called) {
         return false;
     }
+    let is_touched = sql.list.get(at + 1).is_some_and(|next| next.start == sql.list[at].end);
+    let follows_name = at > 0 && matches!(sql.kind(at - 1), Some(Kind::Name | Kind::Other | Kind::Arith));
+    // "a benchmark (Anna)", "the function randomblob()".
+    let is_empty = sql.is(at + 2, Kind::Right);
+    let is_named =
+        sql.is(at + 2, Kind::Name) && !is_touched || is_empty && (follows_name || sql.is(at + 3, Kind::Name));
+    if is_named && sql.is(at + 1, Kind::Left) {
+        return false;
+    }
     if !matches!(word, b"sleep" | b"elt" | b"likely" | b"unlikely" | b"compress" | b"zipfile") {
         return true;
     }
@@ -29,7 +38,7 @@ pub(super) fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
             )
         );
     // `sleep()` and `sleep(ms)` are scripts' own; databases take a number.
-    let is_empty = sql.is(at + 2, Kind::Right) || sql.is(at + 2, Kind::Name) && sql.is(at + 3, Kind::Right);
+    let is_empty = is_empty || sql.is(at + 2, Kind::Name) && sql.is(at + 3, Kind::Right);
     let is_unix = sql.is(at + 3, Kind::Right) && sql.kind(at + 4).is_some_and(|kind| kind == Kind::Semicolon);
     is_placed && !is_empty && !is_unix
 }
@@ -60,7 +69,8 @@ pub(super) fn is_cut_call(sql: Sql<'_>) -> bool {
     let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
     let has_call =
         sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
-    if has_call && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
+    let has_comment = sql.list.last().is_some_and(|last| last.kind == Kind::Comment);
+    if has_call && !has_comment && sql.list.len() <= 16 && count(Kind::Left) > count(Kind::Right) {
         return true;
     }
     let Some(last) = sql.list.len().checked_sub(1) else { return false };

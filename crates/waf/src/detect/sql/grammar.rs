@@ -172,6 +172,11 @@ impl<'a> Sql<'a> {
             .all(|token| matches!(token.kind, Kind::Right | Kind::Semicolon))
     }
 
+    /// Nothing more, or a comment that hides the rest of the query.
+    pub(super) fn is_cut_or_end(&self, at: usize) -> bool {
+        self.is_end(at) || self.is_cut(at)
+    }
+
     /// A comment that hides the rest of the query: it is empty or begins the way that people write them there.
     pub(super) fn is_cut(&self, at: usize) -> bool {
         let mut at = at;

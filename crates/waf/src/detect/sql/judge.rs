@@ -71,7 +71,9 @@ pub(super) fn is_union(sql: Sql<'_>, union: usize) -> bool {
     match sql.kind(at) {
         // "Student union, select bar", "credit union select account": columns, not prose.
         Some(Kind::Select) => {
-            let is_prose = sql.list.len() == at + 2 && union > 0 && sql.is(union - 1, Kind::Name);
+            let is_prose = sql.list.len() == at + 2
+                && sql.is(at + 1, Kind::Name)
+                && (union == 0 || sql.is(union - 1, Kind::Name));
             !is_prose
                 && (!sql.is(at + 1, Kind::Name)
                     || matches!(
@@ -102,10 +104,20 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
         let is_call = sql.is(at + 1, Kind::Function) && sql.is(at + 2, Kind::Left);
         // Cut off right after it: `and (select`, `@.= ( SELECT`.
         let is_cut = at > 1 && sql.kind(at + 1).is_none();
+        // "Toppings (select 2)" of a form.
+        let is_prose = at > 1
+            && sql.is(at - 2, Kind::Name)
+            && sql.is(at + 1, Kind::Number)
+            && sql.is(at + 2, Kind::Right);
+        if is_prose {
+            return None;
+        }
         return (sql.is_select(at) || is_call || is_cut).then_some(rules::SQL_SUBSELECT);
     }
     let leads = at == 0 || sql.is(at - 1, Kind::Semicolon);
-    if leads && sql.is_select(at) {
+    // "Select your country".
+    let is_label = at == 0 && sql.list.iter().skip(1).all(|token| token.kind == Kind::Name);
+    if leads && !is_label && sql.is_select(at) {
         let is_plain =
             at == 0
                 && sql.list.iter().skip(1).all(|token| {
@@ -156,7 +168,8 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
             Operand::Call if sql.is(next, Kind::Function) => {
                 let is_whole =
                     is_first && end == sql.list.len() && sql.list[next].end == sql.list[next + 1].start;
-                (words::is_attack_function(sql.word(next)) || is_whole)
+                let is_named = sql.is(next + 2, Kind::Right) && !sql.is_cut_or_end(end);
+                (words::is_attack_function(sql.word(next)) && !is_named || is_whole)
                     && !matches!(sql.word(at), b"||" | b"&&")
                     || sql.is_cut(end)
             }
@@ -204,7 +217,12 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
 
 /// What follows AND, OR or XOR holds or fails whatever the data: `1=1`, `(1=1`, `1 like 1`.
 fn is_certain(sql: Sql<'_>, at: usize, next: usize) -> bool {
-    if sql.word(at) == b"xor" && matches!(sql.kind(next), Some(Kind::Number | Kind::Text | Kind::Open)) {
+    // "XOR'd" is a verb.
+    let is_verb = sql.word(next).get(1).is_some_and(u8::is_ascii_alphabetic) && sql.is(next, Kind::Open);
+    if sql.word(at) == b"xor"
+        && !is_verb
+        && matches!(sql.kind(next), Some(Kind::Number | Kind::Text | Kind::Open))
+    {
         return true;
     }
     let Some((left, Some(right), end)) = sql.inner_comparison(next) else { return false };
@@ -280,7 +298,10 @@ fn is_cast(sql: Sql<'_>, at: usize, leaf: &Leaf<'_>) -> bool {
     match sql.kind(at - 1) {
         Some(Kind::Text | Kind::Right | Kind::Open) => true,
         Some(Kind::Name | Kind::Constant | Kind::Number) => {
+            let is_led = at > 1
+                && matches!(sql.kind(at - 2), Some(Kind::Name | Kind::Arith | Kind::Cast | Kind::Bracket));
             is_same_case
+                && !(is_led && sql.is(at - 1, Kind::Name))
                 && (sql.is_end(at + 2)
                     || sql.is_cut(at + 2)
                     || sql.word(at + 2) == b"precision" && sql.is_end(at + 3)
@@ -327,6 +348,8 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
                 || is_led && sql.is(at + 1, Kind::Variable)
         }
         b"procedure" => next == b"analyse" && sql.is(at + 2, Kind::Left),
+        // `; desc users`.
+        b"desc" => at == 1 && sql.is(0, Kind::Semicolon) && sql.is(2, Kind::Name) && sql.is_cut_or_end(3),
         b"limit" => {
             let goes_on = sql.is(at + 2, Kind::Comma) || sql.word(at + 2) == b"offset";
             is_led
@@ -385,7 +408,7 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
     let list = sql.list;
     match sql.word(at) {
         b"in" => {
-            at <= 1
+            (at == 0 || at == 1 && is_operand_end(sql, 0) && !sql.is(0, Kind::Name))
                 && sql.is(at + 1, Kind::Left)
                 && sql.is(at + 2, Kind::Number)
                 && sql.is(at + 3, Kind::Comma)
@@ -408,11 +431,13 @@ fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
                 && (sql.is(0, Kind::Number) && sql.is(2, Kind::Number)
                     || sql.is(0, Kind::Text) && sql.is(2, Kind::Number) && sql.word(0).starts_with(b"'")
                     || sql.is(0, Kind::Text)
-                        && matches!(sql.kind(2), Some(Kind::Open | Kind::Text))
+                        && (sql.is(2, Kind::Open) || sql.is(2, Kind::Text) && sql.word(0) == sql.word(2))
                         && sql.word(0).first() == sql.word(2).first())
         }
         b"like" | b"rlike" | b"regexp" | b"glob" => {
+            let is_same = list.len() == 3 && sql.is(0, Kind::Number) && sql.word(0) == sql.word(2);
             at == 0 && (sql.is(1, Kind::Constant) && list.len() == 2)
+                || at == 1 && is_same
                 || at == 1 && sql.is(0, Kind::Right) && sql.is(2, Kind::Left)
         }
         _ => false,

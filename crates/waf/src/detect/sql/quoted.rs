@@ -26,10 +26,33 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         }
         return;
     };
+    // In Markdown it opens code, and another closes that.
+    let is_code = sql.text.get(quote) == Some(&b'`') && sql.text[quote + 1..].contains(&b'`');
+    if is_code && is_opening {
+        return;
+    }
     let found = match kind {
+        // `' like`: cut off right behind the operator.
+        Kind::Compare
+            if quote == 0
+                && sql.list.len() == 1
+                && matches!(sql.word(0), b"rlike" | b"regexp" | b"glob" | b"ilike") =>
+        {
+            Some(rules::SQL_BREAK)
+        }
+        // `' is not?--`: whatever stands between, its rest is cut off.
+        Kind::Compare
+            if before.iter().all(|byte| is_word(*byte) || b"@.-".contains(byte))
+                && !is_opening
+                && sql.list.len() <= 6
+                && !sql.text[quote + 1..].contains(&sql.text[quote])
+                && sql.ends_cut() =>
+        {
+            Some(rules::SQL_BREAK)
+        }
         Kind::Comment if sql.list[at].start <= quote + 2 || follows_bracket => {
             // `'#'`, `"/*"`: the sign itself is quoted.
-            let is_sign = is_opening
+            let is_sign = (is_opening || is_code && before.is_empty())
                 && sql.text.get(sql.list[at].start..).is_some_and(|rest| {
                     rest.iter().find(|byte| !b"#-/*".contains(byte)) == sql.text.get(quote)
                 });
@@ -51,8 +74,11 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
             let is_size = before.last().is_some_and(u8::is_ascii_digit)
                 && sql.is(at + 1, Kind::Number)
                 && sql.list.len() == at + 3
-                && sql.word(at + 2).len() == 1;
-            (is_escaped || is_first || !is_size && logic(sql, at, is_opening)).then_some(rules::SQL_BREAK)
+                && sql.word(at + 2).iter().all(|byte| byte.is_ascii_digit() || b"'\"]},".contains(byte));
+            // `{"and": [...]}`: the word is quoted itself.
+            let is_quoted = is_opening && sql.text.get(sql.list[at].end) == sql.text.get(quote);
+            (is_escaped || is_first || !is_size && !is_quoted && logic(sql, at, is_opening))
+                .then_some(rules::SQL_BREAK)
         }
         Kind::Compare | Kind::Arith | Kind::Unary => {
             operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
@@ -122,8 +148,10 @@ fn after_semicolon(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> 
             && !is_entity
             && !before.contains(&sql.text[before.len()]) =>
         {
-            let is_value = before.iter().all(|byte| is_word(*byte) || b"@.-+/ ".contains(byte));
-            (is_value && !before.contains(&b' ')).then_some(rules::SQL_STACKED)
+            // A name or an address; a password has other signs too.
+            let is_value =
+                before.iter().all(|byte| is_word(*byte) && *byte != b'$' || b"@.-+/".contains(byte));
+            is_value.then_some(rules::SQL_STACKED)
         }
         None => before.is_empty().then_some(rules::SQL_STACKED),
         Some(Kind::Comment) if sql.is_cut(at + 1) => Some(rules::SQL_STACKED),
@@ -220,6 +248,11 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
     while matches!(sql.kind(next), Some(Kind::Compare | Kind::Arith | Kind::Unary)) && next < at + 4 {
         is_compare |= sql.is(next, Kind::Compare) && is_sign(sql.word(next));
         next += 1;
+    }
+    // `"*"`: a sign in quotes.
+    let is_sign = before.is_empty() && sql.text.first() == Some(&b'"') && sql.word(at) == b"*";
+    if is_sign && sql.is(next, Kind::Open) && sql.word(next).len() == 1 {
+        return false;
     }
     // `href="` and other attributes, and assignments of a script, have their equals sign before the quote.
     let is_attribute = before.trim_ascii_end().ends_with(b"=") || before.contains(&b'<');

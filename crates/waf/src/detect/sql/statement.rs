@@ -18,7 +18,17 @@ pub(super) fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule>
     let has_word = |word: &[u8]| (at + 1..sql.list.len()).any(|at| sql.word(at) == word);
     // A value that begins with the end of another statement.
     let begins = is_stacked && (at == 1 || at == 2 && sql.is(0, Kind::Text));
+    let is_cut_off = begins
+        && sql.kind(at + 2).is_none()
+        && matches!(
+            (sql.word(at), next),
+            (b"insert" | b"replace" | b"merge", b"into")
+                | (b"delete", b"from")
+                | (b"drop" | b"alter" | b"create" | b"truncate", b"table" | b"database" | b"view" | b"user")
+                | (b"load", b"data")
+        );
     let is_hit = match sql.word(at) {
+        _ if is_cut_off => true,
         b"insert" | b"update" | b"delete" | b"drop" | b"alter" | b"create" | b"truncate" | b"rename"
         | b"load" | b"replace" | b"merge" | b"exec" | b"execute" | b"call" | b"declare"
             if begins && (is_named || matches!(sql.kind(at + 1), Some(Kind::Text | Kind::Function))) =>
@@ -109,7 +119,13 @@ pub(super) fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule>
         }
         b"rename" => is_stacked && matches!(next, b"table" | b"user" | b"database" | b"column"),
         b"begin" => is_stacked && (sql.is_cut(at + 1) || next == b"declare" || next.starts_with(b"dbms_")),
-        b"copy" => leads && is_named && sql.is(at + 2, Kind::From) && next != b"text",
+        b"copy" => {
+            leads
+                && is_named
+                && sql.is(at + 2, Kind::From)
+                && matches!(sql.kind(at + 3), Some(Kind::Text | Kind::Open))
+                || leads && is_named && matches!(sql.word(at + 3), b"program" | b"stdin")
+        }
         b"load" => {
             next == b"data"
                 && (at + 3..at + 5).any(|at| matches!(sql.kind(at), Some(Kind::Text | Kind::Open)))

@@ -28,6 +28,9 @@ pub(super) fn fragment(sql: Sql<'_>) -> Option<&'static Rule> {
     if is_cut_expression(sql) {
         return Some(rules::SQL_BREAK);
     }
+    if is_broken_list(sql) {
+        return Some(rules::SQL_BREAK);
+    }
     if is_json_access(sql) {
         return Some(rules::SQL_CAST);
     }
@@ -93,6 +96,19 @@ fn is_having(sql: Sql<'_>) -> bool {
     sql.word(0) == b"having" && sql.is(1, Kind::Number) && (sql.is_end(2) || sql.is_cut(2))
 }
 
+/// `,name"`, `":[{"a`: a list of columns or an object goes on behind what the value ends.
+fn is_broken_list(sql: Sql<'_>) -> bool {
+    let is_list = sql.list.len() == 3
+        && sql.is(0, Kind::Comma)
+        && sql.is(1, Kind::Name)
+        && sql.is(2, Kind::Open)
+        && sql.list[0].end == sql.list[1].start
+        && sql.word(2).len() == 1;
+    let rest = sql.text.strip_prefix(b"\"").unwrap_or_default().trim_ascii_start();
+    let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+    is_list || matches!(rest, [b'[' | b'{', ..]) || matches!(rest, [b'"', _, ..])
+}
+
 /// `'{"a":1}' ->> '$.a'`.
 fn is_json_access(sql: Sql<'_>) -> bool {
     let is_arrow = |word: &[u8]| {
@@ -123,6 +139,15 @@ fn is_quote_and_sign(text: &[u8]) -> bool {
 /// `or name =`, `like 'a%' or`, `is not null and`: words of a condition at the start, and no end.
 fn is_cut_condition(sql: Sql<'_>) -> bool {
     let last = sql.list.len() - 1;
+    // `x like '`: the query's quote follows.
+    let is_text_open = last > 0
+        && last < 4
+        && sql.is(last, Kind::Open)
+        && sql.word(last).len() == 1
+        && matches!(sql.word(last - 1), b"like" | b"rlike" | b"regexp" | b"glob" | b"ilike" | b"between");
+    if is_text_open {
+        return true;
+    }
     let is_end_open = || {
         // A lone `>` quotes or points.
         let is_compared = || {
@@ -144,7 +169,9 @@ fn is_cut_condition(sql: Sql<'_>) -> bool {
             }
             b"is" => {
                 let null = 1 + usize::from(sql.is(1, Kind::Unary));
-                sql.word(null) == b"null" && sql.is(null + 1, Kind::Logic)
+                sql.word(null) == b"null"
+                    && sql.is(null + 1, Kind::Logic)
+                    && !(sql.is(null + 2, Kind::Name) && sql.is_end(null + 3))
             }
             _ => false,
         },
