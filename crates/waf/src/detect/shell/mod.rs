@@ -97,6 +97,10 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if !is_ended {
         return;
     }
+    // So is `h2load nghttp2/1.52.0`, with what it is made of.
+    if is_header && is_product(rest.trim_ascii_start()) {
+        return;
+    }
     // `I'd` is no `id` in quotes, but `'i'd` is.
     let is_quoted_first = matches!(byte, b'\'' | b'"') && !rest.is_empty();
     if word.is_hidden && word.length > 1 && (kind != Command::Weak || word.length > 2 || is_quoted_first) {
@@ -497,4 +501,16 @@ fn skip_blank(text: &[u8], at: usize) -> usize {
         .iter()
         .take_while(|byte| byte.is_ascii_whitespace() || **byte == b'+')
         .count()
+}
+
+/// Whether it begins with the name and the version of a program (RFC 9110, section 10.1.5).
+fn is_product(rest: &[u8]) -> bool {
+    let word = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let mut halves = word.splitn(2, |byte| *byte == b'/');
+    let (name, version) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+    let is_name = name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let is_version =
+        version.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    is_name && is_version && version.first().is_some_and(u8::is_ascii_digit)
 }
