@@ -24,6 +24,7 @@ use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
 use crate::accept::{Client, Tap};
 use crate::answer::StaticAnswer;
+use crate::buckets::Allowance;
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::firewall::Firewall;
@@ -76,6 +77,8 @@ pub struct Exchange {
     pub max_body: u64,
     /// Whether all of its body has been read because a policy had to see it.
     pub is_body_read: bool,
+    /// What the caller may still do, where a limit tells.
+    pub allowance: Option<Allowance>,
     /// A cookie of the gateway's own that goes with the service's answer.
     pub cookie: Option<Box<str>>,
     /// Who takes its body down, for a copy.
@@ -460,6 +463,7 @@ impl Exchange {
             dialect: None,
             max_body: u64::MAX,
             is_body_read: false,
+            allowance: None,
             cookie: None,
             tap: None,
             problem: Vec::new(),
@@ -477,6 +481,7 @@ impl Exchange {
         self.is_rewritten = false;
         self.max_body = u64::MAX;
         self.is_body_read = false;
+        self.allowance = None;
         self.started = clock::now();
     }
 

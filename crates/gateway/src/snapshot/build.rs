@@ -16,6 +16,7 @@ use crate::accept::proxy_protocol;
 use crate::accept::socket::ListenerName;
 use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::answer::StaticAnswer;
+use crate::buckets::Buckets;
 use crate::clock;
 use crate::config::values::{FileMode, Secret};
 use crate::config::{
@@ -71,6 +72,7 @@ impl Snapshot {
         };
         let ways = build_ways(config, &means, &mut faults);
         let mut compiler = Compiler::new(config, callers, ways, faults);
+        compiler.buckets = before.and_then(|before| before.buckets.clone());
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -138,6 +140,7 @@ impl Snapshot {
             logins,
             turns,
             nonces,
+            buckets: compiler.buckets,
             redis,
         };
         Ok((snapshot, faults))
@@ -162,6 +165,8 @@ struct Compiler<'c> {
     shared: HashMap<*const (), Arc<dyn Policy>>,
     /// Nothing where its file has faults.
     validates: HashMap<*const ValidatePolicy, Option<Arc<dyn Policy>>>,
+    /// Made when the first limit needs it: it is large.
+    buckets: Option<Arc<Buckets>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -200,6 +205,7 @@ impl<'c> Compiler<'c> {
             faults,
             shared: HashMap::new(),
             validates: HashMap::new(),
+            buckets: None,
             limits: HashMap::new(),
         }
     }

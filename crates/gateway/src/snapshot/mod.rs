@@ -18,6 +18,7 @@ use http1::Known;
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
 use crate::answer::StaticAnswer;
+use crate::buckets::Buckets;
 use crate::config::Priority;
 use crate::identity::{Callers, Proofs};
 use crate::outside::Outside;
@@ -74,6 +75,8 @@ pub struct Snapshot {
     pub turns: Arc<Turns>,
     /// What may not be used again, which outlives snapshots too.
     pub nonces: Nonces,
+    /// What callers have used up of their limits, once some snapshot has had limits. It outlives snapshots too.
+    buckets: Option<Arc<Buckets>>,
     /// What the fleet shares.
     redis: Option<Arc<Redis>>,
 }
@@ -283,6 +286,7 @@ impl Live {
             logins: Arc::clone(&self.snapshot.logins),
             turns: Arc::clone(&self.snapshot.turns),
             nonces: self.snapshot.nonces.clone(),
+            buckets: None,
             redis: None,
         };
         Self {
