@@ -398,7 +398,7 @@ apis:
   shop:
     base: /shop
     rate_limit: { limit: 10/s, by: api }
-    versions: { by: path, v1: {}, v2: {} }
+    versions: { by: path, v1: { state: supported }, v2: { state: current } }
     routes:
       - { match: /usual, to: users }
       - { match: /own, to: users, rate_limit: 1/s }

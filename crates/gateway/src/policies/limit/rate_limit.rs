@@ -39,6 +39,8 @@ pub struct Expressions {
 #[derive(Debug)]
 struct Limit {
     pace: Pace,
+    /// Nanoseconds by which a bucket fills more slowly than was said, which callers are not told of.
+    late: u64,
     by: By,
     /// What tells its buckets from those of other limits, whatever the numbers.
     place: u64,
@@ -78,16 +80,18 @@ impl RateLimit {
         let mut compiled = Vec::new();
         for (config, Expressions { by, when }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
             let Some((pace, by)) = config.pace().zip(By::new(&config.by.value, by)) else { continue };
+            let late = pace.span() - exact_span(config).min(pace.span());
             let word = config.by.value.word();
             let before = names.iter().filter(|name| *name == word).count();
             let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
             names.push(word.to_owned());
             if config.headers {
-                let (quota, window) = (pace.burst(), seconds(pace.span()));
+                let (quota, window) = (pace.burst(), seconds(pace.span() - late));
                 told.push(format!("\"{name}\";q={quota};w={window}"));
             }
             compiled.push(Limit {
                 pace,
+                late,
                 by,
                 place: buckets.identity((place, &name, config.by.value.to_string())),
                 when,
@@ -104,7 +108,7 @@ impl RateLimit {
         let key = self.key(exchange, limit);
         match self.buckets.take(key, limit.pace, self.buckets.now()) {
             Ok(taken) => {
-                exchange.allowance = Some(allowance(0, &taken));
+                exchange.allowance = Some(limit.allowance(0, &taken));
                 Step::Continue
             }
             Err(empty) => self.refuse(exchange, 0, empty),
@@ -133,7 +137,7 @@ impl RateLimit {
                 Ok(taken) => {
                     let is_less = least.is_none_or(|least| taken.left < least.left);
                     if limit.told.is_some() && is_less {
-                        least = Some(allowance(at, &taken));
+                        least = Some(limit.allowance(at, &taken));
                     }
                     charged[at] = Some(taken);
                 }
@@ -185,7 +189,8 @@ impl RateLimit {
 
     fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {
         let limit = &self.limits[at];
-        exchange.allowance = Some(Allowance { limit: at, left: 0, full_in: seconds(empty.full_in) });
+        let full_in = seconds(empty.full_in.saturating_sub(limit.late));
+        exchange.allowance = Some(Allowance { limit: at, left: 0, full_in });
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
@@ -200,6 +205,12 @@ impl Limit {
     /// Whether it is for this request; also where that cannot be told.
     fn is_for(&self, exchange: &Exchange) -> bool {
         self.when.as_ref().is_none_or(|when| when.matches(&exchange.context()).unwrap_or(true))
+    }
+
+    /// What is left, where this limit stands at this place among those of its route.
+    fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
+        let full_in = seconds(taken.full_in.saturating_sub(self.late));
+        Allowance { limit: at, left: taken.left, full_in }
     }
 }
 
@@ -259,8 +270,10 @@ impl Policy for RateLimit {
     }
 }
 
-fn allowance(limit: usize, taken: &Taken) -> Allowance {
-    Allowance { limit, left: taken.left, full_in: seconds(taken.full_in) }
+/// Nanoseconds in which an empty bucket would fill if nothing were rounded.
+fn exact_span(config: &config::RateLimit) -> u64 {
+    let span = config.limit.period.as_nanos() * u128::from(config.burst()) / u128::from(config.limit.count);
+    u64::try_from(span).unwrap_or(u64::MAX)
 }
 
 fn refusal(config: &config::RateLimit) -> String {
