@@ -1,10 +1,13 @@
-"""Who calls: what finding that out adds to a request, by keys, tokens and signatures, in the proxies that can do it."""
+"""Who calls: what finding that out adds to a request, by keys, tokens and signatures, in the proxies that can do it; and what it
+adds to count how much they do."""
 
 from . import variants
 from .credentials import AUDIENCE, ISSUER, Keys, Tokens
 from .variants import Variant
 
 ALGORITHMS = ("RS256", "ES256")
+# A limit that nobody reaches.
+LIMIT = "rate_limit: {{ limit: 1000000/s, by: {} }}"
 # What must be refused: requests that say nothing of who calls, and those that say it with the wrong proof.
 NOTHING = ""
 WRONG_KEY = "X-API-Key: key0.wrong\r\n"
@@ -24,6 +27,7 @@ def access(bench):
         *map(haproxy_token, tokens),
         *map(envoy_token, tokens),
         Variant("tollgate, public"),
+        Variant("tollgate, public and bucket", f'- {{ match: "/{{rest...}}", to: backend, access: public, {LIMIT.format("ip")} }}'),
         *tollgate(keys, tokens),
         Variant("nginx again"),
     ])
@@ -32,6 +36,7 @@ def access(bench):
 def tollgate(keys, tokens):
     """Every way to find out who calls; one that a build does not know yet is left out of its run."""
     yield way("key", "api_key: {}", keys.fields, WRONG_KEY, keys.hashed())
+    yield way("key and bucket", "api_key: {}", keys.fields, WRONG_KEY, keys.hashed(), LIMIT.format("app"))
     for made in tokens:
         corp = f"jwt: {{ issuer: {ISSUER}, audience: {AUDIENCE}, jwks: {made.jwks}, algorithms: [{made.algorithm}] }}"
         yield way(f"{made.algorithm} known", corp, made.known, made.forged)
@@ -39,9 +44,10 @@ def tollgate(keys, tokens):
     yield way("signed", "hmac: { algorithm: sha256, window: 300s }", keys.sign, WRONG_SIGNATURE, keys.plain())
 
 
-def way(name, auth, fields, wrong, apps=""):
+def way(name, auth, fields, wrong, apps="", limit=""):
     """`fields` is a file of them, or what writes one for so many seconds."""
-    return Variant(f"tollgate, {name}", '- { match: "/{rest...}", to: backend, access: callers }',
+    policies = f"access: callers, {limit}" if limit else "access: callers"
+    return Variant(f"tollgate, {name}", f'- {{ match: "/{{rest...}}", to: backend, {policies} }}',
                    f"auth: {{ callers: {{ {auth} }} }}\n{apps}",
                    lambda seconds: {"fields": fields(seconds) if callable(fields) else fields}, refusing(wrong))
 

@@ -26,6 +26,7 @@ use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
 use crate::accept::{Client, Tap};
 use crate::answer::StaticAnswer;
+use crate::buckets::Allowance;
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::firewall::Firewall;
@@ -80,6 +81,8 @@ pub struct Exchange {
     pub is_body_read: bool,
     /// The operation that it asks for, where a document describes those of the route.
     pub operation: Option<OperationId>,
+    /// What the caller may still do, where a limit tells.
+    pub allowance: Option<Allowance>,
     /// A cookie of the gateway's own that goes with the service's answer.
     pub cookie: Option<Box<str>>,
     /// Who takes its body down, for a copy.
@@ -474,6 +477,7 @@ impl Exchange {
             max_body: u64::MAX,
             is_body_read: false,
             operation: None,
+            allowance: None,
             cookie: None,
             tap: None,
             problem: Vec::new(),
@@ -492,6 +496,7 @@ impl Exchange {
         self.max_body = u64::MAX;
         self.is_body_read = false;
         self.operation = None;
+        self.allowance = None;
         self.started = clock::now();
     }
 

@@ -4,8 +4,10 @@
 
 pub mod accept;
 pub mod answer;
+pub mod buckets;
 pub mod clock;
 pub mod config;
+mod customer;
 pub mod exchange;
 pub mod expression;
 mod firewall;

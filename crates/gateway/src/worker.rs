@@ -16,12 +16,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::MissedTickBehavior;
 
-use crate::accept::addresses::{self, Crowded};
+use crate::accept::addresses::Crowded;
 use crate::accept::connection;
 use crate::accept::listener::{Admission, Listener, ListenerSpec, NotAdmitted};
 use crate::accept::socket::{Acceptor, ListenerName, ListeningSocket};
 use crate::accept::{Buffers, Kept, Socket};
 use crate::clock;
+use crate::customer::customer;
 use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::notice::notice;
@@ -316,7 +317,7 @@ impl Worker {
     fn refuse_address(&self, spec: &ListenerSpec, client: IpAddr, why: Crowded) {
         self.shard.connection_refused(why.code());
         let Some(count) = spec.addresses.as_ref().and_then(|known| known.tell(clock::now())) else { return };
-        let (name, client) = (&spec.name, addresses::whole(client));
+        let (name, client) = (&spec.name, customer(client));
         let (what, key) = match why {
             Crowded::Open => ("has as many connections as it may", "connections_per_ip"),
             Crowded::New => ("makes connections faster than it may", "connection_rate_per_ip"),

@@ -21,6 +21,10 @@ const STAGES: &[(&str, &[&str])] = &[
         "clock",
         &["accept", "config", "exchange", "policies", "record", "route", "snapshot", "upstream", "worker"],
     ),
+    (
+        "buckets",
+        &["accept", "config", "exchange", "policies", "record", "route", "snapshot", "upstream", "worker"],
+    ),
     ("config", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),
     ("expression", &["accept", "exchange", "policies", "record", "snapshot", "upstream", "worker"]),
     (
@@ -85,7 +89,8 @@ const NAMES_OF_ATTACKS: &str = "accept/h2/attack.rs";
 const NOT_CODES: &[&str] = &[
     // a member of the problem document
     "request_id",
-    // a policy
+    // policies
+    "rate_limit",
     "secure_headers",
     // a member of a key in a JWK set
     "key_ops",

@@ -382,3 +382,40 @@ fn every_example_of_the_guide_is_a_whole_configuration() {
     }
     assert!(examples > 5);
 }
+
+#[test]
+fn limits_are_counted_where_they_stand() {
+    let config = read(
+        "
+services: { users: http://127.0.0.1:9001 }
+defaults: { access: public, rate_limit: 100/m }
+routes:
+  - { match: /usual, to: users }
+  - { match: 'GET /own', to: users, rate_limit: { limit: 5/s, burst: 9 } }
+  - { match: /named, name: mine, to: users, rate_limit: 5/s }
+  - { match: /off, to: users, rate_limit: off }
+apis:
+  shop:
+    base: /shop
+    rate_limit: { limit: 10/s, by: api }
+    versions: { by: path, v1: { state: supported }, v2: { state: current } }
+    routes:
+      - { match: /usual, to: users }
+      - { match: /own, to: users, rate_limit: 1/s }
+",
+    );
+    let routes = config.routes();
+    for (label, expected) in [
+        ("/usual", Some(("defaults", "100/m by ip"))),
+        ("GET /own", Some(("route GET /own", "5/s by ip, burst 9"))),
+        ("mine", Some(("route mine", "5/s by ip"))),
+        ("/off", None),
+        ("/shop/v1/usual", Some(("api shop", "10/s by api"))),
+        ("/shop/v1/own", Some(("route /shop/own", "1/s by ip"))),
+        ("/shop/v2/own", Some(("route /shop/own", "1/s by ip"))),
+    ] {
+        let limits = route(&routes, label).limits.as_ref();
+        let told = limits.map(|limits| (limits.place.to_string(), limits.limits.to_string()));
+        assert_eq!(told, expected.map(|(place, text)| (place.to_owned(), text.to_owned())), "{label}");
+    }
+}

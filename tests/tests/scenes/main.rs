@@ -40,6 +40,7 @@ mod overload;
 mod passwords;
 mod peers;
 mod proxy_protocol;
+mod rate_limits;
 mod record;
 mod registries;
 mod reload;

@@ -5,15 +5,16 @@
 //! many addresses there are, the memory stays the same, and nothing is ever looked for or thrown out.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::values::Rate;
+use crate::customer::customer;
 
-/// What one address may do. One of IPv6 stands for its /64, all of which is mostly one customer's.
+/// What one address may do, or a whole /64 of IPv6.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AddressLimits {
     /// Connections open at once.
@@ -94,7 +95,7 @@ impl Addresses {
         limits: &AddressLimits,
         now: Instant,
     ) -> Result<AddressPlace, Crowded> {
-        let hash = self.places.hash_one(whole(address));
+        let hash = self.places.hash_one(customer(address));
         let place = AddressPlace {
             addresses: Arc::clone(self),
             // A half of the hash for each row.
@@ -149,14 +150,6 @@ impl Drop for AddressPlace {
     }
 }
 
-/// What an address counts as.
-pub fn whole(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 const ROWS: usize = 2;
 /// Places in a row: 1 MiB in all.
 const SLOTS: usize = 1 << 15;
@@ -166,6 +159,8 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::net::Ipv6Addr;
 
     use super::*;
 

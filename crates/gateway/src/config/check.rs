@@ -10,7 +10,7 @@ use super::path;
 use super::read::nearest;
 use super::source::{Located, Span};
 use super::values::ListenAddress;
-use super::{check_access, check_tcp};
+use super::{check_access, check_limits, check_tcp};
 
 /// Reports everything that is wrong with the parts taken together.
 pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
@@ -156,6 +156,7 @@ fn check_api(api: &Api, faults: &mut Faults) {
 fn check_route(config: &Config, declared: &Declared, api: Option<&Api>, route: &Route, faults: &mut Faults) {
     check_path(config, route, faults);
     check_versions(api, route, faults);
+    check_limits::check_route(config, api, route, faults);
     if let Some(host) = &route.matches.host {
         check_host(host, faults);
     }

@@ -1,13 +1,14 @@
 //! Routes as they hold: with the front of their API applied and every policy decided, nearest first.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use http::Method;
 
 use super::model::{
     Access, Api, Bots, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies,
-    Priority, RequestPolicy, Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service, Setting, Split,
-    Timeouts, ValidatePolicy, Version, VersionBy, Waf,
+    Priority, RateLimits, RequestPolicy, Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service,
+    Setting, Split, Timeouts, ValidatePolicy, Version, VersionBy, Waf,
 };
 use super::source::{Located, Span};
 
@@ -52,6 +53,8 @@ pub struct EffectiveRoute<'c> {
     pub csrf: Option<&'c Csrf>,
     /// What a request may bring.
     pub request: Option<&'c RequestPolicy>,
+    /// How many requests callers may make.
+    pub limits: Option<EffectiveLimits<'c>>,
     /// What is done about requests that look like an attack.
     pub waf: Option<&'c Waf>,
     /// What requests must be like.
@@ -83,6 +86,15 @@ pub struct EffectiveVersion<'c> {
     pub version: &'c Version,
     /// How a request chooses it; for `Path`, its name is in the route's path already.
     pub by: &'c VersionBy,
+}
+
+/// Limits, and where they stand: what is counted is counted there, for all routes that inherit it.
+#[derive(Clone, Debug)]
+pub struct EffectiveLimits<'c> {
+    /// The limits.
+    pub limits: &'c RateLimits,
+    /// A text for the place that stays as long as the route, the API or `defaults` stays.
+    pub place: Cow<'static, str>,
 }
 
 /// What becomes of a request.
@@ -266,6 +278,7 @@ impl Config {
             cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),
             csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
+            limits: self.rate_limits(api, route),
             waf: nearest(all, |policies| policies.waf.as_deref()).and_then(Setting::value),
             validate: nearest(all, |policies| policies.validate.as_deref()).and_then(Setting::value),
             timeouts,
@@ -282,6 +295,25 @@ impl Config {
             response: nearest(all, |policies| policies.response.as_deref()).and_then(Setting::value),
             span: route.span,
         })
+    }
+
+    fn rate_limits<'c>(&'c self, api: Option<&'c Api>, route: &'c Route) -> Option<EffectiveLimits<'c>> {
+        let set = |policies: &'c Policies| policies.rate_limit.as_deref();
+        let (limits, place) = if let Some(own) = set(&route.policies) {
+            // One for all versions of the API.
+            let path = || full_path(api, None, &route.matches.path.value);
+            let host = route.matches.host.as_ref().or(api.and_then(|api| api.host.as_ref()));
+            let name = match &route.name {
+                Some(name) => name.value.clone(),
+                None => label(&route.matches.methods, host.map(|host| host.value.as_str()), &path()),
+            };
+            (own, Cow::Owned(format!("route {name}")))
+        } else if let Some((api, of_api)) = api.and_then(|api| Some((api, set(&api.policies)?))) {
+            (of_api, Cow::Owned(format!("api {}", api.name.value)))
+        } else {
+            (set(&self.defaults)?, Cow::Borrowed("defaults"))
+        };
+        limits.value().map(|limits| EffectiveLimits { limits, place })
     }
 
     fn action<'c>(&'c self, route: &'c Route) -> Option<Action<'c>> {

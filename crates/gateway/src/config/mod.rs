@@ -4,6 +4,7 @@
 
 mod check;
 mod check_access;
+mod check_limits;
 mod check_tcp;
 mod diff;
 mod effective;
@@ -24,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use diff::{Change, ChangeKind, diff};
-pub use effective::{Action, EffectiveCall, EffectiveRoute, EffectiveVersion};
+pub use effective::{Action, EffectiveCall, EffectiveLimits, EffectiveRoute, EffectiveVersion};
 pub use fault::{Fault, Faults, Severity};
 pub use file::{read_bounded, read_named, read_named_text};
 pub use interpolate::Surroundings;

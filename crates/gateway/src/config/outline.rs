@@ -215,9 +215,10 @@ impl OnTerms<'_> {
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
+        let limits = route.limits.as_ref().map(|limits| limits.limits);
         let policies = (
             route.access,
-            (route.ip, route.bots, route.cors, route.csrf, route.request, route.waf, route.validate),
+            (route.ip, route.bots, route.cors, route.csrf, route.request, limits, route.waf, route.validate),
             &route.timeouts,
             route.retry,
             mirror,
@@ -533,6 +534,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("header size limit", request.header_size);
         facets.may_say("JSON limits", request.json);
     }
+    facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limits));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {
         facets.may_say("schema of bodies", validate.body.as_ref().map(|file| file.value.display()));

@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod authorize;
 pub mod identify;
+pub mod limit;
 pub mod shape;
 pub mod validate;
 

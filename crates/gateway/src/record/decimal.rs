@@ -57,7 +57,7 @@ pub(super) fn push_ip(ip: IpAddr, out: &mut Vec<u8>) {
 }
 
 /// Writes a number's digits so that they stop before `end`, and gives their start. The text must have the room.
-fn write_before(end: usize, number: u64, text: &mut [u8]) -> usize {
+pub fn write_before(end: usize, number: u64, text: &mut [u8]) -> usize {
     let mut at = end;
     let mut rest = number;
     while rest >= 10 {

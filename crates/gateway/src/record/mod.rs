@@ -4,7 +4,7 @@
 
 mod appender;
 mod batch;
-mod decimal;
+pub mod decimal;
 mod id;
 mod line;
 mod metrics;

@@ -16,6 +16,7 @@ use crate::accept::proxy_protocol;
 use crate::accept::socket::ListenerName;
 use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::answer::StaticAnswer;
+use crate::buckets::Buckets;
 use crate::clock;
 use crate::config::values::{FileMode, Secret};
 use crate::config::{
@@ -75,6 +76,7 @@ impl Snapshot {
         let geo = config.geo.as_ref().and_then(|geo| Database::load(geo, geo_before, &mut faults));
         let mut compiler = Compiler::new(config, callers, ways, faults);
         compiler.geo = geo;
+        compiler.buckets = before.and_then(|before| before.buckets.clone());
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -143,6 +145,7 @@ impl Snapshot {
             turns,
             nonces,
             geo: compiler.geo,
+            buckets: compiler.buckets,
             redis,
         };
         Ok((snapshot, faults))
@@ -166,6 +169,8 @@ struct Compiler<'c> {
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     /// Policies by where what they are made from stands; nothing where a file of one has faults.
     shared: HashMap<*const (), Option<Arc<dyn Policy>>>,
+    /// Made when the first limit needs it: it is large.
+    buckets: Option<Arc<Buckets>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -204,6 +209,7 @@ impl<'c> Compiler<'c> {
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),
+            buckets: None,
             limits: HashMap::new(),
         }
     }

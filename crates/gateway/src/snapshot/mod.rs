@@ -18,6 +18,7 @@ use http1::Known;
 use crate::accept::listener::ListenerSpec;
 use crate::accept::socket::ListenerName;
 use crate::answer::StaticAnswer;
+use crate::buckets::Buckets;
 use crate::config::Priority;
 use crate::geo::Database;
 use crate::identity::{Callers, Proofs};
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub nonces: Nonces,
     /// Where addresses are, where that is known.
     geo: Option<Arc<Database>>,
+    /// What callers have used up of their limits, once some snapshot has had limits. It outlives snapshots too.
+    buckets: Option<Arc<Buckets>>,
     /// What the fleet shares.
     redis: Option<Arc<Redis>>,
 }
@@ -295,6 +298,7 @@ impl Live {
             turns: Arc::clone(&self.snapshot.turns),
             nonces: self.snapshot.nonces.clone(),
             geo: None,
+            buckets: None,
             redis: None,
         };
         Self {

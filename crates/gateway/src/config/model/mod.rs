@@ -36,6 +36,7 @@ mod outside;
 mod overload;
 mod policy;
 mod proxy_protocol;
+mod rate_limit;
 mod request;
 mod retry;
 mod route;
@@ -89,6 +90,7 @@ pub use self::oidc::{AccessToken, ClientAuth, LoginCookie, LoginSession, LoginUr
 pub use self::overload::Overload;
 pub use self::policy::{HeaderChanges, Policies, ResponsePolicy, Setting, Timeouts, TunnelTimeouts};
 pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use self::rate_limit::{LimitAlgorithm, LimitBy, MOST_LIMITS, RateLimit, RateLimits};
 pub use self::request::{JsonLimits, MediaType, RequestPolicy};
 pub use self::retry::{Retry, RetryOn};
 pub use self::route::{Headers, Match, Respond, Route, Target};
@@ -378,6 +380,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Cors", &cors::CORS),
     ("Csrf", &csrf::CSRF),
     ("RequestPolicy", &request::REQUEST),
+    ("RateLimit", &rate_limit::RATE_LIMIT),
     ("JsonLimits", &request::JSON),
     ("Waf", &waf::WAF),
     ("ValidatePolicy", &validate::VALIDATE),

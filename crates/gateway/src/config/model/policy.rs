@@ -12,6 +12,7 @@ use super::hedge::Hedge;
 use super::injection::FaultInjection;
 use super::ip::IpPolicy;
 use super::mirror::Mirror;
+use super::rate_limit::RateLimits;
 use super::request::RequestPolicy;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
@@ -60,6 +61,9 @@ pub struct Policies {
     pub csrf: Option<Box<Setting<Csrf>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
+    /// How many requests callers may make: one limit, or a list of up to 8, of which each must have room. A plain rate is `limit`.
+    /// Default: as many as they like.
+    pub rate_limit: Option<Box<Setting<RateLimits>>>,
     /// What is done about requests that look like an attack. A plain word is `mode`. Default: nothing looks for attacks.
     pub waf: Option<Box<Setting<Waf>>>,
     /// What requests must be like. A plain file is `body`. Default: they are not looked at.
@@ -175,6 +179,9 @@ impl Policies {
     /// Reads the policies among the keys of a map that may hold others.
     pub(super) fn take(map: &mut MapReader<'_>, reader: &mut Reader) -> Self {
         let access = map.take("access").map(|node| read_access(node, reader));
+        // One that could not be read is none that is inherited either: a second fault would be about that.
+        let rate_limit =
+            map.take("rate_limit").map(|node| Box::new(Setting::read(node, reader).unwrap_or(Setting::Off)));
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
             ip: map.optional("ip", reader),
@@ -182,6 +189,7 @@ impl Policies {
             cors: map.optional("cors", reader),
             csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
+            rate_limit,
             waf: map.optional("waf", reader),
             validate: map.optional("validate", reader),
             timeout: map.optional("timeout", reader),
@@ -274,6 +282,7 @@ pub(super) static POLICIES: Keys = Keys {
         "cors",
         "csrf",
         "request",
+        "rate_limit",
         "waf",
         "validate",
         "timeout",
@@ -285,7 +294,7 @@ pub(super) static POLICIES: Keys = Keys {
         "fault",
         "response",
     ],
-    later: &["compress", "rate_limit", "quota", "concurrency", "cache", "async", "compose"],
+    later: &["compress", "quota", "concurrency", "cache", "async", "compose"],
     shared: None,
 };
 

@@ -119,7 +119,7 @@ impl fmt::Display for Size {
 }
 
 /// So many of something in a second, minute, hour or day: `10/s`, `600/m`, `1000/h`, `50000/d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     /// How many; at least one.
     pub count: u64,

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::Compiler;
-use crate::config::{self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, VersionState};
+use crate::config::{
+    self, AccessTerms, Config, EffectiveLimits, EffectiveRoute, EffectiveVersion, Faults, LimitBy, Located,
+    VersionState,
+};
 use crate::expression::{Root, Roots};
 use crate::firewall::Firewall;
 use crate::policies::Policy;
@@ -15,6 +18,7 @@ use crate::policies::admit::request::Request;
 use crate::policies::admit::waf::WafOfHead;
 use crate::policies::authorize::Authorize;
 use crate::policies::identify::Identify;
+use crate::policies::limit::rate_limit::{self, RateLimit};
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
@@ -64,6 +68,10 @@ impl Compiler<'_> {
                 policies.push(Arc::new(policy));
             }
         }
+        // limit: only what may be made takes of what callers have
+        if let Some(limits) = &route.limits {
+            policies.extend(self.rate_limit(limits, path));
+        }
         // validate: bodies are held in memory only for who may send them
         if let Some(policy) = route.request.and_then(Json::build) {
             policies.push(Arc::new(policy));
@@ -104,6 +112,33 @@ impl Compiler<'_> {
         let policy = build(config, &mut self.faults);
         self.shared.insert(key, policy.clone());
         policy
+    }
+
+    /// One for all routes that share it, but for expressions, which may speak of what a route's path captures.
+    fn rate_limit(&mut self, limits: &EffectiveLimits<'_>, path: &PathPattern) -> Option<Arc<dyn Policy>> {
+        let key = std::ptr::from_ref(limits.limits).cast();
+        if let Some(policy) = self.shared.get(&key) {
+            return policy.clone();
+        }
+        let allowed = Roots::BEFORE_RESPONSE.without(Root::Body);
+        let mut has_expressions = false;
+        let mut expressions = Vec::new();
+        for limit in &limits.limits.0 {
+            let key = if let LimitBy::Expression(text) = &limit.by.value { Some(text) } else { None };
+            let mut compile = |text: Option<&Located<String>>| {
+                has_expressions |= text.is_some();
+                text.and_then(|text| self.of_route(text, path, allowed))
+            };
+            let (by, when) = (compile(key), compile(limit.when.as_ref()));
+            expressions.push(rate_limit::Expressions { by, when });
+        }
+        let buckets = Arc::clone(self.buckets.get_or_insert_default());
+        let policy: Arc<dyn Policy> =
+            Arc::new(RateLimit::new(&limits.limits.0, expressions, &limits.place, buckets));
+        if !has_expressions {
+            self.shared.insert(key, Some(Arc::clone(&policy)));
+        }
+        Some(policy)
     }
 
     /// One for all routes of an API that share what they ask. Names that are none have been refused before.

@@ -1,0 +1,204 @@
+//! The table beside textbook buckets of tokens, which count up where it keeps a time.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A bucket as books have it: a level that rises with time up to its capacity, and falls by one with each request. It is
+/// counted in the parts of a token that come in a nanosecond, so that nothing is rounded.
+#[derive(Clone)]
+struct Textbook {
+    capacity: u64,
+    token: u64,
+    level: u64,
+    at: u64,
+}
+
+impl Textbook {
+    fn new(interval: u64, burst: u64) -> Self {
+        Self { capacity: burst * interval, token: interval, level: burst * interval, at: 0 }
+    }
+
+    fn admits(&mut self, now: u64) -> bool {
+        self.level = self.capacity.min(self.level + (now - self.at));
+        self.at = now;
+        let has_token = self.level >= self.token;
+        if has_token {
+            self.level -= self.token;
+        }
+        has_token
+    }
+}
+
+/// A token in so many microseconds.
+fn pace(micros: u64, burst: u64) -> Pace {
+    Pace::new(1, Duration::from_micros(micros), burst).unwrap()
+}
+
+/// Gaps between arrivals, in nanoseconds: none, about an interval of at most 5 ms, and long ones.
+fn gaps() -> impl Strategy<Value = Vec<u64>> {
+    let gap = prop_oneof![Just(0), 0..200_000_u64, 0..5_000_000_u64, 0..200_000_000_u64];
+    prop::collection::vec(gap, 1..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_key_is_admitted_as_by_the_textbook(micros in 1..5000_u64, burst in 1..20_u64, gaps in gaps()) {
+        let table = Buckets::with_sets(1);
+        let (key, pace) = (table.key("a"), pace(micros, burst));
+        let mut textbook = Textbook::new(micros * 1000, burst);
+        let mut now = 0;
+        for gap in gaps {
+            now += gap;
+            let expected = textbook.admits(now);
+            prop_assert_eq!(table.look(key, pace, now).is_ok(), expected);
+            let taken = table.take(key, pace, now);
+            prop_assert_eq!(taken.is_ok(), expected);
+            match taken {
+                Ok(taken) => prop_assert_eq!(taken.left, textbook.level / textbook.token),
+                Err(empty) => prop_assert_eq!(empty.wait, textbook.token - textbook.level),
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_different_limits_do_not_disturb_each_other(
+        limits in prop::collection::vec((1..5000_u64, 1..20_u64), 7),
+        arrivals in prop::collection::vec((0..7_usize, 0..3_000_000_u64), 1..120),
+    ) {
+        let table = Buckets::with_sets(1);
+        let paces: Vec<Pace> = limits.iter().map(|(micros, burst)| pace(*micros, *burst)).collect();
+        let mut books: Vec<Textbook> =
+            limits.iter().map(|(micros, burst)| Textbook::new(micros * 1000, *burst)).collect();
+        let mut now = 0;
+        for (who, gap) in arrivals {
+            now += gap;
+            let is_admitted = table.take(table.key(who), paces[who], now).is_ok();
+            prop_assert_eq!(is_admitted, books[who].admits(now));
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_place_for_all_nobody_is_freer(
+        arrivals in prop::collection::vec((0..30_u64, 0..400_000_u64), 1..200),
+    ) {
+        let table = Buckets::with_sets(1);
+        let mut books = HashMap::new();
+        let mut now = 0;
+        for (who, gap) in arrivals {
+            now += gap;
+            let (micros, burst) = (500 + who * 100, 1 + who % 5);
+            if table.take(table.key(who), pace(micros, burst), now).is_ok() {
+                let book = books.entry(who).or_insert_with(|| Textbook::new(micros * 1000, burst));
+                prop_assert!(book.admits(now), "{} was let through at {}", who, now);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_keys_frees_nobody_and_takes_no_memory() {
+    let table = Buckets::with_sets(64);
+    let limited = table.key("limited");
+    let pace = pace(1_000_000, 3);
+    assert_eq!((0..10).filter(|_| table.take(limited, pace, 0).is_ok()).count(), 3);
+    let mut admitted = 0;
+    for number in 0..100_000 {
+        admitted += usize::from(table.take(table.key(number), pace, 0).is_ok());
+        assert!(number % 1000 > 0 || table.take(limited, pace, 0).is_err());
+    }
+    // All that its places hold, and no more.
+    assert_eq!(admitted, 64 * 7 * 3 - 3);
+    // Afterwards everything is as before.
+    assert!((0..100).all(|number| table.take(table.key(number), pace, 4 * SECOND).is_ok()));
+    assert_eq!((0..10).filter(|_| table.take(limited, pace, 4 * SECOND).is_ok()).count(), 3);
+}
+
+#[test]
+fn all_threads_together_take_what_one_may() {
+    const THREADS: usize = 8;
+    const STEPS: u64 = 2000;
+    for round in 0..20 {
+        let table = Buckets::with_sets(1);
+        let (key, pace) = (table.key(round), pace(10, 50));
+        let admitted = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for step in 0..=STEPS {
+                        while table.take(key, pace, step * 1000).is_ok() {
+                            admitted.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        // 50 at once, and one each ten microseconds.
+        assert_eq!(admitted.into_inner(), 50 + STEPS / 10);
+    }
+}
+
+#[test]
+fn threads_with_many_keys_make_none_of_them_freer() {
+    const KEYS: u64 = 40;
+    let table = Buckets::with_sets(1);
+    let pace = pace(1000, 5);
+    let admitted: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let (table, admitted) = (&table, &admitted);
+            scope.spawn(move || {
+                for step in 0..40_000 {
+                    let who = (step * 7 + thread * 11) % KEYS;
+                    if table.take(table.key(who), pace, 1).is_ok() {
+                        admitted[who as usize].fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let admitted: Vec<u64> = admitted.into_iter().map(AtomicU64::into_inner).collect();
+    assert!(admitted.iter().all(|count| *count <= 5), "{admitted:?}");
+    assert_eq!(admitted.iter().sum::<u64>(), 7 * 5);
+}
+
+#[test]
+fn a_token_can_be_put_back() {
+    let table = Buckets::with_sets(1);
+    let (key, pace) = (table.key("a"), pace(1_000_000, 1));
+    let taken = table.take(key, pace, SECOND).unwrap();
+    assert!(table.look(key, pace, SECOND).is_err());
+    table.give_back(&taken);
+    let taken = table.take(key, pace, SECOND).unwrap();
+    table.take(key, pace, 2 * SECOND).unwrap();
+    table.give_back(&taken);
+    assert!(table.take(key, pace, 2 * SECOND).is_err(), "somebody else's token was put back");
+}
+
+#[test]
+fn other_numbers_find_what_was_used_up() {
+    let table = Buckets::with_sets(1);
+    let key = table.key("a");
+    let (minute, slower) = (Pace::new(60, Duration::from_mins(1), 60).unwrap(), pace(10_000_000, 6));
+    assert!((0..30).all(|_| table.take(key, minute, 0).is_ok()));
+    // Half of the bucket was used, and half of it is.
+    assert_eq!((0..10).filter(|_| table.take(key, slower, 0).is_ok()).count(), 3);
+    // A day's worth is not held against who may have ten in a second.
+    let key = table.key("b");
+    let day = Pace::new(1000, Duration::from_hours(24), 1000).unwrap();
+    assert!((0..1000).all(|_| table.take(key, day, 0).is_ok()));
+    let second = Pace::new(10, Duration::from_secs(1), 10).unwrap();
+    let empty = table.take(key, second, 0).unwrap_err();
+    assert_eq!((empty.wait, empty.full_in), (SECOND / 10, SECOND));
+    assert!(table.take(key, second, SECOND / 10).is_ok());
+}

@@ -1,0 +1,287 @@
+//! `rate_limit`: how many requests callers may make.
+
+use std::fmt;
+
+use http::HeaderName;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::buckets::Pace;
+use crate::config::fault::Fault;
+use crate::config::node::{Node, Value};
+use crate::config::read::{Keys, Read, Reader, nearest};
+use crate::config::schema::or_text;
+use crate::config::source::{Located, Span};
+use crate::config::values::{Rate, header_name};
+
+/// The limits of a route: a request needs a token of each.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub struct RateLimits(pub Vec<RateLimit>);
+
+/// How many requests callers may make: for each of them a bucket of tokens, one of which a request takes. A plain rate is
+/// `limit`.
+#[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
+#[schemars(transform = or_text)]
+pub struct RateLimit {
+    /// How fast tokens come: so many in a second, minute, hour or day, evenly. At most `1000000/s`.
+    pub limit: Rate,
+    /// Tokens in a full bucket, which is what may come at once. Default: as many as `limit` counts.
+    pub burst: Option<u64>,
+    /// Whose requests are counted together: those of one `ip` (of IPv6 one /64), `app`, `user` or `key`, or with one value of
+    /// `header:NAME` or of an expression; or all of the `route` or the `api`, or `global` for all that the limit is for. Default:
+    /// `ip`.
+    #[schemars(with = "Option<String>")]
+    pub by: Located<LimitBy>,
+    /// How it is counted. Default: `token_bucket`.
+    #[schemars(with = "Option<LimitAlgorithm>")]
+    pub algorithm: LimitAlgorithm,
+    /// An expression: only requests for which it is true are counted. Where it cannot be told, they are. Default: all.
+    #[schemars(with = "Option<String>")]
+    pub when: Option<Located<String>>,
+    /// Whether answers tell of it in `RateLimit` and `RateLimit-Policy`. A refusal always has `Retry-After`. Default: `true`.
+    #[schemars(default = "default_headers")]
+    pub headers: bool,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub enum LimitBy {
+    /// Those from one address, or one /64.
+    Ip,
+    /// Those of one application.
+    App,
+    /// Those of one user.
+    User,
+    /// Those with one key.
+    Key,
+    /// Those to one route.
+    Route,
+    /// Those to one API.
+    Api,
+    /// All.
+    Global,
+    /// Those with one value of this header.
+    Header(HeaderName),
+    /// Those with one value of this expression.
+    Expression(Located<String>),
+}
+
+/// How requests are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum LimitAlgorithm {
+    /// A bucket holds `burst` tokens, and gets new ones evenly.
+    TokenBucket,
+}
+
+impl LimitBy {
+    /// Whether it goes by what only `access` finds out.
+    pub fn needs_identity(&self) -> bool {
+        matches!(self, Self::App | Self::User | Self::Key)
+    }
+
+    /// One word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::App => "app",
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Route => "route",
+            Self::Api => "api",
+            Self::Global => "global",
+            Self::Header(_) => "header",
+            Self::Expression(_) => "expression",
+        }
+    }
+}
+
+impl RateLimit {
+    /// Tokens in a full bucket.
+    pub fn burst(&self) -> u64 {
+        self.burst.unwrap_or(self.limit.count)
+    }
+
+    /// How fast tokens come, and how many a bucket holds; nothing for what no configuration without faults has.
+    pub fn pace(&self) -> Option<Pace> {
+        Pace::new(self.limit.count, *self.limit.period, self.burst())
+    }
+}
+
+impl Read for RateLimits {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let limits: Vec<RateLimit> = Vec::read(node, reader)?;
+        if let Value::List(items) = &node.value {
+            if items.is_empty() {
+                reader.wrong(node.head(), "this list is empty: name a limit, or write `off`");
+            } else if items.len() > MOST_LIMITS {
+                reader.wrong(node.head(), format!("a route has at most {MOST_LIMITS} limits"));
+            }
+        }
+        Some(Self(limits))
+    }
+}
+
+impl Read for RateLimit {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if matches!(node.value, Value::Text(_)) {
+            let limit = Rate::read(node, reader)?;
+            return Self::new(limit, node.span).check(node.span, node.span, reader);
+        }
+        let mut map = reader.map(node, &RATE_LIMIT)?;
+        let at = map.value_span("limit").unwrap_or(map.head());
+        let limit: Option<Rate> = map.required("limit", reader);
+        let burst_at = map.value_span("burst").unwrap_or(at);
+        let burst = map.take("burst").and_then(|node| reader.count(node, 1..=MOST_BURST)).map(u64::from);
+        let by = map.take("by").map(|node| (node.span, LimitBy::read(node, reader)));
+        let algorithm = map.take("algorithm").and_then(|node| LimitAlgorithm::read(node, reader));
+        let when = map.optional("when", reader);
+        let headers = map.or("headers", default_headers(), reader);
+        map.finish(reader);
+        let usual = Self::new(limit?, at);
+        let by = match by {
+            Some((span, by)) => Located::new(by?, span),
+            None => usual.by,
+        };
+        let algorithm = algorithm.unwrap_or(usual.algorithm);
+        Self { burst, by, algorithm, when, headers, ..Self::new(limit?, at) }.check(at, burst_at, reader)
+    }
+}
+
+impl RateLimit {
+    fn new(limit: Rate, at: Span) -> Self {
+        Self {
+            limit,
+            burst: None,
+            by: Located::new(LimitBy::Ip, at),
+            algorithm: LimitAlgorithm::TokenBucket,
+            when: None,
+            headers: default_headers(),
+        }
+    }
+
+    fn check(self, limit: Span, burst: Span, reader: &mut Reader) -> Option<Self> {
+        if self.pace().is_some() {
+            return Some(self);
+        }
+        if Pace::new(self.limit.count, *self.limit.period, 1).is_none() {
+            reader.wrong(limit, "a limit is at most 1000000/s");
+        } else {
+            reader.wrong(burst, "a bucket that is empty must be full again within ten years");
+        }
+        None
+    }
+}
+
+impl Read for LimitBy {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        const WHAT: &str = "ip, app, user, key, route, api, global, header:NAME or an expression";
+        let text = reader.text(node, WHAT)?;
+        if let Some((_, by)) = words().into_iter().find(|(word, _)| *word == text) {
+            return Some(by);
+        }
+        if LATER_WORDS.contains(&text.as_str()) {
+            reader.not_yet(node.span, &format!("`by: {text}`"));
+            return None;
+        }
+        if let Some(name) = text.strip_prefix("header:") {
+            return match header_name(name) {
+                Ok(name) => Some(Self::Header(name)),
+                Err(complaint) => {
+                    reader.wrong(node.span, complaint);
+                    None
+                }
+            };
+        }
+        // One word is no expression over a request: nothing there has a name without a dot but `api` and `route`.
+        if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+            let fault = Fault::error("bad_value", node.span, format!("expected {WHAT}"));
+            let known: Vec<&str> = words().iter().map(|(word, _)| *word).collect();
+            reader.fault(match nearest(&text, &known) {
+                Some(word) => fault.help(format!("did you mean `{word}`?")),
+                None => fault,
+            });
+            return None;
+        }
+        Some(Self::Expression(Located::new(text, node.span)))
+    }
+}
+
+impl Read for LimitAlgorithm {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if let Some(later) = LATER_ALGORITHMS.iter().find(|later| node.is(later)) {
+            reader.not_yet(node.span, &format!("`algorithm: {later}`"));
+            return None;
+        }
+        reader.word(node, &[("token_bucket", Self::TokenBucket)])
+    }
+}
+
+impl JsonSchema for RateLimits {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RateLimits".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<RateLimit>();
+        schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+    }
+}
+
+impl fmt::Display for LimitBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Expression(text) => f.write_str(&text.value),
+            other => f.write_str(other.word()),
+        }
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}", self.limit, self.by.value)?;
+        if let Some(burst) = self.burst {
+            write!(f, ", burst {burst}")?;
+        }
+        if let Some(when) = &self.when {
+            write!(f, ", when {}", when.value)?;
+        }
+        if self.headers { Ok(()) } else { f.write_str(", told to nobody") }
+    }
+}
+
+impl fmt::Display for RateLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&limits.join("; "))
+    }
+}
+
+fn words() -> [(&'static str, LimitBy); 7] {
+    [LimitBy::Ip, LimitBy::App, LimitBy::User, LimitBy::Key, LimitBy::Route, LimitBy::Api, LimitBy::Global]
+        .map(|by| (by.word(), by))
+}
+
+fn default_headers() -> bool {
+    true
+}
+
+pub(super) static RATE_LIMIT: Keys = Keys {
+    of: "`rate_limit`",
+    known: &["limit", "burst", "by", "algorithm", "when", "headers"],
+    later: &["shared", "queue", "cost", "charge"],
+    shared: None,
+};
+
+const LATER_WORDS: [&str; 2] = ["plan", "device"];
+const LATER_ALGORITHMS: [&str; 3] = ["leaky_bucket", "fixed_window", "sliding_window"];
+
+/// Limits of a route: each costs every request.
+pub const MOST_LIMITS: usize = 8;
+
+/// Tokens in a bucket.
+const MOST_BURST: u32 = 1_000_000_000;

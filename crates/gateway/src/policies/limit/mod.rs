@@ -1,0 +1,3 @@
+//! Stage `limit`: how much of it a caller who may have it may have.
+
+pub mod rate_limit;
