@@ -111,9 +111,10 @@ impl Firewall {
 
     /// What is told of a request in which something was found.
     pub fn findings(&self, report: Report, secret_parameters: &Arc<[Box<str>]>) -> Findings {
+        let is_attack = self.inspector.blocks(&report);
         Findings {
-            is_attack: self.inspector.blocks(&report),
-            is_blocked: self.blocks(&report),
+            is_attack,
+            is_blocked: self.blocks && is_attack,
             report,
             is_redacted: self.is_redacted,
             secret_parameters: Arc::clone(secret_parameters),

@@ -6,6 +6,7 @@ use crate::detect::pattern::{Expressions, Triggers};
 use crate::detect::sql::Tokens;
 use crate::detect::{self, Cx, Leaf, Part, Place, traits};
 use crate::leaf::{Kind, MOST_LEAVES, Visit, json, multipart, pairs, xml};
+use crate::media::{Media, is_text};
 use crate::{Exclusion, Report, Request, rules};
 
 /// What an operator chooses.
@@ -95,27 +96,17 @@ impl Inspector {
             return;
         }
         let mut reader = self.reader(Part::Body, scratch, report);
-        let media = content_type.unwrap_or_default().to_ascii_lowercase();
-        let media_type = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let first = body.iter().find(|byte| !byte.is_ascii_whitespace()).copied().unwrap_or(b' ');
-        match media_type {
-            b"application/x-www-form-urlencoded" => reader.form(body),
-            b"multipart/form-data" => reader.multipart(content_type.unwrap_or_default(), body),
-            kind if is_json(kind) || kind.is_empty() && matches!(first, b'{' | b'[') => {
-                reader.json(body, !kind.is_empty());
-            }
-            kind if kind.ends_with(b"/xml") || kind.ends_with(b"+xml") => reader.xml(body),
-            b"" => reader.form(body),
-            kind if kind.starts_with(b"multipart/") => {
-                reader.multipart(content_type.unwrap_or_default(), body);
-            }
-            kind if kind.starts_with(b"text/") => reader.whole(body),
+        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+        let looks_like_json = matches!(first, Some(b'{' | b'['));
+        match Media::of(content_type) {
+            Media::Multipart => reader.multipart(content_type.unwrap_or_default(), body),
+            Media::Json => reader.json(body, true),
+            Media::Xml => reader.xml(body),
             // What is text all the same is read, whatever it says that it is.
-            _ if is_text(body) => match first {
-                b'{' | b'[' => reader.json(body, false),
-                _ => reader.whole(body),
-            },
-            _ => {}
+            Media::Messages | Media::Other if !is_text(body) => {}
+            Media::Unsaid | Media::Messages | Media::Other if looks_like_json => reader.json(body, false),
+            Media::Form | Media::Unsaid => reader.form(body),
+            Media::Text | Media::Messages | Media::Other => reader.whole(body),
         }
     }
 
@@ -124,56 +115,6 @@ impl Inspector {
         let cx = Cx { paranoia: *paranoia, exclusions: exclude, scratch, report };
         Reader { cx, part, leaves: 0, is_many: false }
     }
-}
-
-fn is_json(media: &[u8]) -> bool {
-    media == b"application/json"
-        || media.ends_with(b"+json")
-        || matches!(media, b"text/json" | b"application/csp-report")
-}
-
-/// Whether a body is worth being read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// No: it is a stream of messages.
-    Never,
-    /// If its first bytes, as many as [`FIRST_BYTES`], [are text](is_text), whatever it says that it is.
-    IfText,
-    /// Yes.
-    Always,
-}
-
-/// So many tell whether a body is text.
-pub const FIRST_BYTES: usize = 16;
-
-impl Interest {
-    /// In bodies of this Content-Type.
-    pub fn of(content_type: Option<&[u8]>) -> Self {
-        let media = content_type.unwrap_or_default().to_ascii_lowercase();
-        let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let is_text = media.is_empty()
-            || media == b"application/x-www-form-urlencoded"
-            || media.starts_with(b"text/")
-            || media.starts_with(b"multipart/")
-            || media.ends_with(b"/xml")
-            || media.ends_with(b"+xml")
-            || is_json(media);
-        match media {
-            _ if media.starts_with(b"application/grpc") => Self::Never,
-            _ if is_text => Self::Always,
-            _ => Self::IfText,
-        }
-    }
-}
-
-/// Whether a body begins as text does.
-pub fn is_text(body: &[u8]) -> bool {
-    let first = &body[..body.len().min(FIRST_BYTES)];
-    let is_control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace() || *byte == 0x7f;
-    // Bytes of UTF-8 never begin so; those of pictures, films and archives do, or have control characters.
-    let is_odd = |byte: &u8| matches!(byte, 0x80..=0xbf | 0xf8..);
-    let begins_odd = first.first().is_some_and(is_odd);
-    !(first.iter().any(is_control) || begins_odd || first.starts_with(b"%PDF-"))
 }
 
 /// Takes one part of a request apart.

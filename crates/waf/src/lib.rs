@@ -13,13 +13,15 @@ mod detect;
 mod exclude;
 mod inspect;
 mod leaf;
+mod media;
 mod report;
 mod request;
 mod rule;
 mod rules;
 
 pub use exclude::{Exclusion, ExclusionFault};
-pub use inspect::{FIRST_BYTES, Inspector, Interest, Options, Scratch, is_text};
+pub use inspect::{Inspector, Options, Scratch};
+pub use media::{FIRST_BYTES, Interest, is_text};
 pub use report::{Hit, MOST_HITS, Report};
 pub use request::Request;
 pub use rule::{Category, Rule, Severity};

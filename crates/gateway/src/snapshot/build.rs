@@ -22,7 +22,7 @@ use crate::config::values::{FileMode, Secret};
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
     Faults, Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, ProxyVersion, Respond, Retry,
-    RetryOn, VersionBy as ConfiguredVersionBy, VersionState, WhenAllDown,
+    RetryOn, VersionBy as ConfiguredVersionBy, VersionState, Waf, WhenAllDown,
 };
 use crate::exchange::HTTPS;
 use crate::expression::{Expression, Root, Roots};
@@ -169,6 +169,7 @@ struct Compiler<'c> {
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     /// Policies by where what they are made from stands; nothing where a file of one has faults.
     shared: HashMap<*const (), Option<Arc<dyn Policy>>>,
+    firewalls: HashMap<*const Waf, policies::Halves>,
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
@@ -209,6 +210,7 @@ impl<'c> Compiler<'c> {
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),
+            firewalls: HashMap::new(),
             buckets: None,
             limits: HashMap::new(),
         }

@@ -27,6 +27,9 @@ use crate::policies::validate::json::Json;
 use crate::policies::validate::waf::WafOfBody;
 use crate::route::PathPattern;
 
+/// What looks at the head of a request, and at its body.
+pub(super) type Halves = (Arc<dyn Policy>, Arc<dyn Policy>);
+
 impl Compiler<'_> {
     /// A route's policies in the order of their stages: this is the one list that registers them.
     pub(super) fn policies(
@@ -53,9 +56,9 @@ impl Compiler<'_> {
         if let Some(policy) = route.request.and_then(Request::build) {
             policies.push(Arc::new(policy));
         }
-        let firewall = route.waf.map(|config| Arc::new(Firewall::new(config)));
-        if let Some(firewall) = &firewall {
-            policies.push(Arc::new(WafOfHead::new(Arc::clone(firewall))));
+        let firewall = route.waf.map(|config| self.firewall(config));
+        if let Some((head, _)) = &firewall {
+            policies.push(Arc::clone(head));
         }
         if let Some(terms) = route.access.and_then(config::Access::terms) {
             // identify: what comes later may depend on who calls
@@ -76,9 +79,7 @@ impl Compiler<'_> {
         if let Some(policy) = route.request.and_then(Json::build) {
             policies.push(Arc::new(policy));
         }
-        if let Some(firewall) = firewall {
-            policies.push(Arc::new(WafOfBody::new(firewall)));
-        }
+        policies.extend(firewall.map(|(_, body)| body));
         // what JSON may hold has been bounded before a schema looks at it
         if let Some(validate) = route.validate {
             policies.extend(self.shared(validate, |validate, faults| {
@@ -112,6 +113,15 @@ impl Compiler<'_> {
         let policy = build(config, &mut self.faults);
         self.shared.insert(key, policy.clone());
         policy
+    }
+
+    /// One for all routes that share it, in its two halves.
+    fn firewall(&mut self, config: &config::Waf) -> Halves {
+        let halves = self.firewalls.entry(std::ptr::from_ref(config)).or_insert_with(|| {
+            let firewall = Arc::new(Firewall::new(config));
+            (Arc::new(WafOfHead::new(Arc::clone(&firewall))), Arc::new(WafOfBody::new(firewall)))
+        });
+        halves.clone()
     }
 
     /// One for all routes that share it, but for expressions, which may speak of what a route's path captures.
