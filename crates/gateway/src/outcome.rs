@@ -11,7 +11,7 @@ use crate::config::values::Country;
 use crate::exchange::Exchange;
 use crate::firewall::Findings;
 use crate::record::{FailedAttempt, Line};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Stage};
 use crate::upstream::Endpoint;
 use crate::worker::Worker;
 
@@ -31,6 +31,8 @@ pub struct Outcome {
     pub code: Option<&'static str>,
     /// The stage that refused.
     pub stage: Option<&'static str>,
+    /// Whether the request itself was to blame for it, by what a policy of the route found.
+    pub is_callers_fault: bool,
     /// What the service's side did wrong, for the operator.
     pub cause: String,
     /// In place of which refusal a fallback answered.
@@ -86,6 +88,8 @@ impl Outcome {
     pub fn refused(&mut self, refusal: &Refusal) {
         self.code = Some(refusal.code);
         self.stage = Some(refusal.stage.as_str());
+        let is_policys = (Stage::Admit..=Stage::Validate).contains(&refusal.stage);
+        self.is_callers_fault = is_policys && refusal.status.is_client_error();
         self.blame(refusal);
     }
 

@@ -7,7 +7,11 @@ use tollgate_tests::{
 
 /// A gateway of two workers that believes who the scene says that it is. Buckets fill so slowly that no scene sees it.
 fn gate_of(lines: &str) -> Gateway {
-    gateway(format!(
+    gateway(config_of(lines))
+}
+
+fn config_of(lines: &str) -> String {
+    format!(
         "
 workers: 2
 listeners: [{{ address: '127.0.0.1:0', trust_forwarded: {{ from: [127.0.0.1] }} }}]
@@ -17,7 +21,7 @@ apps:
   shop: {{ keys: [ {{ id: s1, secret: 0123456789abcdef }} ] }}
 {lines}
 "
-    ))
+    )
 }
 
 fn from(gate: &Gateway, path: &str, client: &str) -> u16 {
@@ -266,4 +270,61 @@ routes: [{ match: /x, to: users, access: public, rate_limit: [ 100/m, { limit: 1
     let said = tollgate(&["explain", "GET", "/x", "-c", config.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&said.stdout);
     assert!(said.contains("limit      rate_limit: 100/m by ip; 10/s by global, burst 20"), "{said}");
+}
+
+const BANS: &str = "
+defaults: { access: public, ban: { after: 3 refusals in 1h, for: 2h, except: [192.0.2.9] } }
+routes:
+  - { match: /x, respond: 200, access: keys }
+  - { match: /open, respond: 200 }
+  - { match: /missing, respond: 404 }
+  - { match: /calm, respond: 200, ban: off }
+";
+
+#[test]
+fn who_is_refused_too_often_is_banned_wherever_there_is_a_ban() {
+    let gate = gate_of(BANS);
+    // What no policy refuses is no reason.
+    for _ in 0..4 {
+        assert_eq!(from(&gate, "/missing", "192.0.2.1"), 404);
+        assert_eq!(from(&gate, "/none", "192.0.2.1"), 404);
+    }
+    for expected in [401, 401, 401, 429] {
+        assert_eq!(from(&gate, "/x", "192.0.2.1"), expected);
+    }
+    let refused = gate.ask("GET", "/open").header("X-Forwarded-For", "192.0.2.1").send().expect(429);
+    assert_eq!(refused.expect_refusal("address_banned")["stage"], "admit");
+    let wait: u64 = refused.header("Retry-After").unwrap().parse().unwrap();
+    assert!((7000..=7200).contains(&wait), "{wait}");
+    assert_eq!(from(&gate, "/calm", "192.0.2.1"), 200);
+    assert_eq!(from(&gate, "/open", "192.0.2.2"), 200);
+    assert!(gate.metrics().sum("tollgate_refusals_total", &[("code", "address_banned")]) >= 2.0);
+}
+
+#[test]
+fn a_ban_outlives_a_reload_and_is_for_a_whole_network_of_ipv6_but_for_no_exception() {
+    let gate = gate_of(BANS);
+    for client in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+        assert_eq!(from(&gate, "/x", client), 401);
+    }
+    assert_eq!(from(&gate, "/open", "2001:db8::4"), 429);
+    for _ in 0..5 {
+        assert_eq!(from(&gate, "/x", "192.0.2.9"), 401);
+    }
+    assert_eq!(from(&gate, "/open", "192.0.2.9"), 200);
+    gate.expect_reload(|| gate.replace_config(&config_of(&BANS.replace("3 refusals", "4 refusals"))));
+    assert_eq!(from(&gate, "/open", "2001:db8::1"), 429);
+    assert_eq!(from(&gate, "/open", "2001:db8:0:1::1"), 200);
+}
+
+#[test]
+fn a_ban_ends() {
+    let gate = gate_of(&BANS.replace("for: 2h", "for: 1s"));
+    for expected in [401, 401, 401, 429] {
+        assert_eq!(from(&gate, "/x", "192.0.2.1"), expected);
+    }
+    eventually("the ban is over", || from(&gate, "/open", "192.0.2.1") == 200);
+    // It has used up its refusals.
+    assert_eq!(from(&gate, "/x", "192.0.2.1"), 401);
+    assert_eq!(from(&gate, "/open", "192.0.2.1"), 429);
 }

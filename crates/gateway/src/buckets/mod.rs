@@ -117,6 +117,28 @@ impl Buckets {
         self.set(taken.key).restore(taken.standing, taken.after, taken.before);
     }
 
+    /// Marks a key for so many nanoseconds, or longer where it is marked already. While the table is full a new key is not: that would
+    /// fall on its owner who shares the place.
+    pub fn mark(&self, key: Key, span: u64, now: u64) {
+        let set = self.set(key);
+        loop {
+            let standing @ Standing::Own(way) = set.stand(key.0, now) else { return };
+            let before = set.due(way);
+            let until = before.max(now.saturating_add(span));
+            if set.charge(key.0, standing, before, until) {
+                return;
+            }
+        }
+    }
+
+    /// For how many nanoseconds a key is still marked.
+    #[inline]
+    pub fn marked_for(&self, key: Key, now: u64) -> Option<u64> {
+        let set = self.set(key);
+        let due = set.due(set.find(key.0)?);
+        due.checked_sub(now).filter(|left| *left > 0)
+    }
+
     #[inline]
     fn set(&self, key: Key) -> &Set {
         &self.sets[key.0 as usize % self.sets.len()]

@@ -202,3 +202,19 @@ fn other_numbers_find_what_was_used_up() {
     assert_eq!((empty.wait, empty.full_in), (SECOND / 10, SECOND));
     assert!(table.take(key, second, SECOND / 10).is_ok());
 }
+
+#[test]
+fn a_mark_lasts_for_its_time_and_falls_on_nobody_else() {
+    let table = Buckets::with_sets(1);
+    let keys: Vec<Key> = (0..8).map(|who| table.key(who)).collect();
+    assert_eq!(table.marked_for(keys[0], 0), None);
+    for key in &keys {
+        table.mark(*key, SECOND, 1);
+    }
+    // There are seven places: the last found none.
+    let marked: Vec<_> = keys.iter().map(|key| table.marked_for(*key, SECOND / 2)).collect();
+    assert_eq!(marked, [[Some(SECOND / 2 + 1); 7].as_slice(), &[None]].concat());
+    table.mark(keys[0], SECOND / 4, SECOND / 2);
+    assert_eq!(table.marked_for(keys[0], SECOND), Some(1), "a shorter mark shortened a longer one");
+    assert_eq!(table.marked_for(keys[0], SECOND + 1), None);
+}

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Bots, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies,
+    Access, Api, Ban, Bots, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies,
     Priority, RateLimits, RequestPolicy, Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service,
     Setting, Split, Timeouts, ValidatePolicy, Version, VersionBy, Waf,
 };
@@ -43,6 +43,8 @@ pub struct EffectiveRoute<'c> {
     pub branches: Vec<EffectiveCall<'c>>,
     /// Who may call; nobody without one, which no configuration without faults has.
     pub access: Option<&'c Access>,
+    /// Who is refused for a while.
+    pub ban: Option<&'c Ban>,
     /// Which addresses may call.
     pub ip: Option<&'c IpPolicy>,
     /// Which programs may call, by what they say of themselves.
@@ -273,6 +275,7 @@ impl Config {
             action,
             branches,
             access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value),
+            ban: nearest(all, |policies| policies.ban.as_deref()).and_then(Setting::value),
             ip: nearest(all, |policies| policies.ip.as_deref()).and_then(Setting::value),
             bots: nearest(all, |policies| policies.bots.as_deref()).and_then(Setting::value),
             cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),

@@ -218,7 +218,17 @@ impl OnTerms<'_> {
         let limits = route.limits.as_ref().map(|limits| limits.limits);
         let policies = (
             route.access,
-            (route.ip, route.bots, route.cors, route.csrf, route.request, limits, route.waf, route.validate),
+            (
+                route.ban,
+                route.ip,
+                route.bots,
+                route.cors,
+                route.csrf,
+                route.request,
+                limits,
+                route.waf,
+                route.validate,
+            ),
             &route.timeouts,
             route.retry,
             mirror,
@@ -515,6 +525,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
     }
     facets.says("priority", route.priority.as_str());
     facets.says("access", route.access.map_or("nobody".to_owned(), ToString::to_string));
+    facets.may_say("ban", route.ban);
     if let Some(ip) = route.ip {
         facets.list("allowed networks", &ip.allow);
         facets.may_say("file of allowed networks", ip.allow_file.as_ref().map(|file| file.value.display()));

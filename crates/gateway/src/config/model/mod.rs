@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod app;
 mod auth;
+mod ban;
 mod basic;
 mod bots;
 mod breaker;
@@ -62,6 +63,7 @@ pub use self::admin::Admin;
 pub use self::api::{Api, Version, VersionBy, VersionState, Versions};
 pub use self::app::{App, AppKey, Plan};
 pub use self::auth::{ApiKey, Authenticator};
+pub use self::ban::Ban;
 pub use self::basic::Basic;
 pub use self::bots::{AgentPattern, Bots, EmptyAgent};
 pub use self::breaker::{Breaker, BreakerPer};
@@ -376,6 +378,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Policies", &policy::POLICIES),
     ("Access", &access::ACCESS),
     ("IpPolicy", &ip::IP),
+    ("Ban", &ban::BAN),
     ("Bots", &bots::BOTS),
     ("Cors", &cors::CORS),
     ("Csrf", &csrf::CSRF),

@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::access::{Access, AccessTerms, read_access};
 use super::adaptive::Priority;
+use super::ban::Ban;
 use super::bots::Bots;
 use super::cors::Cors;
 use super::csrf::Csrf;
@@ -51,6 +52,8 @@ pub struct Policies {
     /// Who may call. Every route has one, its own or inherited.
     #[schemars(with = "Option<AccessTerms>")]
     pub access: Option<Setting<Access>>,
+    /// Who is refused for a while, after it was refused too often. Default: nobody.
+    pub ban: Option<Box<Setting<Ban>>>,
     /// Which addresses may call.
     pub ip: Option<Box<Setting<IpPolicy>>>,
     /// Which programs may call, by what they say of themselves.
@@ -184,6 +187,7 @@ impl Policies {
             map.take("rate_limit").map(|node| Box::new(Setting::read(node, reader).unwrap_or(Setting::Off)));
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
+            ban: map.optional("ban", reader),
             ip: map.optional("ip", reader),
             bots: map.optional("bots", reader),
             cors: map.optional("cors", reader),
@@ -277,6 +281,7 @@ pub(super) static POLICIES: Keys = Keys {
     of: "`defaults`",
     known: &[
         "access",
+        "ban",
         "ip",
         "bots",
         "cors",

@@ -161,6 +161,38 @@ impl fmt::Display for Rate {
     }
 }
 
+/// So many refusals in so long: `100 refusals in 1m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Refusals {
+    /// How many; at least one.
+    pub count: u64,
+    /// In how long; more than nothing.
+    pub period: Duration,
+}
+
+impl Refusals {
+    /// Reads `100 refusals in 1m`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WHAT: &str = "expected so many refusals in so long, as in `100 refusals in 1m`";
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [count, "refusals" | "refusal", "in", period] = words[..] else { return Err(WHAT.to_owned()) };
+        let Some((count @ 1..=MAX_REFUSALS, "")) = split(count) else {
+            return Err(format!("refusals are counted from 1 to {MAX_REFUSALS}, as in `100 refusals in 1m`"));
+        };
+        let period = Duration::parse(period)?;
+        if period < Duration::from_secs(1) || period > Duration::from_secs(365 * 86_400) {
+            return Err("refusals are counted over 1s to 365d".to_owned());
+        }
+        Ok(Self { count, period })
+    }
+}
+
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refusals in {}", self.count, self.period)
+    }
+}
+
 /// A share from `0%` to `100%`, exact to a ten-thousandth of a percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent {
@@ -248,6 +280,9 @@ const MAX_MILLIS: u64 = 3650 * 86_400_000;
 /// The largest count of a rate: counters of limits stay far from overflow.
 const MAX_COUNT: u64 = 1_000_000_000_000;
 
+/// The most refusals that are counted.
+const MAX_REFUSALS: u64 = 1_000_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +321,29 @@ mod tests {
         }
         for text in ["", "10", "0/s", "/s", "10/", "10/w", "10/ s", "1.5/s", "9999999999999/s"] {
             assert!(Rate::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_counted_over_a_time() {
+        for text in ["100 refusals in 1m", "2 refusals in 90s", "1000000 refusals in 1s"] {
+            assert_eq!(Refusals::parse(text).map(|refusals| refusals.to_string()), Ok(text.to_owned()));
+        }
+        assert!(Refusals::parse("1 refusal in 1d").is_ok());
+        for text in [
+            "",
+            "100",
+            "100/m",
+            "0 refusals in 1m",
+            "5 refusals in 1",
+            "5 refusals in 1ms",
+            "5 refusals in 366d",
+            "1000001 refusals in 1s",
+            "x refusals in 1m",
+            "5 requests in 1m",
+            "5 refusals in 1m each",
+        ] {
+            assert!(Refusals::parse(text).is_err(), "{text}");
         }
     }
 

@@ -11,7 +11,7 @@ mod protocol;
 mod signing;
 mod source;
 
-pub use amount::{Duration, Percent, Rate, Share, Size};
+pub use amount::{Duration, Percent, Rate, Refusals, Share, Size};
 pub use country::{Countries, Country};
 pub use credential::{CertificatePattern, KeyHash, KeyId, Scope};
 pub use date::Date;
@@ -55,6 +55,7 @@ textual! {
     Duration: "a duration: 250ms, 5s, 1m, 2h, 1d", Some("[0-9]+(ms|s|m|h|d)");
     Percent: "a percentage: 5%, 0.1%", Some("[0-9]+(\\.[0-9]+)?%");
     Rate: "a rate: 10/s, 600/m, 1000/h, 50000/d", Some("[0-9]+/(s|m|h|d)");
+    Refusals: "how many refusals in how long: 100 refusals in 1m", Some("[0-9]+ refusals? in [0-9]+(s|m|h|d)");
     Cidr: "a network: 10.0.0.0/8, 2001:db8::/32, or one address", None;
     ListenAddress: "an address to listen on: 0.0.0.0:8080, [::1]:8080, :8080 (all addresses), unix:/run/tollgate.sock", None;
     TcpAddress: "an address to listen on: 127.0.0.1:9900, [::1]:9900, :9900 (all addresses)", None;

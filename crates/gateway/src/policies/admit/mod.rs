@@ -1,5 +1,6 @@
 //! Stage `admit`: cheap checks on the head, before anyone asks who calls.
 
+pub mod ban;
 pub mod bots;
 pub mod cors;
 pub mod csrf;

@@ -10,6 +10,7 @@ use crate::config::{
 use crate::expression::{Root, Roots};
 use crate::firewall::Firewall;
 use crate::policies::Policy;
+use crate::policies::admit::ban::Ban;
 use crate::policies::admit::bots::Bots;
 use crate::policies::admit::cors::Cors;
 use crate::policies::admit::csrf::Csrf;
@@ -39,6 +40,10 @@ impl Compiler<'_> {
     ) -> Vec<Arc<dyn Policy>> {
         let mut policies: Vec<Arc<dyn Policy>> = Vec::new();
         // admit: before anything is spent on the request, and first who is turned away whatever it is
+        if let Some(ban) = route.ban {
+            let buckets = Arc::clone(self.buckets.get_or_insert_default());
+            policies.extend(self.shared(ban, |ban, _| Some(Arc::new(Ban::build(ban, buckets)?))));
+        }
         if let Some(ip) = route.ip {
             let geo = self.geo.clone();
             policies.extend(self.shared(ip, |ip, faults| Some(Arc::new(Ip::build(ip, geo, faults)))));

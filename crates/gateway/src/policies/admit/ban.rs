@@ -1,0 +1,102 @@
+//! `ban`: whoever is refused too often is refused at once, for a while.
+//!
+//! Refusals are tokens of a bucket, and a ban is a mark beside it: both stand in [`Buckets`], so that all workers know them, reloads
+//! keep them, and no flood of addresses washes them out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::StatusCode;
+use http1::Known;
+
+use crate::buckets::{Buckets, Key, Pace};
+use crate::config;
+use crate::config::values::{Cidr, Refusals};
+use crate::customer::customer;
+use crate::exchange::Exchange;
+use crate::policies::{Policy, Step};
+use crate::refusal::{Refusal, Stage};
+
+/// The compiled policy.
+#[derive(Debug)]
+pub struct Ban {
+    after: Pace,
+    /// Nanoseconds for which an address is banned.
+    term: u64,
+    except: Box<[Cidr]>,
+    /// What tells these counts from those of a `ban` with other numbers. The ban that follows is one for all.
+    counts: Refusals,
+    buckets: Arc<Buckets>,
+    summary: Box<str>,
+}
+
+impl Ban {
+    /// Compiles the configuration; nothing for numbers that no configuration without faults has.
+    pub fn build(config: &config::Ban, buckets: Arc<Buckets>) -> Option<Self> {
+        let Refusals { count, period } = config.after;
+        Some(Self {
+            after: Pace::new(count, *period, count)?,
+            term: u64::try_from(config.term.as_nanos()).ok()?,
+            except: config.except.clone().into(),
+            counts: config.after,
+            buckets,
+            summary: config.to_string().into(),
+        })
+    }
+
+    /// Where it is kept that an address is banned.
+    fn term_of(&self, address: IpAddr) -> Key {
+        self.buckets.key(("ban", customer(address)))
+    }
+
+    fn is_exempt(&self, address: IpAddr) -> bool {
+        self.except.iter().any(|network| network.contains(address))
+    }
+}
+
+impl Policy for Ban {
+    fn name(&self) -> &'static str {
+        "ban"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Admit
+    }
+
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
+        let address = exchange.caller.ip;
+        let Some(left) = self.buckets.marked_for(self.term_of(address), self.buckets.now()) else {
+            return Step::Continue;
+        };
+        if self.is_exempt(address) {
+            return Step::Continue;
+        }
+        let detail = "too many requests from this address were refused; Retry-After says when to come back";
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "address_banned", Stage::Admit, detail);
+        Step::refuse(refusal.with_field(Known::RetryAfter, left.div_ceil(SECOND).max(1).to_string()))
+    }
+
+    fn on_response(&self, exchange: &mut Exchange) {
+        let outcome = &exchange.outcome;
+        if !outcome.is_callers_fault
+            || outcome.code == Some("address_banned")
+            || self.is_exempt(exchange.caller.ip)
+        {
+            return;
+        }
+        let (address, now) = (customer(exchange.caller.ip), self.buckets.now());
+        let counted =
+            self.buckets.take(self.buckets.key(("refusals", self.counts, address)), self.after, now);
+        if counted.is_ok_and(|taken| taken.left > 0) {
+            return;
+        }
+        self.buckets.mark(self.term_of(address), self.term, now);
+    }
+
+    fn explain(&self) -> String {
+        self.summary.to_string()
+    }
+}
+
+/// Nanoseconds.
+const SECOND: u64 = 1_000_000_000;
