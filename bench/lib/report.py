@@ -19,6 +19,7 @@ TITLES = {
     "http2": "HTTP/2 over TLS, 10 connections of 100 streams, to a backend of HTTP/1.1, access log on",
     "access": "Who calls: keys, tokens and signatures, access log on",
     "bodies": "What a JSON body of 1 KB says: schema and attacks, access log on",
+    "limits": "How much callers may do: limits, and what a refused request costs, access log on",
     "routes": "10, 10,000 and 100,000 routes, access log on",
     "reload": "Reload with one more route, while requests go on",
     "idle": "10,000 idle keep-alive connections",
@@ -169,6 +170,14 @@ def numbers(results):
     ):
         if public in rows and name in rows:
             judge(what, bound, rows[name]["cpu"] / rows[public]["cpu"], "{:.2f}", doubt(rows, (public, name)))
+    rows = rows_of("limits", "saturation")
+    plain = "tollgate, plain"
+    for name, what, bound in (
+        ("tollgate, token_bucket", "token bucket, CPU to none", 1.05),
+        ("tollgate, refused", "a request that a limit refuses, CPU to one that is proxied", 0.5),
+    ):
+        if plain in rows and name in rows:
+            judge(what, bound, rows[name]["cpu"] / rows[plain]["cpu"], "{:.2f}", doubt(rows, (plain, name)))
     rows = rows_of("routes", "saturation")
     names = {count: f"tollgate, {count:,} routes" for count in (10, 10_000, 100_000)}
     if names[10] in rows:

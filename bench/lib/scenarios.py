@@ -6,6 +6,7 @@ import time
 from . import load, peers
 from .access import access
 from .bodies import bodies
+from .limits import limits
 from .routes import reload, routes
 
 IDLE = 10_000
@@ -193,6 +194,7 @@ ALL = {
     "http2": http2,
     "access": access,
     "bodies": bodies,
+    "limits": limits,
     "routes": routes,
     "reload": reload,
     "idle": idle,

@@ -1,5 +1,5 @@
 -- What wrk sends, by the environment: BENCH_BODY (a POST of so many bytes), BENCH_JSON (a POST of this file, JSON),
--- BENCH_CLOSE (a new connection for each request), BENCH_PATHS (a file of paths, asked for in turn), BENCH_FIELDS (a file
+-- BENCH_CLOSE (a new connection for each request), BENCH_REFUSED (what is not refused is a fault), BENCH_PATHS (a file of paths, asked for in turn), BENCH_FIELDS (a file
 -- with the fields of a request on each line, tabs between them, sent in turn: with one thread that is one turn for all
 -- connections). Ends with one line of figures for load.py.
 local body, json, close = os.getenv("BENCH_BODY"), os.getenv("BENCH_JSON"), os.getenv("BENCH_CLOSE")
@@ -40,8 +40,9 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
+  local wrong = os.getenv("BENCH_REFUSED") and summary.requests - errors.status or errors.status
   io.write(string.format(
     "BENCH requests=%d micros=%d p50=%d p99=%d status=%d connect=%d read=%d write=%d timeout=%d\n",
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    errors.status, errors.connect, errors.read, errors.write, errors.timeout))
+    wrong, errors.connect, errors.read, errors.write, errors.timeout))
 end
