@@ -14,6 +14,7 @@ mod firewall;
 pub mod geo;
 pub mod hexadecimal;
 pub mod identity;
+mod json_text;
 pub mod notice;
 pub mod origins;
 pub mod outcome;

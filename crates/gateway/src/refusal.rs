@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use http::StatusCode;
 use http1::{BodyFault, Known};
 
+use crate::json_text::is_plain;
+
 /// A stage of a request's life, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stage {
@@ -181,6 +183,11 @@ fn write_member(name: &str, value: &str, out: &mut Vec<u8>) {
 fn write_text(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for byte in text.bytes() {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),

@@ -35,6 +35,8 @@ pub enum Known {
     ProxyAuthorization,
     ProxyConnection,
     Range,
+    RateLimit,
+    RateLimitPolicy,
     Referer,
     RetryAfter,
     Server,
@@ -87,6 +89,7 @@ impl Known {
             (7, b'u') => Self::Upgrade,
             (8, b'l') => Self::Location,
             (9, b'f') => Self::Forwarded,
+            (9, b'r') => Self::RateLimit,
             (9, b'x') => Self::XRealIp,
             (10, b'c') => Self::Connection,
             (10, b'k') => Self::KeepAlive,
@@ -105,6 +108,7 @@ impl Known {
             (15, b'x') => Self::XForwardedFor,
             (16, b'c') => Self::ContentEncoding,
             (16, b'p') => Self::ProxyConnection,
+            (16, b'r') => Self::RateLimitPolicy,
             (16, b'w') => Self::WwwAuthenticate,
             (16, b'x') => Self::XForwardedHost,
             (17, b'i') => Self::IfModifiedSince,
@@ -159,7 +163,7 @@ impl Known {
 const LONGEST_NAME: usize = 29;
 
 /// The names in the order of the variants.
-const NAMES: [&str; 48] = [
+const NAMES: [&str; 50] = [
     "Accept",
     "Accept-Encoding",
     "Access-Control-Request-Method",
@@ -190,6 +194,8 @@ const NAMES: [&str; 48] = [
     "Proxy-Authorization",
     "Proxy-Connection",
     "Range",
+    "RateLimit",
+    "RateLimit-Policy",
     "Referer",
     "Retry-After",
     "Server",
