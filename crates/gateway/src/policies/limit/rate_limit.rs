@@ -253,7 +253,7 @@ impl Policy for RateLimit {
         let Some(Allowance { limit, left, full_in }) = exchange.allowance else { return };
         let Some(told) = self.limits.get(limit).and_then(|limit| limit.told.as_ref()) else { return };
         let fields = &mut exchange.response.fields;
-        fields.append_named(POLICY_FIELD, self.told.as_bytes());
+        fields.append(Known::RateLimitPolicy, self.told.as_bytes());
         // From its end to its beginning, as numbers are written.
         let mut text = [0; LONGEST_VALUE];
         let mut start = write_before(LONGEST_VALUE, full_in, &mut text);
@@ -262,7 +262,7 @@ impl Policy for RateLimit {
             text[start..start + part.len()].copy_from_slice(part);
             start = number.map_or(start, |number| write_before(start, number, &mut text));
         }
-        fields.append_named(FIELD, &text[start..]);
+        fields.append(Known::RateLimit, &text[start..]);
     }
 
     fn explain(&self) -> String {
@@ -294,8 +294,6 @@ fn seconds(nanoseconds: u64) -> u64 {
     nanoseconds.div_ceil(1_000_000_000)
 }
 
-const FIELD: &[u8] = b"RateLimit";
-const POLICY_FIELD: &[u8] = b"RateLimit-Policy";
 const BEFORE_TIME: &[u8] = b";t=";
 
 /// Bytes of a value of `RateLimit`: the longest name, two numbers and what is between them.
