@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use gateway::buckets::{Buckets, Pace};
+use gateway::buckets::{Buckets, Rule};
 
 /// Decisions in one round.
 const DECISIONS: u64 = 100_000;
@@ -24,11 +24,11 @@ fn main() {
     measure("5,000,000 callers, more than there is room for", 5_000_000, wide);
 }
 
-fn pace(count: u64, burst: u64) -> Pace {
-    Pace::new(count, Duration::from_secs(1), burst).expect("a pace")
+fn pace(count: u64, burst: u64) -> Rule {
+    Rule::token_bucket(count, Duration::from_secs(1), burst).expect("a rule")
 }
 
-fn measure(name: &str, callers: u32, pace: Pace) {
+fn measure(name: &str, callers: u32, rule: Rule) {
     let table = Buckets::default();
     let mut best = f64::MAX;
     let mut caller = 0_u32;
@@ -39,7 +39,7 @@ fn measure(name: &str, callers: u32, pace: Pace) {
             caller = caller.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let IpAddr::V4(address) = IpAddr::from((caller % callers).to_be_bytes()) else { continue };
             let key = table.key((7_u64, 0_u8, &address.octets()[..]));
-            let _ = black_box(table.take(black_box(key), pace, 1));
+            let _ = black_box(table.take(black_box(key), rule, 1));
         }
         best = best.min(began.elapsed().as_nanos() as f64 / DECISIONS as f64);
     }
