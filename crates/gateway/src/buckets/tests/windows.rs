@@ -1,6 +1,6 @@
 //! The table beside models of windows, which remember every request that was let through.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use proptest::prelude::*;
 
@@ -227,6 +227,53 @@ fn windows_are_those_of_the_clock_on_the_wall() {
     let empty = table.take(key, rule, 10 * MINUTE - 1).unwrap_err();
     assert_eq!((empty.wait, empty.full_in), (1, 1));
     assert_eq!(at_once(&table, key, rule, 10 * MINUTE), 5);
+}
+
+/// Lengths of time between requests that come at random, so many in a second.
+fn at_random(rate: f64) -> impl Iterator<Item = u64> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let share = (state >> 11) as f64 / (1_u64 << 53) as f64;
+        (-(1.0 - share).ln() / rate * SECOND as f64) as u64
+    })
+}
+
+#[test]
+fn the_error_of_two_counts_is_as_documented() {
+    for (count, least, most, most_in_a_second) in
+        [(20, 0.96, 1.01, 1.45), (100, 0.99, 1.011, 1.2), (1000, 0.995, 1.005, 1.06)]
+    {
+        for load in [0.5, 0.8, 1.0, 1.2, 2.0, 5.0] {
+            let table = Buckets::with_sets(64);
+            let (counter, _) = Model::new(2, 1_000_000, count);
+            let key = table.key(count);
+            let (mut now, mut by_log, mut by_counts) = (SECOND, VecDeque::new(), VecDeque::new());
+            let (mut exact, mut counted, mut crowd) = (0.0, 0.0, 0);
+            for gap in at_random(count as f64 * load).take(200_000) {
+                now += gap;
+                for times in [&mut by_log, &mut by_counts] {
+                    while times.front().is_some_and(|time| time + SECOND <= now) {
+                        times.pop_front();
+                    }
+                }
+                if (by_log.len() as u64) < count {
+                    by_log.push_back(now);
+                    exact += 1.0;
+                }
+                if table.take(key, counter, now).is_ok() {
+                    by_counts.push_back(now);
+                    counted += 1.0;
+                    crowd = crowd.max(by_counts.len());
+                }
+            }
+            let (share, crowd) = (counted / exact, crowd as f64 / count as f64);
+            assert!((least..most).contains(&share), "{count} at {load}: {share}");
+            assert!(crowd <= most_in_a_second, "{count} at {load}: {crowd}");
+        }
+    }
 }
 
 #[test]
