@@ -3,14 +3,14 @@
 //! Such a place is a bucket of one token, which takes as long as the window to come back. A window of so many requests is as many
 //! places, of which a request takes one that is free: so all that holds of buckets holds here too.
 
-use super::{Buckets, Empty, Key, Taken, Window};
+use super::{Empty, Key, Places, Taken, Window};
 
 /// Whether a place is free.
-pub(super) fn look(table: &Buckets, key: Key, window: Window, now: u64) -> Result<(), Empty> {
+pub(super) fn look(places: Places, key: Key, window: Window, now: u64) -> Result<(), Empty> {
     let until = now.saturating_add(window.length());
     let mut busy = Busy::default();
     for at in 0..window.count() {
-        let number = table.read(key.beside(at), until, now).number;
+        let number = places.read(key.beside(at), until, now).number;
         if number <= now {
             return Ok(());
         }
@@ -20,20 +20,20 @@ pub(super) fn look(table: &Buckets, key: Key, window: Window, now: u64) -> Resul
 }
 
 /// Takes a free place.
-pub(super) fn take(table: &Buckets, key: Key, window: Window, now: u64) -> Result<Taken, Empty> {
+pub(super) fn take(places: Places, key: Key, window: Window, now: u64) -> Result<Taken, Empty> {
     let until = now.saturating_add(window.length());
     let mut busy = Busy::default();
     let mut change = None;
     let mut left = 0;
     for key in (0..window.count()).map(|at| key.beside(at)) {
-        let number = table.read(key, until, now).number;
+        let number = places.read(key, until, now).number;
         if number > now {
             busy.add(number);
         } else if change.is_some() {
             left += 1;
         } else {
             let occupy = |number| if number <= now { Ok(until) } else { Err(number) };
-            match table.change(key, until, now, |kept| occupy(kept.number)) {
+            match places.change(key, until, now, |kept| occupy(kept.number)) {
                 Ok(taken) => {
                     change = Some(taken);
                     busy.add(until);

@@ -1,11 +1,12 @@
-//! What callers have used up of their limits: one table of buckets for the whole process, which outlives snapshots.
+//! What callers have used up of their limits: a table of places for the whole process, which outlives snapshots.
 //!
 //! A place is a number and whose it is. What the number says is a matter of the rule by which requests are counted ([`Rule`]). For all
 //! rules it only grows, less is left the greater it is, and the place is free when it is past.
 //!
 //! The table's size is fixed, and nobody waits in it: a key has one set of places, where it finds its own or takes a free one. Where
 //! none is free, a key goes on the one that its hash says, together with its owner: both may only do what is left to the two
-//! together, so that a flood of keys makes nobody freer. `docs/decisions/0019-buckets-in-a-fixed-table.md` has the why.
+//! together, so that a flood of keys makes nobody freer. What is kept for hours has a table of its own, and what is kept for days.
+//! `docs/decisions/0019-buckets-in-a-fixed-table.md` has the why.
 
 mod log;
 mod pace;
@@ -14,6 +15,7 @@ mod set;
 mod window;
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 pub use pace::{Empty, Pace};
@@ -21,13 +23,16 @@ pub use rule::{LONGEST_LOG, Rule};
 pub use window::Window;
 
 use crate::clock;
+use rule::TABLES;
 use set::{Set, Standing};
 
 /// The buckets of a process.
 #[derive(Debug)]
 pub struct Buckets {
     places: RandomState,
-    sets: Box<[Set]>,
+    /// By how long a place is kept ([`Rule::table`]): who fills the one of days leaves the others as they are.
+    tables: [OnceLock<Box<[Set]>>; TABLES],
+    sets: usize,
     began: Instant,
     /// Nanoseconds from the Unix epoch until then.
     epoch: u64,
@@ -50,10 +55,18 @@ pub struct Taken {
 /// What has been done to a place.
 #[derive(Debug)]
 struct Change {
+    table: usize,
     key: Key,
     standing: Standing,
     before: u64,
     after: u64,
+}
+
+/// The places of one table.
+#[derive(Clone, Copy)]
+struct Places<'t> {
+    table: usize,
+    sets: &'t [Set],
 }
 
 /// What a place keeps for a key.
@@ -81,14 +94,20 @@ impl Default for Buckets {
 }
 
 impl Buckets {
-    /// With so many sets of seven places.
+    /// With so many sets of seven places in each table.
     pub fn with_sets(sets: usize) -> Self {
         Self {
             places: RandomState::new(),
-            sets: (0..sets.max(1)).map(|_| Set::default()).collect(),
+            tables: Default::default(),
+            sets: sets.max(1),
             began: clock::refresh(),
             epoch: clock::unix_ms() * 1_000_000,
         }
+    }
+
+    /// Takes the memory that a rule needs, so that no request has to.
+    pub fn reserve(&self, rule: Rule) {
+        self.table(rule.table());
     }
 
     /// The key of something.
@@ -111,19 +130,21 @@ impl Buckets {
 
     /// Whether a request may be made, without counting it.
     pub fn look(&self, key: Key, rule: Rule, now: u64) -> Result<(), Empty> {
+        let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
-                pace.take(self.read(key, now.saturating_add(pace.span()), now).number, now).map(drop)
+                let longest = now.saturating_add(pace.span());
+                pace.take(places.read(key, longest, now).number, now).map(drop)
             }
             Rule::FixedWindow(window) => {
-                let kept = self.read(key, NEVER, now);
+                let kept = places.read(key, NEVER, now);
                 window.take(kept.number, now, || kept.is_alone(now)).map(drop)
             }
-            Rule::SlidingLog(window) => log::look(self, key, window, now),
+            Rule::SlidingLog(window) => log::look(places, key, window, now),
             Rule::SlidingCounter(window) => {
                 let [current, before] = key.pair(window, now);
-                let before = self.read(before, NEVER, now).number;
-                window.slide(self.read(current, NEVER, now).number, before, now).map(drop)
+                let before = places.read(before, NEVER, now).number;
+                window.slide(places.read(current, NEVER, now).number, before, now).map(drop)
             }
         }
     }
@@ -131,24 +152,25 @@ impl Buckets {
     /// Counts a request, if it may be made.
     #[inline]
     pub fn take(&self, key: Key, rule: Rule, now: u64) -> Result<Taken, Empty> {
+        let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
                 let longest = now.saturating_add(pace.span());
-                let change = self.change(key, longest, now, |kept| pace.take(kept.number, now))?;
+                let change = places.change(key, longest, now, |kept| pace.take(kept.number, now))?;
                 Ok(Taken { left: pace.left(change.after, now), full_in: change.after - now, change })
             }
             Rule::FixedWindow(window) => {
                 let take = |kept: Kept| window.take(kept.number, now, || kept.is_alone(now));
-                let change = self.change(key, NEVER, now, take)?;
+                let change = places.change(key, NEVER, now, take)?;
                 let used = change.after % window.length();
                 Ok(Taken { left: window.count() - used, full_in: change.after - used - now, change })
             }
-            Rule::SlidingLog(window) => log::take(self, key, window, now),
+            Rule::SlidingLog(window) => log::take(places, key, window, now),
             Rule::SlidingCounter(window) => {
                 let [current, before] = key.pair(window, now);
-                let before = self.read(before, NEVER, now).number;
-                let change =
-                    self.change(current, NEVER, now, |kept| window.slide(kept.number, before, now))?;
+                let before = places.read(before, NEVER, now).number;
+                let slide = |kept: Kept| window.slide(kept.number, before, now);
+                let change = places.change(current, NEVER, now, slide)?;
                 let left = window.left(change.after, before, now);
                 Ok(Taken { left, full_in: window.end(now) + window.length() - now, change })
             }
@@ -157,13 +179,26 @@ impl Buckets {
 
     /// Puts back what was taken for nothing. Where somebody has been at the place since, it stays taken.
     pub fn give_back(&self, taken: &Taken) {
-        let Change { key, standing, before, after } = taken.change;
-        self.set(key).restore(standing, after, before);
+        let Change { table, key, standing, before, after } = taken.change;
+        Places { table, sets: self.table(table) }.set(key).restore(standing, after, before);
     }
 
+    #[inline]
+    fn places(&self, rule: Rule) -> Places<'_> {
+        let table = rule.table();
+        Places { table, sets: self.table(table) }
+    }
+
+    #[inline]
+    fn table(&self, table: usize) -> &[Set] {
+        self.tables[table].get_or_init(|| (0..self.sets).map(|_| Set::default()).collect())
+    }
+}
+
+impl<'t> Places<'t> {
     /// What a key finds at its place, which is at most `longest`.
     #[inline]
-    fn read(&self, key: Key, longest: u64, now: u64) -> Kept<'_> {
+    fn read(self, key: Key, longest: u64, now: u64) -> Kept<'t> {
         let set = self.set(key);
         match set.find(key.0) {
             Some(way) => Kept { number: set.settle(way, longest, now), set, is_own: true },
@@ -174,7 +209,7 @@ impl Buckets {
     /// Puts what `add` makes of what a key finds at its place there.
     #[inline]
     fn change<E>(
-        &self,
+        self,
         key: Key,
         longest: u64,
         now: u64,
@@ -189,13 +224,13 @@ impl Buckets {
             };
             let after = add(Kept { number: before, set, is_own })?;
             if set.charge(key.0, standing, before, after) {
-                return Ok(Change { key, standing, before, after });
+                return Ok(Change { table: self.table, key, standing, before, after });
             }
         }
     }
 
     #[inline]
-    fn set(&self, key: Key) -> &Set {
+    fn set(self, key: Key) -> &'t Set {
         &self.sets[key.0 as usize % self.sets.len()]
     }
 }
@@ -225,7 +260,7 @@ impl Kept<'_> {
 /// The longest that a place is kept for which there is nothing that would be too long.
 const NEVER: u64 = u64::MAX;
 
-/// 16 MiB, and 917,504 callers at once who have used up something.
+/// 16 MiB a table, and 917,504 callers at once who have used up something.
 const SETS: usize = 1 << 17;
 
 #[cfg(test)]

@@ -60,7 +60,29 @@ impl Rule {
         let length = if let Self::TokenBucket(_) = self { 0 } else { self.span() };
         (discriminant(&self), length)
     }
+
+    /// In which table it counts. A window keeps its place until it ends, whatever its count: days would block those who want one
+    /// for a moment. Buckets stay together, as any of them may go on with what another has counted.
+    #[inline]
+    pub(super) fn table(self) -> usize {
+        match self {
+            Self::TokenBucket(_) => 0,
+            Self::FixedWindow(window) | Self::SlidingLog(window) | Self::SlidingCounter(window) => {
+                match window.length() {
+                    ..=MINUTE => 0,
+                    ..=HOUR => 1,
+                    _ => 2,
+                }
+            }
+        }
+    }
 }
+
+/// Tables of places.
+pub(super) const TABLES: usize = 3;
+
+const MINUTE: u64 = 60_000_000_000;
+const HOUR: u64 = 60 * MINUTE;
 
 /// Requests that a sliding window tells apart one by one.
 pub const LONGEST_LOG: u64 = 16;

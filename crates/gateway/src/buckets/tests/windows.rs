@@ -301,6 +301,23 @@ fn the_largest_limits_are_counted_to_the_last() {
 }
 
 #[test]
+fn callers_who_fill_the_windows_of_a_day_hold_up_nobody_else() {
+    let table = Buckets::with_sets(8);
+    let day = each(3, Duration::from_hours(24))[0];
+    let flood = 10_000;
+    (0..flood).for_each(|caller| drop(table.take(table.key(caller), day, SECOND)));
+    let others =
+        [pace(1_000_000, 2), each(2, Duration::from_mins(1))[0], each(2, Duration::from_hours(1))[0]];
+    for (at, rule) in others.into_iter().enumerate() {
+        assert_eq!(at_once(&table, table.key(flood + at), rule, SECOND), 2, "{rule:?}");
+    }
+    // All that there is room for, and no more.
+    let key = table.key(flood + 10);
+    assert_eq!(at_once(&table, key, day, SECOND), 0);
+    assert_eq!(at_once(&table, key, day, 24 * 60 * MINUTE + SECOND), 3);
+}
+
+#[test]
 fn all_threads_together_take_what_a_window_has() {
     for round in 0..20 {
         for (at, rule) in each(13, Duration::from_mins(1)).into_iter().enumerate() {

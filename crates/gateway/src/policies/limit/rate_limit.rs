@@ -80,6 +80,7 @@ impl RateLimit {
         let mut compiled = Vec::new();
         for (config, Expressions { by, when }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
             let Some((rule, by)) = config.rule().zip(By::new(&config.by.value, by)) else { continue };
+            buckets.reserve(rule);
             let late = rule.span() - exact_span(config).min(rule.span());
             let word = config.by.value.word();
             let before = names.iter().filter(|name| *name == word).count();
