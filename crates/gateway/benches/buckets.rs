@@ -1,4 +1,4 @@
-//! What a limit costs a request: a token of a bucket, in a table that all workers share.
+//! What a limit costs a request: a token of a bucket or a place in a window, in a table that all workers share.
 //!
 //! `cargo bench -p tollgate-gateway --bench buckets`. A decision, with its key's hash, is to cost
 //! 50 ns at most as long as the callers' buckets fit the processor's caches; beyond that it waits for memory.
@@ -22,6 +22,19 @@ fn main() {
     measure("500,000 callers, admitted", 500_000, wide);
     measure("500,000 callers, refused", 500_000, narrow);
     measure("5,000,000 callers, more than there is room for", 5_000_000, wide);
+    let minute = Duration::from_mins(1);
+    let window = |count| Rule::fixed_window(count, minute).expect("a rule");
+    measure("fixed window: one caller, admitted", 1, window(60_000_000));
+    measure("fixed window: one caller, refused", 1, window(1));
+    measure("fixed window: 10,000 callers, admitted", 10_000, window(60_000_000));
+    measure("fixed window: 500,000 callers, admitted", 500_000, window(60_000_000));
+    let sliding = |count| Rule::sliding_window(count, minute).expect("a rule");
+    measure("sliding window of 16: one caller, refused", 1, sliding(16));
+    measure("sliding window of 16: 10,000 callers, refused", 10_000, sliding(16));
+    measure("sliding window of more: one caller, admitted", 1, sliding(60_000_000));
+    measure("sliding window of more: one caller, refused", 1, sliding(17));
+    measure("sliding window of more: 10,000 callers, admitted", 10_000, sliding(60_000_000));
+    measure("sliding window of more: 500,000 callers, admitted", 500_000, sliding(60_000_000));
 }
 
 fn pace(count: u64, burst: u64) -> Rule {
