@@ -1,4 +1,4 @@
-//! What a limit costs a request: a token of a bucket, in a table that all workers share.
+//! What a limit costs a request: a token of a bucket or a place in a window, in a table that all workers share.
 //!
 //! `cargo bench -p tollgate-gateway --bench buckets`. A decision, with its key's hash, is to cost
 //! 50 ns at most as long as the callers' buckets fit the processor's caches; beyond that it waits for memory.
@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use gateway::buckets::{Buckets, Pace};
+use gateway::buckets::{Buckets, Rule};
 
 /// Decisions in one round.
 const DECISIONS: u64 = 100_000;
@@ -22,13 +22,26 @@ fn main() {
     measure("500,000 callers, admitted", 500_000, wide);
     measure("500,000 callers, refused", 500_000, narrow);
     measure("5,000,000 callers, more than there is room for", 5_000_000, wide);
+    let minute = Duration::from_mins(1);
+    let window = |count| Rule::fixed_window(count, minute).expect("a rule");
+    measure("fixed window: one caller, admitted", 1, window(60_000_000));
+    measure("fixed window: one caller, refused", 1, window(1));
+    measure("fixed window: 10,000 callers, admitted", 10_000, window(60_000_000));
+    measure("fixed window: 500,000 callers, admitted", 500_000, window(60_000_000));
+    let sliding = |count| Rule::sliding_window(count, minute).expect("a rule");
+    measure("sliding window of 16: one caller, refused", 1, sliding(16));
+    measure("sliding window of 16: 10,000 callers, refused", 10_000, sliding(16));
+    measure("sliding window of more: one caller, admitted", 1, sliding(60_000_000));
+    measure("sliding window of more: one caller, refused", 1, sliding(17));
+    measure("sliding window of more: 10,000 callers, admitted", 10_000, sliding(60_000_000));
+    measure("sliding window of more: 500,000 callers, admitted", 500_000, sliding(60_000_000));
 }
 
-fn pace(count: u64, burst: u64) -> Pace {
-    Pace::new(count, Duration::from_secs(1), burst).expect("a pace")
+fn pace(count: u64, burst: u64) -> Rule {
+    Rule::token_bucket(count, Duration::from_secs(1), burst).expect("a rule")
 }
 
-fn measure(name: &str, callers: u32, pace: Pace) {
+fn measure(name: &str, callers: u32, rule: Rule) {
     let table = Buckets::default();
     let mut best = f64::MAX;
     let mut caller = 0_u32;
@@ -39,7 +52,7 @@ fn measure(name: &str, callers: u32, pace: Pace) {
             caller = caller.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let IpAddr::V4(address) = IpAddr::from((caller % callers).to_be_bytes()) else { continue };
             let key = table.key((7_u64, 0_u8, &address.octets()[..]));
-            let _ = black_box(table.take(black_box(key), pace, 1));
+            let _ = black_box(table.take(black_box(key), rule, 1));
         }
         best = best.min(began.elapsed().as_nanos() as f64 / DECISIONS as f64);
     }

@@ -30,6 +30,7 @@ mod http2_smuggling;
 mod identity;
 mod interim;
 mod key_sets;
+mod limit_windows;
 mod limits;
 mod logins;
 mod malformed;

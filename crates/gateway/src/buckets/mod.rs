@@ -1,43 +1,79 @@
-//! What callers have used up of their limits: one table of buckets for the whole process, which outlives snapshots.
+//! What callers have used up of their limits: a table of places for the whole process, which outlives snapshots.
 //!
-//! Its size is fixed, and nobody waits in it: a key has one set of places, where it finds its own or takes one whose bucket is full, which
-//! is as good as none. Where no place is free, a key goes on the one that its hash says, together with its owner: both may only do what
-//! is left to the two together, so that a flood of keys makes nobody freer. `docs/decisions/0019-buckets-in-a-fixed-table.md` has the why.
+//! A place is a number and whose it is. What the number says is a matter of the rule by which requests are counted ([`Rule`]). For all
+//! rules it only grows, less is left the greater it is, and the place is free when it is past.
+//!
+//! The table's size is fixed, and nobody waits in it: a key has one set of places, where it finds its own or takes a free one. Where
+//! none is free, a key goes on the one that its hash says, together with its owner: both may only do what is left to the two
+//! together, so that a flood of keys makes nobody freer. What is kept for hours has a table of its own, and what is kept for days.
+//! `docs/decisions/0019-buckets-in-a-fixed-table.md` has the why.
 
+mod log;
 mod pace;
+mod rule;
 mod set;
+mod window;
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 pub use pace::{Empty, Pace};
+pub use rule::{LONGEST_LOG, Rule};
+pub use window::Window;
 
 use crate::clock;
+use rule::TABLES;
 use set::{Set, Standing};
 
 /// The buckets of a process.
 #[derive(Debug)]
 pub struct Buckets {
     places: RandomState,
-    sets: Box<[Set]>,
+    /// By how long a place is kept ([`Rule::table`]): who fills the one of days leaves the others as they are.
+    tables: [OnceLock<Box<[Set]>>; TABLES],
+    sets: usize,
     began: Instant,
+    /// Nanoseconds from the Unix epoch until then.
+    epoch: u64,
 }
 
 /// Whose bucket it is: the same in all snapshots of the process, and foretold by nobody outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key(u64);
 
-/// A token that was taken.
+/// A token that was taken, or whatever the rule counts.
 #[derive(Debug)]
 pub struct Taken {
-    /// Tokens that are left.
+    /// How many are left.
     pub left: u64,
-    /// Nanoseconds until the bucket is full again.
+    /// Nanoseconds until all are there again.
     pub full_in: u64,
+    change: Change,
+}
+
+/// What has been done to a place.
+#[derive(Debug)]
+struct Change {
+    table: usize,
     key: Key,
     standing: Standing,
     before: u64,
     after: u64,
+}
+
+/// The places of one table.
+#[derive(Clone, Copy)]
+struct Places<'t> {
+    table: usize,
+    sets: &'t [Set],
+}
+
+/// What a place keeps for a key.
+struct Kept<'t> {
+    number: u64,
+    set: &'t Set,
+    is_own: bool,
 }
 
 /// What a caller may still do, as an answer tells it.
@@ -58,13 +94,20 @@ impl Default for Buckets {
 }
 
 impl Buckets {
-    /// With so many sets of seven places.
+    /// With so many sets of seven places in each table.
     pub fn with_sets(sets: usize) -> Self {
         Self {
             places: RandomState::new(),
-            sets: (0..sets.max(1)).map(|_| Set::default()).collect(),
+            tables: Default::default(),
+            sets: sets.max(1),
             began: clock::refresh(),
+            epoch: clock::unix_ms() * 1_000_000,
         }
+    }
+
+    /// Takes the memory that a rule needs, so that no request has to.
+    pub fn reserve(&self, rule: Rule) {
+        self.table(rule.table());
     }
 
     /// The key of something.
@@ -78,43 +121,66 @@ impl Buckets {
         self.places.hash_one(of)
     }
 
-    /// The time, as of the worker's last reading: nanoseconds since the table was made.
+    /// The time, as of the worker's last reading: nanoseconds since the Unix epoch, by the clock on the wall when the table was
+    /// made, and by one that is never set since.
     #[inline]
     pub fn now(&self) -> u64 {
-        clock::now().saturating_duration_since(self.began).as_nanos() as u64
+        self.epoch + clock::now().saturating_duration_since(self.began).as_nanos() as u64
     }
 
-    /// Whether there is a token, without taking it.
-    pub fn look(&self, key: Key, pace: Pace, now: u64) -> Result<(), Empty> {
-        let set = self.set(key);
-        let due = match set.find(key.0) {
-            Some(way) => set.settle(way, pace, now),
-            None => set.outlook(key.0, now),
-        };
-        pace.take(due, now).map(drop)
-    }
-
-    /// Takes a token.
-    #[inline]
-    pub fn take(&self, key: Key, pace: Pace, now: u64) -> Result<Taken, Empty> {
-        let set = self.set(key);
-        loop {
-            let standing = set.stand(key.0, now);
-            let before = match standing {
-                Standing::Own(way) => set.settle(way, pace, now),
-                Standing::Guest(way) => set.due(way),
-            };
-            let after = pace.take(before, now)?;
-            if set.charge(key.0, standing, before, after) {
-                let left = pace.left(after, now);
-                return Ok(Taken { left, full_in: after - now, key, standing, before, after });
+    /// Whether a request may be made, without counting it.
+    pub fn look(&self, key: Key, rule: Rule, now: u64) -> Result<(), Empty> {
+        let places = self.places(rule);
+        match rule {
+            Rule::TokenBucket(pace) => {
+                let longest = now.saturating_add(pace.span());
+                pace.take(places.read(key, longest, now).number, now).map(drop)
+            }
+            Rule::FixedWindow(window) => {
+                let kept = places.read(key, NEVER, now);
+                window.take(kept.number, now, || kept.is_alone(now)).map(drop)
+            }
+            Rule::SlidingLog(window) => log::look(places, key, window, now),
+            Rule::SlidingCounter(window) => {
+                let [current, before] = key.pair(window, now);
+                let before = places.read(before, NEVER, now).number;
+                window.slide(places.read(current, NEVER, now).number, before, now).map(drop)
             }
         }
     }
 
-    /// Puts back a token that was taken for nothing. Where somebody has been at the bucket since, it stays taken.
+    /// Counts a request, if it may be made.
+    #[inline]
+    pub fn take(&self, key: Key, rule: Rule, now: u64) -> Result<Taken, Empty> {
+        let places = self.places(rule);
+        match rule {
+            Rule::TokenBucket(pace) => {
+                let longest = now.saturating_add(pace.span());
+                let change = places.change(key, longest, now, |kept| pace.take(kept.number, now))?;
+                Ok(Taken { left: pace.left(change.after, now), full_in: change.after - now, change })
+            }
+            Rule::FixedWindow(window) => {
+                let take = |kept: Kept| window.take(kept.number, now, || kept.is_alone(now));
+                let change = places.change(key, NEVER, now, take)?;
+                let used = change.after % window.length();
+                Ok(Taken { left: window.count() - used, full_in: change.after - used - now, change })
+            }
+            Rule::SlidingLog(window) => log::take(places, key, window, now),
+            Rule::SlidingCounter(window) => {
+                let [current, before] = key.pair(window, now);
+                let before = places.read(before, NEVER, now).number;
+                let slide = |kept: Kept| window.slide(kept.number, before, now);
+                let change = places.change(current, NEVER, now, slide)?;
+                let left = window.left(change.after, before, now);
+                Ok(Taken { left, full_in: window.end(now) + window.length() - now, change })
+            }
+        }
+    }
+
+    /// Puts back what was taken for nothing. Where somebody has been at the place since, it stays taken.
     pub fn give_back(&self, taken: &Taken) {
-        self.set(taken.key).restore(taken.standing, taken.after, taken.before);
+        let Change { table, key, standing, before, after } = taken.change;
+        Places { table, sets: self.table(table) }.set(key).restore(standing, after, before);
     }
 
     /// Marks a key for so many nanoseconds, or longer where it is marked already. While the table is full a new key is not: that would
@@ -140,12 +206,83 @@ impl Buckets {
     }
 
     #[inline]
-    fn set(&self, key: Key) -> &Set {
+    fn places(&self, rule: Rule) -> Places<'_> {
+        let table = rule.table();
+        Places { table, sets: self.table(table) }
+    }
+
+    #[inline]
+    fn table(&self, table: usize) -> &[Set] {
+        self.tables[table].get_or_init(|| (0..self.sets).map(|_| Set::default()).collect())
+    }
+}
+
+impl<'t> Places<'t> {
+    /// What a key finds at its place, which is at most `longest`.
+    #[inline]
+    fn read(self, key: Key, longest: u64, now: u64) -> Kept<'t> {
+        let set = self.set(key);
+        match set.find(key.0) {
+            Some(way) => Kept { number: set.settle(way, longest, now), set, is_own: true },
+            None => Kept { number: set.outlook(key.0, now), set, is_own: false },
+        }
+    }
+
+    /// Puts what `add` makes of what a key finds at its place there.
+    #[inline]
+    fn change<E>(
+        self,
+        key: Key,
+        longest: u64,
+        now: u64,
+        add: impl Fn(Kept) -> Result<u64, E>,
+    ) -> Result<Change, E> {
+        let set = self.set(key);
+        loop {
+            let standing = set.stand(key.0, now);
+            let (before, is_own) = match standing {
+                Standing::Own(way) => (set.settle(way, longest, now), true),
+                Standing::Guest(way) => (set.due(way), false),
+            };
+            let after = add(Kept { number: before, set, is_own })?;
+            if set.charge(key.0, standing, before, after) {
+                return Ok(Change { table: self.table, key, standing, before, after });
+            }
+        }
+    }
+
+    #[inline]
+    fn set(self, key: Key) -> &'t Set {
         &self.sets[key.0 as usize % self.sets.len()]
     }
 }
 
-/// 16 MiB, and 917,504 callers at once who have used up something.
+impl Key {
+    /// The key of another place of the same caller.
+    #[inline]
+    fn beside(self, by: u64) -> Self {
+        Self(self.0.wrapping_add(by).max(1))
+    }
+
+    /// Where the current window and the one before are counted.
+    #[inline]
+    fn pair(self, window: Window, now: u64) -> [Self; 2] {
+        let pair = [self, self.beside(1)];
+        if window.is_odd(now) { [pair[1], pair[0]] } else { pair }
+    }
+}
+
+impl Kept<'_> {
+    /// Whether nobody but the key itself has made the number what it is.
+    fn is_alone(&self, now: u64) -> bool {
+        self.is_own && !self.set.has_guests(now)
+    }
+}
+
+/// The longest that a place is kept for which there is nothing that would be too long.
+const NEVER: u64 = u64::MAX;
+
+/// 16 MiB a table, and 917,504 callers at once who have used up something.
 const SETS: usize = 1 << 17;
 
 #[cfg(test)]

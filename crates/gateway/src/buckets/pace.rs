@@ -15,12 +15,12 @@ pub struct Pace {
     span: u64,
 }
 
-/// Why there is no token.
+/// Why there is nothing left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Empty {
-    /// Nanoseconds until there is one.
+    /// Nanoseconds until there is a token, or room for a request.
     pub wait: u64,
-    /// Nanoseconds until the bucket is full.
+    /// Nanoseconds until all of them are there again.
     pub full_in: u64,
 }
 
@@ -69,7 +69,7 @@ impl Pace {
 }
 
 /// A million tokens a second: at this pace rounding up to a nanosecond takes at most a thousandth of them.
-const LEAST_INTERVAL: u64 = 1000;
+pub(super) const LEAST_INTERVAL: u64 = 1000;
 
 /// Ten years.
 const LONGEST_SPAN: u64 = 3650 * 86_400_000_000_000;

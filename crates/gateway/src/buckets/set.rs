@@ -6,8 +6,6 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::Pace;
-
 /// Two lines of the cache, which processors load together.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -55,19 +53,23 @@ impl Set {
         self.due[way].load(SeqCst)
     }
 
-    /// When the bucket at a key's own place is full. If that is long after it could be, the limit has become stricter since, and the
-    /// bucket is just empty; what guests have taken stays.
+    /// What stands at a key's own place. If that is long after it could be, the limit has become stricter since, and all is used
+    /// up, but no more; what guests have taken stays.
     #[inline]
-    pub(super) fn settle(&self, way: usize, pace: Pace, now: u64) -> u64 {
+    pub(super) fn settle(&self, way: usize, longest: u64, now: u64) -> u64 {
         let due = self.due(way);
-        let longest = now.saturating_add(pace.span());
-        if due <= longest.saturating_add(LAG) || self.guests_until.load(SeqCst) > now {
+        if due <= longest.saturating_add(LAG) || self.has_guests(now) {
             return due;
         }
         match self.due[way].compare_exchange(due, longest, SeqCst, SeqCst) {
             Ok(_) => longest,
             Err(newer) => newer,
         }
+    }
+
+    /// Whether a guest may owe something.
+    pub(super) fn has_guests(&self, now: u64) -> bool {
+        self.guests_until.load(SeqCst) > now
     }
 
     /// Writes what is missing now, if nothing has changed in between.

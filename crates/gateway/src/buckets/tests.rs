@@ -10,6 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod windows;
+
 const SECOND: u64 = 1_000_000_000;
 
 /// A bucket as books have it: a level that rises with time up to its capacity, and falls by one with each request. It is
@@ -39,8 +41,8 @@ impl Textbook {
 }
 
 /// A token in so many microseconds.
-fn pace(micros: u64, burst: u64) -> Pace {
-    Pace::new(1, Duration::from_micros(micros), burst).unwrap()
+fn pace(micros: u64, burst: u64) -> Rule {
+    Rule::token_bucket(1, Duration::from_micros(micros), burst).unwrap()
 }
 
 /// Gaps between arrivals, in nanoseconds: none, about an interval of at most 5 ms, and long ones.
@@ -77,7 +79,7 @@ proptest! {
         arrivals in prop::collection::vec((0..7_usize, 0..3_000_000_u64), 1..120),
     ) {
         let table = Buckets::with_sets(1);
-        let paces: Vec<Pace> = limits.iter().map(|(micros, burst)| pace(*micros, *burst)).collect();
+        let paces: Vec<Rule> = limits.iter().map(|(micros, burst)| pace(*micros, *burst)).collect();
         let mut books: Vec<Textbook> =
             limits.iter().map(|(micros, burst)| Textbook::new(micros * 1000, *burst)).collect();
         let mut now = 0;
@@ -189,15 +191,15 @@ fn a_token_can_be_put_back() {
 fn other_numbers_find_what_was_used_up() {
     let table = Buckets::with_sets(1);
     let key = table.key("a");
-    let (minute, slower) = (Pace::new(60, Duration::from_mins(1), 60).unwrap(), pace(10_000_000, 6));
+    let (minute, slower) = (Rule::token_bucket(60, Duration::from_mins(1), 60).unwrap(), pace(10_000_000, 6));
     assert!((0..30).all(|_| table.take(key, minute, 0).is_ok()));
     // Half of the bucket was used, and half of it is.
     assert_eq!((0..10).filter(|_| table.take(key, slower, 0).is_ok()).count(), 3);
     // A day's worth is not held against who may have ten in a second.
     let key = table.key("b");
-    let day = Pace::new(1000, Duration::from_hours(24), 1000).unwrap();
+    let day = Rule::token_bucket(1000, Duration::from_hours(24), 1000).unwrap();
     assert!((0..1000).all(|_| table.take(key, day, 0).is_ok()));
-    let second = Pace::new(10, Duration::from_secs(1), 10).unwrap();
+    let second = Rule::token_bucket(10, Duration::from_secs(1), 10).unwrap();
     let empty = table.take(key, second, 0).unwrap_err();
     assert_eq!((empty.wait, empty.full_in), (SECOND / 10, SECOND));
     assert!(table.take(key, second, SECOND / 10).is_ok());

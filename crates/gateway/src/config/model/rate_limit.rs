@@ -5,7 +5,7 @@ use std::fmt;
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::buckets::Pace;
+use crate::buckets::{LONGEST_LOG, Rule};
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader, nearest};
@@ -17,14 +17,13 @@ use crate::config::values::{Rate, header_name};
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct RateLimits(pub Vec<RateLimit>);
 
-/// How many requests callers may make: for each of them a bucket of tokens, one of which a request takes. A plain rate is
-/// `limit`.
+/// How many requests callers may make. A plain rate is `limit`.
 #[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(transform = or_text)]
 pub struct RateLimit {
-    /// How fast tokens come: so many in a second, minute, hour or day, evenly. At most `1000000/s`.
+    /// How many in a second, minute, hour or day, as `algorithm` counts them. At most `1000000/s`.
     pub limit: Rate,
-    /// Tokens in a full bucket, which is what may come at once. Default: as many as `limit` counts.
+    /// For `token_bucket`: tokens in a full bucket, which is what may come at once. Default: as many as `limit` counts.
     pub burst: Option<u64>,
     /// Whose requests are counted together: those of one `ip` (of IPv6 one /64), `app`, `user` or `key`, or with one value of
     /// `header:NAME` or of an expression; or all of the `route` or the `api`, or `global` for all that the limit is for. Default:
@@ -71,6 +70,10 @@ pub enum LimitBy {
 pub enum LimitAlgorithm {
     /// A bucket holds `burst` tokens, and gets new ones evenly.
     TokenBucket,
+    /// So many in each second, minute, hour or day of the clock, in UTC.
+    FixedWindow,
+    /// So many in any second, minute, hour or day: exactly up to 16, beyond that by the counts of two windows.
+    SlidingWindow,
 }
 
 impl LimitBy {
@@ -95,15 +98,31 @@ impl LimitBy {
     }
 }
 
+impl LimitAlgorithm {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TokenBucket => "token_bucket",
+            Self::FixedWindow => "fixed_window",
+            Self::SlidingWindow => "sliding_window",
+        }
+    }
+}
+
 impl RateLimit {
-    /// Tokens in a full bucket.
+    /// What may come at once.
     pub fn burst(&self) -> u64 {
         self.burst.unwrap_or(self.limit.count)
     }
 
-    /// How fast tokens come, and how many a bucket holds; nothing for what no configuration without faults has.
-    pub fn pace(&self) -> Option<Pace> {
-        Pace::new(self.limit.count, *self.limit.period, self.burst())
+    /// What is counted, and how; nothing for what no configuration without faults has.
+    pub fn rule(&self) -> Option<Rule> {
+        let (count, period) = (self.limit.count, *self.limit.period);
+        match self.algorithm {
+            LimitAlgorithm::TokenBucket => Rule::token_bucket(count, period, self.burst()),
+            LimitAlgorithm::FixedWindow => Rule::fixed_window(count, period),
+            LimitAlgorithm::SlidingWindow => Rule::sliding_window(count, period),
+        }
     }
 }
 
@@ -160,10 +179,17 @@ impl RateLimit {
     }
 
     fn check(self, limit: Span, burst: Span, reader: &mut Reader) -> Option<Self> {
-        if self.pace().is_some() {
+        if self.burst.is_some() && self.algorithm != LimitAlgorithm::TokenBucket {
+            let word = self.algorithm.word();
+            let message = format!("`{word}` has no `burst`: as many may come in a window as `limit` counts");
+            let fault = Fault::error("bad_value", burst, message);
+            reader.fault(fault.help("leave it out, or count by `algorithm: token_bucket`"));
+            return None;
+        }
+        if self.rule().is_some() {
             return Some(self);
         }
-        if Pace::new(self.limit.count, *self.limit.period, 1).is_none() {
+        if Rule::fixed_window(self.limit.count, *self.limit.period).is_none() {
             reader.wrong(limit, "a limit is at most 1000000/s");
         } else {
             reader.wrong(burst, "a bucket that is empty must be full again within ten years");
@@ -212,7 +238,8 @@ impl Read for LimitAlgorithm {
             reader.not_yet(node.span, &format!("`algorithm: {later}`"));
             return None;
         }
-        reader.word(node, &[("token_bucket", Self::TokenBucket)])
+        let words = [Self::TokenBucket, Self::FixedWindow, Self::SlidingWindow].map(|way| (way.word(), way));
+        reader.word(node, &words)
     }
 }
 
@@ -247,6 +274,14 @@ impl fmt::Display for RateLimit {
         if let Some(burst) = self.burst {
             write!(f, ", burst {burst}")?;
         }
+        match self.algorithm {
+            LimitAlgorithm::TokenBucket => {}
+            LimitAlgorithm::FixedWindow => f.write_str(", fixed window")?,
+            LimitAlgorithm::SlidingWindow if self.limit.count <= LONGEST_LOG => {
+                f.write_str(", sliding window")?;
+            }
+            LimitAlgorithm::SlidingWindow => f.write_str(", sliding window of two counts")?,
+        }
         if let Some(when) = &self.when {
             write!(f, ", when {}", when.value)?;
         }
@@ -278,7 +313,7 @@ pub(super) static RATE_LIMIT: Keys = Keys {
 };
 
 const LATER_WORDS: [&str; 2] = ["plan", "device"];
-const LATER_ALGORITHMS: [&str; 3] = ["leaky_bucket", "fixed_window", "sliding_window"];
+const LATER_ALGORITHMS: [&str; 1] = ["leaky_bucket"];
 
 /// Limits of a route: each costs every request.
 pub const MOST_LIMITS: usize = 8;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http1::Known;
 
-use crate::buckets::{Allowance, Buckets, Empty, Key, Pace, Taken};
+use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Taken};
 use crate::config::{self, LimitBy, MOST_LIMITS};
 use crate::customer::customer;
 use crate::exchange::Exchange;
@@ -38,11 +38,11 @@ pub struct Expressions {
 
 #[derive(Debug)]
 struct Limit {
-    pace: Pace,
+    rule: Rule,
     /// Nanoseconds by which a bucket fills more slowly than was said, which callers are not told of.
     late: u64,
     by: By,
-    /// What tells its buckets from those of other limits, whatever the numbers.
+    /// What tells its buckets from those of other limits, whatever the numbers, and from those of another way to count.
     place: u64,
     when: Option<Expression>,
     /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
@@ -79,21 +79,22 @@ impl RateLimit {
         let mut told: Vec<String> = Vec::new();
         let mut compiled = Vec::new();
         for (config, Expressions { by, when }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
-            let Some((pace, by)) = config.pace().zip(By::new(&config.by.value, by)) else { continue };
-            let late = pace.span() - exact_span(config).min(pace.span());
+            let Some((rule, by)) = config.rule().zip(By::new(&config.by.value, by)) else { continue };
+            buckets.reserve(rule);
+            let late = rule.span() - exact_span(config).min(rule.span());
             let word = config.by.value.word();
             let before = names.iter().filter(|name| *name == word).count();
             let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
             names.push(word.to_owned());
             if config.headers {
-                let (quota, window) = (pace.burst(), seconds(pace.span() - late));
+                let (quota, window) = (rule.quota(), seconds(rule.span() - late));
                 told.push(format!("\"{name}\";q={quota};w={window}"));
             }
             compiled.push(Limit {
-                pace,
+                rule,
                 late,
                 by,
-                place: buckets.identity((place, &name, config.by.value.to_string())),
+                place: buckets.identity((place, &name, config.by.value.to_string(), rule.family())),
                 when,
                 told: config.headers.then(|| format!("\"{name}\";r=").into()),
                 refusal: refusal(config).into(),
@@ -106,7 +107,7 @@ impl RateLimit {
     /// One limit, as most routes have it.
     fn one(&self, exchange: &mut Exchange, limit: &Limit) -> Step<'_> {
         let key = self.key(exchange, limit);
-        match self.buckets.take(key, limit.pace, self.buckets.now()) {
+        match self.buckets.take(key, limit.rule, self.buckets.now()) {
             Ok(taken) => {
                 exchange.allowance = Some(limit.allowance(0, &taken));
                 Step::Continue
@@ -124,7 +125,7 @@ impl RateLimit {
                 continue;
             }
             let found = self.key(exchange, limit);
-            if let Err(empty) = self.buckets.look(found, limit.pace, now) {
+            if let Err(empty) = self.buckets.look(found, limit.rule, now) {
                 return self.refuse(exchange, at, empty);
             }
             *key = Some(found);
@@ -133,7 +134,7 @@ impl RateLimit {
         let mut least: Option<Allowance> = None;
         for (at, (limit, key)) in self.limits.iter().zip(keys).enumerate() {
             let Some(key) = key else { continue };
-            match self.buckets.take(key, limit.pace, now) {
+            match self.buckets.take(key, limit.rule, now) {
                 Ok(taken) => {
                     let is_less = least.is_none_or(|least| taken.left < least.left);
                     if limit.told.is_some() && is_less {

@@ -1,0 +1,88 @@
+//! The ways in which requests are counted. Each is arithmetic on numbers that places of the table keep.
+
+use std::mem::{Discriminant, discriminant};
+use std::time::Duration;
+
+use super::{Pace, Window};
+
+/// What callers may do, and how it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A bucket of tokens that come evenly: one place.
+    TokenBucket(Pace),
+    /// A count for each window of the clock: one place, until the window ends.
+    FixedWindow(Window),
+    /// When each of the last requests came: a place for each of them, until it is as old as the window is long.
+    SlidingLog(Window),
+    /// The counts of the current window and of the one before: two places, each until the window after its own ends.
+    SlidingCounter(Window),
+}
+
+impl Rule {
+    /// A bucket of tokens. Nothing for what cannot be counted, as with all rules.
+    pub fn token_bucket(count: u64, period: Duration, burst: u64) -> Option<Self> {
+        Pace::new(count, period, burst).map(Self::TokenBucket)
+    }
+
+    /// So many in each window.
+    pub fn fixed_window(count: u64, period: Duration) -> Option<Self> {
+        Window::new(count, period).map(Self::FixedWindow)
+    }
+
+    /// So many in each stretch of time of this length: exactly for a few, nearly for more.
+    pub fn sliding_window(count: u64, period: Duration) -> Option<Self> {
+        let rule = if count <= LONGEST_LOG { Self::SlidingLog } else { Self::SlidingCounter };
+        Window::new(count, period).map(rule)
+    }
+
+    /// Requests that may come at once, when nothing is used up.
+    pub fn quota(self) -> u64 {
+        match self {
+            Self::TokenBucket(pace) => pace.burst(),
+            Self::FixedWindow(window) | Self::SlidingLog(window) | Self::SlidingCounter(window) => {
+                window.count()
+            }
+        }
+    }
+
+    /// Nanoseconds in which the quota comes.
+    pub fn span(self) -> u64 {
+        match self {
+            Self::TokenBucket(pace) => pace.span(),
+            Self::FixedWindow(window) | Self::SlidingLog(window) | Self::SlidingCounter(window) => {
+                window.length()
+            }
+        }
+    }
+
+    /// What two rules have in common of which one can go on with what the other has counted.
+    pub fn family(self) -> (Discriminant<Self>, u64) {
+        let length = if let Self::TokenBucket(_) = self { 0 } else { self.span() };
+        (discriminant(&self), length)
+    }
+
+    /// In which table it counts. A window keeps its place until it ends, whatever its count: days would block those who want one
+    /// for a moment. Buckets stay together, as any of them may go on with what another has counted.
+    #[inline]
+    pub(super) fn table(self) -> usize {
+        match self {
+            Self::TokenBucket(_) => 0,
+            Self::FixedWindow(window) | Self::SlidingLog(window) | Self::SlidingCounter(window) => {
+                match window.length() {
+                    ..=MINUTE => 0,
+                    ..=HOUR => 1,
+                    _ => 2,
+                }
+            }
+        }
+    }
+}
+
+/// Tables of places.
+pub(super) const TABLES: usize = 3;
+
+const MINUTE: u64 = 60_000_000_000;
+const HOUR: u64 = 60 * MINUTE;
+
+/// Requests that a sliding window tells apart one by one.
+pub const LONGEST_LOG: u64 = 16;
