@@ -186,7 +186,7 @@ impl Buckets {
     /// Marks a key for so many nanoseconds, or longer where it is marked already. While the table is full a new key is not: that would
     /// fall on its owner who shares the place.
     pub fn mark(&self, key: Key, span: u64, now: u64) {
-        let set = self.set(key);
+        let set = self.marks().set(key);
         loop {
             let standing @ Standing::Own(way) = set.stand(key.0, now) else { return };
             let before = set.due(way);
@@ -200,9 +200,15 @@ impl Buckets {
     /// For how many nanoseconds a key is still marked.
     #[inline]
     pub fn marked_for(&self, key: Key, now: u64) -> Option<u64> {
-        let set = self.set(key);
+        let set = self.marks().set(key);
         let due = set.due(set.find(key.0)?);
         due.checked_sub(now).filter(|left| *left > 0)
+    }
+
+    /// Marks stand among what is counted by the minute, of which most is over soon.
+    #[inline]
+    fn marks(&self) -> Places<'_> {
+        Places { table: 0, sets: self.table(0) }
     }
 
     #[inline]

@@ -220,3 +220,25 @@ fn a_mark_lasts_for_its_time_and_falls_on_nobody_else() {
     assert_eq!(table.marked_for(keys[0], SECOND), Some(1), "a shorter mark shortened a longer one");
     assert_eq!(table.marked_for(keys[0], SECOND + 1), None);
 }
+
+#[test]
+fn ten_million_callers_take_no_more_memory_and_free_nobody() {
+    const LIMITED: u64 = 1000;
+    let table = Buckets::default();
+    let rule = Rule::token_bucket(5, Duration::from_hours(1), 5).unwrap();
+    table.reserve(rule);
+    let key = |who: u64| Key(who.wrapping_mul(0x9e37_79b9_7f4a_7c15).max(1));
+    let now = SECOND;
+    for who in 0..LIMITED {
+        while table.take(key(who), rule, now).is_ok() {}
+    }
+    let admitted = (LIMITED..10_000_000).filter(|who| table.take(key(*who), rule, now).is_ok()).count();
+    let freed = (0..LIMITED).filter(|who| table.take(key(*who), rule, now).is_ok()).count();
+    assert_eq!(freed, 0);
+    // All together may do no more than what all places hold.
+    let places = 7 * SETS;
+    assert!(admitted as u64 + 5 * LIMITED <= 5 * places as u64, "{admitted}");
+    // 16 MiB, which is 18.3 bytes a place, and it does not grow.
+    let bytes = size_of_val(table.table(rule.table()));
+    assert_eq!((bytes, bytes * 10 / places), (16 << 20, 182));
+}

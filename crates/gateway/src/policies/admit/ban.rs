@@ -1,6 +1,6 @@
 //! `ban`: whoever is refused too often is refused at once, for a while.
 //!
-//! Refusals are tokens of a bucket, and a ban is a mark beside it: both stand in [`Buckets`], so that all workers know them, reloads
+//! Refusals are counted by a sliding window, and a ban is a mark beside it: both stand in [`Buckets`], so that all workers know them, reloads
 //! keep them, and no flood of addresses washes them out.
 
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http1::Known;
 
-use crate::buckets::{Buckets, Key, Pace};
+use crate::buckets::{Buckets, Key, Rule};
 use crate::config;
 use crate::config::values::{Cidr, Refusals};
 use crate::customer::customer;
@@ -20,7 +20,7 @@ use crate::refusal::{Refusal, Stage};
 /// The compiled policy.
 #[derive(Debug)]
 pub struct Ban {
-    after: Pace,
+    after: Rule,
     /// Nanoseconds for which an address is banned.
     term: u64,
     except: Box<[Cidr]>,
@@ -34,8 +34,10 @@ impl Ban {
     /// Compiles the configuration; nothing for numbers that no configuration without faults has.
     pub fn build(config: &config::Ban, buckets: Arc<Buckets>) -> Option<Self> {
         let Refusals { count, period } = config.after;
+        let after = Rule::sliding_window(count, *period)?;
+        buckets.reserve(after);
         Some(Self {
-            after: Pace::new(count, *period, count)?,
+            after,
             term: u64::try_from(config.term.as_nanos()).ok()?,
             except: config.except.clone().into(),
             counts: config.after,
