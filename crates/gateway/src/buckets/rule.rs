@@ -69,8 +69,8 @@ impl Rule {
             Self::TokenBucket(_) => 0,
             Self::FixedWindow(window) | Self::SlidingLog(window) | Self::SlidingCounter(window) => {
                 match window.length() {
-                    ..=MINUTE => 0,
-                    ..=HOUR => 1,
+                    length if length <= MINUTE => 0,
+                    length if length <= HOUR => 1,
                     _ => 2,
                 }
             }
