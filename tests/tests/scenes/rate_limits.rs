@@ -1,5 +1,7 @@
 //! `rate_limit`: how many requests callers may make, and what they are told of it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tollgate_tests::{
     Answer, Gateway, backend, curl, eventually, gateway, gateway_with, grpc_call, grpc_server, hello,
     tollgate,
@@ -254,6 +256,38 @@ routes: [{ match: /x, to: users, access: public, cors: '*', rate_limit: 2/h }]
     }
     let answer = gate.get("/x").expect(200);
     assert_eq!(answer.fields.all("RateLimit"), ["\"own\";r=5;t=1", "\"ip\";r=1;t=1800"]);
+}
+
+#[test]
+fn legacy_fields_are_told_where_they_are_wanted() {
+    let users =
+        backend(|call| call.reply_with(200, "X-RateLimit-Limit: 7\r\nX-RateLimit-Other: 8\r\n", "served"));
+    let gate = gateway_with(
+        "
+services: { users: <users> }
+defaults: { access: public }
+routes:
+  - { match: /both, to: users, rate_limit: { limit: 2/h, legacy_headers: true } }
+  - { match: /only, respond: 200, rate_limit: { limit: 2/h, headers: false, legacy_headers: true } }
+  - { match: /none, respond: 200, rate_limit: 2/h }
+",
+        &[("users", &users)],
+    );
+    let unix = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let names = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
+    let legacy =
+        |answer: &Answer| names.map(|name| answer.header(name).map(|text| text.parse::<u64>().unwrap()));
+    for (path, is_told) in [("/both", true), ("/only", false)] {
+        for (status, left, full_in) in [(200, 1, 1800), (200, 0, 3600), (429, 0, 3600)] {
+            let answer = gate.get(path).expect(status);
+            let [limit, remaining, reset] = legacy(&answer);
+            assert_eq!([limit, remaining], [Some(2), Some(left)], "{answer:?}");
+            assert!(reset.unwrap().abs_diff(unix() + full_in) <= 2, "{answer:?}");
+            assert_eq!(answer.header("RateLimit").is_some(), is_told, "{answer:?}");
+            assert_eq!(answer.fields.all("X-RateLimit-Limit"), ["2"]);
+        }
+    }
+    assert_eq!(legacy(&gate.get("/none").expect(200)), [None; 3]);
 }
 
 #[test]

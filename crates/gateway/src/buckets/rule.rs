@@ -68,11 +68,7 @@ impl Rule {
         match self {
             Self::TokenBucket(_) => 0,
             Self::FixedWindow(window) | Self::SlidingLog(window) | Self::SlidingCounter(window) => {
-                match window.length() {
-                    length if length <= MINUTE => 0,
-                    length if length <= HOUR => 1,
-                    _ => 2,
-                }
+                usize::from(window.length() > MINUTE) + usize::from(window.length() > HOUR)
             }
         }
     }

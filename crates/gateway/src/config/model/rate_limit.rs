@@ -39,6 +39,10 @@ pub struct RateLimit {
     /// Whether answers tell of it in `RateLimit` and `RateLimit-Policy`. A refusal always has `Retry-After`. Default: `true`.
     #[schemars(default = "default_headers")]
     pub headers: bool,
+    /// Whether they tell of it in `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, the last in seconds since
+    /// 1970. Default: `false`.
+    #[schemars(default)]
+    pub legacy_headers: bool,
 }
 
 /// Whose requests are counted together.
@@ -155,6 +159,7 @@ impl Read for RateLimit {
         let algorithm = map.take("algorithm").and_then(|node| LimitAlgorithm::read(node, reader));
         let when = map.optional("when", reader);
         let headers = map.or("headers", default_headers(), reader);
+        let legacy_headers = map.or("legacy_headers", false, reader);
         map.finish(reader);
         let usual = Self::new(limit?, at);
         let by = match by {
@@ -162,7 +167,8 @@ impl Read for RateLimit {
             None => usual.by,
         };
         let algorithm = algorithm.unwrap_or(usual.algorithm);
-        Self { burst, by, algorithm, when, headers, ..Self::new(limit?, at) }.check(at, burst_at, reader)
+        Self { limit: limit?, burst, by, algorithm, when, headers, legacy_headers }
+            .check(at, burst_at, reader)
     }
 }
 
@@ -175,6 +181,7 @@ impl RateLimit {
             algorithm: LimitAlgorithm::TokenBucket,
             when: None,
             headers: default_headers(),
+            legacy_headers: false,
         }
     }
 
@@ -285,7 +292,12 @@ impl fmt::Display for RateLimit {
         if let Some(when) = &self.when {
             write!(f, ", when {}", when.value)?;
         }
-        if self.headers { Ok(()) } else { f.write_str(", told to nobody") }
+        f.write_str(match (self.headers, self.legacy_headers) {
+            (true, false) => "",
+            (true, true) => ", told in X-RateLimit too",
+            (false, true) => ", told in X-RateLimit only",
+            (false, false) => ", told to nobody",
+        })
     }
 }
 
@@ -307,7 +319,7 @@ fn default_headers() -> bool {
 
 pub(super) static RATE_LIMIT: Keys = Keys {
     of: "`rate_limit`",
-    known: &["limit", "burst", "by", "algorithm", "when", "headers"],
+    known: &["limit", "burst", "by", "algorithm", "when", "headers", "legacy_headers"],
     later: &["shared", "queue", "cost", "charge"],
     shared: None,
 };

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http1::Known;
+use http1::{Fields, Known};
 
 use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Taken};
+use crate::clock;
 use crate::config::{self, LimitBy, MOST_LIMITS};
 use crate::customer::customer;
 use crate::exchange::Exchange;
@@ -47,6 +48,8 @@ struct Limit {
     when: Option<Expression>,
     /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
     told: Option<Box<str>>,
+    /// The value of `X-RateLimit-Limit`.
+    legacy: Option<Box<str>>,
     /// What a refused caller is told.
     refusal: Box<str>,
     /// What the operator wrote, for `tollgate explain`.
@@ -97,6 +100,7 @@ impl RateLimit {
                 place: buckets.identity((place, &name, config.by.value.to_string(), rule.family())),
                 when,
                 told: config.headers.then(|| format!("\"{name}\";r=").into()),
+                legacy: config.legacy_headers.then(|| rule.quota().to_string().into()),
                 refusal: refusal(config).into(),
                 summary: config.to_string(),
             });
@@ -137,7 +141,7 @@ impl RateLimit {
             match self.buckets.take(key, limit.rule, now) {
                 Ok(taken) => {
                     let is_less = least.is_none_or(|least| taken.left < least.left);
-                    if limit.told.is_some() && is_less {
+                    if limit.is_told() && is_less {
                         least = Some(limit.allowance(at, &taken));
                     }
                     charged[at] = Some(taken);
@@ -208,6 +212,11 @@ impl Limit {
         self.when.as_ref().is_none_or(|when| when.matches(&exchange.context()).unwrap_or(true))
     }
 
+    /// Whether callers are told of it at all.
+    fn is_told(&self) -> bool {
+        self.told.is_some() || self.legacy.is_some()
+    }
+
     /// What is left, where this limit stands at this place among those of its route.
     fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
         let full_in = seconds(taken.full_in.saturating_sub(self.late));
@@ -248,26 +257,46 @@ impl Policy for RateLimit {
         }
     }
 
-    /// `RateLimit-Policy` tells of all limits, `RateLimit` of the one with the least left
-    /// (draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4).
+    /// `RateLimit-Policy` tells of all limits, the others of the one with the least left.
     fn on_response(&self, exchange: &mut Exchange) {
-        let Some(Allowance { limit, left, full_in }) = exchange.allowance else { return };
-        let Some(told) = self.limits.get(limit).and_then(|limit| limit.told.as_ref()) else { return };
+        let Some(allowance) = exchange.allowance else { return };
+        let Some(limit) = self.limits.get(allowance.limit) else { return };
         let fields = &mut exchange.response.fields;
-        fields.append(Known::RateLimitPolicy, self.told.as_bytes());
-        // From its end to its beginning, as numbers are written.
-        let mut text = [0; LONGEST_VALUE];
-        let mut start = write_before(LONGEST_VALUE, full_in, &mut text);
-        for (part, number) in [(BEFORE_TIME, Some(left)), (told.as_bytes(), None)] {
-            start -= part.len();
-            text[start..start + part.len()].copy_from_slice(part);
-            start = number.map_or(start, |number| write_before(start, number, &mut text));
+        if let Some(told) = &limit.told {
+            fields.append(Known::RateLimitPolicy, self.told.as_bytes());
+            tell(allowance, told, fields);
         }
-        fields.append(Known::RateLimit, &text[start..]);
+        if let Some(quota) = &limit.legacy {
+            tell_as_before(allowance, quota, fields);
+        }
     }
 
     fn explain(&self) -> String {
         self.limits.iter().map(|limit| limit.summary.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, section 4).
+fn tell(Allowance { left, full_in, .. }: Allowance, told: &str, fields: &mut Fields) {
+    // From its end to its beginning, as numbers are written.
+    let mut text = [0; LONGEST_VALUE];
+    let mut start = write_before(LONGEST_VALUE, full_in, &mut text);
+    for (part, number) in [(BEFORE_TIME, Some(left)), (told.as_bytes(), None)] {
+        start -= part.len();
+        text[start..start + part.len()].copy_from_slice(part);
+        start = number.map_or(start, |number| write_before(start, number, &mut text));
+    }
+    fields.append(Known::RateLimit, &text[start..]);
+}
+
+/// The fields that were common before the draft. They are no lists: those of the service go.
+fn tell_as_before(Allowance { left, full_in, .. }: Allowance, quota: &str, fields: &mut Fields) {
+    let [limit, remaining, reset] = LEGACY_FIELDS;
+    fields.set_named(limit, quota.as_bytes());
+    for (name, number) in [(remaining, left), (reset, clock::unix_seconds().saturating_add(full_in))] {
+        let mut text = [0; LONGEST_VALUE];
+        let start = write_before(LONGEST_VALUE, number, &mut text);
+        fields.set_named(name, &text[start..]);
     }
 }
 
@@ -295,6 +324,7 @@ fn seconds(nanoseconds: u64) -> u64 {
     nanoseconds.div_ceil(1_000_000_000)
 }
 
+const LEGACY_FIELDS: [&[u8]; 3] = [b"X-RateLimit-Limit", b"X-RateLimit-Remaining", b"X-RateLimit-Reset"];
 const BEFORE_TIME: &[u8] = b";t=";
 
 /// Bytes of a value of `RateLimit`: the longest name, two numbers and what is between them.
