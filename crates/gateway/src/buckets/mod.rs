@@ -24,7 +24,7 @@ pub struct Buckets {
 }
 
 /// Whose bucket it is: the same in all snapshots of the process, and foretold by nobody outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
 /// A token that was taken.
@@ -38,6 +38,13 @@ pub struct Taken {
     standing: Standing,
     before: u64,
     after: u64,
+}
+
+impl Key {
+    /// Which of so many parts of something it belongs to.
+    pub fn part(self, parts: usize) -> usize {
+        self.0 as usize % parts
+    }
 }
 
 /// What a caller may still do, as an answer tells it.

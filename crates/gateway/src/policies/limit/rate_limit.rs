@@ -10,10 +10,9 @@ use http1::Known;
 
 use crate::buckets::{Allowance, Buckets, Empty, Key, Pace, Taken};
 use crate::config::{self, LimitBy, MOST_LIMITS};
-use crate::customer::customer;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
-use crate::identity::Identity;
+use crate::limit_by::By;
 use crate::policies::{Policy, Step};
 use crate::record::decimal::write_before;
 use crate::refusal::{Refusal, Stage};
@@ -51,20 +50,6 @@ struct Limit {
     refusal: Box<str>,
     /// What the operator wrote, for `tollgate explain`.
     summary: String,
-}
-
-/// Whose requests are counted together.
-#[derive(Debug)]
-enum By {
-    Ip,
-    App,
-    User,
-    Key,
-    Route,
-    Api,
-    Global,
-    Header(Box<str>),
-    Expression(Expression),
 }
 
 impl RateLimit {
@@ -152,39 +137,9 @@ impl RateLimit {
         Step::Continue
     }
 
-    /// Whose bucket it is. Each way has keys of its own: an app is not the user of the same name.
+    /// Whose bucket it is.
     fn key(&self, exchange: &Exchange, limit: &Limit) -> Key {
-        let key = |way: u8, of: &[u8]| self.buckets.key((limit.place, way, of));
-        let ip = || match customer(exchange.caller.ip) {
-            std::net::IpAddr::V4(ip) => key(0, &ip.octets()),
-            std::net::IpAddr::V6(ip) => key(0, &ip.octets()),
-        };
-        let identity = exchange.identity();
-        let part = |way: u8, part: fn(&Identity) -> &str| {
-            let text = identity.map(part).filter(|text| !text.is_empty())?;
-            Some(key(way, text.as_bytes()))
-        };
-        let app = || part(1, |identity| &identity.app);
-        let user = || part(2, |identity| &identity.user);
-        let own_key = || part(3, |identity| &identity.key);
-        let route = exchange.route.map(|index| &exchange.live.snapshot.routes[index]);
-        match &limit.by {
-            By::Ip => ip(),
-            By::App => app().or_else(user).unwrap_or_else(ip),
-            By::User => user().or_else(app).unwrap_or_else(ip),
-            By::Key => own_key().or_else(user).or_else(app).unwrap_or_else(ip),
-            By::Route => key(4, route.map_or("", |route| &route.name).as_bytes()),
-            By::Api => key(5, route.map_or("", |route| &route.api).as_bytes()),
-            By::Global => key(6, b""),
-            By::Header(name) => {
-                let value = exchange.request.fields.get_named(name.as_bytes());
-                value.map_or_else(ip, |value| key(7, value))
-            }
-            By::Expression(expression) => {
-                let value = exchange.evaluate_text(expression);
-                value.map_or_else(ip, |value| key(8, value.as_bytes()))
-            }
-        }
+        limit.by.key(exchange, |way, of| self.buckets.key((limit.place, way, of)))
     }
 
     fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {
@@ -211,22 +166,6 @@ impl Limit {
     fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
         let full_in = seconds(taken.full_in.saturating_sub(self.late));
         Allowance { limit: at, left: taken.left, full_in }
-    }
-}
-
-impl By {
-    fn new(config: &LimitBy, expression: Option<Expression>) -> Option<Self> {
-        Some(match config {
-            LimitBy::Ip => Self::Ip,
-            LimitBy::App => Self::App,
-            LimitBy::User => Self::User,
-            LimitBy::Key => Self::Key,
-            LimitBy::Route => Self::Route,
-            LimitBy::Api => Self::Api,
-            LimitBy::Global => Self::Global,
-            LimitBy::Header(name) => Self::Header(name.as_str().into()),
-            LimitBy::Expression(_) => Self::Expression(expression?),
-        })
     }
 }
 

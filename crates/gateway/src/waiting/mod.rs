@@ -1,0 +1,12 @@
+//! Requests that wait for their turn, over all workers: for one of those under way to end ([`Gates`]), or for the time at which the
+//! next may go ([`Lines`]). Both outlive snapshots.
+//!
+//! Who need not wait takes no lock that others hold for longer than a look at a table, and mostly none at all. Who waits is one
+//! entry of a [queue](queue), and leaves it when its future is dropped, at whatever moment; those behind move up.
+
+mod gates;
+mod lines;
+mod queue;
+
+pub use gates::{Crowded, Entry, Gates, Held, Terms, Waiting};
+pub use lines::{Level, Lines, Place, Way};
