@@ -10,6 +10,7 @@ mod bots;
 mod breakers;
 mod canary;
 mod cli;
+mod concurrency;
 mod connections;
 mod cors;
 mod crowds;

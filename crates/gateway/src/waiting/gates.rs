@@ -25,7 +25,7 @@ pub struct Gates {
 /// What a limit allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Requests under way at once, at least one and at most [`MOST`].
+    /// Requests under way at once, at least one and at most [`MOST_UNDER_WAY`].
     pub max: u32,
     /// Those that may wait.
     pub queue: usize,
@@ -125,21 +125,26 @@ impl Gates {
 
     /// Comes in, or waits after others of this caller.
     #[inline]
-    pub fn enter(self: &Arc<Self>, key: u64, caller: u64, terms: Terms) -> Result<Entry, Crowded> {
+    pub fn enter(
+        self: &Arc<Self>,
+        key: u64,
+        terms: Terms,
+        caller: impl FnOnce() -> u64,
+    ) -> Result<Entry, Crowded> {
         let set = self.set(key);
         match set.find(key).filter(|way| set.count_in(*way, key, terms.max)) {
             Some(way) => Ok(Entry::In(self.held(key, Spot::Place(way)))),
-            None => self.enter_slowly(key, caller, terms),
+            None => self.enter_slowly(key, terms, caller()),
         }
     }
 
     #[cold]
-    fn enter_slowly(self: &Arc<Self>, key: u64, caller: u64, terms: Terms) -> Result<Entry, Crowded> {
+    fn enter_slowly(self: &Arc<Self>, key: u64, terms: Terms, caller: u64) -> Result<Entry, Crowded> {
         let set = self.set(key);
         let mut news = News::default();
         let mut rest = set.lock();
         let rest_of_set = rest.get_or_insert_default();
-        let entered = set.enter(rest_of_set, key, caller, terms, &mut news);
+        let entered = set.enter(rest_of_set, key, terms, caller, &mut news);
         drop(rest);
         self.tell(key, news);
         entered.map(|entered| match entered {
@@ -229,8 +234,8 @@ impl Set {
         &self,
         rest: &mut Rest,
         key: u64,
-        caller: u64,
         terms: Terms,
+        caller: u64,
         news: &mut News,
     ) -> Result<Entered, Crowded> {
         let spot = self.settle(rest, key);
@@ -377,7 +382,7 @@ fn count(word: u64) -> u32 {
 }
 
 /// Requests under way at once, at most.
-pub const MOST: u32 = 1_000_000;
+pub const MOST_UNDER_WAY: u32 = 1_000_000;
 
 /// 256 KiB: 24,576 keys in places. Those beyond are counted under the lock of their set.
 const SETS: usize = 1 << 12;

@@ -8,5 +8,20 @@ mod gates;
 mod lines;
 mod queue;
 
-pub use gates::{Crowded, Entry, Gates, Held, Terms, Waiting};
+pub use gates::{Crowded, Entry, Gates, Held, MOST_UNDER_WAY, Terms, Waiting};
 pub use lines::{Level, Lines, Place, Way};
+
+use std::sync::Arc;
+
+/// Who waits in a process, made when the first limit needs it.
+#[derive(Debug, Clone, Default)]
+pub struct Waits {
+    gates: Option<Arc<Gates>>,
+}
+
+impl Waits {
+    /// The requests that are under way, and those that wait for one to end.
+    pub fn gates(&mut self) -> Arc<Gates> {
+        Arc::clone(self.gates.get_or_insert_default())
+    }
+}

@@ -19,7 +19,7 @@ fn terms(max: u32, queue: usize) -> Terms {
 }
 
 fn go_in(gates: &Arc<Gates>, key: u64, max: u32) -> Option<Held> {
-    match gates.enter(key, 0, terms(max, 0)) {
+    match gates.enter(key, terms(max, 0), || 0) {
         Ok(Entry::In(held)) => Some(held),
         Ok(Entry::Wait(_)) => panic!("nobody may wait"),
         Err(Crowded) => None,
@@ -27,7 +27,7 @@ fn go_in(gates: &Arc<Gates>, key: u64, max: u32) -> Option<Held> {
 }
 
 fn wait(gates: &Arc<Gates>, key: u64, caller: u64, limit: Terms) -> Waiting {
-    match gates.enter(key, caller, limit) {
+    match gates.enter(key, limit, || caller) {
         Ok(Entry::Wait(waiting)) => waiting,
         other => panic!("{other:?}"),
     }
@@ -58,12 +58,12 @@ fn as_many_are_under_way_as_may_be_for_each_key() {
         assert!(go_in(&gates, key, 3).is_none(), "{name}");
     }
     // One comes for each that goes, wherever it is counted.
-    for (name, one) in held.iter_mut().step_by(3).enumerate() {
-        let key = gates.key(name as i32);
+    for (name, one) in (0..).zip(held.iter_mut().step_by(3)) {
+        let key = gates.key(name);
         assert!(go_in(&gates, key, 3).is_none());
         let (other_key, spot) = (one.key, one.spot);
         assert_eq!(other_key, key);
-        assert_eq!(spot == Spot::Beyond, name >= WAYS, "{name}");
+        assert_eq!(spot == Spot::Beyond, name >= 6, "{name}");
         drop(std::mem::replace(one, go_in(&gates, gates.key("spare"), 100).unwrap()));
         let again = go_in(&gates, key, 3).unwrap();
         assert!(go_in(&gates, key, 3).is_none());
@@ -98,7 +98,7 @@ fn nobody_overtakes_who_waits() {
     let key = gates.key("a");
     let held = [go_in(&gates, key, 2), go_in(&gates, key, 2)];
     let mut waiting = wait(&gates, key, 0, terms(2, 1));
-    assert!(matches!(gates.enter(key, 0, terms(2, 1)), Err(Crowded)));
+    assert!(matches!(gates.enter(key, terms(2, 1), || 0), Err(Crowded)));
     drop(held);
     let first = waiting.turn.try_recv().unwrap();
     let second = go_in(&gates, key, 2).unwrap();
@@ -120,10 +120,10 @@ fn other_numbers_hold_from_the_next_that_comes() {
     held.pop();
     held.push(waiting[0].turn.try_recv().unwrap());
     // A shorter queue takes nobody, and sends nobody away.
-    assert!(matches!(gates.enter(key, 1, terms(2, 2)), Err(Crowded)));
+    assert!(matches!(gates.enter(key, terms(2, 2), || 1), Err(Crowded)));
     assert!(waiting[1].turn.try_recv().is_err());
     // More generous: all that there is room for, and then who came.
-    let more = gates.enter(key, 0, terms(6, 9));
+    let more = gates.enter(key, terms(6, 9), || 0);
     held.extend(waiting.drain(1..).map(|mut waiting| waiting.turn.try_recv().unwrap()));
     assert!(matches!(more, Ok(Entry::In(_))));
     assert!(go_in(&gates, key, 6).is_none() && held.len() == 5);
@@ -137,7 +137,7 @@ fn one_of_many_makes_room_for_one_of_few() {
     let key = gates.key("a");
     let held = go_in(&gates, key, 1).unwrap();
     let mut noisy: Vec<Waiting> = (0..3).map(|_| wait(&gates, key, 1, terms(1, 3))).collect();
-    assert!(matches!(gates.enter(key, 1, terms(1, 3)), Err(Crowded)));
+    assert!(matches!(gates.enter(key, terms(1, 3), || 1), Err(Crowded)));
     let mut quiet = wait(&gates, key, 2, terms(1, 3));
     assert!(matches!(noisy[2].turn.try_recv(), Err(TryRecvError::Closed)));
     drop(held);
@@ -207,7 +207,7 @@ proptest! {
     ) {
         let gates = gates(1);
         // With more others than there are places it is counted elsewhere.
-        let _others: Vec<Held> = (0..others).map(|other| go_in(&gates, gates.key(other), 1).unwrap()).collect();
+        let other_keys: Vec<Held> = (0..others).map(|other| go_in(&gates, gates.key(other), 1).unwrap()).collect();
         let key = gates.key("a");
         let limit = terms(max, queue);
         let mut plain = Plain::default();
@@ -216,7 +216,7 @@ proptest! {
             match step {
                 0 => {
                     let expected = plain.enter(who, chance % callers, limit);
-                    let found = match gates.enter(key, chance % callers, limit) {
+                    let found = match gates.enter(key, limit, || chance % callers) {
                         Ok(Entry::In(one)) => { held.insert(who, one); "in" }
                         Ok(Entry::Wait(one)) => { waiting.insert(who, one); "waits" }
                         Err(Crowded) => "crowded",
@@ -248,7 +248,7 @@ proptest! {
             expected.sort_unstable();
             prop_assert_eq!(under_way, expected);
         }
-        drop((held, waiting, _others));
+        drop((held, waiting, other_keys));
         expect_empty(&gates);
     }
 }
@@ -272,7 +272,7 @@ fn threads_never_have_more_under_way_than_may_be() {
                 };
                 for step in 0..20_000_u64 {
                     let name = ((step * 7 + thread * 3) % KEYS as u64) as usize;
-                    match gates.enter(gates.key(name), thread, terms(2, 4)) {
+                    match gates.enter(gates.key(name), terms(2, 4), || thread) {
                         Ok(Entry::In(held)) => {
                             enter(name);
                             under_way[name].fetch_sub(1, SeqCst);

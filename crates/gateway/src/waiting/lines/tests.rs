@@ -16,11 +16,18 @@ fn pace(interval: u64) -> Pace {
     Pace::new(1, Duration::from_nanos(interval), 1).unwrap()
 }
 
-fn enter(lines: &Arc<Lines>, interval: u64, queue: usize, now: u64) -> Option<Option<Place>> {
-    match lines.enter(lines.buckets.key("a"), pace(interval), queue, now) {
-        Way::Free(_) => Some(None),
-        Way::Wait(place) => Some(Some(place)),
-        Way::Full(_) => None,
+fn enter(lines: &Arc<Lines>, interval: u64, queue: usize, now: u64) -> Way {
+    lines.enter(lines.buckets.key("a"), pace(interval), queue, now)
+}
+
+fn is_free(lines: &Arc<Lines>, now: u64) -> bool {
+    matches!(enter(lines, 1000, 3, now), Way::Free(_))
+}
+
+fn wait(lines: &Arc<Lines>, now: u64) -> Place {
+    match enter(lines, 1000, 3, now) {
+        Way::Wait(place) => place,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -96,15 +103,16 @@ proptest! {
             arrivals.push((who, now));
             let goes = departures(&arrivals).last().unwrap().1;
             match enter(&rig.lines, interval, queue, now) {
-                Some(None) => {
+                Way::Free(_) => {
                     prop_assert_eq!(goes, now);
                     rig.gone.push((who, now));
                 }
-                Some(Some(place)) => {
+                Way::Wait(place) => {
                     prop_assert!(goes > now && waits.len() < queue);
                     rig.waiting.push((who, place));
                 }
-                None => {
+                Way::Full(level) => {
+                    prop_assert_eq!(level.waiting, waits.len());
                     prop_assert!(goes > now && waits.len() >= queue);
                     arrivals.pop();
                 }
@@ -119,8 +127,8 @@ proptest! {
 #[test]
 fn who_is_late_makes_nobody_else_late() {
     let lines = lines();
-    assert!(enter(&lines, 1000, 9, 100).unwrap().is_none());
-    let mut places: Vec<Place> = (0..3).map(|_| enter(&lines, 1000, 9, 200).unwrap().unwrap()).collect();
+    assert!(is_free(&lines, 100));
+    let mut places: Vec<Place> = (0..3).map(|_| wait(&lines, 200)).collect();
     assert_eq!(places[0].go(200), Err(900));
     assert!(places[0].is_told() && !places[1].is_told());
     // Two are due by now, and the third goes when it would have gone.
@@ -130,7 +138,7 @@ fn who_is_late_makes_nobody_else_late() {
     assert!(places[2].is_told());
     assert_eq!(places[2].go(2150), Err(950));
     // Who comes meanwhile goes last, even if it is time.
-    let last = enter(&lines, 1000, 9, 4000).unwrap().unwrap();
+    let last = wait(&lines, 4000);
     assert_eq!(places[2].go(4000), Ok(Level { waiting: 1, next_in: 100 }));
     assert_eq!(last.go(4000), Err(100));
 }
@@ -138,9 +146,9 @@ fn who_is_late_makes_nobody_else_late() {
 #[test]
 fn those_behind_move_up_when_somebody_leaves() {
     let lines = lines();
-    assert!(enter(&lines, 1000, 3, 1).unwrap().is_none());
-    let mut places: Vec<Place> = (0..3).map(|_| enter(&lines, 1000, 3, 1).unwrap().unwrap()).collect();
-    assert!(enter(&lines, 1000, 3, 1).is_none(), "it is full");
+    assert!(is_free(&lines, 1));
+    let mut places: Vec<Place> = (0..3).map(|_| wait(&lines, 1)).collect();
+    assert!(matches!(enter(&lines, 1000, 3, 1), Way::Full(Level { waiting: 3, next_in: 1000 })));
     assert_eq!(lines.look(lines.buckets.key("a"), 3, 1), Some(Level { waiting: 3, next_in: 1000 }));
     // The first: the next has its time.
     drop(places.remove(0));
@@ -148,12 +156,12 @@ fn those_behind_move_up_when_somebody_leaves() {
     assert_eq!(places[0].go(1), Err(1000));
     assert_eq!(lines.look(lines.buckets.key("a"), 3, 1), None);
     // One in the middle.
-    let last = enter(&lines, 1000, 3, 2).unwrap().unwrap();
+    let last = wait(&lines, 2);
     drop(places.remove(1));
     assert_eq!(places[0].go(1001), Ok(Level { waiting: 1, next_in: 1000 }));
     assert_eq!(last.go(2001), Ok(Level { waiting: 0, next_in: 1000 }));
     drop(last);
-    assert!(enter(&lines, 1000, 3, 3001).unwrap().is_none());
+    assert!(is_free(&lines, 3001));
 }
 
 #[test]
@@ -168,9 +176,9 @@ fn threads_go_one_by_one() {
                 for step in 0..5000 {
                     let now = time.fetch_add(100, SeqCst);
                     match enter(&lines, 10_000, 5, now) {
-                        Some(None) => drop(went.fetch_add(1, SeqCst)),
-                        Some(Some(place)) => waiting.push(place),
-                        None => {}
+                        Way::Free(_) => drop(went.fetch_add(1, SeqCst)),
+                        Way::Wait(place) => waiting.push(place),
+                        Way::Full(_) => {}
                     }
                     let mut place = 0;
                     while place < waiting.len() {
