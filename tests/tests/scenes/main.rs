@@ -31,6 +31,7 @@ mod http2_smuggling;
 mod identity;
 mod interim;
 mod key_sets;
+mod leaky_buckets;
 mod limits;
 mod logins;
 mod malformed;

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::buckets::Pace;
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
-use crate::config::read::{Keys, Read, Reader, nearest};
+use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
 use crate::config::schema::or_text;
 use crate::config::source::{Located, Span};
 use crate::config::values::{Rate, header_name};
@@ -17,8 +17,8 @@ use crate::config::values::{Rate, header_name};
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct RateLimits(pub Vec<RateLimit>);
 
-/// How many requests callers may make: for each of them a bucket of tokens, one of which a request takes. A plain rate is
-/// `limit`.
+/// How many requests callers may make: for each of them a bucket of tokens, one of which a request takes, or a line in which
+/// requests wait. A plain rate is `limit`.
 #[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(transform = or_text)]
 pub struct RateLimit {
@@ -34,6 +34,8 @@ pub struct RateLimit {
     /// How it is counted. Default: `token_bucket`.
     #[schemars(with = "Option<LimitAlgorithm>")]
     pub algorithm: LimitAlgorithm,
+    /// Requests that may wait for a `leaky_bucket`, up to 10000, which has to say it. Others are refused.
+    pub queue: Option<u32>,
     /// An expression: only requests for which it is true are counted. Where it cannot be told, they are. Default: all.
     #[schemars(with = "Option<String>")]
     pub when: Option<Located<String>>,
@@ -71,6 +73,8 @@ pub enum LimitBy {
 pub enum LimitAlgorithm {
     /// A bucket holds `burst` tokens, and gets new ones evenly.
     TokenBucket,
+    /// Requests go one by one, evenly; up to `queue` of them wait for it in the order in which they came.
+    LeakyBucket,
 }
 
 impl LimitBy {
@@ -96,9 +100,14 @@ impl LimitBy {
 }
 
 impl RateLimit {
-    /// Tokens in a full bucket.
+    /// Tokens in a full bucket. Requests that wait go one by one.
     pub fn burst(&self) -> u64 {
-        self.burst.unwrap_or(self.limit.count)
+        if self.queue.is_some() { 1 } else { self.burst.unwrap_or(self.limit.count) }
+    }
+
+    /// Requests that may come at once without any being refused.
+    pub fn capacity(&self) -> u64 {
+        self.queue.map_or(self.burst(), |queue| u64::from(queue) + 1)
     }
 
     /// How fast tokens come, and how many a bucket holds; nothing for what no configuration without faults has.
@@ -115,6 +124,12 @@ impl Read for RateLimits {
                 reader.wrong(node.head(), "this list is empty: name a limit, or write `off`");
             } else if items.len() > MOST_LIMITS {
                 reader.wrong(node.head(), format!("a route has at most {MOST_LIMITS} limits"));
+            }
+            if limits.iter().filter(|limit| limit.queue.is_some()).count() > 1 {
+                reader.wrong(
+                    node.head(),
+                    "only one of a route's limits may be a `leaky_bucket`: a request waits in one line",
+                );
             }
         }
         Some(Self(limits))
@@ -134,16 +149,22 @@ impl Read for RateLimit {
         let burst = map.take("burst").and_then(|node| reader.count(node, 1..=MOST_BURST)).map(u64::from);
         let by = map.take("by").map(|node| (node.span, LimitBy::read(node, reader)));
         let algorithm = map.take("algorithm").and_then(|node| LimitAlgorithm::read(node, reader));
+        let queue = map.take("queue").and_then(|node| reader.count(node, 1..=LONGEST_QUEUE));
+        let is_queue_right = check_queue(&map, algorithm, reader);
         let when = map.optional("when", reader);
         let headers = map.or("headers", default_headers(), reader);
         map.finish(reader);
+        if !is_queue_right {
+            return None;
+        }
         let usual = Self::new(limit?, at);
         let by = match by {
             Some((span, by)) => Located::new(by?, span),
             None => usual.by,
         };
         let algorithm = algorithm.unwrap_or(usual.algorithm);
-        Self { burst, by, algorithm, when, headers, ..Self::new(limit?, at) }.check(at, burst_at, reader)
+        Self { burst, by, algorithm, queue, when, headers, ..Self::new(limit?, at) }
+            .check(at, burst_at, reader)
     }
 }
 
@@ -154,6 +175,7 @@ impl RateLimit {
             burst: None,
             by: Located::new(LimitBy::Ip, at),
             algorithm: LimitAlgorithm::TokenBucket,
+            queue: None,
             when: None,
             headers: default_headers(),
         }
@@ -170,6 +192,21 @@ impl RateLimit {
         }
         None
     }
+}
+
+/// Whether there is a queue where there has to be one, and nowhere else.
+fn check_queue(map: &MapReader<'_>, algorithm: Option<LimitAlgorithm>, reader: &mut Reader) -> bool {
+    let is_leaky = algorithm == Some(LimitAlgorithm::LeakyBucket);
+    if is_leaky && map.has("burst") {
+        reader.wrong(map.key_span("burst"), "a `leaky_bucket` has no `burst`: requests go one by one");
+    }
+    if is_leaky && !map.has("queue") {
+        let at = map.value_span("algorithm").unwrap_or(map.head());
+        reader.wrong(at, "a `leaky_bucket` needs `queue`: how many may wait");
+    } else if !is_leaky && map.has("queue") {
+        reader.wrong(map.key_span("queue"), "requests wait only with `algorithm: leaky_bucket`");
+    }
+    is_leaky == map.has("queue")
 }
 
 impl Read for LimitBy {
@@ -212,7 +249,7 @@ impl Read for LimitAlgorithm {
             reader.not_yet(node.span, &format!("`algorithm: {later}`"));
             return None;
         }
-        reader.word(node, &[("token_bucket", Self::TokenBucket)])
+        reader.word(node, &[("token_bucket", Self::TokenBucket), ("leaky_bucket", Self::LeakyBucket)])
     }
 }
 
@@ -247,6 +284,9 @@ impl fmt::Display for RateLimit {
         if let Some(burst) = self.burst {
             write!(f, ", burst {burst}")?;
         }
+        if let Some(queue) = self.queue {
+            write!(f, ", one by one, {queue} wait")?;
+        }
         if let Some(when) = &self.when {
             write!(f, ", when {}", when.value)?;
         }
@@ -272,16 +312,19 @@ fn default_headers() -> bool {
 
 pub(super) static RATE_LIMIT: Keys = Keys {
     of: "`rate_limit`",
-    known: &["limit", "burst", "by", "algorithm", "when", "headers"],
-    later: &["shared", "queue", "cost", "charge"],
+    known: &["limit", "burst", "by", "algorithm", "queue", "when", "headers"],
+    later: &["shared", "cost", "charge"],
     shared: None,
 };
 
 const LATER_WORDS: [&str; 2] = ["plan", "device"];
-const LATER_ALGORITHMS: [&str; 3] = ["leaky_bucket", "fixed_window", "sliding_window"];
+const LATER_ALGORITHMS: [&str; 2] = ["fixed_window", "sliding_window"];
 
 /// Limits of a route: each costs every request.
 pub const MOST_LIMITS: usize = 8;
+
+/// Requests that wait for one bucket.
+const LONGEST_QUEUE: u32 = 10_000;
 
 /// Tokens in a bucket.
 const MOST_BURST: u32 = 1_000_000_000;

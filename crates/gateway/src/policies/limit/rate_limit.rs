@@ -3,6 +3,8 @@
 //! What is used up stands in [`Buckets`], which all workers and all snapshots share; here is whose bucket it is, and what
 //! callers are told. Whoever is let through costs no allocation, unless a limit goes by an expression.
 
+mod leaky;
+
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -16,6 +18,8 @@ use crate::limit_by::By;
 use crate::policies::{Policy, Step};
 use crate::record::decimal::write_before;
 use crate::refusal::{Refusal, Stage};
+use crate::waiting::Lines;
+use leaky::Leaky;
 
 /// The compiled policy.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Expressions {
 #[derive(Debug)]
 struct Limit {
     pace: Pace,
+    /// Where requests wait for it, and go one by one.
+    leaky: Option<Leaky>,
     /// Nanoseconds by which a bucket fills more slowly than was said, which callers are not told of.
     late: u64,
     by: By,
@@ -59,23 +65,28 @@ impl RateLimit {
         expressions: Vec<Expressions>,
         place: &str,
         buckets: Arc<Buckets>,
+        lines: &Arc<Lines>,
     ) -> Self {
         let mut names: Vec<String> = Vec::new();
         let mut told: Vec<String> = Vec::new();
         let mut compiled = Vec::new();
         for (config, Expressions { by, when }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
             let Some((pace, by)) = config.pace().zip(By::new(&config.by.value, by)) else { continue };
-            let late = pace.span() - exact_span(config).min(pace.span());
+            let leaky = config.queue.map(|queue| Leaky { queue: queue as usize, lines: Arc::clone(lines) });
+            // Of a line: until all who may wait have gone, and one more could.
+            let span = pace.span().saturating_mul(config.capacity() / pace.burst());
+            let late = span - exact_span(config).min(span);
             let word = config.by.value.word();
             let before = names.iter().filter(|name| *name == word).count();
             let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
             names.push(word.to_owned());
             if config.headers {
-                let (quota, window) = (pace.burst(), seconds(pace.span() - late));
+                let (quota, window) = (config.capacity(), seconds(span - late));
                 told.push(format!("\"{name}\";q={quota};w={window}"));
             }
             compiled.push(Limit {
                 pace,
+                leaky,
                 late,
                 by,
                 place: buckets.identity((place, &name, config.by.value.to_string())),
@@ -91,6 +102,9 @@ impl RateLimit {
     /// One limit, as most routes have it.
     fn one(&self, exchange: &mut Exchange, limit: &Limit) -> Step<'_> {
         let key = self.key(exchange, limit);
+        if limit.leaky.is_some() {
+            return self.line_up(exchange, 0, key, &[]);
+        }
         match self.buckets.take(key, limit.pace, self.buckets.now()) {
             Ok(taken) => {
                 exchange.allowance = Some(limit.allowance(0, &taken));
@@ -109,15 +123,24 @@ impl RateLimit {
                 continue;
             }
             let found = self.key(exchange, limit);
-            if let Err(empty) = self.buckets.look(found, limit.pace, now) {
+            let lacks = match &limit.leaky {
+                Some(_) => limit.is_full(found, now),
+                None => self.buckets.look(found, limit.pace, now).err(),
+            };
+            if let Some(empty) = lacks {
                 return self.refuse(exchange, at, empty);
             }
             *key = Some(found);
         }
         let mut charged: [Option<Taken>; MOST_LIMITS] = [const { None }; MOST_LIMITS];
         let mut least: Option<Allowance> = None;
+        let mut line = None;
         for (at, (limit, key)) in self.limits.iter().zip(keys).enumerate() {
             let Some(key) = key else { continue };
+            if limit.leaky.is_some() {
+                line = Some((at, key));
+                continue;
+            }
             match self.buckets.take(key, limit.pace, now) {
                 Ok(taken) => {
                     let is_less = least.is_none_or(|least| taken.left < least.left);
@@ -134,7 +157,8 @@ impl RateLimit {
             }
         }
         exchange.allowance = least;
-        Step::Continue
+        // Last, as it may have to wait: there is one at most.
+        line.map_or(Step::Continue, |(at, key)| self.line_up(exchange, at, key, &charged))
     }
 
     /// Whose bucket it is.
@@ -209,9 +233,10 @@ impl Policy for RateLimit {
     }
 }
 
-/// Nanoseconds in which an empty bucket would fill if nothing were rounded.
+/// Nanoseconds in which an empty bucket would fill, or a line drain, if nothing were rounded.
 fn exact_span(config: &config::RateLimit) -> u64 {
-    let span = config.limit.period.as_nanos() * u128::from(config.burst()) / u128::from(config.limit.count);
+    let span =
+        config.limit.period.as_nanos() * u128::from(config.capacity()) / u128::from(config.limit.count);
     u64::try_from(span).unwrap_or(u64::MAX)
 }
 
@@ -225,7 +250,13 @@ fn refusal(config: &config::RateLimit) -> String {
         LimitBy::Expression(_) => "one caller may make".to_owned(),
         by => format!("one {by} may make"),
     };
-    format!("these are more requests than {of} ({}); Retry-After says when to come back", config.limit)
+    let limit = config.limit;
+    match config.queue {
+        Some(queue) => format!(
+            "these are more requests than {of} ({limit}), and as many wait as may ({queue}); Retry-After says when to come back"
+        ),
+        None => format!("these are more requests than {of} ({limit}); Retry-After says when to come back"),
+    }
 }
 
 /// Whole seconds, rounded up: who waits so long has waited long enough.
@@ -254,7 +285,8 @@ mod tests {
         let Some(Setting::On(limits)) = config.defaults.rate_limit.as_deref() else { panic!("no limits") };
         let none = || Expressions { by: None, when: None };
         let expressions = limits.0.iter().map(|_| none()).collect();
-        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets))
+        let lines = Arc::new(Lines::new(Arc::clone(buckets)));
+        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets), &lines)
     }
 
     #[test]
@@ -264,6 +296,7 @@ mod tests {
             ("100/m", "\"ip\";q=100;w=60"),
             ("{ limit: 10/s, burst: 25 }", "\"ip\";q=25;w=3"),
             ("{ limit: 1/d, by: global, headers: false }", ""),
+            ("{ limit: 7/s, algorithm: leaky_bucket, queue: 6 }", "\"ip\";q=7;w=1"),
             (
                 "[ 5/s, 100/h, { limit: 9/s, by: 'header:X-A' } ]",
                 "\"ip\";q=5;w=1, \"ip-2\";q=100;w=3600, \"header\";q=9;w=1",

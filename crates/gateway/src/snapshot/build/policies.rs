@@ -148,8 +148,9 @@ impl Compiler<'_> {
             expressions.push(rate_limit::Expressions { by, when });
         }
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
+        let lines = self.waits.lines(&buckets);
         let policy: Arc<dyn Policy> =
-            Arc::new(RateLimit::new(&limits.limits.0, expressions, &limits.place, buckets));
+            Arc::new(RateLimit::new(&limits.limits.0, expressions, &limits.place, buckets, &lines));
         if !has_expressions {
             self.shared.insert(key, Some(Arc::clone(&policy)));
         }
