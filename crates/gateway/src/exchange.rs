@@ -41,6 +41,7 @@ use crate::upstream::call;
 use crate::upstream::fallback;
 use crate::upstream::relay;
 use crate::upstream::split::Choice;
+use crate::waiting::Held;
 use crate::worker::Worker;
 use refused::{
     clear_on_tls_port, method_not_allowed, no_route, overloaded, upgrade_declined, version_retired,
@@ -83,6 +84,8 @@ pub struct Exchange {
     pub operation: Option<OperationId>,
     /// What the caller may still do, where a limit tells.
     pub allowance: Option<Allowance>,
+    /// That it is under way, where that is limited.
+    pub under_way: Option<Held>,
     /// A cookie of the gateway's own that goes with the service's answer.
     pub cookie: Option<Box<str>>,
     /// Who takes its body down, for a copy.
@@ -478,6 +481,7 @@ impl Exchange {
             is_body_read: false,
             operation: None,
             allowance: None,
+            under_way: None,
             cookie: None,
             tap: None,
             problem: Vec::new(),
@@ -507,6 +511,7 @@ impl Exchange {
         self.origin = None;
         self.cookie = None;
         self.tap = None;
+        self.under_way = None;
         self.request.clear();
         self.response.clear();
     }

@@ -42,9 +42,9 @@ fn requests_are_split_by_weight() {
     let few = v2.requests().len();
     assert!((30..=200).contains(&few), "{few} of 2000");
     assert_eq!(v1.requests().len() + few, 2_000);
+    let services = gate.log(2_000);
     let answered = gate.metrics().sum("tollgate_upstream_requests_total", &[("service", "v2")]);
     assert!((answered - few as f64).abs() < 0.1, "{answered}");
-    let services = gate.log(2_000);
     let told = services.iter().filter(|line| line["service"] == "v2").count();
     assert_eq!(told, few);
 }
@@ -434,10 +434,10 @@ fn a_share_of_the_requests_gets_an_error() {
     }
     assert!((40..=180).contains(&failed), "{failed} of 500");
     assert_eq!(service.requests().len(), 500 - failed);
+    let log = gate.log(500);
     assert!((injected(&gate, "abort") - failed as f64).abs() < 0.1);
     let refused = gate.metrics().sum("tollgate_refusals_total", &[("code", "fault_injected")]);
     assert!((refused - failed as f64).abs() < 0.1);
-    let log = gate.log(500);
     assert_eq!(log.iter().filter(|line| line["code"] == "fault_injected").count(), failed);
 }
 

@@ -56,8 +56,9 @@ fn after_the_burst_callers_are_told_when_to_come_back() {
     assert!(told(&refused)[1].unwrap().starts_with("\"ip\";r=0;t="), "{refused:?}");
     let wait: u64 = refused.header("Retry-After").unwrap().parse().unwrap();
     assert!((1100..=1200).contains(&wait), "{wait}");
-    assert!(gate.metrics().sum("tollgate_refusals_total", &[("code", "rate_limited")]) >= 1.0);
+    // What is logged has been counted.
     assert_eq!(gate.log(4)[3]["code"], "rate_limited");
+    assert!(gate.metrics().sum("tollgate_refusals_total", &[("code", "rate_limited")]) >= 1.0);
 }
 
 #[test]
@@ -332,7 +333,8 @@ fn who_is_refused_too_often_is_banned_wherever_there_is_a_ban() {
     assert!((7000..=7200).contains(&wait), "{wait}");
     assert_eq!(from(&gate, "/calm", "192.0.2.1"), 200);
     assert_eq!(from(&gate, "/open", "192.0.2.2"), 200);
-    assert!(gate.metrics().sum("tollgate_refusals_total", &[("code", "address_banned")]) >= 2.0);
+    let banned = || gate.metrics().sum("tollgate_refusals_total", &[("code", "address_banned")]);
+    eventually("both are counted", || banned() > 1.5);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub struct Buckets {
 }
 
 /// Whose bucket it is: the same in all snapshots of the process, and foretold by nobody outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
 /// A token that was taken, or whatever the rule counts.
@@ -264,6 +264,11 @@ impl<'t> Places<'t> {
 }
 
 impl Key {
+    /// Which of so many parts of something it belongs to.
+    pub fn part(self, parts: usize) -> usize {
+        self.0 as usize % parts
+    }
+
     /// The key of another place of the same caller.
     #[inline]
     fn beside(self, by: u64) -> Self {

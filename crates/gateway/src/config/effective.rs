@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use http::Method;
 
 use super::model::{
-    Access, Api, Ban, Bots, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy, Mirror, Policies,
-    Priority, RateLimits, RequestPolicy, Respond, ResponsePolicy, Retry, Route, SecureHeaders, Service,
-    Setting, Split, Timeouts, ValidatePolicy, Version, VersionBy, Waf,
+    Access, Api, Ban, Bots, Concurrency, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy,
+    Mirror, Policies, Priority, RateLimits, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
+    SecureHeaders, Service, Setting, Split, Timeouts, ValidatePolicy, Version, VersionBy, Waf,
 };
 use super::source::{Located, Span};
 
@@ -57,6 +57,8 @@ pub struct EffectiveRoute<'c> {
     pub request: Option<&'c RequestPolicy>,
     /// How many requests callers may make.
     pub limits: Option<EffectiveLimits<'c>>,
+    /// How many may be under way at once.
+    pub concurrency: Option<EffectiveConcurrency<'c>>,
     /// What is done about requests that look like an attack.
     pub waf: Option<&'c Waf>,
     /// What requests must be like.
@@ -96,6 +98,15 @@ pub struct EffectiveLimits<'c> {
     /// The limits.
     pub limits: &'c RateLimits,
     /// A text for the place that stays as long as the route, the API or `defaults` stays.
+    pub place: Cow<'static, str>,
+}
+
+/// How many requests may be under way at once, and where that stands.
+#[derive(Clone, Debug)]
+pub struct EffectiveConcurrency<'c> {
+    /// How many.
+    pub limit: &'c Concurrency,
+    /// A text for the place, as that of [`EffectiveLimits`].
     pub place: Cow<'static, str>,
 }
 
@@ -281,7 +292,12 @@ impl Config {
             cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),
             csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
-            limits: self.rate_limits(api, route),
+            limits: self
+                .placed(api, route, |policies| policies.rate_limit.as_deref())
+                .map(|(limits, place)| EffectiveLimits { limits, place }),
+            concurrency: self
+                .placed(api, route, |policies| policies.concurrency.as_deref())
+                .map(|(limit, place)| EffectiveConcurrency { limit, place }),
             waf: nearest(all, |policies| policies.waf.as_deref()).and_then(Setting::value),
             validate: nearest(all, |policies| policies.validate.as_deref()).and_then(Setting::value),
             timeouts,
@@ -300,9 +316,14 @@ impl Config {
         })
     }
 
-    fn rate_limits<'c>(&'c self, api: Option<&'c Api>, route: &'c Route) -> Option<EffectiveLimits<'c>> {
-        let set = |policies: &'c Policies| policies.rate_limit.as_deref();
-        let (limits, place) = if let Some(own) = set(&route.policies) {
+    /// The nearest setting of a limit, and a text for the place where it stands.
+    fn placed<'c, T>(
+        &'c self,
+        api: Option<&'c Api>,
+        route: &'c Route,
+        set: impl Fn(&'c Policies) -> Option<&'c Setting<T>>,
+    ) -> Option<(&'c T, Cow<'static, str>)> {
+        let (limit, place) = if let Some(own) = set(&route.policies) {
             // One for all versions of the API.
             let path = || full_path(api, None, &route.matches.path.value);
             let host = route.matches.host.as_ref().or(api.and_then(|api| api.host.as_ref()));
@@ -316,7 +337,7 @@ impl Config {
         } else {
             (set(&self.defaults)?, Cow::Borrowed("defaults"))
         };
-        limits.value().map(|limits| EffectiveLimits { limits, place })
+        limit.value().map(|limit| (limit, place))
     }
 
     fn action<'c>(&'c self, route: &'c Route) -> Option<Action<'c>> {

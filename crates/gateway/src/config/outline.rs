@@ -216,6 +216,7 @@ impl OnTerms<'_> {
         let version = route.version.map(|version| &version.version.name);
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let limits = route.limits.as_ref().map(|limits| limits.limits);
+        let concurrency = route.concurrency.as_ref().map(|concurrency| concurrency.limit);
         let policies = (
             route.access,
             (
@@ -229,6 +230,7 @@ impl OnTerms<'_> {
                 route.waf,
                 route.validate,
             ),
+            concurrency,
             &route.timeouts,
             route.retry,
             mirror,
@@ -546,6 +548,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("JSON limits", request.json);
     }
     facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limits));
+    facets.may_say("requests under way", route.concurrency.as_ref().map(|concurrency| concurrency.limit));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {
         facets.may_say("schema of bodies", validate.body.as_ref().map(|file| file.value.display()));

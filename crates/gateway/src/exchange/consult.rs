@@ -1,5 +1,6 @@
 //! Stages `admit` to `cache`: whether the route's policies let the request through.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -55,6 +56,11 @@ async fn stay<'p>(
                 then(exchange, start.as_deref().unwrap_or_else(|| client.whole_body(&exchange.request)))
             }
             Step::Wait(waiting) => {
+                // Others do not wait for their turn, but for somebody's word.
+                let is_queued = policy.stage() == Stage::Limit;
+                let live = Rc::clone(&exchange.live);
+                let metrics = live.route_metrics(worker, exchange.route);
+                let _waits = is_queued.then(|| metrics.begin_wait());
                 client.deadline.set(due);
                 match client.unless_gone(worker, waiting).await {
                     Ok(then) => then(exchange),
@@ -134,6 +140,9 @@ fn body_unreadable(most: u64) -> Refusal {
 }
 
 fn timed_out(stage: Stage) -> Refusal {
-    let detail = "what has to be found out about the request took longer than the request may";
+    let detail = match stage {
+        Stage::Limit => "the request would have to wait for its turn for longer than it may take",
+        _ => "what has to be found out about the request took longer than the request may",
+    };
     Refusal::new(StatusCode::GATEWAY_TIMEOUT, "policy_timeout", stage, detail)
 }

@@ -42,6 +42,7 @@ use crate::tls::ServerTls;
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy};
 use crate::upstream::fallback::Fallback;
 use crate::upstream::{Affinity, ServiceSpec, Timeouts};
+use crate::waiting::Waits;
 
 use security::{Security, ServiceSecurity};
 
@@ -77,6 +78,7 @@ impl Snapshot {
         let mut compiler = Compiler::new(config, callers, ways, faults);
         compiler.geo = geo;
         compiler.buckets = before.and_then(|before| before.buckets.clone());
+        compiler.waits = before.map(|before| before.waits.clone()).unwrap_or_default();
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -146,6 +148,7 @@ impl Snapshot {
             nonces,
             geo: compiler.geo,
             buckets: compiler.buckets,
+            waits: compiler.waits,
             redis,
         };
         Ok((snapshot, faults))
@@ -172,6 +175,7 @@ struct Compiler<'c> {
     firewalls: HashMap<*const Waf, policies::Halves>,
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
+    waits: Waits,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -212,6 +216,7 @@ impl<'c> Compiler<'c> {
             shared: HashMap::new(),
             firewalls: HashMap::new(),
             buckets: None,
+            waits: Waits::default(),
             limits: HashMap::new(),
         }
     }

@@ -37,6 +37,7 @@ use crate::upstream::injection::Injection;
 use crate::upstream::mirror::Mirror;
 use crate::upstream::split::Split;
 use crate::upstream::{Service, ServiceSpec, Timeouts, hedge, retry};
+use crate::waiting::Waits;
 use crate::worker::Worker;
 
 /// The compiled configuration.
@@ -80,6 +81,8 @@ pub struct Snapshot {
     geo: Option<Arc<Database>>,
     /// What callers have used up of their limits, once some snapshot has had limits. It outlives snapshots too.
     buckets: Option<Arc<Buckets>>,
+    /// Who waits for a limit. It outlives snapshots too.
+    waits: Waits,
     /// What the fleet shares.
     redis: Option<Arc<Redis>>,
 }
@@ -299,6 +302,7 @@ impl Live {
             nonces: self.snapshot.nonces.clone(),
             geo: None,
             buckets: None,
+            waits: Waits::default(),
             redis: None,
         };
         Self {

@@ -12,6 +12,7 @@ mod basic;
 mod bots;
 mod breaker;
 mod cluster;
+mod concurrency;
 mod cors;
 mod csrf;
 mod device;
@@ -68,6 +69,7 @@ pub use self::basic::Basic;
 pub use self::bots::{AgentPattern, Bots, EmptyAgent};
 pub use self::breaker::{Breaker, BreakerPer};
 pub use self::cluster::Cluster;
+pub use self::concurrency::Concurrency;
 pub use self::cors::Cors;
 pub use self::csrf::Csrf;
 pub use self::device::Device;
@@ -384,6 +386,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Csrf", &csrf::CSRF),
     ("RequestPolicy", &request::REQUEST),
     ("RateLimit", &rate_limit::RATE_LIMIT),
+    ("Concurrency", &concurrency::CONCURRENCY),
     ("JsonLimits", &request::JSON),
     ("Waf", &waf::WAF),
     ("ValidatePolicy", &validate::VALIDATE),

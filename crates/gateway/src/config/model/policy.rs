@@ -7,6 +7,7 @@ use super::access::{Access, AccessTerms, read_access};
 use super::adaptive::Priority;
 use super::ban::Ban;
 use super::bots::Bots;
+use super::concurrency::Concurrency;
 use super::cors::Cors;
 use super::csrf::Csrf;
 use super::hedge::Hedge;
@@ -67,6 +68,8 @@ pub struct Policies {
     /// How many requests callers may make: one limit, or a list of up to 8, of which each must have room. A plain rate is `limit`.
     /// Default: as many as they like.
     pub rate_limit: Option<Box<Setting<RateLimits>>>,
+    /// How many requests may be under way at once, and how many wait for that. A plain number is `max`. Default: as many as come.
+    pub concurrency: Option<Box<Setting<Concurrency>>>,
     /// What is done about requests that look like an attack. A plain word is `mode`. Default: nothing looks for attacks.
     pub waf: Option<Box<Setting<Waf>>>,
     /// What requests must be like. A plain file is `body`. Default: they are not looked at.
@@ -182,9 +185,8 @@ impl Policies {
     /// Reads the policies among the keys of a map that may hold others.
     pub(super) fn take(map: &mut MapReader<'_>, reader: &mut Reader) -> Self {
         let access = map.take("access").map(|node| read_access(node, reader));
-        // One that could not be read is none that is inherited either: a second fault would be about that.
-        let rate_limit =
-            map.take("rate_limit").map(|node| Box::new(Setting::read(node, reader).unwrap_or(Setting::Off)));
+        let rate_limit = map.take("rate_limit").map(|node| Box::new(read_or_off(node, reader)));
+        let concurrency = map.take("concurrency").map(|node| Box::new(read_or_off(node, reader)));
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
             ban: map.optional("ban", reader),
@@ -194,6 +196,7 @@ impl Policies {
             csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
             rate_limit,
+            concurrency,
             waf: map.optional("waf", reader),
             validate: map.optional("validate", reader),
             timeout: map.optional("timeout", reader),
@@ -206,6 +209,11 @@ impl Policies {
             response: map.optional("response", reader),
         }
     }
+}
+
+/// A setting that could not be read is none that is inherited either: a second fault would be about that.
+fn read_or_off<T: Read>(node: &Node, reader: &mut Reader) -> Setting<T> {
+    Setting::read(node, reader).unwrap_or(Setting::Off)
 }
 
 impl Read for Policies {
@@ -288,6 +296,7 @@ pub(super) static POLICIES: Keys = Keys {
         "csrf",
         "request",
         "rate_limit",
+        "concurrency",
         "waf",
         "validate",
         "timeout",
@@ -299,7 +308,7 @@ pub(super) static POLICIES: Keys = Keys {
         "fault",
         "response",
     ],
-    later: &["compress", "quota", "concurrency", "cache", "async", "compose"],
+    later: &["compress", "quota", "cache", "async", "compose"],
     shared: None,
 };
 

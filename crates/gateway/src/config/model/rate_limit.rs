@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::buckets::{LONGEST_LOG, Rule};
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
-use crate::config::read::{Keys, Read, Reader, nearest};
+use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
 use crate::config::schema::or_text;
 use crate::config::source::{Located, Span};
 use crate::config::values::{Rate, header_name};
@@ -33,6 +33,8 @@ pub struct RateLimit {
     /// How it is counted. Default: `token_bucket`.
     #[schemars(with = "Option<LimitAlgorithm>")]
     pub algorithm: LimitAlgorithm,
+    /// Requests that may wait for a `leaky_bucket`, up to 10000, which has to say it. Others are refused.
+    pub queue: Option<u32>,
     /// An expression: only requests for which it is true are counted. Where it cannot be told, they are. Default: all.
     #[schemars(with = "Option<String>")]
     pub when: Option<Located<String>>,
@@ -78,6 +80,8 @@ pub enum LimitAlgorithm {
     FixedWindow,
     /// So many in any second, minute, hour or day: exactly up to 16, beyond that by the counts of two windows.
     SlidingWindow,
+    /// Requests go one by one, evenly; up to `queue` of them wait for it in the order in which they came.
+    LeakyBucket,
 }
 
 impl LimitBy {
@@ -109,21 +113,29 @@ impl LimitAlgorithm {
             Self::TokenBucket => "token_bucket",
             Self::FixedWindow => "fixed_window",
             Self::SlidingWindow => "sliding_window",
+            Self::LeakyBucket => "leaky_bucket",
         }
     }
 }
 
 impl RateLimit {
-    /// What may come at once.
+    /// What may come at once. Requests that wait go one by one.
     pub fn burst(&self) -> u64 {
-        self.burst.unwrap_or(self.limit.count)
+        if self.queue.is_some() { 1 } else { self.burst.unwrap_or(self.limit.count) }
+    }
+
+    /// Requests that may come at once without any being refused.
+    pub fn capacity(&self) -> u64 {
+        self.queue.map_or(self.burst(), |queue| u64::from(queue) + 1)
     }
 
     /// What is counted, and how; nothing for what no configuration without faults has.
     pub fn rule(&self) -> Option<Rule> {
         let (count, period) = (self.limit.count, *self.limit.period);
         match self.algorithm {
-            LimitAlgorithm::TokenBucket => Rule::token_bucket(count, period, self.burst()),
+            LimitAlgorithm::TokenBucket | LimitAlgorithm::LeakyBucket => {
+                Rule::token_bucket(count, period, self.burst())
+            }
             LimitAlgorithm::FixedWindow => Rule::fixed_window(count, period),
             LimitAlgorithm::SlidingWindow => Rule::sliding_window(count, period),
         }
@@ -138,6 +150,12 @@ impl Read for RateLimits {
                 reader.wrong(node.head(), "this list is empty: name a limit, or write `off`");
             } else if items.len() > MOST_LIMITS {
                 reader.wrong(node.head(), format!("a route has at most {MOST_LIMITS} limits"));
+            }
+            if limits.iter().filter(|limit| limit.queue.is_some()).count() > 1 {
+                reader.wrong(
+                    node.head(),
+                    "only one of a route's limits may be a `leaky_bucket`: a request waits in one line",
+                );
             }
         }
         Some(Self(limits))
@@ -157,17 +175,22 @@ impl Read for RateLimit {
         let burst = map.take("burst").and_then(|node| reader.count(node, 1..=MOST_BURST)).map(u64::from);
         let by = map.take("by").map(|node| (node.span, LimitBy::read(node, reader)));
         let algorithm = map.take("algorithm").and_then(|node| LimitAlgorithm::read(node, reader));
+        let queue = map.take("queue").and_then(|node| reader.count(node, 1..=LONGEST_QUEUE));
+        let is_queue_right = check_queue(&map, algorithm, reader);
         let when = map.optional("when", reader);
         let headers = map.or("headers", default_headers(), reader);
         let legacy_headers = map.or("legacy_headers", false, reader);
         map.finish(reader);
+        if !is_queue_right {
+            return None;
+        }
         let usual = Self::new(limit?, at);
         let by = match by {
             Some((span, by)) => Located::new(by?, span),
             None => usual.by,
         };
         let algorithm = algorithm.unwrap_or(usual.algorithm);
-        Self { limit: limit?, burst, by, algorithm, when, headers, legacy_headers }
+        Self { limit: limit?, burst, by, algorithm, queue, when, headers, legacy_headers }
             .check(at, burst_at, reader)
     }
 }
@@ -179,6 +202,7 @@ impl RateLimit {
             burst: None,
             by: Located::new(LimitBy::Ip, at),
             algorithm: LimitAlgorithm::TokenBucket,
+            queue: None,
             when: None,
             headers: default_headers(),
             legacy_headers: false,
@@ -186,7 +210,8 @@ impl RateLimit {
     }
 
     fn check(self, limit: Span, burst: Span, reader: &mut Reader) -> Option<Self> {
-        if self.burst.is_some() && self.algorithm != LimitAlgorithm::TokenBucket {
+        let is_window = matches!(self.algorithm, LimitAlgorithm::FixedWindow | LimitAlgorithm::SlidingWindow);
+        if self.burst.is_some() && is_window {
             let word = self.algorithm.word();
             let message = format!("`{word}` has no `burst`: as many may come in a window as `limit` counts");
             let fault = Fault::error("bad_value", burst, message);
@@ -203,6 +228,21 @@ impl RateLimit {
         }
         None
     }
+}
+
+/// Whether there is a queue where there has to be one, and nowhere else.
+fn check_queue(map: &MapReader<'_>, algorithm: Option<LimitAlgorithm>, reader: &mut Reader) -> bool {
+    let is_leaky = algorithm == Some(LimitAlgorithm::LeakyBucket);
+    if is_leaky && map.has("burst") {
+        reader.wrong(map.key_span("burst"), "a `leaky_bucket` has no `burst`: requests go one by one");
+    }
+    if is_leaky && !map.has("queue") {
+        let at = map.value_span("algorithm").unwrap_or(map.head());
+        reader.wrong(at, "a `leaky_bucket` needs `queue`: how many may wait");
+    } else if !is_leaky && map.has("queue") {
+        reader.wrong(map.key_span("queue"), "requests wait only with `algorithm: leaky_bucket`");
+    }
+    is_leaky == map.has("queue")
 }
 
 impl Read for LimitBy {
@@ -241,12 +281,8 @@ impl Read for LimitBy {
 
 impl Read for LimitAlgorithm {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        if let Some(later) = LATER_ALGORITHMS.iter().find(|later| node.is(later)) {
-            reader.not_yet(node.span, &format!("`algorithm: {later}`"));
-            return None;
-        }
-        let words = [Self::TokenBucket, Self::FixedWindow, Self::SlidingWindow].map(|way| (way.word(), way));
-        reader.word(node, &words)
+        let words = [Self::TokenBucket, Self::FixedWindow, Self::SlidingWindow, Self::LeakyBucket];
+        reader.word(node, &words.map(|way| (way.word(), way)))
     }
 }
 
@@ -288,6 +324,9 @@ impl fmt::Display for RateLimit {
                 f.write_str(", sliding window")?;
             }
             LimitAlgorithm::SlidingWindow => f.write_str(", sliding window of two counts")?,
+            LimitAlgorithm::LeakyBucket => {
+                write!(f, ", one by one, {} wait", self.queue.unwrap_or_default())?;
+            }
         }
         if let Some(when) = &self.when {
             write!(f, ", when {}", when.value)?;
@@ -319,16 +358,18 @@ fn default_headers() -> bool {
 
 pub(super) static RATE_LIMIT: Keys = Keys {
     of: "`rate_limit`",
-    known: &["limit", "burst", "by", "algorithm", "when", "headers", "legacy_headers"],
-    later: &["shared", "queue", "cost", "charge"],
+    known: &["limit", "burst", "by", "algorithm", "queue", "when", "headers", "legacy_headers"],
+    later: &["shared", "cost", "charge"],
     shared: None,
 };
 
 const LATER_WORDS: [&str; 2] = ["plan", "device"];
-const LATER_ALGORITHMS: [&str; 1] = ["leaky_bucket"];
 
 /// Limits of a route: each costs every request.
 pub const MOST_LIMITS: usize = 8;
+
+/// Requests that wait for one bucket.
+const LONGEST_QUEUE: u32 = 10_000;
 
 /// Tokens in a bucket.
 const MOST_BURST: u32 = 1_000_000_000;

@@ -1,3 +1,4 @@
 //! Stage `limit`: how much of it a caller who may have it may have.
 
+pub mod concurrency;
 pub mod rate_limit;

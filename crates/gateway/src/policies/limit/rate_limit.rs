@@ -3,6 +3,8 @@
 //! What is used up stands in [`Buckets`], which all workers and all snapshots share; here is whose bucket it is, and what
 //! callers are told. Whoever is let through costs no allocation, unless a limit goes by an expression.
 
+mod leaky;
+
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -11,13 +13,14 @@ use http1::{Fields, Known};
 use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Taken};
 use crate::clock;
 use crate::config::{self, LimitBy, MOST_LIMITS};
-use crate::customer::customer;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
-use crate::identity::Identity;
+use crate::limit_by::By;
 use crate::policies::{Policy, Step};
 use crate::record::decimal::write_before;
 use crate::refusal::{Refusal, Stage};
+use crate::waiting::Lines;
+use leaky::Leaky;
 
 /// The compiled policy.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Expressions {
 #[derive(Debug)]
 struct Limit {
     rule: Rule,
+    /// Where requests wait for it, and go one by one.
+    leaky: Option<Leaky>,
     /// Nanoseconds by which a bucket fills more slowly than was said, which callers are not told of.
     late: u64,
     by: By,
@@ -56,20 +61,6 @@ struct Limit {
     summary: String,
 }
 
-/// Whose requests are counted together.
-#[derive(Debug)]
-enum By {
-    Ip,
-    App,
-    User,
-    Key,
-    Route,
-    Api,
-    Global,
-    Header(Box<str>),
-    Expression(Expression),
-}
-
 impl RateLimit {
     /// Compiles limits that stand at this place, with their expressions. One whose expression is none has been refused before.
     pub fn new(
@@ -77,6 +68,7 @@ impl RateLimit {
         expressions: Vec<Expressions>,
         place: &str,
         buckets: Arc<Buckets>,
+        lines: &Arc<Lines>,
     ) -> Self {
         let mut names: Vec<String> = Vec::new();
         let mut told: Vec<String> = Vec::new();
@@ -84,17 +76,21 @@ impl RateLimit {
         for (config, Expressions { by, when }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
             let Some((rule, by)) = config.rule().zip(By::new(&config.by.value, by)) else { continue };
             buckets.reserve(rule);
-            let late = rule.span() - exact_span(config).min(rule.span());
+            let leaky = config.queue.map(|queue| Leaky { queue: queue as usize, lines: Arc::clone(lines) });
+            // Of a line: until all who may wait have gone, and one more could.
+            let span = rule.span().saturating_mul(config.capacity() / rule.quota());
+            let late = span - exact_span(config).min(span);
             let word = config.by.value.word();
             let before = names.iter().filter(|name| *name == word).count();
             let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
             names.push(word.to_owned());
             if config.headers {
-                let (quota, window) = (rule.quota(), seconds(rule.span() - late));
+                let (quota, window) = (config.capacity(), seconds(span - late));
                 told.push(format!("\"{name}\";q={quota};w={window}"));
             }
             compiled.push(Limit {
                 rule,
+                leaky,
                 late,
                 by,
                 place: buckets.identity((place, &name, config.by.value.to_string(), rule.family())),
@@ -111,6 +107,9 @@ impl RateLimit {
     /// One limit, as most routes have it.
     fn one(&self, exchange: &mut Exchange, limit: &Limit) -> Step<'_> {
         let key = self.key(exchange, limit);
+        if limit.leaky.is_some() {
+            return self.line_up(exchange, 0, key, &[]);
+        }
         match self.buckets.take(key, limit.rule, self.buckets.now()) {
             Ok(taken) => {
                 exchange.allowance = Some(limit.allowance(0, &taken));
@@ -129,15 +128,24 @@ impl RateLimit {
                 continue;
             }
             let found = self.key(exchange, limit);
-            if let Err(empty) = self.buckets.look(found, limit.rule, now) {
+            let lacks = match &limit.leaky {
+                Some(_) => limit.is_full(found, now),
+                None => self.buckets.look(found, limit.rule, now).err(),
+            };
+            if let Some(empty) = lacks {
                 return self.refuse(exchange, at, empty);
             }
             *key = Some(found);
         }
         let mut charged: [Option<Taken>; MOST_LIMITS] = [const { None }; MOST_LIMITS];
         let mut least: Option<Allowance> = None;
+        let mut line = None;
         for (at, (limit, key)) in self.limits.iter().zip(keys).enumerate() {
             let Some(key) = key else { continue };
+            if limit.leaky.is_some() {
+                line = Some((at, key));
+                continue;
+            }
             match self.buckets.take(key, limit.rule, now) {
                 Ok(taken) => {
                     let is_less = least.is_none_or(|least| taken.left < least.left);
@@ -154,42 +162,13 @@ impl RateLimit {
             }
         }
         exchange.allowance = least;
-        Step::Continue
+        // Last, as it may have to wait: there is one at most.
+        line.map_or(Step::Continue, |(at, key)| self.line_up(exchange, at, key, &charged))
     }
 
-    /// Whose bucket it is. Each way has keys of its own: an app is not the user of the same name.
+    /// Whose bucket it is.
     fn key(&self, exchange: &Exchange, limit: &Limit) -> Key {
-        let key = |way: u8, of: &[u8]| self.buckets.key((limit.place, way, of));
-        let ip = || match customer(exchange.caller.ip) {
-            std::net::IpAddr::V4(ip) => key(0, &ip.octets()),
-            std::net::IpAddr::V6(ip) => key(0, &ip.octets()),
-        };
-        let identity = exchange.identity();
-        let part = |way: u8, part: fn(&Identity) -> &str| {
-            let text = identity.map(part).filter(|text| !text.is_empty())?;
-            Some(key(way, text.as_bytes()))
-        };
-        let app = || part(1, |identity| &identity.app);
-        let user = || part(2, |identity| &identity.user);
-        let own_key = || part(3, |identity| &identity.key);
-        let route = exchange.route.map(|index| &exchange.live.snapshot.routes[index]);
-        match &limit.by {
-            By::Ip => ip(),
-            By::App => app().or_else(user).unwrap_or_else(ip),
-            By::User => user().or_else(app).unwrap_or_else(ip),
-            By::Key => own_key().or_else(user).or_else(app).unwrap_or_else(ip),
-            By::Route => key(4, route.map_or("", |route| &route.name).as_bytes()),
-            By::Api => key(5, route.map_or("", |route| &route.api).as_bytes()),
-            By::Global => key(6, b""),
-            By::Header(name) => {
-                let value = exchange.request.fields.get_named(name.as_bytes());
-                value.map_or_else(ip, |value| key(7, value))
-            }
-            By::Expression(expression) => {
-                let value = exchange.evaluate_text(expression);
-                value.map_or_else(ip, |value| key(8, value.as_bytes()))
-            }
-        }
+        limit.by.key(exchange, |way, of| self.buckets.key((limit.place, way, of)))
     }
 
     fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {
@@ -221,22 +200,6 @@ impl Limit {
     fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
         let full_in = seconds(taken.full_in.saturating_sub(self.late));
         Allowance { limit: at, left: taken.left, full_in }
-    }
-}
-
-impl By {
-    fn new(config: &LimitBy, expression: Option<Expression>) -> Option<Self> {
-        Some(match config {
-            LimitBy::Ip => Self::Ip,
-            LimitBy::App => Self::App,
-            LimitBy::User => Self::User,
-            LimitBy::Key => Self::Key,
-            LimitBy::Route => Self::Route,
-            LimitBy::Api => Self::Api,
-            LimitBy::Global => Self::Global,
-            LimitBy::Header(name) => Self::Header(name.as_str().into()),
-            LimitBy::Expression(_) => Self::Expression(expression?),
-        })
     }
 }
 
@@ -300,9 +263,10 @@ fn tell_as_before(Allowance { left, full_in, .. }: Allowance, quota: &str, field
     }
 }
 
-/// Nanoseconds in which an empty bucket would fill if nothing were rounded.
+/// Nanoseconds in which an empty bucket would fill, or a line drain, if nothing were rounded.
 fn exact_span(config: &config::RateLimit) -> u64 {
-    let span = config.limit.period.as_nanos() * u128::from(config.burst()) / u128::from(config.limit.count);
+    let span =
+        config.limit.period.as_nanos() * u128::from(config.capacity()) / u128::from(config.limit.count);
     u64::try_from(span).unwrap_or(u64::MAX)
 }
 
@@ -316,7 +280,13 @@ fn refusal(config: &config::RateLimit) -> String {
         LimitBy::Expression(_) => "one caller may make".to_owned(),
         by => format!("one {by} may make"),
     };
-    format!("these are more requests than {of} ({}); Retry-After says when to come back", config.limit)
+    let limit = config.limit;
+    match config.queue {
+        Some(queue) => format!(
+            "these are more requests than {of} ({limit}), and as many wait as may ({queue}); Retry-After says when to come back"
+        ),
+        None => format!("these are more requests than {of} ({limit}); Retry-After says when to come back"),
+    }
 }
 
 /// Whole seconds, rounded up: who waits so long has waited long enough.
@@ -344,7 +314,8 @@ mod tests {
         let Some(Setting::On(limits)) = config.defaults.rate_limit.as_deref() else { panic!("no limits") };
         let none = || Expressions { by: None, when: None };
         let expressions = limits.0.iter().map(|_| none()).collect();
-        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets))
+        let lines = Arc::new(Lines::new(Arc::clone(buckets)));
+        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets), &lines)
     }
 
     #[test]
@@ -354,6 +325,7 @@ mod tests {
             ("100/m", "\"ip\";q=100;w=60"),
             ("{ limit: 10/s, burst: 25 }", "\"ip\";q=25;w=3"),
             ("{ limit: 1/d, by: global, headers: false }", ""),
+            ("{ limit: 7/s, algorithm: leaky_bucket, queue: 6 }", "\"ip\";q=7;w=1"),
             (
                 "[ 5/s, 100/h, { limit: 9/s, by: 'header:X-A' } ]",
                 "\"ip\";q=5;w=1, \"ip-2\";q=100;w=3600, \"header\";q=9;w=1",

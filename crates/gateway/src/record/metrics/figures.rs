@@ -44,6 +44,9 @@ pub struct RouteFigures {
     pub bytes_out: u64,
     pub(super) web_sockets_opened: u64,
     pub(super) web_sockets_closed: u64,
+    pub(super) waits_begun: u64,
+    pub(super) waits_ended: u64,
+    pub(super) waited_micros: u64,
 }
 
 /// An endpoint's counts on all workers.
@@ -120,6 +123,9 @@ pub(super) fn merge_routes(shards: &[Arc<Shard>]) -> BTreeMap<Names, RouteFigure
             // Read first: what closes meanwhile must not seem never to have opened.
             route.web_sockets_closed += part.web_sockets_closed.value();
             route.web_sockets_opened += part.web_sockets_opened.value();
+            route.waits_ended += part.waits_ended.value();
+            route.waits_begun += part.waits_begun.value();
+            route.waited_micros += part.waited_micros.value();
         }
     }
     routes

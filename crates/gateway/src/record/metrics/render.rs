@@ -75,6 +75,19 @@ fn write_routes(routes: &BTreeMap<Names, RouteFigures>, text: &mut Text) {
         let open = counts.web_sockets_opened.saturating_sub(counts.web_sockets_closed);
         text.sample("web_sockets_open", &labels, open);
     }
+    let with_waits = || routes().filter(|(_, counts)| counts.waits_begun > 0);
+    text.begin("requests_waiting", "gauge", "Requests that wait for their turn at a limit.");
+    for (labels, counts) in with_waits() {
+        text.sample("requests_waiting", &labels, counts.waits_begun.saturating_sub(counts.waits_ended));
+    }
+    text.begin("requests_waited_total", "counter", "Requests that have waited, whatever came of it.");
+    for (labels, counts) in with_waits() {
+        text.sample("requests_waited_total", &labels, counts.waits_ended);
+    }
+    text.begin("requests_waited_seconds_total", "counter", "How long they have waited.");
+    for (labels, counts) in with_waits() {
+        text.sample("requests_waited_seconds_total", &labels, counts.waited_micros as f64 / 1e6);
+    }
 }
 
 fn write_codes(shards: &[Arc<Shard>], text: &mut Text) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Compiler;
 use crate::config::{
-    self, AccessTerms, Config, EffectiveLimits, EffectiveRoute, EffectiveVersion, Faults, LimitBy, Located,
-    VersionState,
+    self, AccessTerms, Config, EffectiveConcurrency, EffectiveLimits, EffectiveRoute, EffectiveVersion,
+    Faults, LimitBy, Located, VersionState,
 };
 use crate::expression::{Root, Roots};
 use crate::firewall::Firewall;
@@ -19,6 +19,7 @@ use crate::policies::admit::request::Request;
 use crate::policies::admit::waf::WafOfHead;
 use crate::policies::authorize::Authorize;
 use crate::policies::identify::Identify;
+use crate::policies::limit::concurrency::Concurrency;
 use crate::policies::limit::rate_limit::{self, RateLimit};
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
@@ -79,6 +80,10 @@ impl Compiler<'_> {
         // limit: only what may be made takes of what callers have
         if let Some(limits) = &route.limits {
             policies.extend(self.rate_limit(limits, path));
+        }
+        // what may not come, or not yet, is not under way
+        if let Some(concurrency) = &route.concurrency {
+            policies.extend(self.concurrency(concurrency, path));
         }
         // validate: bodies are held in memory only for who may send them
         if let Some(policy) = route.request.and_then(Json::build) {
@@ -148,12 +153,33 @@ impl Compiler<'_> {
             expressions.push(rate_limit::Expressions { by, when });
         }
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
+        let lines = self.waits.lines(&buckets);
         let policy: Arc<dyn Policy> =
-            Arc::new(RateLimit::new(&limits.limits.0, expressions, &limits.place, buckets));
+            Arc::new(RateLimit::new(&limits.limits.0, expressions, &limits.place, buckets, &lines));
         if !has_expressions {
             self.shared.insert(key, Some(Arc::clone(&policy)));
         }
         Some(policy)
+    }
+
+    /// One for all routes that share it, as [`Self::rate_limit`].
+    fn concurrency(
+        &mut self,
+        concurrency: &EffectiveConcurrency<'_>,
+        path: &PathPattern,
+    ) -> Option<Arc<dyn Policy>> {
+        let EffectiveConcurrency { limit, place } = concurrency;
+        let gates = self.waits.gates();
+        let build = |expression| {
+            let policy = Concurrency::new(limit, expression, place, gates)?;
+            Some(Arc::new(policy) as Arc<dyn Policy>)
+        };
+        match &limit.by.value {
+            LimitBy::Expression(text) => {
+                build(self.of_route(text, path, Roots::BEFORE_RESPONSE.without(Root::Body)))
+            }
+            _ => self.shared(*limit, |_, _| build(None)),
+        }
     }
 
     /// One for all routes of an API that share what they ask. Names that are none have been refused before.

@@ -1,0 +1,75 @@
+//! `concurrency`: how many requests may be under way at once.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+
+use super::rate_limit::LimitBy;
+use crate::config::node::{Node, Value};
+use crate::config::read::{Keys, Read, Reader};
+use crate::config::schema::or_number;
+use crate::config::source::Located;
+use crate::config::values::Duration;
+use crate::waiting::MOST_UNDER_WAY;
+
+/// How many requests may be under way at once, from this limit until the last byte of the answer has been sent or the client is
+/// gone. A plain number is `max`.
+#[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
+#[schemars(transform = or_number)]
+pub struct Concurrency {
+    /// Requests at once, over all workers: from 1 to 1000000. A WebSocket is one as long as it is open.
+    pub max: u32,
+    /// Whose requests are counted together, as in `rate_limit`: those to one `route` or one `api`, `global` for all that the limit is
+    /// for, or those of one `ip`, `app`, `user` or `key`, or with one value of `header:NAME` or of an expression. Default: `route`.
+    #[schemars(with = "Option<String>")]
+    pub by: Located<LimitBy>,
+    /// Requests that may wait for another to end, at most 10000; callers take turns. Others are refused. Default: `0`.
+    #[schemars(default)]
+    pub queue: u32,
+    /// Longest wait. It is part of the `total` of `timeout`. Default: `2s`.
+    #[schemars(default = "default_queue_for")]
+    pub queue_for: Duration,
+}
+
+impl Read for Concurrency {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        if matches!(node.value, Value::Text(_)) {
+            let max = reader.count(node, 1..=MOST_UNDER_WAY)?;
+            let by = Located::new(LimitBy::Route, node.span);
+            return Some(Self { max, by, queue: 0, queue_for: default_queue_for() });
+        }
+        let mut map = reader.map(node, &CONCURRENCY)?;
+        let max = map.demand("max", reader).and_then(|node| reader.count(node, 1..=MOST_UNDER_WAY));
+        let by = match map.take("by") {
+            Some(node) => LimitBy::read(node, reader).map(|by| Located::new(by, node.span)),
+            None => Some(Located::new(LimitBy::Route, map.head())),
+        };
+        let queue = map.count("queue", 0, 0..=LONGEST_QUEUE, reader);
+        let queue_for = map.positive("queue_for", default_queue_for(), reader);
+        if queue == 0 && map.has("queue_for") && !map.has("queue") {
+            reader.wrong(map.key_span("queue_for"), "nobody waits without a `queue`");
+        }
+        map.finish(reader);
+        Some(Self { max: max?, by: by?, queue, queue_for })
+    }
+}
+
+impl fmt::Display for Concurrency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at once by {}", self.max, self.by.value)?;
+        match self.queue {
+            0 => Ok(()),
+            queue => write!(f, ", {queue} more wait for up to {}", self.queue_for),
+        }
+    }
+}
+
+fn default_queue_for() -> Duration {
+    Duration::from_secs(2)
+}
+
+pub(super) static CONCURRENCY: Keys =
+    Keys { of: "`concurrency`", known: &["max", "by", "queue", "queue_for"], later: &[], shared: None };
+
+/// Requests that wait for one key.
+const LONGEST_QUEUE: u32 = 10_000;

@@ -1,0 +1,75 @@
+//! Whose requests a limit counts together.
+
+use std::net::IpAddr;
+
+use crate::config::LimitBy;
+use crate::customer::customer;
+use crate::exchange::Exchange;
+use crate::expression::Expression;
+use crate::identity::Identity;
+
+/// Whose requests are counted together, compiled.
+#[derive(Debug)]
+pub(crate) enum By {
+    Ip,
+    App,
+    User,
+    Key,
+    Route,
+    Api,
+    Global,
+    Header(Box<str>),
+    Expression(Expression),
+}
+
+impl By {
+    /// Nothing for one by an expression that is none.
+    pub(crate) fn new(config: &LimitBy, expression: Option<Expression>) -> Option<Self> {
+        Some(match config {
+            LimitBy::Ip => Self::Ip,
+            LimitBy::App => Self::App,
+            LimitBy::User => Self::User,
+            LimitBy::Key => Self::Key,
+            LimitBy::Route => Self::Route,
+            LimitBy::Api => Self::Api,
+            LimitBy::Global => Self::Global,
+            LimitBy::Header(name) => Self::Header(name.as_str().into()),
+            LimitBy::Expression(_) => Self::Expression(expression?),
+        })
+    }
+
+    /// Whose request it is, as a key that is made of the way to tell and what tells. Each way has keys of its own: an app is not the
+    /// user of the same name.
+    pub(crate) fn key<K>(&self, exchange: &Exchange, key: impl Fn(u8, &[u8]) -> K) -> K {
+        let ip = || match customer(exchange.caller.ip) {
+            IpAddr::V4(ip) => key(0, &ip.octets()),
+            IpAddr::V6(ip) => key(0, &ip.octets()),
+        };
+        let identity = exchange.identity();
+        let part = |way: u8, part: fn(&Identity) -> &str| {
+            let text = identity.map(part).filter(|text| !text.is_empty())?;
+            Some(key(way, text.as_bytes()))
+        };
+        let app = || part(1, |identity| &identity.app);
+        let user = || part(2, |identity| &identity.user);
+        let own_key = || part(3, |identity| &identity.key);
+        let route = exchange.route.map(|index| &exchange.live.snapshot.routes[index]);
+        match self {
+            Self::Ip => ip(),
+            Self::App => app().or_else(user).unwrap_or_else(ip),
+            Self::User => user().or_else(app).unwrap_or_else(ip),
+            Self::Key => own_key().or_else(user).or_else(app).unwrap_or_else(ip),
+            Self::Route => key(4, route.map_or("", |route| &route.name).as_bytes()),
+            Self::Api => key(5, route.map_or("", |route| &route.api).as_bytes()),
+            Self::Global => key(6, b""),
+            Self::Header(name) => {
+                let value = exchange.request.fields.get_named(name.as_bytes());
+                value.map_or_else(ip, |value| key(7, value))
+            }
+            Self::Expression(expression) => {
+                let value = exchange.evaluate_text(expression);
+                value.map_or_else(ip, |value| key(8, value.as_bytes()))
+            }
+        }
+    }
+}

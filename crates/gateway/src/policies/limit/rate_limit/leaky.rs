@@ -1,0 +1,77 @@
+//! `algorithm: leaky_bucket`: requests that go one by one, and wait in line for it.
+//!
+//! Who waits stands in [`Lines`], for all workers and over reloads. A request that has to wait takes of the other limits when it begins
+//! to, and nothing of this one until it goes.
+
+use std::sync::Arc;
+
+use super::{Limit, RateLimit, seconds};
+use crate::buckets::{Allowance, Empty, Key, Taken};
+use crate::exchange::Exchange;
+use crate::policies::Step;
+use crate::waiting::{Level, Lines, Way};
+
+/// The line of a limit.
+#[derive(Debug)]
+pub(super) struct Leaky {
+    /// Requests that may wait.
+    pub(super) queue: usize,
+    pub(super) lines: Arc<Lines>,
+}
+
+impl RateLimit {
+    /// Lets the request go, or has it wait. What it has taken elsewhere it gets back if it may not.
+    pub(super) fn line_up(
+        &self,
+        exchange: &mut Exchange,
+        at: usize,
+        key: Key,
+        taken: &[Option<Taken>],
+    ) -> Step<'_> {
+        let limit = &self.limits[at];
+        let Some(Leaky { queue, lines }) = &limit.leaky else { return Step::Continue };
+        match lines.enter(key, limit.rule, *queue, self.buckets.now()) {
+            Way::Free(level) => {
+                limit.went(exchange, at, level);
+                Step::Continue
+            }
+            Way::Wait(place) => Step::wait(place.turn(), move |exchange, level| {
+                limit.went(exchange, at, level);
+                Step::Continue
+            }),
+            Way::Full(level) => {
+                taken.iter().flatten().for_each(|taken| self.buckets.give_back(taken));
+                self.refuse(exchange, at, limit.full(level))
+            }
+        }
+    }
+}
+
+impl Limit {
+    /// Whether it is a line in which as many wait as may.
+    pub(super) fn is_full(&self, key: Key, now: u64) -> Option<Empty> {
+        let Leaky { queue, lines } = self.leaky.as_ref()?;
+        lines.look(key, *queue, now).map(|level| self.full(level))
+    }
+
+    /// When somebody may come again, and when nobody waits any more.
+    fn full(&self, level: Level) -> Empty {
+        Empty { wait: level.next_in, full_in: self.drained_in(level) }
+    }
+
+    /// Tells what is left, where that is less than of the other limits.
+    fn went(&self, exchange: &mut Exchange, at: usize, level: Level) {
+        let queue = self.leaky.as_ref().map_or(0, |leaky| leaky.queue);
+        let left = queue.saturating_sub(level.waiting) as u64;
+        let is_less = exchange.allowance.is_none_or(|least| left < least.left);
+        if self.told.is_some() && is_less {
+            let full_in = seconds(self.drained_in(level).saturating_sub(self.late));
+            exchange.allowance = Some(Allowance { limit: at, left, full_in });
+        }
+    }
+
+    /// Nanoseconds until all who wait have gone, and one more could.
+    fn drained_in(&self, level: Level) -> u64 {
+        level.next_in.saturating_add(self.rule.span().saturating_mul(level.waiting as u64))
+    }
+}
