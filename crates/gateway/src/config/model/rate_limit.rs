@@ -36,6 +36,10 @@ pub struct RateLimit {
     /// An expression: only requests for which it is true are counted. Where it cannot be told, they are. Default: all.
     #[schemars(with = "Option<String>")]
     pub when: Option<Located<String>>,
+    /// An expression: what a request counts, rounded up. With 0 the limit is not for it, with more than can come at once it counts
+    /// that; where it cannot be told, it counts 1. Default: 1.
+    #[schemars(with = "Option<String>")]
+    pub cost: Option<Located<String>>,
     /// Whether answers tell of it in `RateLimit` and `RateLimit-Policy`. A refusal always has `Retry-After`. Default: `true`.
     #[schemars(default = "default_headers")]
     pub headers: bool,
@@ -158,6 +162,7 @@ impl Read for RateLimit {
         let by = map.take("by").map(|node| (node.span, LimitBy::read(node, reader)));
         let algorithm = map.take("algorithm").and_then(|node| LimitAlgorithm::read(node, reader));
         let when = map.optional("when", reader);
+        let cost = map.optional("cost", reader);
         let headers = map.or("headers", default_headers(), reader);
         let legacy_headers = map.or("legacy_headers", false, reader);
         map.finish(reader);
@@ -167,7 +172,7 @@ impl Read for RateLimit {
             None => usual.by,
         };
         let algorithm = algorithm.unwrap_or(usual.algorithm);
-        Self { limit: limit?, burst, by, algorithm, when, headers, legacy_headers }
+        Self { limit: limit?, burst, by, algorithm, when, cost, headers, legacy_headers }
             .check(at, burst_at, reader)
     }
 }
@@ -180,6 +185,7 @@ impl RateLimit {
             by: Located::new(LimitBy::Ip, at),
             algorithm: LimitAlgorithm::TokenBucket,
             when: None,
+            cost: None,
             headers: default_headers(),
             legacy_headers: false,
         }
@@ -292,6 +298,9 @@ impl fmt::Display for RateLimit {
         if let Some(when) = &self.when {
             write!(f, ", when {}", when.value)?;
         }
+        if let Some(cost) = &self.cost {
+            write!(f, ", cost {}", cost.value)?;
+        }
         f.write_str(match (self.headers, self.legacy_headers) {
             (true, false) => "",
             (true, true) => ", told in X-RateLimit too",
@@ -319,8 +328,8 @@ fn default_headers() -> bool {
 
 pub(super) static RATE_LIMIT: Keys = Keys {
     of: "`rate_limit`",
-    known: &["limit", "burst", "by", "algorithm", "when", "headers", "legacy_headers"],
-    later: &["shared", "queue", "cost", "charge"],
+    known: &["limit", "burst", "by", "algorithm", "when", "cost", "headers", "legacy_headers"],
+    later: &["shared", "queue", "charge"],
     shared: None,
 };
 
