@@ -52,7 +52,7 @@ fn measure(name: &str, callers: u32, rule: Rule) {
             caller = caller.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let IpAddr::V4(address) = IpAddr::from((caller % callers).to_be_bytes()) else { continue };
             let key = table.key((7_u64, 0_u8, &address.octets()[..]));
-            let _ = black_box(table.take(black_box(key), rule, 1));
+            let _ = black_box(table.take(black_box(key), rule, 1, 1));
         }
         best = best.min(began.elapsed().as_nanos() as f64 / DECISIONS as f64);
     }

@@ -260,6 +260,64 @@ routes: [{ match: /x, to: users, access: public, cors: '*', rate_limit: 2/h }]
 }
 
 #[test]
+fn requests_take_what_they_cost() {
+    let gate = gate_of(
+        "
+defaults: { access: public }
+routes:
+  - match: /units
+    respond: 200
+    rate_limit: { limit: 10/d, cost: 'int(request.headers[\"x-units\"])' }
+  - match: /log
+    respond: 200
+    rate_limit: { limit: 10/d, cost: 'int(request.headers[\"x-units\"])', algorithm: sliding_window }
+  - match: /counts
+    respond: 200
+    rate_limit: { limit: 100/d, cost: '10.0 * double(request.headers[\"x-units\"])', algorithm: sliding_window }
+  - match: /window
+    respond: 200
+    rate_limit: { limit: 10/d, cost: 'int(request.headers[\"x-units\"])', algorithm: fixed_window }
+  - match: /body
+    respond: 200
+    rate_limit: { limit: 10/d, cost: 'has(request.size) ? request.size / 100 + 1 : 5' }
+  - match: /both
+    respond: 200
+    rate_limit: [ { limit: 3/d, by: global }, { limit: 10/d, cost: 'int(request.headers[\"x-units\"])' } ]
+",
+    );
+    let ask = |path: &str, units: &str| gate.ask("GET", path).header("X-Units", units).send();
+    for path in ["/units", "/log", "/counts", "/window"] {
+        // Nothing, four, one that cannot be told, one below nothing, which cannot be told either.
+        for (units, left) in [("0", None), ("4", Some(6)), ("x", Some(5)), ("-1", Some(4))] {
+            let answer = ask(path, units).expect(200);
+            let left = left.map(|left| if path == "/counts" { [60, 59, 58][6 - left] } else { left });
+            let found =
+                told(&answer)[1].map(|told| told.starts_with(&format!("\"ip\";r={};", left.unwrap())));
+            assert_eq!(found, left.map(|_| true), "{path} {units}: {answer:?}");
+        }
+        let refused = ask(path, "7").expect(429);
+        let detail = refused.expect_refusal("rate_limited")["detail"].to_string();
+        assert!(detail.contains("more requests, by what they cost, than one address may make"), "{detail}");
+        ask(path, "4").expect(200);
+        ask(path, "0").expect(200);
+    }
+    // What costs more than there ever is takes all of it.
+    for path in ["/units", "/log", "/window"] {
+        let ask = |units: &str| {
+            gate.ask("GET", path).header("X-Units", units).header("X-Forwarded-For", "192.0.2.9").send()
+        };
+        assert!(told(&ask("11").expect(200))[1].unwrap().starts_with("\"ip\";r=0;"));
+        ask("1").expect(429);
+    }
+    let post = |size: usize| gate.post("/body", vec![b'a'; size]).status;
+    assert_eq!([post(450), post(450), post(399), post(0), post(0)], [200, 200, 429, 429, 429]);
+    // None is charged of the other when it is too dear.
+    for (units, status) in [("8", 200), ("3", 429), ("3", 429), ("2", 200), ("0", 200), ("0", 429)] {
+        assert_eq!(ask("/both", units).status, status, "{units}");
+    }
+}
+
+#[test]
 fn legacy_fields_are_told_where_they_are_wanted() {
     let users =
         backend(|call| call.reply_with(200, "X-RateLimit-Limit: 7\r\nX-RateLimit-Other: 8\r\n", "served"));

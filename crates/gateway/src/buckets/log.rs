@@ -3,64 +3,81 @@
 //! Such a place is a bucket of one token, which takes as long as the window to come back. A window of so many requests is as many
 //! places, of which a request takes one that is free: so all that holds of buckets holds here too.
 
-use super::{Empty, Key, Places, Taken, Window};
+use super::{Empty, Key, LONGEST_LOG, Places, Taken, Window};
 
-/// Whether a place is free.
-pub(super) fn look(places: Places, key: Key, window: Window, now: u64) -> Result<(), Empty> {
+/// Whether so many places are free.
+pub(super) fn look(places: Places, key: Key, window: Window, cost: u64, now: u64) -> Result<(), Empty> {
     let until = now.saturating_add(window.length());
+    let mut free = 0;
     let mut busy = Busy::default();
     for at in 0..window.count() {
-        let number = places.read(key.beside(at), until, now).number;
-        if number <= now {
+        match places.read(key.beside(at), until, now).number {
+            number if number > now => busy.add(number),
+            _ => free += 1,
+        }
+        if free == cost {
             return Ok(());
         }
-        busy.add(number);
     }
-    Err(busy.empty(now))
+    Err(busy.empty(cost - free, now))
 }
 
-/// Takes a free place.
-pub(super) fn take(places: Places, key: Key, window: Window, now: u64) -> Result<Taken, Empty> {
+/// Takes so many free places, or none.
+pub(super) fn take(places: Places, key: Key, window: Window, cost: u64, now: u64) -> Result<Taken, Empty> {
     let until = now.saturating_add(window.length());
     let mut busy = Busy::default();
-    let mut change = None;
-    let mut left = 0;
+    let mut taken = Taken { left: 0, full_in: 0, change: None, more: Vec::new() };
+    let mut missing = cost;
     for key in (0..window.count()).map(|at| key.beside(at)) {
         let number = places.read(key, until, now).number;
         if number > now {
             busy.add(number);
-        } else if change.is_some() {
-            left += 1;
+        } else if missing == 0 {
+            taken.left += 1;
         } else {
             let occupy = |number| if number <= now { Ok(until) } else { Err(number) };
             match places.change(key, until, now, |kept| occupy(kept.number)) {
-                Ok(taken) => {
-                    change = Some(taken);
-                    busy.add(until);
+                Ok(change) => {
+                    taken.add(change);
+                    missing -= 1;
                 }
                 // Another worker was faster.
                 Err(number) => busy.add(number),
             }
         }
     }
-    let Some(change) = change else { return Err(busy.empty(now)) };
-    Ok(Taken { left, full_in: busy.last - now, change })
+    if missing > 0 {
+        taken.changes().for_each(|change| places.restore(change));
+        return Err(busy.empty(missing, now));
+    }
+    taken.full_in = busy.last().max(until) - now;
+    Ok(taken)
 }
 
-/// Between when and when the places that are taken are free again.
+/// When the places that are taken are free again.
 #[derive(Default)]
 struct Busy {
-    first: Option<u64>,
-    last: u64,
+    until: [u64; LONGEST_LOG as usize],
+    count: usize,
 }
 
 impl Busy {
     fn add(&mut self, until: u64) {
-        self.first = Some(self.first.map_or(until, |first| first.min(until)));
-        self.last = self.last.max(until);
+        if let Some(free) = self.until.get_mut(self.count) {
+            *free = until;
+            self.count += 1;
+        }
     }
 
-    fn empty(self, now: u64) -> Empty {
-        Empty { wait: self.first.unwrap_or(now) - now, full_in: self.last.saturating_sub(now) }
+    fn last(&self) -> u64 {
+        self.until.into_iter().max().unwrap_or(0)
+    }
+
+    /// With so many too few.
+    fn empty(mut self, missing: u64, now: u64) -> Empty {
+        let until = &mut self.until[..self.count];
+        until.sort_unstable();
+        let enough = until.get((missing as usize).saturating_sub(1)).or(until.last()).copied();
+        Empty { wait: enough.unwrap_or(now) - now, full_in: self.last().saturating_sub(now) }
     }
 }

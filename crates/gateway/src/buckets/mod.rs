@@ -42,14 +42,16 @@ pub struct Buckets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
-/// A token that was taken, or whatever the rule counts.
+/// What was taken: tokens, or whatever the rule counts.
 #[derive(Debug)]
 pub struct Taken {
     /// How many are left.
     pub left: u64,
     /// Nanoseconds until all are there again.
     pub full_in: u64,
-    change: Change,
+    change: Option<Change>,
+    /// Further ones, where one request takes several places.
+    more: Vec<Change>,
 }
 
 /// What has been done to a place.
@@ -128,59 +130,61 @@ impl Buckets {
         self.epoch + clock::now().saturating_duration_since(self.began).as_nanos() as u64
     }
 
-    /// Whether a request may be made, without counting it.
-    pub fn look(&self, key: Key, rule: Rule, now: u64) -> Result<(), Empty> {
+    /// Whether a request that costs so much may be made, without counting it. It costs at least one, and at most all that there is
+    /// ([`Rule::quota`]).
+    pub fn look(&self, key: Key, rule: Rule, cost: u64, now: u64) -> Result<(), Empty> {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
                 let longest = now.saturating_add(pace.span());
-                pace.take(places.read(key, longest, now).number, now).map(drop)
+                pace.take(places.read(key, longest, now).number, cost, now).map(drop)
             }
             Rule::FixedWindow(window) => {
                 let kept = places.read(key, NEVER, now);
-                window.take(kept.number, now, || kept.is_alone(now)).map(drop)
+                window.take(kept.number, cost, now, || kept.is_alone(now)).map(drop)
             }
-            Rule::SlidingLog(window) => log::look(places, key, window, now),
+            Rule::SlidingLog(window) => log::look(places, key, window, cost, now),
             Rule::SlidingCounter(window) => {
                 let [current, before] = key.pair(window, now);
                 let before = places.read(before, NEVER, now).number;
-                window.slide(places.read(current, NEVER, now).number, before, now).map(drop)
+                window.slide(places.read(current, NEVER, now).number, before, cost, now).map(drop)
             }
         }
     }
 
-    /// Counts a request, if it may be made.
+    /// Counts a request that costs so much, if it may be made.
     #[inline]
-    pub fn take(&self, key: Key, rule: Rule, now: u64) -> Result<Taken, Empty> {
+    pub fn take(&self, key: Key, rule: Rule, cost: u64, now: u64) -> Result<Taken, Empty> {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
                 let longest = now.saturating_add(pace.span());
-                let change = places.change(key, longest, now, |kept| pace.take(kept.number, now))?;
-                Ok(Taken { left: pace.left(change.after, now), full_in: change.after - now, change })
+                let change = places.change(key, longest, now, |kept| pace.take(kept.number, cost, now))?;
+                Ok(Taken::new(pace.left(change.after, now), change.after - now, change))
             }
             Rule::FixedWindow(window) => {
-                let take = |kept: Kept| window.take(kept.number, now, || kept.is_alone(now));
+                let take = |kept: Kept| window.take(kept.number, cost, now, || kept.is_alone(now));
                 let change = places.change(key, NEVER, now, take)?;
                 let used = change.after % window.length();
-                Ok(Taken { left: window.count() - used, full_in: change.after - used - now, change })
+                Ok(Taken::new(window.count() - used, change.after - used - now, change))
             }
-            Rule::SlidingLog(window) => log::take(places, key, window, now),
+            Rule::SlidingLog(window) => log::take(places, key, window, cost, now),
             Rule::SlidingCounter(window) => {
                 let [current, before] = key.pair(window, now);
                 let before = places.read(before, NEVER, now).number;
-                let slide = |kept: Kept| window.slide(kept.number, before, now);
+                let slide = |kept: Kept| window.slide(kept.number, before, cost, now);
                 let change = places.change(current, NEVER, now, slide)?;
                 let left = window.left(change.after, before, now);
-                Ok(Taken { left, full_in: window.end(now) + window.length() - now, change })
+                Ok(Taken::new(left, window.end(now) + window.length() - now, change))
             }
         }
     }
 
     /// Puts back what was taken for nothing. Where somebody has been at the place since, it stays taken.
     pub fn give_back(&self, taken: &Taken) {
-        let Change { table, key, standing, before, after } = taken.change;
-        Places { table, sets: self.table(table) }.set(key).restore(standing, after, before);
+        for change in taken.changes() {
+            Places { table: change.table, sets: self.table(change.table) }.restore(change);
+        }
     }
 
     /// Marks a key for so many nanoseconds, or longer where it is marked already. While the table is full a new key is not: that would
@@ -257,6 +261,10 @@ impl<'t> Places<'t> {
         }
     }
 
+    fn restore(self, change: &Change) {
+        self.set(change.key).restore(change.standing, change.after, change.before);
+    }
+
     #[inline]
     fn set(self, key: Key) -> &'t Set {
         &self.sets[key.0 as usize % self.sets.len()]
@@ -280,6 +288,24 @@ impl Key {
     fn pair(self, window: Window, now: u64) -> [Self; 2] {
         let pair = [self, self.beside(1)];
         if window.is_odd(now) { [pair[1], pair[0]] } else { pair }
+    }
+}
+
+impl Taken {
+    #[inline]
+    fn new(left: u64, full_in: u64, change: Change) -> Self {
+        Self { left, full_in, change: Some(change), more: Vec::new() }
+    }
+
+    fn add(&mut self, change: Change) {
+        match self.change {
+            None => self.change = Some(change),
+            Some(_) => self.more.push(change),
+        }
+    }
+
+    fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.change.iter().chain(&self.more)
     }
 }
 

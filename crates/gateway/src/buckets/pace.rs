@@ -15,10 +15,10 @@ pub struct Pace {
     span: u64,
 }
 
-/// Why there is nothing left.
+/// Why there is nothing left, or not enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Empty {
-    /// Nanoseconds until there is a token, or room for a request.
+    /// Nanoseconds until there is enough.
     pub wait: u64,
     /// Nanoseconds until all of them are there again.
     pub full_in: u64,
@@ -38,10 +38,10 @@ impl Pace {
         (period / count >= LEAST_INTERVAL && span <= LONGEST_SPAN).then_some(Self { interval, span })
     }
 
-    /// Takes a token of a bucket that is full at `due`; gives when it then is.
+    /// Takes so many tokens of a bucket that is full at `due`; gives when it then is.
     #[inline]
-    pub fn take(self, due: u64, now: u64) -> Result<u64, Empty> {
-        let after = due.max(now).saturating_add(self.interval);
+    pub fn take(self, due: u64, cost: u64, now: u64) -> Result<u64, Empty> {
+        let after = due.max(now).saturating_add(self.interval.saturating_mul(cost));
         if after - now <= self.span {
             return Ok(after);
         }
@@ -87,14 +87,16 @@ mod tests {
         let pace = Pace::new(10, Duration::from_secs(1), 3).unwrap();
         let mut due = 0;
         for left in [2, 1, 0] {
-            due = pace.take(due, SECOND).unwrap();
+            due = pace.take(due, 1, SECOND).unwrap();
             assert_eq!(pace.left(due, SECOND), left);
         }
         let empty = Empty { wait: SECOND / 10, full_in: 3 * SECOND / 10 };
-        assert_eq!(pace.take(due, SECOND), Err(empty));
-        assert_eq!(pace.take(due, SECOND + SECOND / 10 - 1).unwrap_err().wait, 1);
-        due = pace.take(due, SECOND + SECOND / 10).unwrap();
+        assert_eq!(pace.take(due, 1, SECOND), Err(empty));
+        assert_eq!(pace.take(due, 1, SECOND + SECOND / 10 - 1).unwrap_err().wait, 1);
+        due = pace.take(due, 1, SECOND + SECOND / 10).unwrap();
         assert_eq!(pace.left(due, 2 * SECOND), 3);
+        assert_eq!(pace.take(due, 3, SECOND + SECOND / 10).unwrap_err().wait, 3 * SECOND / 10);
+        assert_eq!(pace.left(pace.take(due, 2, 2 * SECOND).unwrap(), 2 * SECOND), 1);
         assert_eq!((pace.burst(), pace.span()), (3, 3 * SECOND / 10));
     }
 

@@ -35,7 +35,7 @@ impl Rule {
         Window::new(count, period).map(rule)
     }
 
-    /// Requests that may come at once, when nothing is used up.
+    /// What may come at once when nothing is used up, which is also what one request may cost.
     pub fn quota(self) -> u64 {
         match self {
             Self::TokenBucket(pace) => pace.burst(),

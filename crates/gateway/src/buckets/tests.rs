@@ -63,8 +63,8 @@ proptest! {
         for gap in gaps {
             now += gap;
             let expected = textbook.admits(now);
-            prop_assert_eq!(table.look(key, pace, now).is_ok(), expected);
-            let taken = table.take(key, pace, now);
+            prop_assert_eq!(table.look(key, pace, 1, now).is_ok(), expected);
+            let taken = table.take(key, pace, 1, now);
             prop_assert_eq!(taken.is_ok(), expected);
             match taken {
                 Ok(taken) => prop_assert_eq!(taken.left, textbook.level / textbook.token),
@@ -85,7 +85,7 @@ proptest! {
         let mut now = 0;
         for (who, gap) in arrivals {
             now += gap;
-            let is_admitted = table.take(table.key(who), paces[who], now).is_ok();
+            let is_admitted = table.take(table.key(who), paces[who], 1, now).is_ok();
             prop_assert_eq!(is_admitted, books[who].admits(now));
         }
     }
@@ -100,7 +100,7 @@ proptest! {
         for (who, gap) in arrivals {
             now += gap;
             let (micros, burst) = (500 + who * 100, 1 + who % 5);
-            if table.take(table.key(who), pace(micros, burst), now).is_ok() {
+            if table.take(table.key(who), pace(micros, burst), 1, now).is_ok() {
                 let book = books.entry(who).or_insert_with(|| Textbook::new(micros * 1000, burst));
                 prop_assert!(book.admits(now), "{} was let through at {}", who, now);
             }
@@ -113,17 +113,17 @@ fn a_flood_of_keys_frees_nobody_and_takes_no_memory() {
     let table = Buckets::with_sets(64);
     let limited = table.key("limited");
     let pace = pace(1_000_000, 3);
-    assert_eq!((0..10).filter(|_| table.take(limited, pace, 0).is_ok()).count(), 3);
+    assert_eq!((0..10).filter(|_| table.take(limited, pace, 1, 0).is_ok()).count(), 3);
     let mut admitted = 0;
     for number in 0..100_000 {
-        admitted += usize::from(table.take(table.key(number), pace, 0).is_ok());
-        assert!(number % 1000 > 0 || table.take(limited, pace, 0).is_err());
+        admitted += usize::from(table.take(table.key(number), pace, 1, 0).is_ok());
+        assert!(number % 1000 > 0 || table.take(limited, pace, 1, 0).is_err());
     }
     // All that its places hold, and no more.
     assert_eq!(admitted, 64 * 7 * 3 - 3);
     // Afterwards everything is as before.
-    assert!((0..100).all(|number| table.take(table.key(number), pace, 4 * SECOND).is_ok()));
-    assert_eq!((0..10).filter(|_| table.take(limited, pace, 4 * SECOND).is_ok()).count(), 3);
+    assert!((0..100).all(|number| table.take(table.key(number), pace, 1, 4 * SECOND).is_ok()));
+    assert_eq!((0..10).filter(|_| table.take(limited, pace, 1, 4 * SECOND).is_ok()).count(), 3);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn all_threads_together_take_what_one_may() {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     for step in 0..=STEPS {
-                        while table.take(key, pace, step * 1000).is_ok() {
+                        while table.take(key, pace, 1, step * 1000).is_ok() {
                             admitted.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -162,7 +162,7 @@ fn threads_with_many_keys_make_none_of_them_freer() {
             scope.spawn(move || {
                 for step in 0..40_000 {
                     let who = (step * 7 + thread * 11) % KEYS;
-                    if table.take(table.key(who), pace, 1).is_ok() {
+                    if table.take(table.key(who), pace, 1, 1).is_ok() {
                         admitted[who as usize].fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -178,13 +178,13 @@ fn threads_with_many_keys_make_none_of_them_freer() {
 fn a_token_can_be_put_back() {
     let table = Buckets::with_sets(1);
     let (key, pace) = (table.key("a"), pace(1_000_000, 1));
-    let taken = table.take(key, pace, SECOND).unwrap();
-    assert!(table.look(key, pace, SECOND).is_err());
+    let taken = table.take(key, pace, 1, SECOND).unwrap();
+    assert!(table.look(key, pace, 1, SECOND).is_err());
     table.give_back(&taken);
-    let taken = table.take(key, pace, SECOND).unwrap();
-    table.take(key, pace, 2 * SECOND).unwrap();
+    let taken = table.take(key, pace, 1, SECOND).unwrap();
+    table.take(key, pace, 1, 2 * SECOND).unwrap();
     table.give_back(&taken);
-    assert!(table.take(key, pace, 2 * SECOND).is_err(), "somebody else's token was put back");
+    assert!(table.take(key, pace, 1, 2 * SECOND).is_err(), "somebody else's token was put back");
 }
 
 #[test]
@@ -192,17 +192,17 @@ fn other_numbers_find_what_was_used_up() {
     let table = Buckets::with_sets(1);
     let key = table.key("a");
     let (minute, slower) = (Rule::token_bucket(60, Duration::from_mins(1), 60).unwrap(), pace(10_000_000, 6));
-    assert!((0..30).all(|_| table.take(key, minute, 0).is_ok()));
+    assert!((0..30).all(|_| table.take(key, minute, 1, 0).is_ok()));
     // Half of the bucket was used, and half of it is.
-    assert_eq!((0..10).filter(|_| table.take(key, slower, 0).is_ok()).count(), 3);
+    assert_eq!((0..10).filter(|_| table.take(key, slower, 1, 0).is_ok()).count(), 3);
     // A day's worth is not held against who may have ten in a second.
     let key = table.key("b");
     let day = Rule::token_bucket(1000, Duration::from_hours(24), 1000).unwrap();
-    assert!((0..1000).all(|_| table.take(key, day, 0).is_ok()));
+    assert!((0..1000).all(|_| table.take(key, day, 1, 0).is_ok()));
     let second = Rule::token_bucket(10, Duration::from_secs(1), 10).unwrap();
-    let empty = table.take(key, second, 0).unwrap_err();
+    let empty = table.take(key, second, 1, 0).unwrap_err();
     assert_eq!((empty.wait, empty.full_in), (SECOND / 10, SECOND));
-    assert!(table.take(key, second, SECOND / 10).is_ok());
+    assert!(table.take(key, second, 1, SECOND / 10).is_ok());
 }
 
 #[test]
@@ -230,10 +230,10 @@ fn ten_million_callers_take_no_more_memory_and_free_nobody() {
     let key = |who: u64| Key(who.wrapping_mul(0x9e37_79b9_7f4a_7c15).max(1));
     let now = SECOND;
     for who in 0..LIMITED {
-        while table.take(key(who), rule, now).is_ok() {}
+        while table.take(key(who), rule, 1, now).is_ok() {}
     }
-    let admitted = (LIMITED..10_000_000).filter(|who| table.take(key(*who), rule, now).is_ok()).count();
-    let freed = (0..LIMITED).filter(|who| table.take(key(*who), rule, now).is_ok()).count();
+    let admitted = (LIMITED..10_000_000).filter(|who| table.take(key(*who), rule, 1, now).is_ok()).count();
+    let freed = (0..LIMITED).filter(|who| table.take(key(*who), rule, 1, now).is_ok()).count();
     assert_eq!(freed, 0);
     // All together may do no more than what all places hold.
     let places = 7 * SETS;

@@ -34,47 +34,50 @@ impl Window {
         self.length
     }
 
-    /// Takes a request of a fixed window, of which this is kept; gives what is then.
+    /// Takes so many of a fixed window, of which this is kept; gives what is then.
     ///
     /// `is_alone` says that nobody else has been at the number. Then one that is of a later window is of a worker whose clock is a
     /// little ahead, and this request belongs there too.
     #[inline]
-    pub(super) fn take(self, kept: u64, now: u64, is_alone: impl Fn() -> bool) -> Result<u64, Empty> {
+    pub(super) fn take(
+        self,
+        kept: u64,
+        cost: u64,
+        now: u64,
+        is_alone: impl Fn() -> bool,
+    ) -> Result<u64, Empty> {
         let mut end = self.end(now);
         if kept >= end.saturating_add(self.length) && is_alone() {
             end = kept - kept % self.length;
         }
-        if kept.saturating_sub(end) < self.count {
-            return Ok(kept.max(end) + 1);
+        if kept.saturating_sub(end).saturating_add(cost) <= self.count {
+            return Ok(kept.max(end) + cost);
         }
         Err(Empty { wait: end - now, full_in: end - now })
     }
 
-    /// Takes a request of a sliding window; gives what is then kept of the current window.
+    /// Takes so many of a sliding window; gives what is then kept of the current window.
     ///
     /// Of the window before, so much counts as of it is still within one length: as if its requests had come evenly.
     #[inline]
-    pub(super) fn slide(self, kept: u64, kept_before: u64, now: u64) -> Result<u64, Empty> {
+    pub(super) fn slide(self, kept: u64, kept_before: u64, cost: u64, now: u64) -> Result<u64, Empty> {
         let turn = self.end(now);
         let until = turn + self.length;
         let current = kept.saturating_sub(until).min(self.count);
         let before = self.before(kept_before, now);
-        if current + self.weight(before, now) < self.count {
-            return Ok(kept.max(until) + 1);
+        let used = current + self.weight(before, now);
+        if used.saturating_add(cost) <= self.count {
+            return Ok(kept.max(until) + cost);
         }
         let remaining = turn - now;
-        // It is enough when what remains of the window before is as short as this.
-        let (wait, full_in) = match self.count - current {
-            0 => {
-                let enough = share(self.length, self.count - 1, self.count);
-                (remaining + (self.length - enough), until - now)
-            }
-            room => {
-                let enough = share(self.length, room - 1, before.max(1));
-                (remaining.saturating_sub(enough), if current > 0 { until - now } else { remaining })
-            }
+        // There is enough when what remains of the window before is as short as this: in this window, or else in the next.
+        let wait = if let Some(room) = self.count.saturating_sub(current).checked_sub(cost) {
+            remaining.saturating_sub(share(self.length, room, before.max(1)))
+        } else {
+            let enough = share(self.length, self.count.saturating_sub(cost), current.max(1));
+            remaining + self.length.saturating_sub(enough)
         };
-        Err(Empty { wait, full_in })
+        Err(Empty { wait, full_in: if current > 0 { until - now } else { remaining } })
     }
 
     /// Requests that a sliding window has left, with this kept of the current one.

@@ -134,6 +134,15 @@ impl Expression {
         })
     }
 
+    /// Its value as a count: a number that is not negative, rounded up.
+    pub fn evaluate_count(&self, context: &Context<'_>) -> Result<u64, String> {
+        self.evaluate(context, |value| {
+            count_of(value).ok_or_else(|| {
+                format!("it is of the type {}, or negative, and not a count", value.get_type().name())
+            })
+        })
+    }
+
     fn evaluate<T>(
         &self,
         context: &Context<'_>,
@@ -239,6 +248,17 @@ fn text_of(value: &dyn Val) -> Option<String> {
         return Some(number.inner().to_string());
     }
     value.downcast_ref::<CelBool>().map(|answer| answer.inner().to_string())
+}
+
+fn count_of(value: &dyn Val) -> Option<u64> {
+    if let Some(number) = value.downcast_ref::<CelInt>() {
+        return u64::try_from(*number.inner()).ok();
+    }
+    if let Some(number) = value.downcast_ref::<CelDouble>() {
+        let number = number.inner().ceil();
+        return (number >= 0.0).then_some(number as u64);
+    }
+    value.downcast_ref::<CelUInt>().map(|number| *number.inner())
 }
 
 #[cfg(test)]

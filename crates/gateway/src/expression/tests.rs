@@ -56,6 +56,30 @@ fn answer(text: &str) -> Result<bool, String> {
 }
 
 #[test]
+fn a_count_is_a_number_that_is_not_negative() {
+    for (text, expected) in [
+        ("7", Some(7)),
+        ("7u", Some(7)),
+        ("6.1", Some(7)),
+        ("0", Some(0)),
+        ("-0.5", Some(0)),
+        ("1e300", Some(u64::MAX)),
+        ("0.0 / 0.0", None),
+        ("-1", None),
+        ("-1.5", None),
+        ("'7'", None),
+        ("true", None),
+        ("null", None),
+        ("size(identity.scopes) * 3", Some(6)),
+        ("int(request.path)", None),
+    ] {
+        let expression = Expression::compile(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+        let found = with_context(|context| expression.evaluate_count(context));
+        assert_eq!(found.clone().ok(), expected, "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn every_member_has_its_value() {
     for text in [
         "request.method == 'POST'",
@@ -354,6 +378,7 @@ proptest! {
             Ok(expression) => {
                 let _ = with_context(|context| expression.matches(context));
                 let _ = with_context(|context| expression.evaluate_text(context));
+                let _ = with_context(|context| expression.evaluate_count(context));
             }
             Err(fault) => prop_assert!(fault.offset <= text.len()),
         }

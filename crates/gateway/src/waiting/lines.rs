@@ -91,7 +91,7 @@ impl Lines {
     pub fn enter(self: &Arc<Self>, key: Key, rule: Rule, queue: usize, now: u64) -> Way {
         let part = self.part(key);
         if part.count.load(SeqCst) == 0
-            && let Ok(taken) = self.buckets.take(key, rule, now)
+            && let Ok(taken) = self.buckets.take(key, rule, 1, now)
         {
             return Way::Free(Level { waiting: 0, next_in: taken.full_in });
         }
@@ -121,7 +121,7 @@ impl Lines {
                 part.count.fetch_sub(1, SeqCst);
                 line.into_mut()
             }
-            Slot::Vacant(slot) => match self.buckets.take(key, rule, now) {
+            Slot::Vacant(slot) => match self.buckets.take(key, rule, 1, now) {
                 Err(empty) => {
                     slot.insert(Line { next: now.saturating_add(empty.wait), queue: Queue::default() })
                 }
@@ -176,7 +176,7 @@ impl Place {
             return Err(line.next - now);
         }
         // As of the time at which it should have gone: the one behind does not have to wait for what it is late.
-        match self.lines.buckets.take(self.key, self.rule, line.next) {
+        match self.lines.buckets.take(self.key, self.rule, 1, line.next) {
             Ok(taken) => line.next += taken.full_in,
             // Somebody went before there was a line to see, or the table is full and a stranger shares the bucket.
             Err(empty) => {

@@ -43,8 +43,8 @@ impl Model {
         }
     }
 
-    fn would_admit(&self, now: u64) -> bool {
-        self.left(now) > 0
+    fn would_admit(&self, cost: u64, now: u64) -> bool {
+        self.left(now) >= cost
     }
 
     /// Requests that may come at once.
@@ -69,14 +69,14 @@ impl Model {
         }
     }
 
-    fn admits(&mut self, now: u64) -> bool {
-        let is_admitted = self.would_admit(now);
+    fn admits(&mut self, cost: u64, now: u64) -> bool {
+        let is_admitted = self.would_admit(cost, now);
         if is_admitted {
             match self {
-                Self::Tokens(book) => drop(book.admits(now)),
-                Self::Log { times, .. } => times.push(now),
+                Self::Tokens(book) => book.level = book.level_at(now) - cost * book.token,
+                Self::Log { times, .. } => times.extend((0..cost).map(|_| now)),
                 Self::Fixed { length, windows, .. } | Self::Counter { length, windows, .. } => {
-                    *windows.entry(now / *length).or_default() += 1;
+                    *windows.entry(now / *length).or_default() += cost;
                 }
             }
         }
@@ -109,15 +109,33 @@ fn windows(most: u64) -> impl Strategy<Value = (u64, u64)> {
     (1..=most).prop_flat_map(|count| (count..5000 + count, Just(count)))
 }
 
-fn agrees(kind: usize, (micros, count): (u64, u64), start: u64, gaps: Vec<u64>) -> Result<(), TestCaseError> {
+/// Gaps between arrivals, and what they cost, of which only so much is used as there may be.
+fn costly() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    gaps().prop_flat_map(|gaps| {
+        let costs = prop_oneof![Just(0), 0..4_u64, any::<u64>()];
+        prop_oneof![Just(0), Just(1)].prop_flat_map(move |unit| {
+            let costs = prop::collection::vec(costs.clone().prop_map(move |cost| cost * unit), gaps.len());
+            (Just(gaps.clone()), costs).prop_map(|(gaps, costs)| gaps.into_iter().zip(costs).collect())
+        })
+    })
+}
+
+fn agrees(
+    kind: usize,
+    (micros, count): (u64, u64),
+    start: u64,
+    arrivals: Vec<(u64, u64)>,
+) -> Result<(), TestCaseError> {
     let table = Buckets::with_sets(64);
     let key = table.key("a");
     let (rule, mut model) = Model::new(kind, micros, count);
     let mut now = start;
-    for gap in gaps {
+    for (gap, cost) in arrivals {
         now += gap;
-        let expected = model.admits(now);
-        match table.take(key, rule, now) {
+        let cost = 1 + cost % count;
+        prop_assert_eq!(table.look(key, rule, cost, now).is_ok(), model.would_admit(cost, now));
+        let expected = model.admits(cost, now);
+        match table.take(key, rule, cost, now) {
             Ok(taken) => {
                 prop_assert!(expected, "let through at {}", now);
                 prop_assert_eq!(taken.left, model.left(now));
@@ -125,12 +143,12 @@ fn agrees(kind: usize, (micros, count): (u64, u64), start: u64, gaps: Vec<u64>) 
             }
             Err(empty) => {
                 prop_assert!(!expected, "refused at {}", now);
-                prop_assert!(empty.wait > 0 && model.would_admit(now + empty.wait), "too short");
-                prop_assert!(!model.would_admit(now + empty.wait - 1), "too long");
+                prop_assert!(empty.wait > 0 && model.would_admit(cost, now + empty.wait), "too short");
+                prop_assert!(!model.would_admit(cost, now + empty.wait - 1), "too long");
                 prop_assert_eq!(now + empty.full_in, model.full_at(now));
             }
         }
-        prop_assert_eq!(table.look(key, rule, now).is_ok(), model.would_admit(now));
+        prop_assert_eq!(table.look(key, rule, 1, now).is_ok(), model.would_admit(1, now));
     }
     Ok(())
 }
@@ -139,20 +157,27 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_fixed_window_admits_as_a_map_of_counts(window in windows(40), start in 0..u64::MAX / 4, gaps in gaps()) {
-        agrees(0, window, start, gaps)?;
+    fn a_bucket_admits_as_the_textbook_says_whatever_requests_cost(
+        window in windows(40), start in 0..u64::MAX / 4, arrivals in costly(),
+    ) {
+        agrees(3, window, start, arrivals)?;
+    }
+
+    #[test]
+    fn a_fixed_window_admits_as_a_map_of_counts(window in windows(40), start in 0..u64::MAX / 4, arrivals in costly()) {
+        agrees(0, window, start, arrivals)?;
     }
 
     #[test]
     fn a_sliding_log_admits_as_a_list_of_times(
-        window in windows(LONGEST_LOG), start in 0..u64::MAX / 4, gaps in gaps(),
+        window in windows(LONGEST_LOG), start in 0..u64::MAX / 4, arrivals in costly(),
     ) {
-        agrees(1, window, start, gaps)?;
+        agrees(1, window, start, arrivals)?;
     }
 
     #[test]
-    fn a_sliding_counter_admits_as_fractions_say(window in windows(60), start in 0..u64::MAX / 4, gaps in gaps()) {
-        agrees(2, window, start, gaps)?;
+    fn a_sliding_counter_admits_as_fractions_say(window in windows(60), start in 0..u64::MAX / 4, arrivals in costly()) {
+        agrees(2, window, start, arrivals)?;
     }
 
     #[test]
@@ -166,7 +191,7 @@ proptest! {
         let mut admitted = Vec::new();
         for gap in gaps {
             now += gap;
-            if table.take(key, rule, now).is_ok() {
+            if table.take(key, rule, 1, now).is_ok() {
                 admitted.push(now);
             }
         }
@@ -180,23 +205,24 @@ proptest! {
                 prop_assert!((number as u64) < most, "{} in {} ns", number + 1, stretch);
             }
         }
-        prop_assert!(admitted.iter().all(|at| model.admits(*at)));
+        prop_assert!(admitted.iter().all(|at| model.admits(1, *at)));
     }
 
     #[test]
     fn where_there_is_no_place_for_all_nobody_is_freer_by_any_rule(
         sets in 1..4_usize,
-        arrivals in prop::collection::vec((0..40_u64, 0..400_000_u64), 1..300),
+        arrivals in prop::collection::vec((0..40_u64, 0..400_000_u64, prop_oneof![Just(0), 0..7_u64]), 1..300),
     ) {
         let table = Buckets::with_sets(sets);
         let mut models = HashMap::new();
         let mut now = SECOND;
-        for (who, gap) in arrivals {
+        for (who, gap, cost) in arrivals {
             now += gap;
             let new = || Model::new(who as usize % 4, 500 + who * 100, 1 + who % 7);
             let (rule, model) = models.entry(who).or_insert_with(new);
-            if table.take(table.key(who), *rule, now).is_ok() {
-                prop_assert!(model.admits(now), "{} was let through at {}", who, now);
+            let cost = 1 + cost % rule.quota();
+            if table.take(table.key(who), *rule, cost, now).is_ok() {
+                prop_assert!(model.admits(cost, now), "{} was let through at {}", who, now);
             }
         }
     }
@@ -210,7 +236,7 @@ fn each(count: u64, period: Duration) -> [Rule; 3] {
 
 /// Requests that are let through at once, up to some.
 fn at_once(table: &Buckets, key: Key, rule: Rule, now: u64) -> usize {
-    (0..1000).take_while(|_| table.take(key, rule, now).is_ok()).count()
+    (0..1000).take_while(|_| table.take(key, rule, 1, now).is_ok()).count()
 }
 
 const MINUTE: u64 = 60 * SECOND;
@@ -224,7 +250,7 @@ fn windows_are_those_of_the_clock_on_the_wall() {
     let key = table.key("a");
     let [rule, ..] = each(5, Duration::from_mins(1));
     assert_eq!(at_once(&table, key, rule, 10 * MINUTE - 1), 5);
-    let empty = table.take(key, rule, 10 * MINUTE - 1).unwrap_err();
+    let empty = table.take(key, rule, 1, 10 * MINUTE - 1).unwrap_err();
     assert_eq!((empty.wait, empty.full_in), (1, 1));
     assert_eq!(at_once(&table, key, rule, 10 * MINUTE), 5);
 }
@@ -263,7 +289,7 @@ fn the_error_of_two_counts_is_as_documented() {
                     by_log.push_back(now);
                     exact += 1.0;
                 }
-                if table.take(key, counter, now).is_ok() {
+                if table.take(key, counter, 1, now).is_ok() {
                     by_counts.push_back(now);
                     counted += 1.0;
                     crowd = crowd.max(by_counts.len());
@@ -283,7 +309,7 @@ fn the_largest_limits_are_counted_to_the_last() {
     let most = 86_400 * 1_000_000;
     let now = 20_000 * 24 * 60 * MINUTE + 12 * 60 * MINUTE;
     for (at, rule) in each(most, day).into_iter().enumerate().filter(|(at, _)| *at != 1) {
-        let taken = table.take(table.key(at), rule, now).unwrap();
+        let taken = table.take(table.key(at), rule, 1, now).unwrap();
         assert_eq!(taken.left, most - 1);
         assert_eq!((rule.quota(), rule.span()), (most, 24 * 60 * MINUTE));
     }
@@ -292,7 +318,7 @@ fn the_largest_limits_are_counted_to_the_last() {
     let begin = now - now % window.length();
     let before = begin + window.length() + most;
     assert_eq!(window.left(0, before, now), most / 2);
-    assert_eq!(window.slide(0, before, begin).unwrap_err().wait, window.length().div_ceil(most));
+    assert_eq!(window.slide(0, before, 1, begin).unwrap_err().wait, window.length().div_ceil(most));
     for (count, period) in [(0, day), (most + 1, day), (1_000_001, Duration::from_secs(1))] {
         assert_eq!(Window::new(count, period), None, "{count}");
     }
@@ -305,7 +331,7 @@ fn callers_who_fill_the_windows_of_a_day_hold_up_nobody_else() {
     let table = Buckets::with_sets(8);
     let day = each(3, Duration::from_hours(24))[0];
     let flood = 10_000;
-    (0..flood).for_each(|caller| drop(table.take(table.key(caller), day, SECOND)));
+    (0..flood).for_each(|caller| drop(table.take(table.key(caller), day, 1, SECOND)));
     let others =
         [pace(1_000_000, 2), each(2, Duration::from_mins(1))[0], each(2, Duration::from_hours(1))[0]];
     for (at, rule) in others.into_iter().enumerate() {
@@ -328,7 +354,7 @@ fn all_threads_together_take_what_a_window_has() {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for step in 0..200 {
-                            if table.take(key, rule, MINUTE + step).is_ok() {
+                            if table.take(key, rule, 1, MINUTE + step).is_ok() {
                                 admitted.fetch_add(1, Ordering::Relaxed);
                             }
                         }
@@ -345,11 +371,50 @@ fn a_request_of_a_window_can_be_put_back() {
     for rule in each(3, Duration::from_mins(1)) {
         let table = Buckets::with_sets(64);
         let key = table.key("a");
-        assert!(table.take(key, rule, MINUTE).is_ok());
-        let taken = table.take(key, rule, MINUTE + 1).unwrap();
+        assert!(table.take(key, rule, 1, MINUTE).is_ok());
+        let taken = table.take(key, rule, 1, MINUTE + 1).unwrap();
         assert_eq!(taken.left, 1);
         table.give_back(&taken);
         assert_eq!(at_once(&table, key, rule, MINUTE + 1), 2, "{rule:?}");
+    }
+}
+
+#[test]
+fn what_several_cost_is_put_back_whole() {
+    for rule in each(5, Duration::from_mins(1)).into_iter().chain([pace(1_000_000, 5)]) {
+        let table = Buckets::with_sets(64);
+        let key = table.key("a");
+        assert_eq!(table.take(key, rule, 1, MINUTE).unwrap().left, 4);
+        let taken = table.take(key, rule, 3, MINUTE).unwrap();
+        assert_eq!(taken.left, 1);
+        assert!(table.take(key, rule, 2, MINUTE).is_err() && table.look(key, rule, 1, MINUTE).is_ok());
+        table.give_back(&taken);
+        assert_eq!(at_once(&table, key, rule, MINUTE), 4, "{rule:?}");
+    }
+}
+
+#[test]
+fn threads_that_take_several_take_all_or_none() {
+    for round in 0..20 {
+        for (at, rule) in each(16, Duration::from_mins(1)).into_iter().enumerate() {
+            let table = Buckets::with_sets(64);
+            let key = table.key((round, at));
+            let admitted = AtomicU64::new(0);
+            thread::scope(|scope| {
+                for cost in [1, 2, 3, 5] {
+                    let (table, admitted) = (&table, &admitted);
+                    scope.spawn(move || {
+                        for step in 0..100 {
+                            if table.take(key, rule, cost, MINUTE + step).is_ok() {
+                                admitted.fetch_add(cost, Ordering::Relaxed);
+                            }
+                        }
+                    });
+                }
+            });
+            let left = at_once(&table, key, rule, MINUTE + 100) as u64;
+            assert_eq!(admitted.into_inner() + left, 16, "{rule:?}");
+        }
     }
 }
 
@@ -363,7 +428,7 @@ fn other_numbers_find_what_a_window_has_counted() {
         assert_eq!(at_once(&table, a, few, MINUTE), 4);
         assert_eq!(at_once(&table, a, many, MINUTE + 1), 6, "{many:?}");
         assert_eq!(at_once(&table, b, many, MINUTE), 10);
-        let empty = table.take(b, few, MINUTE + SECOND).unwrap_err();
+        let empty = table.take(b, few, 1, MINUTE + SECOND).unwrap_err();
         // The two counts: a window that was used up is over, and four in a minute means one after a quarter of the next.
         assert_eq!(empty.wait / SECOND, [59, 59, 59 + 15][at], "{few:?}");
         assert_eq!(at_once(&table, b, few, 3 * MINUTE), 4);
@@ -377,9 +442,9 @@ fn a_clock_that_is_behind_counts_in_the_window_that_has_begun() {
         let key = table.key(at);
         let (ahead, behind) = (100 * SECOND + 1000, 100 * SECOND - 50_000);
         for left in (10..20).rev() {
-            assert_eq!(table.take(key, rule, ahead).unwrap().left, left, "{rule:?}");
+            assert_eq!(table.take(key, rule, 1, ahead).unwrap().left, left, "{rule:?}");
         }
-        assert!(table.take(key, rule, behind).is_ok(), "{rule:?}");
+        assert!(table.take(key, rule, 1, behind).is_ok(), "{rule:?}");
         // Of a fixed window nine are left; of the sliding one too, as what came just before the turn counts nearly whole.
         assert_eq!(at_once(&table, key, rule, ahead), 9, "{rule:?}");
     }

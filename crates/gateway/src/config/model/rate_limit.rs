@@ -38,6 +38,10 @@ pub struct RateLimit {
     /// An expression: only requests for which it is true are counted. Where it cannot be told, they are. Default: all.
     #[schemars(with = "Option<String>")]
     pub when: Option<Located<String>>,
+    /// An expression: what a request counts, rounded up. With 0 the limit is not for it, with more than can come at once it counts
+    /// that; where it cannot be told, it counts 1. Default: 1.
+    #[schemars(with = "Option<String>")]
+    pub cost: Option<Located<String>>,
     /// Whether answers tell of it in `RateLimit` and `RateLimit-Policy`. A refusal always has `Retry-After`. Default: `true`.
     #[schemars(default = "default_headers")]
     pub headers: bool,
@@ -178,6 +182,7 @@ impl Read for RateLimit {
         let queue = map.take("queue").and_then(|node| reader.count(node, 1..=LONGEST_QUEUE));
         let is_queue_right = check_queue(&map, algorithm, reader);
         let when = map.optional("when", reader);
+        let cost = map.optional("cost", reader);
         let headers = map.or("headers", default_headers(), reader);
         let legacy_headers = map.or("legacy_headers", false, reader);
         map.finish(reader);
@@ -190,7 +195,7 @@ impl Read for RateLimit {
             None => usual.by,
         };
         let algorithm = algorithm.unwrap_or(usual.algorithm);
-        Self { limit: limit?, burst, by, algorithm, queue, when, headers, legacy_headers }
+        Self { limit: limit?, burst, by, algorithm, queue, when, cost, headers, legacy_headers }
             .check(at, burst_at, reader)
     }
 }
@@ -204,6 +209,7 @@ impl RateLimit {
             algorithm: LimitAlgorithm::TokenBucket,
             queue: None,
             when: None,
+            cost: None,
             headers: default_headers(),
             legacy_headers: false,
         }
@@ -235,6 +241,9 @@ fn check_queue(map: &MapReader<'_>, algorithm: Option<LimitAlgorithm>, reader: &
     let is_leaky = algorithm == Some(LimitAlgorithm::LeakyBucket);
     if is_leaky && map.has("burst") {
         reader.wrong(map.key_span("burst"), "a `leaky_bucket` has no `burst`: requests go one by one");
+    }
+    if is_leaky && map.has("cost") {
+        reader.wrong(map.key_span("cost"), "a `leaky_bucket` has no `cost`: requests go one by one");
     }
     if is_leaky && !map.has("queue") {
         let at = map.value_span("algorithm").unwrap_or(map.head());
@@ -331,6 +340,9 @@ impl fmt::Display for RateLimit {
         if let Some(when) = &self.when {
             write!(f, ", when {}", when.value)?;
         }
+        if let Some(cost) = &self.cost {
+            write!(f, ", cost {}", cost.value)?;
+        }
         f.write_str(match (self.headers, self.legacy_headers) {
             (true, false) => "",
             (true, true) => ", told in X-RateLimit too",
@@ -358,8 +370,8 @@ fn default_headers() -> bool {
 
 pub(super) static RATE_LIMIT: Keys = Keys {
     of: "`rate_limit`",
-    known: &["limit", "burst", "by", "algorithm", "queue", "when", "headers", "legacy_headers"],
-    later: &["shared", "cost", "charge"],
+    known: &["limit", "burst", "by", "algorithm", "queue", "when", "cost", "headers", "legacy_headers"],
+    later: &["shared", "charge"],
     shared: None,
 };
 

@@ -88,7 +88,7 @@ impl Policy for Ban {
         }
         let (address, now) = (customer(exchange.caller.ip), self.buckets.now());
         let counted =
-            self.buckets.take(self.buckets.key(("refusals", self.counts, address)), self.after, now);
+            self.buckets.take(self.buckets.key(("refusals", self.counts, address)), self.after, 1, now);
         if counted.is_ok_and(|taken| taken.left > 0) {
             return;
         }

@@ -38,6 +38,8 @@ pub struct Expressions {
     pub by: Option<Expression>,
     /// When it is for a request.
     pub when: Option<Expression>,
+    /// What a request costs.
+    pub cost: Option<Expression>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ struct Limit {
     /// What tells its buckets from those of other limits, whatever the numbers, and from those of another way to count.
     place: u64,
     when: Option<Expression>,
+    cost: Option<Expression>,
     /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
     told: Option<Box<str>>,
     /// The value of `X-RateLimit-Limit`.
@@ -73,7 +76,7 @@ impl RateLimit {
         let mut names: Vec<String> = Vec::new();
         let mut told: Vec<String> = Vec::new();
         let mut compiled = Vec::new();
-        for (config, Expressions { by, when }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
+        for (config, Expressions { by, when, cost }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
             let Some((rule, by)) = config.rule().zip(By::new(&config.by.value, by)) else { continue };
             buckets.reserve(rule);
             let leaky = config.queue.map(|queue| Leaky { queue: queue as usize, lines: Arc::clone(lines) });
@@ -95,6 +98,7 @@ impl RateLimit {
                 by,
                 place: buckets.identity((place, &name, config.by.value.to_string(), rule.family())),
                 when,
+                cost,
                 told: config.headers.then(|| format!("\"{name}\";r=").into()),
                 legacy: config.legacy_headers.then(|| rule.quota().to_string().into()),
                 refusal: refusal(config).into(),
@@ -106,11 +110,12 @@ impl RateLimit {
 
     /// One limit, as most routes have it.
     fn one(&self, exchange: &mut Exchange, limit: &Limit) -> Step<'_> {
+        let Some(cost) = limit.cost(exchange) else { return Step::Continue };
         let key = self.key(exchange, limit);
         if limit.leaky.is_some() {
             return self.line_up(exchange, 0, key, &[]);
         }
-        match self.buckets.take(key, limit.rule, self.buckets.now()) {
+        match self.buckets.take(key, limit.rule, cost, self.buckets.now()) {
             Ok(taken) => {
                 exchange.allowance = Some(limit.allowance(0, &taken));
                 Step::Continue
@@ -124,29 +129,27 @@ impl RateLimit {
         let now = self.buckets.now();
         let mut keys = [None; MOST_LIMITS];
         for ((at, limit), key) in self.limits.iter().enumerate().zip(&mut keys) {
-            if !limit.is_for(exchange) {
-                continue;
-            }
+            let Some(cost) = limit.cost(exchange) else { continue };
             let found = self.key(exchange, limit);
             let lacks = match &limit.leaky {
                 Some(_) => limit.is_full(found, now),
-                None => self.buckets.look(found, limit.rule, now).err(),
+                None => self.buckets.look(found, limit.rule, cost, now).err(),
             };
             if let Some(empty) = lacks {
                 return self.refuse(exchange, at, empty);
             }
-            *key = Some(found);
+            *key = Some((found, cost));
         }
         let mut charged: [Option<Taken>; MOST_LIMITS] = [const { None }; MOST_LIMITS];
         let mut least: Option<Allowance> = None;
         let mut line = None;
         for (at, (limit, key)) in self.limits.iter().zip(keys).enumerate() {
-            let Some(key) = key else { continue };
+            let Some((key, cost)) = key else { continue };
             if limit.leaky.is_some() {
                 line = Some((at, key));
                 continue;
             }
-            match self.buckets.take(key, limit.rule, now) {
+            match self.buckets.take(key, limit.rule, cost, now) {
                 Ok(taken) => {
                     let is_less = least.is_none_or(|least| taken.left < least.left);
                     if limit.is_told() && is_less {
@@ -186,9 +189,16 @@ impl RateLimit {
 }
 
 impl Limit {
-    /// Whether it is for this request; also where that cannot be told.
-    fn is_for(&self, exchange: &Exchange) -> bool {
-        self.when.as_ref().is_none_or(|when| when.matches(&exchange.context()).unwrap_or(true))
+    /// What a request counts; nothing where the limit is not for it. It is where that cannot be told, and counts 1.
+    fn cost(&self, exchange: &Exchange) -> Option<u64> {
+        if let Some(when) = &self.when
+            && !when.matches(&exchange.context()).unwrap_or(true)
+        {
+            return None;
+        }
+        let Some(cost) = &self.cost else { return Some(1) };
+        let cost = cost.evaluate_count(&exchange.context()).unwrap_or(1);
+        (cost > 0).then(|| cost.min(self.rule.quota()))
     }
 
     /// Whether callers are told of it at all.
@@ -214,8 +224,7 @@ impl Policy for RateLimit {
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         match &*self.limits {
-            [limit] if limit.is_for(exchange) => self.one(exchange, limit),
-            [_] => Step::Continue,
+            [limit] => self.one(exchange, limit),
             _ => self.several(exchange),
         }
     }
@@ -280,12 +289,15 @@ fn refusal(config: &config::RateLimit) -> String {
         LimitBy::Expression(_) => "one caller may make".to_owned(),
         by => format!("one {by} may make"),
     };
+    let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
     let limit = config.limit;
     match config.queue {
         Some(queue) => format!(
             "these are more requests than {of} ({limit}), and as many wait as may ({queue}); Retry-After says when to come back"
         ),
-        None => format!("these are more requests than {of} ({limit}); Retry-After says when to come back"),
+        None => format!(
+            "these are more requests{by_cost} than {of} ({limit}); Retry-After says when to come back"
+        ),
     }
 }
 
@@ -312,7 +324,7 @@ mod tests {
         let text = format!("defaults: {{ access: public, rate_limit: {text} }}");
         let config = load_text(&text).unwrap().0;
         let Some(Setting::On(limits)) = config.defaults.rate_limit.as_deref() else { panic!("no limits") };
-        let none = || Expressions { by: None, when: None };
+        let none = || Expressions { by: None, when: None, cost: None };
         let expressions = limits.0.iter().map(|_| none()).collect();
         let lines = Arc::new(Lines::new(Arc::clone(buckets)));
         RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets), &lines)

@@ -150,7 +150,8 @@ impl Compiler<'_> {
                 text.and_then(|text| self.of_route(text, path, allowed))
             };
             let (by, when) = (compile(key), compile(limit.when.as_ref()));
-            expressions.push(rate_limit::Expressions { by, when });
+            let cost = compile(limit.cost.as_ref());
+            expressions.push(rate_limit::Expressions { by, when, cost });
         }
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
         let lines = self.waits.lines(&buckets);
