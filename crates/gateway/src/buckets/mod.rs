@@ -27,6 +27,13 @@ pub struct Buckets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key(u64);
 
+impl Key {
+    /// The number that it is.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// A token that was taken.
 #[derive(Debug)]
 pub struct Taken {

@@ -36,7 +36,7 @@ use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
     VersionBy, VersionMatch,
 };
-use crate::shared::{Nonces, Redis};
+use crate::shared::{Nonces, Redis, SharedBuckets};
 use crate::signed_identity::Signer;
 use crate::tls::ServerTls;
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy};
@@ -77,6 +77,8 @@ impl Snapshot {
         let mut compiler = Compiler::new(config, callers, ways, faults);
         compiler.geo = geo;
         compiler.buckets = before.and_then(|before| before.buckets.clone());
+        compiler.fleet_before = before.and_then(|before| before.fleet.clone());
+        compiler.redis.clone_from(&redis);
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -146,6 +148,7 @@ impl Snapshot {
             nonces,
             geo: compiler.geo,
             buckets: compiler.buckets,
+            fleet: compiler.fleet,
             redis,
         };
         Ok((snapshot, faults))
@@ -172,6 +175,10 @@ struct Compiler<'c> {
     firewalls: HashMap<*const Waf, policies::Halves>,
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
+    /// Those of the fleet, once a limit is shared, those of the snapshot before, and where they stand.
+    fleet: Option<Arc<SharedBuckets>>,
+    fleet_before: Option<Arc<SharedBuckets>>,
+    redis: Option<Arc<Redis>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -212,6 +219,9 @@ impl<'c> Compiler<'c> {
             shared: HashMap::new(),
             firewalls: HashMap::new(),
             buckets: None,
+            fleet: None,
+            fleet_before: None,
+            redis: None,
             limits: HashMap::new(),
         }
     }

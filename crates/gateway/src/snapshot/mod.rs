@@ -30,7 +30,7 @@ use crate::policies::identify::jwt::KeySets;
 use crate::policies::identify::oidc::Logins;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
-use crate::shared::{Nonces, Redis};
+use crate::shared::{Nonces, Redis, SharedBuckets};
 use crate::signed_identity::{Signer, Tokens};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
@@ -80,6 +80,8 @@ pub struct Snapshot {
     geo: Option<Arc<Database>>,
     /// What callers have used up of their limits, once some snapshot has had limits. It outlives snapshots too.
     buckets: Option<Arc<Buckets>>,
+    /// The same for the whole fleet, once some limit is shared.
+    fleet: Option<Arc<SharedBuckets>>,
     /// What the fleet shares.
     redis: Option<Arc<Redis>>,
 }
@@ -108,6 +110,11 @@ impl Snapshot {
     /// What the fleet shares, where there is a fleet.
     pub fn redis(&self) -> Option<&Arc<Redis>> {
         self.redis.as_ref()
+    }
+
+    /// What the fleet's callers have used up of limits, where some are shared.
+    pub fn fleet(&self) -> Option<&Arc<SharedBuckets>> {
+        self.fleet.as_ref()
     }
 
     /// Whether some listener takes requests in clear.
@@ -299,6 +306,7 @@ impl Live {
             nonces: self.snapshot.nonces.clone(),
             geo: None,
             buckets: None,
+            fleet: None,
             redis: None,
         };
         Self {

@@ -5,6 +5,7 @@ use std::fmt;
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::sharing::{OnOutage, Sharing};
 use crate::buckets::Pace;
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
@@ -40,6 +41,14 @@ pub struct RateLimit {
     /// Whether answers tell of it in `RateLimit` and `RateLimit-Policy`. A refusal always has `Retry-After`. Default: `true`.
     #[schemars(default = "default_headers")]
     pub headers: bool,
+    /// Whether all gateways with the same `cluster.redis` count together: `true` asks Redis for every request, `fast` takes a few tokens
+    /// at once, so that hardly any request waits. Default: `false`.
+    #[schemars(with = "Option<Sharing>")]
+    pub shared: Option<Located<Sharing>>,
+    /// What becomes of a `shared` limit while Redis does not answer: `local`, each gateway allows its part of it; `refuse`, there is
+    /// nothing without Redis; `allow`, there is no limit. Default: `local`.
+    #[schemars(with = "Option<OnOutage>")]
+    pub on_outage: OnOutage,
 }
 
 /// Whose requests are counted together.
@@ -136,6 +145,14 @@ impl Read for RateLimit {
         let algorithm = map.take("algorithm").and_then(|node| LimitAlgorithm::read(node, reader));
         let when = map.optional("when", reader);
         let headers = map.or("headers", default_headers(), reader);
+        let shared = map.optional("shared", reader);
+        let on_outage: Option<OnOutage> = map.optional("on_outage", reader);
+        if on_outage.is_some() && !map.has("shared") {
+            reader.wrong(
+                map.key_span("on_outage"),
+                "`on_outage` without `shared`: nothing is asked that could be out",
+            );
+        }
         map.finish(reader);
         let usual = Self::new(limit?, at);
         let by = match by {
@@ -143,7 +160,9 @@ impl Read for RateLimit {
             None => usual.by,
         };
         let algorithm = algorithm.unwrap_or(usual.algorithm);
-        Self { burst, by, algorithm, when, headers, ..Self::new(limit?, at) }.check(at, burst_at, reader)
+        let on_outage = on_outage.unwrap_or_default();
+        Self { burst, by, algorithm, when, headers, shared, on_outage, ..Self::new(limit?, at) }
+            .check(at, burst_at, reader)
     }
 }
 
@@ -156,11 +175,28 @@ impl RateLimit {
             algorithm: LimitAlgorithm::TokenBucket,
             when: None,
             headers: default_headers(),
+            shared: None,
+            on_outage: OnOutage::default(),
         }
     }
 
     fn check(self, limit: Span, burst: Span, reader: &mut Reader) -> Option<Self> {
-        if self.pace().is_some() {
+        if let Some(pace) = self.pace() {
+            if let Some(shared) = &self.shared
+                && self.algorithm != LimitAlgorithm::TokenBucket
+            {
+                reader.not_yet(shared.span, "`shared` with this `algorithm`");
+                return None;
+            }
+            if let Some(shared) = &self.shared
+                && pace.span() > LONGEST_SHARED_SPAN
+            {
+                reader.wrong(
+                    shared.span,
+                    "a shared bucket that is empty must be full again within a hundred days",
+                );
+                return None;
+            }
             return Some(self);
         }
         if Pace::new(self.limit.count, *self.limit.period, 1).is_none() {
@@ -250,6 +286,10 @@ impl fmt::Display for RateLimit {
         if let Some(when) = &self.when {
             write!(f, ", when {}", when.value)?;
         }
+        if let Some(shared) = &self.shared {
+            let how = if shared.value == Sharing::Fast { " by leases" } else { "" };
+            write!(f, ", shared{how}, without Redis {}", self.on_outage.word())?;
+        }
         if self.headers { Ok(()) } else { f.write_str(", told to nobody") }
     }
 }
@@ -272,8 +312,8 @@ fn default_headers() -> bool {
 
 pub(super) static RATE_LIMIT: Keys = Keys {
     of: "`rate_limit`",
-    known: &["limit", "burst", "by", "algorithm", "when", "headers"],
-    later: &["shared", "queue", "cost", "charge"],
+    known: &["limit", "burst", "by", "algorithm", "when", "headers", "shared", "on_outage"],
+    later: &["queue", "cost", "charge"],
     shared: None,
 };
 
@@ -282,6 +322,9 @@ const LATER_ALGORITHMS: [&str; 3] = ["leaky_bucket", "fixed_window", "sliding_wi
 
 /// Limits of a route: each costs every request.
 pub const MOST_LIMITS: usize = 8;
+
+/// Nanoseconds in which a shared bucket fills: Redis counts in numbers that are exact up to 2^53.
+const LONGEST_SHARED_SPAN: u64 = 100 * 86_400_000_000_000;
 
 /// Tokens in a bucket.
 const MOST_BURST: u32 = 1_000_000_000;

@@ -3,6 +3,8 @@
 //! What is used up stands in [`Buckets`], which all workers and all snapshots share; here is whose bucket it is, and what
 //! callers are told. Whoever is let through costs no allocation, unless a limit goes by an expression.
 
+mod shared;
+
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -17,12 +19,16 @@ use crate::identity::Identity;
 use crate::policies::{Policy, Step};
 use crate::record::decimal::write_before;
 use crate::refusal::{Refusal, Stage};
+use crate::shared::SharedBuckets;
+use shared::Shared;
 
 /// The compiled policy.
 #[derive(Debug)]
 pub struct RateLimit {
     limits: Box<[Limit]>,
     buckets: Arc<Buckets>,
+    /// Where some are shared.
+    fleet: Option<Arc<SharedBuckets>>,
     /// The value of `RateLimit-Policy`; empty where nobody is told.
     told: Box<str>,
 }
@@ -44,6 +50,7 @@ struct Limit {
     by: By,
     /// What tells its buckets from those of other limits, whatever the numbers.
     place: u64,
+    shared: Option<Shared>,
     when: Option<Expression>,
     /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
     told: Option<Box<str>>,
@@ -74,6 +81,7 @@ impl RateLimit {
         expressions: Vec<Expressions>,
         place: &str,
         buckets: Arc<Buckets>,
+        fleet: Option<Arc<SharedBuckets>>,
     ) -> Self {
         let mut names: Vec<String> = Vec::new();
         let mut told: Vec<String> = Vec::new();
@@ -93,6 +101,7 @@ impl RateLimit {
                 pace,
                 late,
                 by,
+                shared: Shared::new(config, pace, place, &name),
                 place: buckets.identity((place, &name, config.by.value.to_string())),
                 when,
                 told: config.headers.then(|| format!("\"{name}\";r=").into()),
@@ -100,7 +109,8 @@ impl RateLimit {
                 summary: config.to_string(),
             });
         }
-        Self { limits: compiled.into(), buckets, told: told.join(", ").into() }
+        let fleet = fleet.filter(|_| compiled.iter().any(|limit| limit.shared.is_some()));
+        Self { limits: compiled.into(), buckets, fleet, told: told.join(", ").into() }
     }
 
     /// One limit, as most routes have it.
@@ -135,10 +145,7 @@ impl RateLimit {
             let Some(key) = key else { continue };
             match self.buckets.take(key, limit.pace, now) {
                 Ok(taken) => {
-                    let is_less = least.is_none_or(|least| taken.left < least.left);
-                    if limit.told.is_some() && is_less {
-                        least = Some(limit.allowance(at, &taken));
-                    }
+                    least = limit.least(least, limit.allowance(at, &taken));
                     charged[at] = Some(taken);
                 }
                 // Another worker took the last token in between.
@@ -152,9 +159,27 @@ impl RateLimit {
         Step::Continue
     }
 
-    /// Whose bucket it is. Each way has keys of its own: an app is not the user of the same name.
     fn key(&self, exchange: &Exchange, limit: &Limit) -> Key {
-        let key = |way: u8, of: &[u8]| self.buckets.key((limit.place, way, of));
+        limit.owner(exchange, |way, of| self.buckets.key((limit.place, way, of)))
+    }
+
+    fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {
+        let limit = &self.limits[at];
+        let full_in = seconds(empty.full_in.saturating_sub(limit.late));
+        exchange.allowance = Some(Allowance { limit: at, left: 0, full_in });
+        let refusal = Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            Stage::Limit,
+            limit.refusal.to_string(),
+        );
+        Step::refuse(refusal.with_field(Known::RetryAfter, seconds(empty.wait).max(1).to_string()))
+    }
+}
+
+impl Limit {
+    /// Whose bucket it is. Each way has keys of its own: an app is not the user of the same name.
+    fn owner<T>(&self, exchange: &Exchange, key: impl Fn(u8, &[u8]) -> T) -> T {
         let ip = || match customer(exchange.caller.ip) {
             std::net::IpAddr::V4(ip) => key(0, &ip.octets()),
             std::net::IpAddr::V6(ip) => key(0, &ip.octets()),
@@ -168,7 +193,7 @@ impl RateLimit {
         let user = || part(2, |identity| &identity.user);
         let own_key = || part(3, |identity| &identity.key);
         let route = exchange.route.map(|index| &exchange.live.snapshot.routes[index]);
-        match &limit.by {
+        match &self.by {
             By::Ip => ip(),
             By::App => app().or_else(user).unwrap_or_else(ip),
             By::User => user().or_else(app).unwrap_or_else(ip),
@@ -187,21 +212,6 @@ impl RateLimit {
         }
     }
 
-    fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {
-        let limit = &self.limits[at];
-        let full_in = seconds(empty.full_in.saturating_sub(limit.late));
-        exchange.allowance = Some(Allowance { limit: at, left: 0, full_in });
-        let refusal = Refusal::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limited",
-            Stage::Limit,
-            limit.refusal.to_string(),
-        );
-        Step::refuse(refusal.with_field(Known::RetryAfter, seconds(empty.wait).max(1).to_string()))
-    }
-}
-
-impl Limit {
     /// Whether it is for this request; also where that cannot be told.
     fn is_for(&self, exchange: &Exchange) -> bool {
         self.when.as_ref().is_none_or(|when| when.matches(&exchange.context()).unwrap_or(true))
@@ -211,6 +221,12 @@ impl Limit {
     fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
         let full_in = seconds(taken.full_in.saturating_sub(self.late));
         Allowance { limit: at, left: taken.left, full_in }
+    }
+
+    /// The lesser of two, where callers are told of this one.
+    fn least(&self, least: Option<Allowance>, other: Allowance) -> Option<Allowance> {
+        let is_less = least.is_none_or(|least| other.left < least.left);
+        if self.told.is_some() && is_less { Some(other) } else { least }
     }
 }
 
@@ -240,6 +256,9 @@ impl Policy for RateLimit {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
+        if let Some(fleet) = &self.fleet {
+            return self.together(fleet, exchange);
+        }
         match &*self.limits {
             [limit] if limit.is_for(exchange) => self.one(exchange, limit),
             [_] => Step::Continue,
@@ -315,7 +334,7 @@ mod tests {
         let Some(Setting::On(limits)) = config.defaults.rate_limit.as_deref() else { panic!("no limits") };
         let none = || Expressions { by: None, when: None };
         let expressions = limits.0.iter().map(|_| none()).collect();
-        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets))
+        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets), None)
     }
 
     #[test]
