@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway::shared::SharedBuckets;
 use gateway::snapshot::Snapshot;
 use tokio::runtime::Handle;
 
@@ -22,6 +23,9 @@ impl Sharing {
         let Some(redis) = snapshot.redis() else { return };
         if let Some(driver) = redis.driver() {
             self.runtime.spawn(driver.run());
+        }
+        if let Some(keeper) = snapshot.fleet().and_then(SharedBuckets::keeper) {
+            self.runtime.spawn(keeper);
         }
         self.runtime.block_on(async {
             // Without an answer in time, what needs it is refused until there is one.

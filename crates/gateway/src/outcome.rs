@@ -39,6 +39,8 @@ pub struct Outcome {
     pub fallback: Option<&'static str>,
     /// What the firewall found in the request.
     pub findings: Option<Box<Findings>>,
+    /// What decided on limits that gateways share.
+    pub limited_by: Option<&'static str>,
     /// The service that was called.
     pub service: Option<Rc<str>>,
     /// The endpoint that was tried last.

@@ -438,6 +438,9 @@ impl Worker {
         if let Some(result) = outcome.review {
             self.shard.reviewed(route_name, result);
         }
+        if let Some(by) = outcome.limited_by {
+            self.shard.limited(route_name, by);
+        }
         if let Some(status) = outcome.grpc_status {
             self.shard.grpc_call(route_name, status);
         }

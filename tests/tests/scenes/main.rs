@@ -52,6 +52,7 @@ mod routing;
 mod scripts;
 mod secrets;
 mod services;
+mod shared_limits;
 mod signatures;
 mod slow_clients;
 mod smuggling;

@@ -272,6 +272,11 @@ impl<'t> Places<'t> {
 }
 
 impl Key {
+    /// The number that it is.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
     /// Which of so many parts of something it belongs to.
     pub fn part(self, parts: usize) -> usize {
         self.0 as usize % parts

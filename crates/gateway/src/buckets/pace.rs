@@ -66,6 +66,18 @@ impl Pace {
     pub fn span(self) -> u64 {
         self.span
     }
+
+    /// Nanoseconds between two tokens.
+    pub fn interval(self) -> u64 {
+        self.interval
+    }
+
+    /// The part of one gateway among so many: a bucket that holds and gets so much less, and one token at least.
+    #[must_use]
+    pub fn part(self, gateways: u64) -> Self {
+        let interval = self.interval.saturating_mul(gateways.max(1)).min(LONGEST_SPAN);
+        Self { interval, span: interval.max(self.span / interval * interval) }
+    }
 }
 
 /// A million tokens a second: at this pace rounding up to a nanosecond takes at most a thousandth of them.
@@ -98,6 +110,18 @@ mod tests {
         assert_eq!(pace.take(due, 3, SECOND + SECOND / 10).unwrap_err().wait, 3 * SECOND / 10);
         assert_eq!(pace.left(pace.take(due, 2, 2 * SECOND).unwrap(), 2 * SECOND), 1);
         assert_eq!((pace.burst(), pace.span()), (3, 3 * SECOND / 10));
+    }
+
+    #[test]
+    fn a_part_is_so_much_less_and_at_least_one_token() {
+        let pace = Pace::new(10, Duration::from_secs(1), 10).unwrap();
+        for (gateways, interval, burst) in
+            [(0, 100, 10), (1, 100, 10), (3, 300, 3), (4, 400, 2), (10, 1000, 1), (11, 1100, 1)]
+        {
+            let part = pace.part(gateways);
+            assert_eq!((part.interval(), part.burst()), (interval * 1_000_000, burst), "{gateways}");
+        }
+        assert_eq!(pace.part(u64::MAX).burst(), 1);
     }
 
     #[test]

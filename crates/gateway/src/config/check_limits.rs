@@ -1,8 +1,23 @@
-//! Checks of limits: those that go by who calls need a route that asks who calls.
+//! Checks of limits: those that go by who calls need a route that asks who calls, those that are shared a place to share.
 
 use super::fault::{Fault, Faults};
-use super::model::{Access, Api, Config, LimitBy, Policies, Route, Setting};
+use super::model::{Access, Api, Config, LimitBy, Policies, RateLimits, Route, Setting};
 use super::source::Located;
+
+/// Reports limits that gateways are to share, where there is nothing to share them by.
+pub(super) fn check(config: &Config, faults: &mut Faults) {
+    if config.cluster.is_some() {
+        return;
+    }
+    for policies in config.policies() {
+        let Some(Setting::On(RateLimits(limits))) = policies.rate_limit.as_deref() else { continue };
+        for shared in limits.iter().filter_map(|limit| limit.shared.as_ref()) {
+            let message = "gateways count together in a Redis, and there is none";
+            let fault = Fault::error("no_redis", shared.span, message);
+            faults.push(fault.help("name one, as in `cluster: { redis: redis://127.0.0.1:6379 }`"));
+        }
+    }
+}
 
 /// Reports a limit of a route, or one that it inherits, which goes by callers that the route does not know.
 pub(super) fn check_route(config: &Config, api: Option<&Api>, route: &Route, faults: &mut Faults) {

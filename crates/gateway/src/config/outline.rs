@@ -355,6 +355,8 @@ fn settings(config: &Config) -> Things {
         cluster.may_say("password", known.password.as_ref().map(|_| "needed"));
         cluster.says("time for an answer", known.timeout);
         cluster.says("prefix", &known.prefix);
+        cluster.may_say("secret", known.secret.as_ref().map(|_| "needed"));
+        cluster.may_say("gateways at least", known.gateways);
     }
     let mut geo = Facets::default();
     geo.may_say("database", config.geo.as_ref().map(|geo| geo.database.value.display()));

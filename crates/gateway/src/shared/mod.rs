@@ -1,7 +1,11 @@
 //! What workers share with each other, and with the other gateways of their fleet. Nothing here knows what it is for.
 
+mod buckets;
+mod fleet;
 mod nonces;
 mod redis;
+mod script;
 
+pub use self::buckets::{Drawn, Lease, Name, SharedBuckets};
 pub use self::nonces::{Nonces, Unusable, Use};
 pub use self::redis::{Driver, Redis, RedisReading, Unanswered};

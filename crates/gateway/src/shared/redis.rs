@@ -9,9 +9,11 @@ use arc_swap::ArcSwapOption;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError, Value, cmd};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use tokio::sync::{Notify, watch};
 
+use super::fleet::Fleet;
+use super::script::Script;
 use crate::clock;
 use crate::config::Cluster;
 use crate::config::values::Secret;
@@ -24,6 +26,10 @@ pub struct Redis {
     connection: Arc<ArcSwapOption<MultiplexedConnection>>,
     /// That a command has failed, so that the connection is looked at.
     doubt: Arc<Notify>,
+    /// Whether one has failed since the connection was last found to be good.
+    is_in_doubt: AtomicBool,
+    /// The gateways that count together over it.
+    fleet: Fleet,
     /// Whether the first attempt to connect has ended, in whatever way.
     has_tried: watch::Sender<bool>,
     is_driven: AtomicBool,
@@ -35,6 +41,7 @@ pub struct Redis {
 struct Counts {
     commands: AtomicU64,
     failures: AtomicU64,
+    timeouts: AtomicU64,
     /// Microseconds that answers took, in all.
     micros: AtomicU64,
 }
@@ -42,12 +49,16 @@ struct Counts {
 /// How a Redis stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RedisReading {
-    /// Whether there is a connection.
+    /// Whether there is a connection, and it is good as far as is known.
     pub is_up: bool,
     /// Commands that were sent, or could not be.
     pub commands: u64,
     /// Those without an answer.
     pub failures: u64,
+    /// Those of them whose answer was waited for until the time was over.
+    pub timeouts: u64,
+    /// Gateways that count together, as far as was heard; none where they do not.
+    pub gateways: Option<u64>,
     /// Seconds that answers took, in all.
     pub seconds: f64,
 }
@@ -62,6 +73,8 @@ const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// The least time that a connection has to come about.
 const TO_CONNECT: Duration = Duration::from_secs(1);
+/// Commands on their way to the connection's task: whoever finds no room there waits until one has gone.
+const ON_THEIR_WAY: usize = 1024;
 
 impl Redis {
     /// The Redis of this configuration: as it was before where it is the same.
@@ -72,6 +85,8 @@ impl Redis {
                 config: config.clone(),
                 connection: Arc::default(),
                 doubt: Arc::default(),
+                is_in_doubt: AtomicBool::new(false),
+                fleet: Fleet::new(config, before.map(|before| &before.fleet)),
                 has_tried: watch::Sender::new(false),
                 is_driven: AtomicBool::new(false),
                 counts: before.map_or_else(Arc::default, |before| Arc::clone(&before.counts)),
@@ -93,10 +108,8 @@ impl Redis {
 
     /// Takes a name for so many seconds; whether nobody had it.
     pub async fn take(&self, kind: &str, name: &[u8], seconds: u64) -> Result<bool, Unanswered> {
-        // Those who look into their Redis see text.
-        let key = format!("{}{kind}{}", self.config.prefix, URL_SAFE_NO_PAD.encode(name));
         let mut command = cmd("SET");
-        command.arg(key).arg(1).arg("NX").arg("EX").arg(seconds);
+        command.arg(self.name(kind, name)).arg(1).arg("NX").arg("EX").arg(seconds);
         match self.ask(&command).await? {
             Value::Okay => Ok(true),
             Value::Nil => Ok(false),
@@ -107,17 +120,63 @@ impl Redis {
         }
     }
 
+    /// Runs a script on what has these names.
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        keys: &[String],
+        numbers: &[u64],
+    ) -> Result<Value, Unanswered> {
+        match self.ask_for(&script.known(keys, numbers)).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.ask(&script.whole(keys, numbers)).await
+            }
+            other => self.judge(other),
+        }
+    }
+
+    /// The name of something there. Those who look into their Redis see text.
+    pub(super) fn name(&self, kind: &str, name: &[u8]) -> String {
+        format!("{}{kind}{}", self.config.prefix, URL_SAFE_NO_PAD.encode(name))
+    }
+
+    /// Whether it is worth a question: nobody has waited in vain since it last answered.
+    pub fn is_in_use(&self) -> bool {
+        !self.is_in_doubt.load(Ordering::Relaxed) && self.connection.load().is_some()
+    }
+
+    /// How long an answer is waited for.
+    pub(super) fn timeout(&self) -> Duration {
+        *self.config.timeout
+    }
+
+    /// The gateways that count together over it.
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
     async fn ask(&self, command: &redis::Cmd) -> Result<Value, Unanswered> {
+        self.judge(self.ask_for(command).await)
+    }
+
+    async fn ask_for(&self, command: &redis::Cmd) -> Result<Value, RedisError> {
         self.counts.commands.fetch_add(1, Ordering::Relaxed);
         let began = clock::refresh();
         let answer = match self.connection.load_full() {
             Some(connection) => MultiplexedConnection::clone(&connection).send_packed_command(command).await,
-            None => Err(RedisError::from((redis::ErrorKind::Io, "there is no connection"))),
+            None => Err(RedisError::from((ErrorKind::Io, "there is no connection"))),
         };
         let took = clock::refresh().duration_since(began);
         self.counts.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
-        answer.and_then(Value::extract_error).map_err(|_| {
+        answer.and_then(Value::extract_error)
+    }
+
+    /// Whoever gets no answer has the connection looked at, and all who can do without it do so meanwhile.
+    fn judge(&self, answer: Result<Value, RedisError>) -> Result<Value, Unanswered> {
+        answer.map_err(|error| {
             self.counts.failures.fetch_add(1, Ordering::Relaxed);
+            self.counts.timeouts.fetch_add(u64::from(error.is_timeout()), Ordering::Relaxed);
+            self.is_in_doubt.store(true, Ordering::Relaxed);
             self.doubt.notify_one();
             Unanswered
         })
@@ -127,9 +186,11 @@ impl Redis {
     pub fn reading(&self) -> RedisReading {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         RedisReading {
-            is_up: self.connection.load().is_some(),
+            is_up: self.is_in_use(),
             commands: count(&self.counts.commands),
             failures: count(&self.counts.failures),
+            timeouts: count(&self.counts.timeouts),
+            gateways: self.fleet.reading(),
             seconds: count(&self.counts.micros) as f64 / 1e6,
         }
     }
@@ -143,11 +204,24 @@ impl Redis {
     async fn connect(&self, client: &Client) -> Result<(), RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(TO_CONNECT.max(*self.config.timeout)))
-            .set_response_timeout(Some(*self.config.timeout));
+            .set_response_timeout(Some(*self.config.timeout))
+            .set_pipeline_buffer_size(ON_THEIR_WAY);
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         // A kernel takes connections for a program that answers nothing.
-        ping(&mut connection).await?;
+        self.look(&mut connection).await?;
         self.connection.store(Some(Arc::new(connection)));
+        Ok(())
+    }
+
+    /// Whether a connection is good. Where gateways count together it must take what is written: a full Redis, or one that only
+    /// copies another, is of no use.
+    async fn look(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let command = self.fleet.presence().unwrap_or_else(|| cmd("PING"));
+        let answer = connection.send_packed_command(&command).await.and_then(Value::extract_error)?;
+        if let Value::Int(gateways) = answer {
+            self.fleet.heard(gateways.unsigned_abs());
+        }
+        self.is_in_doubt.store(false, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -155,8 +229,8 @@ impl Redis {
 /// Whether two say the same, wherever it stands.
 fn is_same(one: &Cluster, other: &Cluster) -> bool {
     let parts = |cluster: &Cluster| {
-        let Cluster { redis, user, password, timeout, prefix } = cluster.clone();
-        (redis.value, user, password, timeout, prefix)
+        let Cluster { redis, user, password, timeout, prefix, secret, gateways } = cluster.clone();
+        (redis.value, user, password, timeout, prefix, secret, gateways)
     };
     parts(one) == parts(other)
 }
@@ -176,7 +250,7 @@ impl Driver {
         while let Some(redis) = self.redis.upgrade() {
             let known = redis.connection.load_full();
             let looked = match known {
-                Some(connection) => ping(&mut MultiplexedConnection::clone(&connection)).await,
+                Some(connection) => redis.look(&mut MultiplexedConnection::clone(&connection)).await,
                 None => redis.connect(&client).await,
             };
             let url = &redis.config.redis.value;
@@ -192,7 +266,12 @@ impl Driver {
                     redis.connection.store(None);
                     if !is_told {
                         notice(format_args!(
-                            "{url} does not answer, what needs it is refused: {}",
+                            "{url} does not answer, what needs it is refused{}: {}",
+                            if redis.fleet.is_counted() {
+                                ", shared limits do what `on_outage` says"
+                            } else {
+                                ""
+                            },
                             plain(&error)
                         ));
                     }
@@ -214,10 +293,6 @@ impl Driver {
             }
         }
     }
-}
-
-async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-    connection.send_packed_command(&cmd("PING")).await.and_then(Value::extract_error).map(drop)
 }
 
 /// What a server says may hold anything.

@@ -36,7 +36,7 @@ use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
     VersionBy, VersionMatch,
 };
-use crate::shared::{Nonces, Redis};
+use crate::shared::{Nonces, Redis, SharedBuckets};
 use crate::signed_identity::Signer;
 use crate::tls::ServerTls;
 use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy};
@@ -79,6 +79,8 @@ impl Snapshot {
         compiler.geo = geo;
         compiler.buckets = before.and_then(|before| before.buckets.clone());
         compiler.waits = before.map(|before| before.waits.clone()).unwrap_or_default();
+        compiler.fleet_before = before.and_then(|before| before.fleet.clone());
+        compiler.redis.clone_from(&redis);
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -149,6 +151,7 @@ impl Snapshot {
             geo: compiler.geo,
             buckets: compiler.buckets,
             waits: compiler.waits,
+            fleet: compiler.fleet,
             redis,
         };
         Ok((snapshot, faults))
@@ -176,6 +179,10 @@ struct Compiler<'c> {
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
     waits: Waits,
+    /// Those of the fleet, once a limit is shared, those of the snapshot before, and where they stand.
+    fleet: Option<Arc<SharedBuckets>>,
+    fleet_before: Option<Arc<SharedBuckets>>,
+    redis: Option<Arc<Redis>>,
     /// By what they are made from: the rules by where they stand, as most routes share theirs.
     limits: HashMap<LimitsKey, Arc<CallLimits>>,
 }
@@ -217,6 +224,9 @@ impl<'c> Compiler<'c> {
             firewalls: HashMap::new(),
             buckets: None,
             waits: Waits::default(),
+            fleet: None,
+            fleet_before: None,
+            redis: None,
             limits: HashMap::new(),
         }
     }

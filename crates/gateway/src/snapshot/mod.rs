@@ -30,7 +30,7 @@ use crate::policies::identify::jwt::KeySets;
 use crate::policies::identify::oidc::Logins;
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
-use crate::shared::{Nonces, Redis};
+use crate::shared::{Nonces, Redis, SharedBuckets};
 use crate::signed_identity::{Signer, Tokens};
 use crate::tls::{self, Certificate};
 use crate::upstream::injection::Injection;
@@ -83,6 +83,8 @@ pub struct Snapshot {
     buckets: Option<Arc<Buckets>>,
     /// Who waits for a limit. It outlives snapshots too.
     waits: Waits,
+    /// The same for the whole fleet, once some limit is shared.
+    fleet: Option<Arc<SharedBuckets>>,
     /// What the fleet shares.
     redis: Option<Arc<Redis>>,
 }
@@ -111,6 +113,11 @@ impl Snapshot {
     /// What the fleet shares, where there is a fleet.
     pub fn redis(&self) -> Option<&Arc<Redis>> {
         self.redis.as_ref()
+    }
+
+    /// What the fleet's callers have used up of limits, where some are shared.
+    pub fn fleet(&self) -> Option<&Arc<SharedBuckets>> {
+        self.fleet.as_ref()
     }
 
     /// Whether some listener takes requests in clear.
@@ -303,6 +310,7 @@ impl Live {
             geo: None,
             buckets: None,
             waits: Waits::default(),
+            fleet: None,
             redis: None,
         };
         Self {

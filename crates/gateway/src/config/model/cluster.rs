@@ -13,7 +13,7 @@ use crate::config::values::{Duration, RedisUrl, Secret};
 #[schemars(transform = or_text)]
 pub struct Cluster {
     /// A Redis or Valkey: `redis://127.0.0.1:6379`, `rediss://…` with TLS, `unix:/run/redis.sock`; `/2` behind it is the database 2.
-    /// Nonces are kept there, so that what one gateway of the fleet has seen all have seen.
+    /// Nonces are kept there, so that what one gateway of the fleet has seen all have seen, and limits that are `shared`.
     #[schemars(with = "RedisUrl")]
     pub redis: Located<RedisUrl>,
     /// The user, where Redis has users.
@@ -26,14 +26,27 @@ pub struct Cluster {
     /// What all names that the fleet uses there begin with. Default: `tg:`.
     #[schemars(default = "default_prefix")]
     pub prefix: String,
+    /// What names of callers there are made unreadable with, the same on all gateways of the fleet: at least 16 characters. Default:
+    /// none, so that who can read that Redis can find out by trial which addresses called.
+    pub secret: Option<Secret>,
+    /// Gateways that the fleet has at least. While Redis does not answer each allows its part of a `shared` limit. Default: as many as were
+    /// last heard of there.
+    pub gateways: Option<u32>,
 }
 
 impl Read for Cluster {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         if matches!(node.value, Value::Text(_)) {
             let redis = Located::read(node, reader)?;
-            let (timeout, prefix) = (default_timeout(), default_prefix());
-            return Some(Self { redis, user: None, password: None, timeout, prefix });
+            return Some(Self {
+                redis,
+                user: None,
+                password: None,
+                timeout: default_timeout(),
+                prefix: default_prefix(),
+                secret: None,
+                gateways: None,
+            });
         }
         let mut map = reader.map(node, &CLUSTER)?;
         let redis = map.required("redis", reader);
@@ -41,6 +54,11 @@ impl Read for Cluster {
         let password: Option<Secret> = map.optional("password", reader);
         let timeout: Duration = map.or("timeout", default_timeout(), reader);
         let prefix = map.or("prefix", default_prefix(), reader);
+        let secret: Option<Secret> = map.optional("secret", reader);
+        let gateways = map.take("gateways").and_then(|node| reader.count(node, 1..=MOST_GATEWAYS));
+        if secret.as_ref().is_some_and(|secret| secret.expose().len() < LEAST_SECRET) {
+            reader.wrong(map.key_span("secret"), format!("a secret of at least {LEAST_SECRET} characters"));
+        }
         if !(10..=5000).contains(&timeout.as_millis()) {
             reader.wrong(map.key_span("timeout"), "expected a duration from 10ms to 5s");
         }
@@ -51,7 +69,7 @@ impl Read for Cluster {
             reader.wrong(map.key_span("user"), "a user without a `password`");
         }
         map.finish(reader);
-        Some(Self { redis: redis?, user, password, timeout, prefix })
+        Some(Self { redis: redis?, user, password, timeout, prefix, secret, gateways })
     }
 }
 
@@ -65,7 +83,12 @@ fn default_prefix() -> String {
 
 pub(super) static CLUSTER: Keys = Keys {
     of: "`cluster`",
-    known: &["redis", "user", "password", "timeout", "prefix"],
+    known: &["redis", "user", "password", "timeout", "prefix", "secret", "gateways"],
     later: &[],
     shared: None,
 };
+
+/// Gateways of a fleet.
+const MOST_GATEWAYS: u32 = 10_000;
+/// Characters of a secret.
+const LEAST_SECRET: usize = 16;

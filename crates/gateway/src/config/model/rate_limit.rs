@@ -5,6 +5,7 @@ use std::fmt;
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::sharing::{OnOutage, Sharing};
 use crate::buckets::{LONGEST_LOG, Rule};
 use crate::config::fault::Fault;
 use crate::config::node::{Node, Value};
@@ -49,6 +50,14 @@ pub struct RateLimit {
     /// 1970. Default: `false`.
     #[schemars(default)]
     pub legacy_headers: bool,
+    /// Whether all gateways with the same `cluster.redis` count together: `true` asks Redis for every request, `fast` takes a few tokens
+    /// at once, so that hardly any request waits. Default: `false`.
+    #[schemars(with = "Option<Sharing>")]
+    pub shared: Option<Located<Sharing>>,
+    /// What becomes of a `shared` limit while Redis does not answer: `local`, each gateway allows its part of it; `refuse`, there is
+    /// nothing without Redis; `allow`, there is no limit. Default: `local`.
+    #[schemars(with = "Option<OnOutage>")]
+    pub on_outage: OnOutage,
 }
 
 /// Whose requests are counted together.
@@ -155,6 +164,12 @@ impl Read for RateLimits {
             } else if items.len() > MOST_LIMITS {
                 reader.wrong(node.head(), format!("a route has at most {MOST_LIMITS} limits"));
             }
+            let shared = limits.iter().find_map(|limit| limit.shared.as_ref());
+            if let Some(shared) = shared
+                && limits.iter().any(|limit| limit.queue.is_some())
+            {
+                reader.not_yet(shared.span, "`shared` beside a `leaky_bucket`");
+            }
             if limits.iter().filter(|limit| limit.queue.is_some()).count() > 1 {
                 reader.wrong(
                     node.head(),
@@ -185,6 +200,14 @@ impl Read for RateLimit {
         let cost = map.optional("cost", reader);
         let headers = map.or("headers", default_headers(), reader);
         let legacy_headers = map.or("legacy_headers", false, reader);
+        let shared = map.optional("shared", reader);
+        let on_outage: Option<OnOutage> = map.optional("on_outage", reader);
+        if on_outage.is_some() && !map.has("shared") {
+            reader.wrong(
+                map.key_span("on_outage"),
+                "`on_outage` without `shared`: nothing is asked that could be out",
+            );
+        }
         map.finish(reader);
         if !is_queue_right {
             return None;
@@ -195,8 +218,21 @@ impl Read for RateLimit {
             None => usual.by,
         };
         let algorithm = algorithm.unwrap_or(usual.algorithm);
-        Self { limit: limit?, burst, by, algorithm, queue, when, cost, headers, legacy_headers }
-            .check(at, burst_at, reader)
+        let on_outage = on_outage.unwrap_or_default();
+        Self {
+            limit: limit?,
+            burst,
+            by,
+            algorithm,
+            queue,
+            when,
+            cost,
+            headers,
+            legacy_headers,
+            shared,
+            on_outage,
+        }
+        .check(at, burst_at, reader)
     }
 }
 
@@ -212,6 +248,8 @@ impl RateLimit {
             cost: None,
             headers: default_headers(),
             legacy_headers: false,
+            shared: None,
+            on_outage: OnOutage::default(),
         }
     }
 
@@ -224,7 +262,10 @@ impl RateLimit {
             reader.fault(fault.help("leave it out, or count by `algorithm: token_bucket`"));
             return None;
         }
-        if self.rule().is_some() {
+        if let Some(rule) = self.rule() {
+            if let Some(shared) = &self.shared {
+                self.check_shared(rule, shared.span, reader)?;
+            }
             return Some(self);
         }
         if Rule::fixed_window(self.limit.count, *self.limit.period).is_none() {
@@ -233,6 +274,25 @@ impl RateLimit {
             reader.wrong(burst, "a bucket that is empty must be full again within ten years");
         }
         None
+    }
+}
+
+impl RateLimit {
+    /// Nothing for what gateways cannot count together.
+    fn check_shared(&self, rule: Rule, at: Span, reader: &mut Reader) -> Option<()> {
+        if self.algorithm != LimitAlgorithm::TokenBucket {
+            reader.not_yet(at, "`shared` with this `algorithm`");
+            return None;
+        }
+        if self.cost.is_some() {
+            reader.not_yet(at, "`shared` with `cost`");
+            return None;
+        }
+        if rule.span() > LONGEST_SHARED_SPAN {
+            reader.wrong(at, "a shared bucket that is empty must be full again within a hundred days");
+            return None;
+        }
+        Some(())
     }
 }
 
@@ -343,6 +403,10 @@ impl fmt::Display for RateLimit {
         if let Some(cost) = &self.cost {
             write!(f, ", cost {}", cost.value)?;
         }
+        if let Some(shared) = &self.shared {
+            let how = if shared.value == Sharing::Fast { " by leases" } else { "" };
+            write!(f, ", shared{how}, without Redis {}", self.on_outage.word())?;
+        }
         f.write_str(match (self.headers, self.legacy_headers) {
             (true, false) => "",
             (true, true) => ", told in X-RateLimit too",
@@ -370,8 +434,20 @@ fn default_headers() -> bool {
 
 pub(super) static RATE_LIMIT: Keys = Keys {
     of: "`rate_limit`",
-    known: &["limit", "burst", "by", "algorithm", "queue", "when", "cost", "headers", "legacy_headers"],
-    later: &["shared", "charge"],
+    known: &[
+        "limit",
+        "burst",
+        "by",
+        "algorithm",
+        "queue",
+        "when",
+        "cost",
+        "headers",
+        "legacy_headers",
+        "shared",
+        "on_outage",
+    ],
+    later: &["charge"],
     shared: None,
 };
 
@@ -382,6 +458,8 @@ pub const MOST_LIMITS: usize = 8;
 
 /// Requests that wait for one bucket.
 const LONGEST_QUEUE: u32 = 10_000;
+/// Nanoseconds in which a shared bucket fills: Redis counts in numbers that are exact up to 2^53.
+const LONGEST_SHARED_SPAN: u64 = 100 * 86_400_000_000_000;
 
 /// Tokens in a bucket.
 const MOST_BURST: u32 = 1_000_000_000;

@@ -4,6 +4,7 @@
 //! callers are told. Whoever is let through costs no allocation, unless a limit goes by an expression.
 
 mod leaky;
+mod shared;
 
 use std::sync::Arc;
 
@@ -19,14 +20,18 @@ use crate::limit_by::By;
 use crate::policies::{Policy, Step};
 use crate::record::decimal::write_before;
 use crate::refusal::{Refusal, Stage};
+use crate::shared::SharedBuckets;
 use crate::waiting::Lines;
 use leaky::Leaky;
+use shared::Shared;
 
 /// The compiled policy.
 #[derive(Debug)]
 pub struct RateLimit {
     limits: Box<[Limit]>,
     buckets: Arc<Buckets>,
+    /// Where some are shared.
+    fleet: Option<Arc<SharedBuckets>>,
     /// The value of `RateLimit-Policy`; empty where nobody is told.
     told: Box<str>,
 }
@@ -52,6 +57,7 @@ struct Limit {
     by: By,
     /// What tells its buckets from those of other limits, whatever the numbers, and from those of another way to count.
     place: u64,
+    shared: Option<Shared>,
     when: Option<Expression>,
     cost: Option<Expression>,
     /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
@@ -72,6 +78,7 @@ impl RateLimit {
         place: &str,
         buckets: Arc<Buckets>,
         lines: &Arc<Lines>,
+        fleet: Option<Arc<SharedBuckets>>,
     ) -> Self {
         let mut names: Vec<String> = Vec::new();
         let mut told: Vec<String> = Vec::new();
@@ -97,6 +104,7 @@ impl RateLimit {
                 late,
                 by,
                 place: buckets.identity((place, &name, config.by.value.to_string(), rule.family())),
+                shared: Shared::new(config, rule, place, &name),
                 when,
                 cost,
                 told: config.headers.then(|| format!("\"{name}\";r=").into()),
@@ -105,7 +113,8 @@ impl RateLimit {
                 summary: config.to_string(),
             });
         }
-        Self { limits: compiled.into(), buckets, told: told.join(", ").into() }
+        let fleet = fleet.filter(|_| compiled.iter().any(|limit| limit.shared.is_some()));
+        Self { limits: compiled.into(), buckets, fleet, told: told.join(", ").into() }
     }
 
     /// One limit, as most routes have it.
@@ -151,10 +160,7 @@ impl RateLimit {
             }
             match self.buckets.take(key, limit.rule, cost, now) {
                 Ok(taken) => {
-                    let is_less = least.is_none_or(|least| taken.left < least.left);
-                    if limit.is_told() && is_less {
-                        least = Some(limit.allowance(at, &taken));
-                    }
+                    least = limit.least(least, limit.allowance(at, &taken));
                     charged[at] = Some(taken);
                 }
                 // Another worker took the last token in between.
@@ -211,6 +217,12 @@ impl Limit {
         let full_in = seconds(taken.full_in.saturating_sub(self.late));
         Allowance { limit: at, left: taken.left, full_in }
     }
+
+    /// The lesser of two, where callers are told of this one.
+    fn least(&self, least: Option<Allowance>, other: Allowance) -> Option<Allowance> {
+        let is_less = least.is_none_or(|least| other.left < least.left);
+        if self.is_told() && is_less { Some(other) } else { least }
+    }
 }
 
 impl Policy for RateLimit {
@@ -223,6 +235,9 @@ impl Policy for RateLimit {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
+        if let Some(fleet) = &self.fleet {
+            return self.together(fleet, exchange);
+        }
         match &*self.limits {
             [limit] => self.one(exchange, limit),
             _ => self.several(exchange),
@@ -327,7 +342,7 @@ mod tests {
         let none = || Expressions { by: None, when: None, cost: None };
         let expressions = limits.0.iter().map(|_| none()).collect();
         let lines = Arc::new(Lines::new(Arc::clone(buckets)));
-        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets), &lines)
+        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets), &lines, None)
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(super) enum ByName {
     AppRequests,
     FirewallHits,
     ReviewedAnswers,
+    SharedLimits,
 }
 
 /// How a family is told.
@@ -81,7 +82,7 @@ impl ByCode {
 }
 
 impl ByName {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Refusals,
         Self::Fallbacks,
         Self::GrpcCalls,
@@ -90,6 +91,7 @@ impl ByName {
         Self::AppRequests,
         Self::FirewallHits,
         Self::ReviewedAnswers,
+        Self::SharedLimits,
     ];
 
     pub(super) fn family(self) -> Family {
@@ -141,6 +143,12 @@ impl ByName {
                 help: "Answers of services that were held against the API's description, by result.",
                 of: "route",
                 label: "result",
+            },
+            Self::SharedLimits => Family {
+                name: "shared_limit_requests_total",
+                help: "Requests with limits that gateways share, by what decided on them.",
+                of: "route",
+                label: "by",
             },
         }
     }

@@ -292,6 +292,11 @@ impl WorkerShard {
         self.count_by_name(ByName::ReviewedAnswers, route, result);
     }
 
+    /// Counts a request with limits that gateways share, by what decided on it.
+    pub fn limited(&self, route: &str, by: &'static str) {
+        self.count_by_name(ByName::SharedLimits, route, by);
+    }
+
     /// Counts a request of an application.
     pub fn app_request(&self, app: &str, status: u16) {
         let class = usize::from(status / 100).clamp(1, CLASSES) - 1;

@@ -11,6 +11,12 @@ pub(super) fn write(metrics: &Metrics, text: &mut Text) {
     text.one("redis_commands_total", "counter", help, reading.commands);
     let help = "Commands without an answer, or without one in time.";
     text.one("redis_failures_total", "counter", help, reading.failures);
+    let help = "Commands whose answer did not come in time.";
+    text.one("redis_timeouts_total", "counter", help, reading.timeouts);
+    if let Some(gateways) = reading.gateways {
+        let help = "Gateways that share limits over the Redis of the fleet, this one among them.";
+        text.one("redis_gateways", "gauge", help, gateways);
+    }
     let help = "Time that answers were waited for, in all.";
     text.one("redis_seconds_total", "counter", help, reading.seconds);
 }

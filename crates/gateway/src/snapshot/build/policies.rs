@@ -28,6 +28,7 @@ use crate::policies::validate::contract::Validate;
 use crate::policies::validate::json::Json;
 use crate::policies::validate::waf::WafOfBody;
 use crate::route::PathPattern;
+use crate::shared::SharedBuckets;
 
 /// What looks at the head of a request, and at its body.
 pub(super) type Halves = (Arc<dyn Policy>, Arc<dyn Policy>);
@@ -155,8 +156,11 @@ impl Compiler<'_> {
         }
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
         let lines = self.waits.lines(&buckets);
+        let is_shared = limits.limits.0.iter().any(|limit| limit.shared.is_some());
+        let fleet = if is_shared { self.fleet() } else { None };
+        let (limits, place) = (&limits.limits.0, &limits.place);
         let policy: Arc<dyn Policy> =
-            Arc::new(RateLimit::new(&limits.limits.0, expressions, &limits.place, buckets, &lines));
+            Arc::new(RateLimit::new(limits, expressions, place, buckets, &lines, fleet));
         if !has_expressions {
             self.shared.insert(key, Some(Arc::clone(&policy)));
         }
@@ -181,6 +185,15 @@ impl Compiler<'_> {
             }
             _ => self.shared(*limit, |_, _| build(None)),
         }
+    }
+
+    /// The buckets that gateways take from together. A limit that wants them where there is no Redis has been refused before.
+    fn fleet(&mut self) -> Option<Arc<SharedBuckets>> {
+        let redis = self.redis.as_ref()?;
+        let secret = self.config.cluster.as_ref().and_then(|cluster| cluster.secret.as_ref());
+        let fleet = SharedBuckets::of(redis, secret, self.fleet.as_ref().or(self.fleet_before.as_ref()));
+        self.fleet = Some(Arc::clone(&fleet));
+        Some(fleet)
     }
 
     /// One for all routes of an API that share what they ask. Names that are none have been refused before.

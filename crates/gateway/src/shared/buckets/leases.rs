@@ -1,0 +1,165 @@
+//! The leases of a gateway: a table of fixed size that workers read without locks, and how its leases are filled and given back.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+
+use super::lease::{Drawn, Lease};
+use super::{Name, SharedBuckets, Verdict};
+use crate::buckets::{Empty, Key, Pace};
+use crate::clock;
+
+/// The leases of a gateway.
+#[derive(Debug)]
+pub(super) struct Leases {
+    places: Box<[ArcSwapOption<Lease>]>,
+    began: Instant,
+}
+
+impl Leases {
+    fn new() -> Self {
+        Self { places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(), began: clock::refresh() }
+    }
+
+    fn now(&self) -> u64 {
+        clock::now().saturating_duration_since(self.began).as_nanos() as u64
+    }
+
+    fn places_of(&self, key: u64) -> impl Iterator<Item = &ArcSwapOption<Lease>> {
+        (0..WAYS).map(move |way| &self.places[(key as usize).wrapping_add(way) % PLACES])
+    }
+
+    fn find(&self, key: u64, pace: Pace) -> Option<Arc<Lease>> {
+        self.places_of(key).find_map(|place| {
+            let lease = place.load();
+            lease.as_ref().filter(|lease| lease.key == key && lease.pace == pace).map(Arc::clone)
+        })
+    }
+
+    /// A lease without tokens, where there is a place for it.
+    fn open(&self, key: u64, name: Name, pace: Pace) -> Option<Arc<Lease>> {
+        let new = Arc::new(Lease::new(key, name, pace, self.now()));
+        self.places_of(key).find_map(|place| {
+            let before = place.compare_and_swap(&None::<Arc<Lease>>, Some(Arc::clone(&new)));
+            match before.as_ref() {
+                None => Some(Arc::clone(&new)),
+                // Another worker was first.
+                Some(lease) => (lease.key == key && lease.pace == pace).then(|| Arc::clone(lease)),
+            }
+        })
+    }
+}
+
+impl SharedBuckets {
+    /// The lease of a bucket, new if need be; nothing where there is no place for another.
+    pub fn lease(&self, key: Key, pace: Pace, name: impl FnOnce() -> Name) -> Option<Arc<Lease>> {
+        let leases = self.leases.get_or_init(Leases::new);
+        leases.find(key.number(), pace).or_else(|| leases.open(key.number(), name(), pace))
+    }
+
+    /// Takes a token of a lease, and has more fetched when few are left. Nobody is waited for.
+    pub fn draw(self: &Arc<Self>, lease: &Arc<Lease>) -> Drawn {
+        let Some(leases) = self.leases.get() else { return Drawn::Ask };
+        let now = leases.now();
+        let drawn = lease.draw(now);
+        if self.is_in_use()
+            && let Some(tokens) = lease.wants(now)
+        {
+            tokio::spawn(Arc::clone(self).fill(Arc::clone(lease), tokens));
+        }
+        drawn
+    }
+
+    /// Takes a token of a lease that has none, when more have come; nothing where Redis gives no answer.
+    pub async fn await_token(self: &Arc<Self>, lease: &Arc<Lease>) -> Option<Drawn> {
+        let _waiting = Waiting::new(lease);
+        loop {
+            // First, so that no answer is missed.
+            let mut answered = std::pin::pin!(lease.answered.notified());
+            answered.as_mut().enable();
+            match self.draw(lease) {
+                Drawn::Ask if self.is_in_use() => answered.await,
+                Drawn::Ask => return None,
+                drawn => return Some(drawn),
+            }
+        }
+    }
+
+    async fn fill(self: Arc<Self>, lease: Arc<Lease>, tokens: u64) {
+        let verdict = self.ask(tokens, &[(lease.name, lease.pace)]).await;
+        clock::refresh();
+        let now = self.leases.get().map_or(0, Leases::now);
+        match verdict {
+            Ok(Verdict::Taken(taken, full_in)) => {
+                let full_in = full_in.first().copied().unwrap_or_default();
+                if taken < tokens {
+                    lease.is_short(0, full_in, now);
+                }
+                lease.receive(taken, full_in, now);
+            }
+            Ok(Verdict::Empty(_, Empty { wait, full_in })) => lease.is_short(wait, full_in, now),
+            // Those who wait find that Redis is not in use.
+            Err(_) => {}
+        }
+        lease.has_asked();
+    }
+
+    /// Gives back what nobody has used for a while, as long as there is a handle; for the control plane to run.
+    pub async fn keep(this: Weak<Self>) {
+        let mut ticks = tokio::time::interval(SWEPT_EVERY);
+        loop {
+            ticks.tick().await;
+            let Some(this) = this.upgrade() else { return };
+            clock::refresh();
+            this.sweep().await;
+        }
+    }
+
+    async fn sweep(&self) {
+        let Some(leases) = self.leases.get() else { return };
+        let since = leases.now().saturating_sub(UNUSED_FOR);
+        let mut given_back = Vec::new();
+        for place in &leases.places {
+            let lease = place.load();
+            let Some(lease) = lease.as_ref() else { continue };
+            let Some(tokens) = lease.give_up(since) else { continue };
+            // Whoever has it in hand may still get tokens, which are lost with it.
+            place.store(None);
+            if tokens > 0 {
+                given_back.push((lease.name, lease.pace, tokens));
+            }
+        }
+        for some in given_back.chunks(GIVEN_AT_ONCE) {
+            self.give(some.iter().copied()).await;
+        }
+    }
+}
+
+/// One request that waits for a token, as long as it does.
+struct Waiting<'l>(&'l Lease);
+
+impl<'l> Waiting<'l> {
+    fn new(lease: &'l Lease) -> Self {
+        lease.waiting.fetch_add(1, SeqCst);
+        Self(lease)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Leases of a gateway: 512 KiB, and a lease has some 150 bytes.
+const PLACES: usize = 1 << 16;
+/// Places that a lease may have.
+const WAYS: usize = 8;
+/// How often it is looked for leases that nobody uses.
+const SWEPT_EVERY: Duration = Duration::from_secs(1);
+/// Nanoseconds after which nobody uses it.
+const UNUSED_FOR: u64 = 1_000_000_000;
+/// Buckets that are given to in one step.
+const GIVEN_AT_ONCE: usize = 100;
