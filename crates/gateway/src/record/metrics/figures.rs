@@ -123,9 +123,9 @@ pub(super) fn merge_routes(shards: &[Arc<Shard>]) -> BTreeMap<Names, RouteFigure
             // Read first: what closes meanwhile must not seem never to have opened.
             route.web_sockets_closed += part.web_sockets_closed.value();
             route.web_sockets_opened += part.web_sockets_opened.value();
-            route.waits_ended += part.waits_ended.value();
-            route.waits_begun += part.waits_begun.value();
-            route.waited_micros += part.waited_micros.value();
+            route.waits_ended += part.waits.ended.value();
+            route.waits_begun += part.waits.begun.value();
+            route.waited_micros += part.waits.micros.value();
         }
     }
     routes

@@ -11,6 +11,7 @@ mod render;
 mod services;
 mod shared;
 mod tcp;
+mod waits;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -26,12 +27,12 @@ pub use tcp::TcpMetrics;
 
 use super::batch::Lost;
 use super::sink::LogSink;
-use crate::clock;
 use crate::shared::Redis;
 use crate::tls::Certificate;
 use cell::{Histogram, LONG, SHORT};
 use codes::{ByCode, ByName, CodeSeries, Codes, NamedCodes, NamedSeries};
 use health::HealthReader;
+use waits::Waits;
 
 /// Routes, and endpoints, that have series of their own.
 const MAX_SERIES: usize = 10_000;
@@ -113,16 +114,7 @@ pub struct RouteMetrics {
     gateway: Histogram,
     web_sockets_opened: Counter,
     web_sockets_closed: Counter,
-    waits_begun: Counter,
-    waits_ended: Counter,
-    waited_micros: Counter,
-}
-
-/// A request that waits for its turn, counted as one until it is dropped.
-#[derive(Debug)]
-pub struct Wait<'m> {
-    metrics: &'m RouteMetrics,
-    since: Instant,
+    waits: Waits,
 }
 
 /// An open WebSocket, counted as one until it is dropped.
@@ -368,20 +360,6 @@ impl RouteMetrics {
     pub fn open_web_socket(&self) -> OpenWebSocket<'_> {
         self.web_sockets_opened.add(1);
         OpenWebSocket(self)
-    }
-
-    /// Counts a request that begins to wait for its turn.
-    pub fn begin_wait(&self) -> Wait<'_> {
-        self.waits_begun.add(1);
-        Wait { metrics: self, since: clock::now() }
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        let waited = clock::now().saturating_duration_since(self.since);
-        self.metrics.waits_ended.add(1);
-        self.metrics.waited_micros.add(waited.as_micros() as u64);
     }
 }
 
