@@ -183,15 +183,15 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SHELL_EXACT,
-        triggers: &["~+", "~-", "!"],
+        triggers: &["~+", "~-", "~0", "!"],
         needs: 0,
-        expression: r"^(?:~[+-]\d*|!-\d+|!-?\d+(?:!-?\d+)+)$",
+        expression: r"^(?:~[+-]?\d*|!-\d{1,4}|!-?\d+(?:!-?\d+)+|!\?\w+\??|!\w+:[a-z]|!![:*^$]\w?)$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
         triggers: &["||", "&&", "->", "<=>", ">>", "<<", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor", "isnull", "notnull", "!~", "~*", "similar to", "#>", "@@"],
         needs: 0,
-        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|isnull|notnull|like\s+(?:null|binary)|not\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
+        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|isnull|notnull|(?:like|regexp|rlike)\s+binary|like\s+null|not\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,

@@ -1,6 +1,7 @@
 //! What is an attack and what is prose, at the lowest paranoia level.
 
 use super::call;
+use super::comparison;
 use super::grammar::{Operand, Sql};
 use super::statement::{self, statement};
 use super::token::{Kind, Tokens};
@@ -34,7 +35,7 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
             }
             Kind::Cast => is_cast(sql, at, leaf).then_some(rules::SQL_CAST),
             Kind::Clause | Kind::From => is_clause(sql, at).then_some(rules::SQL_CLAUSE),
-            Kind::Compare => is_lone_comparison(sql, at).then_some(rules::SQL_TAUTOLOGY),
+            Kind::Compare => comparison::is_lone(sql, at).then_some(rules::SQL_TAUTOLOGY),
             _ => None,
         };
         if let Some(rule) = found {
@@ -250,7 +251,7 @@ fn is_followed_by_quote_or_end(sql: Sql<'_>, at: usize) -> bool {
     sql.kind(at).is_none() || matches!(sql.kind(at), Some(Kind::Left | Kind::Open | Kind::Bracket))
 }
 
-fn is_operand_end(sql: Sql<'_>, at: usize) -> bool {
+pub(super) fn is_operand_end(sql: Sql<'_>, at: usize) -> bool {
     matches!(
         sql.kind(at),
         Some(Kind::Number | Kind::Text | Kind::Name | Kind::Right | Kind::Constant | Kind::Variable)
@@ -401,45 +402,4 @@ fn is_case(sql: Sql<'_>, at: usize) -> bool {
     let has_operand = sql.operand(start + 1).is_some_and(|(what, _)| what != Operand::Word);
     let is_compared = sql.inner_comparison(start + 1).is_some_and(|(_, _, end)| sql.has_sign(start, end));
     (has_operand || is_compared) && (start..sql.list.len()).any(|at| sql.word(at) == b"then")
-}
-
-/// `1=1`, `11!=1`, and `in (1,2)` as the whole value.
-fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
-    let list = sql.list;
-    match sql.word(at) {
-        b"in" => {
-            (at == 0 || at == 1 && is_operand_end(sql, 0) && !sql.is(0, Kind::Name))
-                && sql.is(at + 1, Kind::Left)
-                && sql.is(at + 2, Kind::Number)
-                && sql.is(at + 3, Kind::Comma)
-                && sql.is(at + 4, Kind::Number)
-                || at > 0
-                    && is_operand_end(sql, at - 1)
-                    && sql.is(at + 1, Kind::Left)
-                    && sql.is(at + 2, Kind::Select)
-        }
-        b"is" => {
-            let end = at + 1 + usize::from(sql.is(at + 1, Kind::Unary));
-            at == 1
-                && matches!(sql.kind(0), Some(Kind::Number | Kind::Text))
-                && sql.word(end) == b"null"
-                && sql.is_end(end + 1)
-        }
-        b"=" | b"!=" | b"<>" | b"<=>" => {
-            list.len() == 3
-                && at == 1
-                && (sql.is(0, Kind::Number) && sql.is(2, Kind::Number)
-                    || sql.is(0, Kind::Text) && sql.is(2, Kind::Number) && sql.word(0).starts_with(b"'")
-                    || sql.is(0, Kind::Text)
-                        && (sql.is(2, Kind::Open) || sql.is(2, Kind::Text) && sql.word(0) == sql.word(2))
-                        && sql.word(0).first() == sql.word(2).first())
-        }
-        b"like" | b"rlike" | b"regexp" | b"glob" => {
-            let is_same = list.len() == 3 && sql.is(0, Kind::Number) && sql.word(0) == sql.word(2);
-            at == 0 && (sql.is(1, Kind::Constant) && list.len() == 2)
-                || at == 1 && is_same
-                || at == 1 && sql.is(0, Kind::Right) && sql.is(2, Kind::Left)
-        }
-        _ => false,
-    }
 }

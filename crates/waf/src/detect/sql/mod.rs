@@ -2,6 +2,7 @@
 //! would read it where the value lands, and judged by whether it then continues a query. Prose does not.
 
 mod call;
+mod comparison;
 mod grammar;
 mod judge;
 mod loose;

@@ -1,6 +1,6 @@
 //! Short values that are, as a whole, a piece cut from a query, and nothing that a person would type.
 
-use super::grammar::Sql;
+use super::grammar::{Operand, Sql};
 use super::token::Kind;
 use super::words;
 use crate::{Rule, rules};
@@ -41,7 +41,8 @@ pub(super) fn fragment(sql: Sql<'_>) -> Option<&'static Rule> {
 fn is_lone_call(sql: Sql<'_>) -> bool {
     let at = usize::from(sql.is(0, Kind::Number) && sql.is(1, Kind::Function));
     sql.is(at, Kind::Function)
-        && words::is_sql_function(sql.word(at))
+        && (words::is_sql_function(sql.word(at))
+            || matches!(sql.word(at), b"database" | b"schema" | b"xmltype"))
         && sql.list.get(at + 1).is_some_and(|left| left.start == sql.list[at].end)
         && sql.operand(at).is_some_and(|(_, end)| sql.is_end(end) || sql.is_cut(end))
 }
@@ -88,7 +89,19 @@ fn is_open_condition(sql: Sql<'_>) -> bool {
         || is_call && list[last].start == list[last - 1].end
         || is_between_brackets
         || is_joined
+        || is_joined_value(sql)
         || is_path
+}
+
+/// `1||'a'`, `9||version()`, `1&&1`, `'' or 9`.
+fn is_joined_value(sql: Sql<'_>) -> bool {
+    let [first, sign, second, ..] = sql.list else { return false };
+    let is_tight = first.end == sign.start && sign.end == second.start;
+    let is_empty = matches!(sql.word(0), b"''" | b"\"\"") && sign.kind == Kind::Logic;
+    let is_number = first.kind == Kind::Number && matches!(sql.word(1), b"||" | b"&&") && is_tight;
+    let Some((what, end)) = sql.operand(2) else { return false };
+    let is_value = matches!(what, Operand::Solid | Operand::Open) || second.kind == Kind::Function;
+    (is_empty || is_number) && is_value && sql.is_cut_or_end(end)
 }
 
 /// `having 1`, `having 2>1`.
