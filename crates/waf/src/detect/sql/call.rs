@@ -112,7 +112,7 @@ fn is_broken_call(text: &[u8]) -> bool {
     let (name, signs) = rest.split_at(name);
     signs.len() <= 8
         && !signs.iter().any(u8::is_ascii_alphanumeric)
-        && (words::is_function(name) || name == b"in")
+        && (words::is_function(name) || matches!(name, b"in" | b"like"))
 }
 
 /// `97,98,99`: letters by their numbers.

@@ -117,6 +117,16 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
     }
     let leads = at == 0 || sql.is(at - 1, Kind::Semicolon);
     // "Select your country".
+    // `select"a`, `select!1`.
+    let is_tight = sql.list.get(at + 1).is_some_and(|next| {
+        let is_value = matches!(next.kind, Kind::Number | Kind::Text | Kind::Open | Kind::Unary);
+        next.start == sql.list[at].end
+            && is_value
+            && sql.text.get(next.start + 1).is_some_and(|byte| *byte != b' ')
+    });
+    if at == 0 && is_tight {
+        return Some(rules::SQL_STATEMENT);
+    }
     let is_label = at == 0 && sql.list.iter().skip(1).all(|token| token.kind == Kind::Name);
     if leads && !is_label && sql.is_select(at) {
         let is_plain =
@@ -146,6 +156,10 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
     let is_first = at == 0;
     // `x or /`, `&& !x` of a script have words only.
     let follows = at > 0 && is_operand_end(sql, at - 1);
+    // `1 or {if 1}`: an escape of ODBC.
+    if at == 1 && sql.is(0, Kind::Number) && sql.word(2) == b"{" && !is_sign(sql.word(at)) {
+        return true;
+    }
     if follows && is_certain(sql, at, next) || (follows || is_first) && sql.is_word_comparison(next) {
         return true;
     }
@@ -298,6 +312,7 @@ fn is_cast(sql: Sql<'_>, at: usize, leaf: &Leaf<'_>) -> bool {
     let is_same_case = typed.iter().all(u8::is_ascii_lowercase) || typed.iter().all(u8::is_ascii_uppercase);
     match sql.kind(at - 1) {
         Some(Kind::Text | Kind::Right | Kind::Open) => true,
+        Some(Kind::Bracket) => sql.word(at - 1) == b"]",
         Some(Kind::Name | Kind::Constant | Kind::Number) => {
             let is_led = at > 1
                 && matches!(sql.kind(at - 2), Some(Kind::Name | Kind::Arith | Kind::Cast | Kind::Bracket));
@@ -322,6 +337,8 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
     match sql.word(at) {
         b"from" => {
             next == b"information_schema"
+                || at == 0 && next == b"dual"
+                || at == 0 && next.starts_with(b"`") && sql.is(at + 2, Kind::Dot)
                 || next.starts_with(b"`") && sql.is(0, Kind::Select)
                 || sql.is(at + 1, Kind::Left) && sql.is(at + 2, Kind::Select)
                 || at == 0
@@ -337,6 +354,7 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
             let is_tight = || sql.list[at + 2].end == sql.list[at + 3].start;
             end.is_some_and(|end| sql.is_cut(end) || is_led && sql.is_end(end))
                 || (is_led || at == 0) && sql.is(at + 2, Kind::Function) && is_tight()
+                || at == 0 && sql.is(at + 2, Kind::Left) && sql.list.len() == 3
                 || sql.list.len() == 2
         }
         b"having" => sql.comparison(at + 1).is_some_and(|(left, right, end)| {

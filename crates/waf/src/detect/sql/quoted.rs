@@ -98,6 +98,9 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         Kind::Arith if is_unclosed(sql, quote) && matches!(sql.word(at), b"div" | b"mod") => {
             (sql.is(at + 1, Kind::Number) && sql.is_cut_or_end(at + 2)).then_some(rules::SQL_BREAK)
         }
+        Kind::Compare | Kind::Arith if follows_bracket && is_cut_between(sql, at, before) => {
+            Some(rules::SQL_BREAK)
+        }
         Kind::Compare | Kind::Arith | Kind::Unary => {
             operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
         }
@@ -109,6 +112,10 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         Kind::Dot => (sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1)))
             .then_some(rules::SQL_FUNCTION),
         Kind::Clause => quoted_clause(sql, at, quote).then_some(rules::SQL_CLAUSE),
+        // `'),('1`, `x')=('1`: texts on both sides, each cut.
+        Kind::Comma | Kind::Left if follows_bracket && is_cut_between(sql, at, before) => {
+            Some(rules::SQL_BREAK)
+        }
         Kind::Comma => comma(sql, at, is_opening).then_some(rules::SQL_BREAK),
         Kind::Cast => (words::is_type(sql.word(at + 1))).then_some(rules::SQL_CAST),
         Kind::Statement => {
@@ -133,6 +140,20 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
 /// The value begins with a quote that nothing closes: it closes one of the query.
 fn is_unclosed(sql: Sql<'_>, quote: usize) -> bool {
     quote == 0 && !sql.text[1..].contains(&sql.text[0]) && sql.list.len() <= 12
+}
+
+/// Behind brackets that are closed: a sign, a bracket that opens, and a text that is open and short.
+fn is_cut_between(sql: Sql<'_>, at: usize, before: &[u8]) -> bool {
+    let last = sql.list.len() - 1;
+    let text = sql.word(last);
+    sql.list.len() <= 8
+        && before.iter().all(|byte| is_word(*byte))
+        && (at..last)
+            .all(|at| matches!(sql.kind(at), Some(Kind::Comma | Kind::Left | Kind::Compare | Kind::Arith)))
+        && sql.is(last - 1, Kind::Left)
+        && sql.is(last, Kind::Open)
+        && text.first() == sql.text.get(before.len())
+        && text[1..].iter().all(|byte| is_word(*byte))
 }
 
 /// An operator that is a word, with numbers only: `in(1)`, `between 1 and 2`.
