@@ -154,7 +154,11 @@ impl Reader<'_> {
             let (name, method) = (&pair[..at], &pair[at + 1..]);
             if name.eq_ignore_ascii_case(b"_method") && method.first().is_some_and(u8::is_ascii_alphabetic) {
                 const DOCUMENTED: [&[u8]; 3] = [b"PUT", b"PATCH", b"DELETE"];
-                let is_documented = DOCUMENTED.iter().any(|own| own.eq_ignore_ascii_case(method));
+                // Frameworks write it in small letters or in capitals.
+                let is_mixed =
+                    method.iter().any(u8::is_ascii_uppercase) && method.iter().any(u8::is_ascii_lowercase);
+                let is_documented =
+                    !is_mixed && DOCUMENTED.iter().any(|own| own.eq_ignore_ascii_case(method));
                 let rule =
                     if is_post && is_documented { rules::METHOD_OF_POST } else { rules::METHOD_OVERRIDE };
                 let place = Place { part: self.part, name: b"_method", is_name: false };

@@ -73,6 +73,7 @@ rules! {
     RAW_PATH 1055 Protocol 1 Critical "raw character in the path that no client sends"
     PART_HEADER 1056 Protocol 1 Critical "header of a part that is malformed or hides its body"
     CODED_BODY 1057 Protocol 1 Critical "body in a content coding, which is not looked into"
+    BROWSER_HEADER 1058 Protocol 1 Critical "header of browsers with a value that none sends"
     SCANNER_AGENT 1101 Scanner 1 Critical "security scanner"
     SCRIPTED_AGENT 1102 Scanner 3 Warning "scripting library"
 
