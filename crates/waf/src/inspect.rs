@@ -285,6 +285,13 @@ impl Reader<'_> {
         text.extend_from_slice(&decoded);
         signs.add(decode::plain(&mut text, &mut spare, is_json));
         self.judge(place, &decoded, &text, &mut low, signs);
+        // `a%3Db` is a name to most, and a pair to who decodes before dividing.
+        if kind == Kind::EncodedLone
+            && let Some(at) = end_of_name(&text)
+        {
+            let place = Place { is_name: false, ..place };
+            self.judge(place, &text[at..], &text[at..], &mut low, Signs::default());
+        }
         if self.cx.level() >= 3 && decode::base64(&decoded, &mut spare) {
             self.judge(place, &decoded, &spare, &mut low, Signs::default());
         }
@@ -331,6 +338,12 @@ impl Visit for Reader<'_> {
         self.decode(Place { part, name, is_name: is_name || is_lone }, value, kind);
         !self.cx.report.is_full()
     }
+}
+
+/// Where the value begins in `name=value`.
+fn end_of_name(text: &[u8]) -> Option<usize> {
+    let name = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    (name > 0 && text.get(name) == Some(&b'=') && text.len() > name + 1).then_some(name + 1)
 }
 
 /// Whether it has nothing in it that its form does not need; credentials are nobody's business.

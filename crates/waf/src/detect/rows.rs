@@ -149,7 +149,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_EXACT,
         triggers: &["^"],
         needs: 0,
-        expression: r"^\^[a-z]{2,}\^[a-z]{2,}\^?$",
+        expression: r"^\^[a-z]{2,}\^[a-z]{2,}\^?\s*$",
     },
     Row {
         rule: rules::SHELL_HISTORY,
@@ -185,7 +185,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_EXACT,
         triggers: &["~+", "~-", "~0", "!"],
         needs: 0,
-        expression: r"^(?:~[+-]?\d*|!-\d{1,4}|!-?\d+(?:!-?\d+)+|!\?\w+\??|!\w+:[a-z]|!![:*^$]\w?)$",
+        expression: r"^(?:~[+-]?\d*|!-\d{1,4}|!-?\d+(?:!-?\d+)+|!\?\w+\??|!\w+:[a-z]|!![:*^$]\w?)\s*$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,

@@ -26,6 +26,10 @@ const MOST_BYTES: usize = 4096;
 pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let mut tokens = std::mem::take(&mut cx.scratch.tokens);
     let text = &leaf.low[..leaf.low.len().min(MOST_BYTES)];
+    // The end of a line behind a value is no part of it.
+    let end =
+        text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(text.len(), |last| last + 1);
+    let text = &text[..end];
     let has_word = leaf.triggers.has(super::pattern::SQL_WORD);
     let has_sign = leaf.class.has(traits::QUOTE | traits::OPERATOR | traits::BRACKET | traits::HASH);
     // `1 or true` has neither.

@@ -98,7 +98,10 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         Kind::Arith if is_unclosed(sql, quote) && matches!(sql.word(at), b"div" | b"mod") => {
             (sql.is(at + 1, Kind::Number) && sql.is_cut_or_end(at + 2)).then_some(rules::SQL_BREAK)
         }
-        Kind::Compare | Kind::Arith if follows_bracket && is_cut_between(sql, at, before) => {
+        // `'),('1`, `x')=('1`: texts on both sides, each cut.
+        Kind::Comma | Kind::Left | Kind::Compare | Kind::Arith
+            if follows_bracket && is_cut_between(sql, at, before) =>
+        {
             Some(rules::SQL_BREAK)
         }
         Kind::Compare | Kind::Arith | Kind::Unary => {
@@ -112,10 +115,6 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         Kind::Dot => (sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1)))
             .then_some(rules::SQL_FUNCTION),
         Kind::Clause => quoted_clause(sql, at, quote).then_some(rules::SQL_CLAUSE),
-        // `'),('1`, `x')=('1`: texts on both sides, each cut.
-        Kind::Comma | Kind::Left if follows_bracket && is_cut_between(sql, at, before) => {
-            Some(rules::SQL_BREAK)
-        }
         Kind::Comma => comma(sql, at, is_opening).then_some(rules::SQL_BREAK),
         Kind::Cast => (words::is_type(sql.word(at + 1))).then_some(rules::SQL_CAST),
         Kind::Statement => {

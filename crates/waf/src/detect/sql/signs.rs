@@ -54,7 +54,7 @@ pub(super) fn is_filling(text: &[u8]) -> bool {
     if text.len() < 6 || text.iter().any(|byte| !byte.is_ascii_punctuation()) {
         return false;
     }
-    let count = |sign: u8| text.iter().filter(|byte| **byte == sign).count();
+    let count = |sign: u8| memchr::memchr_iter(sign, text).count();
     let (single, double, back) = (count(b'\''), count(b'"'), count(b'`'));
     let kinds = [single, double, back].iter().filter(|count| **count > 1).count();
     let (open, close) = (count(b'('), count(b')'));
