@@ -53,7 +53,7 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         judge::outside(Sql { text, list: &tokens.list }, &tokens, leaf, cx);
     }
     let is_odd_cookie = leaf.place.part == Part::Cookie && !leaf.place.is_name && signs::is_odd_cookie(text);
-    if is_odd_cookie || has_sign && signs::is_filling(text) {
+    if is_odd_cookie || has_sign && text[0].is_ascii_punctuation() && signs::is_filling(text) {
         cx.hit(rules::SQL_SIGNS, leaf, 0);
     }
     if leaf.class.has(traits::QUOTE) {

@@ -3,6 +3,10 @@
 
 /// A piece around one quote: `'=`, `'),1`, `'\\2x`, `>x##'.`.
 pub(super) fn is_broken(text: &[u8]) -> bool {
+    // All of these are short.
+    if text.len() > 24 {
+        return false;
+    }
     is_quote_and_sign(text)
         || is_quote_and_number(text)
         || is_escape_behind_quote(text)

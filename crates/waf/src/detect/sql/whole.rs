@@ -129,9 +129,9 @@ fn is_broken_list(sql: Sql<'_>) -> bool {
         matches!(token.kind, Kind::Comma | Kind::Name | Kind::Number | Kind::Constant | Kind::Right)
     };
     let is_cut = || sql.is(last, Kind::Open) && sql.word(last).len() == 1 || sql.ends_cut();
-    let is_tight = sql.list.windows(2).all(|pair| pair[0].end == pair[1].start);
+    let is_tight = || sql.list.windows(2).all(|pair| pair[0].end == pair[1].start);
     let is_list =
-        last >= 2 && sql.is(0, Kind::Comma) && sql.list[..last].iter().all(is_item) && is_cut() && is_tight;
+        last >= 2 && sql.is(0, Kind::Comma) && sql.list[..last].iter().all(is_item) && is_cut() && is_tight();
     let has_number = last > 1
         && sql.word(last).starts_with(b"0x")
         && sql.is(last, Kind::Number)
