@@ -120,6 +120,19 @@ pub(super) fn is_verb(word: &[u8]) -> bool {
     VERBS.has(word)
 }
 
+/// Wrappers that are English words.
+pub(super) fn is_english(wrapper: &[u8]) -> bool {
+    matches!(
+        wrapper,
+        b"time" | b"watch" | b"script" | b"command" | b"parallel" | b"nice" | b"timeout" | b"trickle"
+    )
+}
+
+/// Commands that attackers try first, and no words of a language.
+pub(super) fn is_asked(word: &[u8]) -> bool {
+    matches!(word, b"id" | b"dir" | b"su" | b"ll" | b"uname")
+}
+
 /// Those that tell something without any argument.
 pub(super) fn runs_alone(word: &[u8]) -> bool {
     RUN_ALONE.has(word)

@@ -17,7 +17,7 @@ use arguments::{
     Evidence, evidence, has_weak_argument, has_word_as_option, is_file, is_list, is_only_number, is_prose,
     is_top, talks, wrapped,
 };
-use commands::{Command, command, is_noun, is_verb, runs_alone, takes_file};
+use commands::{Command, command, is_asked, is_english, is_noun, is_verb, runs_alone, takes_file};
 use word::{Word, is_command_byte};
 
 /// Bytes looked at behind a command.
@@ -400,11 +400,6 @@ fn runs_shell(text: &[u8]) -> bool {
         || file.len() > 2 && file.starts_with(b"./")
 }
 
-/// Commands that attackers try first, and no words of a language.
-fn is_asked(word: &[u8]) -> bool {
-    matches!(word, b"id" | b"dir" | b"su" | b"ll" | b"uname")
-}
-
 /// `(a|b|ab)*` of an expression.
 fn is_alternative(low: &[u8], at: usize, behind: &[u8]) -> bool {
     let open =
@@ -450,14 +445,6 @@ fn is_opening_backtick(text: &[u8], at: usize) -> bool {
     // A word touches it, and nothing follows: no text has code there.
     let is_glued = at > 0 && text[at - 1].is_ascii_alphanumeric() && end == Some(text.len() - 1) && at < 64;
     (is_placed || is_glued) && !goes_on
-}
-
-/// Wrappers that are English words.
-fn is_english(wrapper: &[u8]) -> bool {
-    matches!(
-        wrapper,
-        b"time" | b"watch" | b"script" | b"command" | b"parallel" | b"nice" | b"timeout" | b"trickle"
-    )
 }
 
 /// Whether a wrapper's argument is a command. Those that are English words need a sure one.
