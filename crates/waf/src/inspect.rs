@@ -154,7 +154,11 @@ impl Reader<'_> {
             let (name, method) = (&pair[..at], &pair[at + 1..]);
             if name.eq_ignore_ascii_case(b"_method") && method.first().is_some_and(u8::is_ascii_alphabetic) {
                 const DOCUMENTED: [&[u8]; 3] = [b"PUT", b"PATCH", b"DELETE"];
-                let is_documented = DOCUMENTED.iter().any(|own| own.eq_ignore_ascii_case(method));
+                // Frameworks write it in small letters or in capitals.
+                let is_mixed =
+                    method.iter().any(u8::is_ascii_uppercase) && method.iter().any(u8::is_ascii_lowercase);
+                let is_documented =
+                    !is_mixed && DOCUMENTED.iter().any(|own| own.eq_ignore_ascii_case(method));
                 let rule =
                     if is_post && is_documented { rules::METHOD_OF_POST } else { rules::METHOD_OVERRIDE };
                 let place = Place { part: self.part, name: b"_method", is_name: false };
@@ -281,6 +285,13 @@ impl Reader<'_> {
         text.extend_from_slice(&decoded);
         signs.add(decode::plain(&mut text, &mut spare, is_json));
         self.judge(place, &decoded, &text, &mut low, signs);
+        // `a%3Db` is a name to most, and a pair to who decodes before dividing.
+        if kind == Kind::EncodedLone
+            && let Some(at) = end_of_name(&text)
+        {
+            let place = Place { is_name: false, ..place };
+            self.judge(place, &text[at..], &text[at..], &mut low, Signs::default());
+        }
         if self.cx.level() >= 3 && decode::base64(&decoded, &mut spare) {
             self.judge(place, &decoded, &spare, &mut low, Signs::default());
         }
@@ -327,6 +338,12 @@ impl Visit for Reader<'_> {
         self.decode(Place { part, name, is_name: is_name || is_lone }, value, kind);
         !self.cx.report.is_full()
     }
+}
+
+/// Where the value begins in `name=value`.
+fn end_of_name(text: &[u8]) -> Option<usize> {
+    let name = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+    (name > 0 && text.get(name) == Some(&b'=') && text.len() > name + 1).then_some(name + 1)
 }
 
 /// Whether it has nothing in it that its form does not need; credentials are nobody's business.

@@ -29,7 +29,7 @@ rules! {
     PERCENT_U 1005 Protocol 1 Critical "%uXXXX encoding"
     BAD_PERCENT 1006 Protocol 1 Critical "percent sign before letters that are no number"
     TWICE 1007 Protocol 1 Critical "letters percent-encoded twice"
-    ESCAPED_LETTER 1008 Protocol 1 Critical "letters escaped as \\u outside of JSON"
+    ESCAPED_LETTER 1008 Protocol 1 Critical "letters or quotes escaped outside of JSON"
     NOT_UTF8 1009 Protocol 2 Critical "bytes that are not UTF-8"
     SPLIT_HEADER 1010 Protocol 1 Critical "line break and header in a value"
     SPLIT_REQUEST 1011 Protocol 1 Critical "request line in a value"
@@ -73,6 +73,7 @@ rules! {
     RAW_PATH 1055 Protocol 1 Critical "raw character in the path that no client sends"
     PART_HEADER 1056 Protocol 1 Critical "header of a part that is malformed or hides its body"
     CODED_BODY 1057 Protocol 1 Critical "body in a content coding, which is not looked into"
+    BROWSER_HEADER 1058 Protocol 1 Critical "header of browsers with a value that none sends"
     SCANNER_AGENT 1101 Scanner 1 Critical "security scanner"
     SCRIPTED_AGENT 1102 Scanner 3 Warning "scripting library"
 
@@ -150,6 +151,7 @@ rules! {
 
     SQL_SCIENTIFIC 5025 Sql 1 Critical "number that hides a name"
     SQL_LONE_OPERATOR 5026 Sql 1 Critical "operator that only SQL has, alone"
+    SQL_SIGNS 5027 Sql 1 Critical "nothing but signs, as are tried to see what breaks"
     NOSQL_OPERATOR 5101 Nosql 1 Critical "operator of a document database"
     NOSQL_CODE 5102 Nosql 1 Critical "script for a document database"
     LDAP_FILTER 5201 Ldap 1 Critical "LDAP filter broken out of"

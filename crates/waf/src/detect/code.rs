@@ -106,6 +106,13 @@ pub(super) const CODE_ROWS: &[Row] = &[
         needs: 0,
         expression: r"^\W*[\w$]*\.(?:inner|outer)html\W*$|\.(?:inner|outer)html=[^=\s]|\.\s*(?:call|apply)\s*\x60|^[^'\x22\s]{0,20}['\x22](?:\w*['\x22])?\s*\[[^\]]*\]\s*\(|^\W*new\s+function\s*\(",
     },
+    // Attributes without a tag, as they stand behind what was broken out of.
+    Row {
+        rule: rules::XSS_HANDLER,
+        triggers: &["onload", "onerror", "onclick", "onfocus", "onblur", "onmouse", "ontoggle", "oninput", "onpointer", "onbegin"],
+        needs: EQUALS,
+        expression: r"^[\s;/]+on[a-z]{4,24}\s*=[^=]|^\s*(?:[a-z-]+=\S*\s+|autofocus\s+){1,3}on(?:load|error|click|focus|blur|mouse\w+|toggle|input|pointer\w+|begin)\s*=[^=]",
+    },
     // Attributes that load or run wherever they stand.
     Row {
         rule: rules::XSS_URL,
@@ -124,7 +131,7 @@ pub(super) const CODE_ROWS: &[Row] = &[
         rule: rules::XSS_OBFUSCATED,
         triggers: &["[]", "[ ]", "~["],
         needs: 0,
-        expression: r"!\s?[!+ ]\s?\[\s?\]|\(\s*!\s*\[\s?\]\s*[+ ]\s*\[\s?\]\s*\)|\[\]\[\[\]\]|\[[+ ]\[\]\]|\$\s*=\s*~\s*\[\]",
+        expression: r"!\s?[!+ ]\s?\[\s?\]|^!\[\]\+\[\]|(?:^|[^\w\s)\]])\[\s?\]\[\s*['\x22]|\(\s*!\s*\[\s?\]\s*[+ ]\s*\[\s?\]\s*\)|\[\]\[\[\]\]|\[[+ ]\[\]\]|\$\s*=\s*~\s*\[\]",
     },
     Row {
         rule: rules::XSS_URL,

@@ -5,7 +5,7 @@ use crate::rules;
 
 /// Endings that a path asks for only to find what was left behind.
 #[rustfmt::skip]
-const LEFT_BEHIND: [&[u8]; 113] = [
+const LEFT_BEHIND: [&[u8]; 115] = [
     b"bak", b"backup", b"old", b"orig", b"swp", b"swo", b"save", b"tmp", b"sql", b"sqlite", b"sqlite3", b"db",
     b"mdb", b"dump", b"rdb", b"pem", b"key", b"p12", b"pfx", b"jks", b"keystore", b"ppk", b"log", b"ini",
     b"conf", b"config", b"cfg", b"properties", b"env", b"inc", b"sh", b"bat", b"dll", b"asa", b"axd", b"cs",
@@ -15,7 +15,7 @@ const LEFT_BEHIND: [&[u8]; 113] = [
     b"kdbx", b"ovpn", b"psql", b"phps", b"back", b"cdx", b"compiled", b"copy", b"drv", b"exclude", b"htgroup",
     b"htr", b"htw", b"ldf", b"licx", b"mdf", b"msc", b"ocx", b"pif", b"printer", b"refresh", b"resources",
     b"rpmnew", b"rpmsave", b"sav", b"sct", b"shs", b"skin", b"temp", b"tlb", b"vbproj", b"vsdisco", b"vxd",
-    b"webinfo", b"ws", b"wsc", b"bash_history", b"dpkg-dist", b"dpkg-old",
+    b"webinfo", b"ws", b"wsc", b"bash_history", b"dpkg-dist", b"dpkg-old", b"dos", b"xsx",
 ];
 
 /// Files of a project or a server that a service does not hand out.

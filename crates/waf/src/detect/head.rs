@@ -103,6 +103,9 @@ impl<'a> Headers<'a> {
             | "x-scan-memo"
             | "x-scan-request-number" => Some(rules::SCANNER_AGENT),
             "cookie" => find(&value.to_ascii_lowercase(), b"$version").then_some(rules::COOKIE_VERSION),
+            _ if name.starts_with("sec-") || matches!(name, "dnt" | "upgrade-insecure-requests") => {
+                (!is_as_browsers_say(name, value)).then_some(rules::BROWSER_HEADER)
+            }
             "cache-control" => cache_control(value),
             "x-http-method-override" | "x-http-method" | "x-method-override" => Some(rules::METHOD_HEADER),
             _ => None,
@@ -155,6 +158,21 @@ impl<'a> Headers<'a> {
     }
 }
 
+/// Headers that browsers set by themselves have few values each; scripts of a page cannot set them.
+fn is_as_browsers_say(name: &str, value: &[u8]) -> bool {
+    match name {
+        "sec-fetch-user" | "sec-ch-ua-mobile" | "sec-ch-ua-wow64" => matches!(value, b"?0" | b"?1"),
+        "sec-fetch-site" => matches!(value, b"same-origin" | b"same-site" | b"cross-site" | b"none"),
+        "sec-fetch-mode" => {
+            matches!(value, b"cors" | b"no-cors" | b"navigate" | b"same-origin" | b"websocket")
+        }
+        "sec-fetch-dest" => value.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'-'),
+        "dnt" => matches!(value, b"0" | b"1" | b"null" | b"unspecified"),
+        "sec-gpc" | "upgrade-insecure-requests" => matches!(value, b"0" | b"1"),
+        _ => true,
+    }
+}
+
 /// Whether `Accept` is none: a media range is `*` or has a slash, and asks for no character set that cannot be inspected.
 fn accept(value: &[u8]) -> bool {
     if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t' || b"<>{}()\\".contains(byte)) {
@@ -164,7 +182,11 @@ fn accept(value: &[u8]) -> bool {
     let is_plain = memchr::memchr(b'"', value).is_none();
     let is_media = |range: &[u8]| {
         let media = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        media.is_empty() || media == b"*" || memchr::memchr_iter(b'/', media).count() == 1
+        let is_pair = memchr::memchr_iter(b'/', media).count() == 1
+            && !media.starts_with(b"/")
+            && !media.ends_with(b"/")
+            && !media.contains(&b' ');
+        media.is_empty() || media == b"*" || is_pair
     };
     if is_plain && !value.split(|byte| *byte == b',').all(is_media) {
         return true;

@@ -34,6 +34,9 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if leaf.signs.has(Signs::NOT_UTF8) && eats_quote(leaf.decoded) {
         cx.hit(rules::QUOTE_EATEN, leaf, 0);
     }
+    if hides_quote(leaf) {
+        cx.hit(rules::ESCAPED_LETTER, leaf, 0);
+    }
     if cx.level() >= 3 {
         strange(leaf, cx);
     }
@@ -120,6 +123,16 @@ fn split(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
 /// A byte that is no UTF-8 before a quote or backslash: in some character sets of two bytes it takes that with it.
 fn eats_quote(text: &[u8]) -> bool {
     text.windows(2).any(|two| two[0] >= 0x81 && matches!(two[1], b'\'' | b'\\'))
+}
+
+/// `\x27`: a quote, number sign or equals sign that is escaped in one word; logs and programs have more words.
+fn hides_quote(leaf: &Leaf<'_>) -> bool {
+    let text = leaf.decoded;
+    // What was escaped is shorter in its plain form.
+    leaf.text.len() < text.len()
+        && text.len() <= 32
+        && !text.contains(&b' ')
+        && [br"\x27", br"\x23", br"\x3d"].iter().any(|sign| find(text, *sign))
 }
 
 /// Lines of a value whose begin is looked at.

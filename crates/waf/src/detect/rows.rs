@@ -149,7 +149,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::SHELL_EXACT,
         triggers: &["^"],
         needs: 0,
-        expression: r"^\^[a-z]{2,}\^[a-z]{2,}\^?$",
+        expression: r"^\^[a-z]{2,}\^[a-z]{2,}\^?\s*$",
     },
     Row {
         rule: rules::SHELL_HISTORY,
@@ -183,15 +183,15 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SHELL_EXACT,
-        triggers: &["~+", "~-", "!"],
+        triggers: &["~+", "~-", "~0", "!"],
         needs: 0,
-        expression: r"^(?:~[+-]\d*|!-\d+|!-?\d+(?:!-?\d+)+)$",
+        expression: r"^(?:~[+-]?\d*|!-\d{1,4}|!-?\d+(?:!-?\d+)+|!\?\w+\??|!\w+:[a-z]|!![:*^$]\w?)\s*$",
     },
     Row {
         rule: rules::SQL_LONE_OPERATOR,
         triggers: &["||", "&&", "->", "<=>", ">>", "<<", "not ", "like ", "rlike", "@>", "<@", "regexp", "sounds like", "xor", "isnull", "notnull", "!~", "~*", "similar to", "#>", "@@"],
         needs: 0,
-        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|isnull|notnull|like\s+(?:null|binary)|not\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
+        expression: r"^\s*(?:\|\||&&|->>?|<=>|>>|<<|rlike|@>|<@|regexp|sounds\s+like|xor|(?:is\s+)?not\s+(?:like|ilike|regexp|rlike|in|between|glob)|isnull|notnull|(?:like|regexp|rlike)\s+binary|like\s+null|not\s*i?like|!~\*?|~\*|similar\s+to|<#>|@@|#>>?)\s*$",
     },
     Row {
         rule: rules::WINDOWS_CHAIN,
@@ -220,10 +220,10 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SQL_SCHEMA,
-        triggers: &["information_schema", "performance_schema", "msdasql", "sqloledb", "'dbo'", "'sa'", "sysobjects", "syscolumns", "sysusers", "sysdatabases", "syslogins", "sysxlogins", "sysprocesses", "sysindexes", "syscomments", "sysmessages", "systypes", "pg_", "sqlite_", "mysql.", "all_", "user_", "dba_", "msys", "xp_", "sp_", "northwind", "tempdb", "openrowset", "varchar", "sql_longvarchar", "sql_variant", "autonomous_transaction", "utl_", "dbms_", "msdb", "openquery", "tbcreator", "master.", "sys.", "sysaux", "sysibm.", "syscat.", "rdb$", "v$", "schema_name", "owa_util", "model.dbo"],
+        triggers: &["information_schema", "performance_schema", "msdasql", "sqloledb", "'dbo'", "'sa'", "sysobjects", "syscolumns", "sysusers", "sysdatabases", "syslogins", "sysxlogins", "sysprocesses", "sysindexes", "syscomments", "sysmessages", "systypes", "pg_", "sqlite_", "mysql.", "all_", "user_", "dba_", "msys", "xp_", "sp_", "northwind", "tempdb", "openrowset", "varchar", "sql_longvarchar", "sql_variant", "autonomous_transaction", "utl_", "dbms_", "msdb", "openquery", "opendatasource", "is_srvrolemember", "tbcreator", "master.", "sys.", "sysaux", "sysibm.", "syscat.", "rdb$", "v$", "schema_name", "owa_util", "model.dbo"],
         needs: 0,
         expression: concat!(
-            r"^\W*(?:information_schema(?:\.\w*)?|performance_schema(?:\.\w+)?|sqlite_(?:temp_)?(?:master|schema)|sqlite_(?:sequence|stat\d)|northwind|tempdb|msdb|schema_name|n?varchar2?|sql_(?:longvarchar|variant)|autonomous_transaction|open(?:query|rowset|owa_util)|tbcreator|sysaux|owa_util",
+            r"^\W*(?:information_schema(?:\.\w*)?|performance_schema(?:\.\w+)?|sqlite_(?:temp_)?(?:master|schema)|sqlite_(?:sequence|stat\d)|northwind|tempdb|msdb|schema_name|n?varchar2?|sql_(?:longvarchar|variant)|autonomous_transaction|open(?:query|rowset|datasource)|is_srvrolemember|tbcreator|sysaux|owa_util",
             r"|pg_(?:catalog|toast|user|shadow|authid|auth_members|roles|tables|views|class|namespace|attribute|database|proc|language|group|settings|largeobject|stat_\w+|hba_file_rules|indexes|type|trigger|file_settings|locks|matviews|statistic)(?:\.\w+)?",
             r"|(?:all|user|dba)_(?:tables|tab_columns|tab_cols|users|objects|views|source|triggers|constraints|cons_columns|sys_privs|role_privs|tab_privs|catalog|synonyms|db_links|procedures|indexes|tablespaces|data_files|col_comments)|g?v\$\w+|rdb\$\w+|sys(?:ibm|cat)\.\w+",
             r"|mysql\.(?:user|db|host|func|proc|event|plugin|servers|(?:tables|columns|procs)_priv|innodb_\w+|general_log)|master\.(?:\.|dbo\.|sys\.)\w+|model\.dbo\.\w+|sys\.(?:\w+_\w+|objects|tables|columns|databases|schemas|types|procedures|views|indexes|user\$|obj\$)|sys(?:objects|columns|users|databases|x?logins|processes|indexes|comments|messages|types)",
@@ -239,9 +239,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         rule: rules::SQL_CLAUSE,
-        triggers: &["case", "merge", "against", "character set", "immediate", "soname", "returns", "analyse"],
+        triggers: &["case", "merge", ":=", "against", "character set", "immediate", "soname", "returns", "analyse"],
         needs: 0,
-        expression: r"\bcase\s+when\s+\S*\s*[=<>(]|\bmerge\b.{1,80}\busing\s*\(|\bmatch\s*\(?[\w\s,*]{1,80}\)?\s*against\s*\(|\balter\s+\w+\s.{0,80}\bcharacter\s+set\s+\w|\bexecute\s+immediate\s*['\x22]|\bcreate\s+(?:or\s+replace\s+)?function\s+\w+\s*(?:\(\s*\)\s*)?returns\b|\bprocedure\s+analyse\s*\(",
+        expression: r"\bcase\s+when\s+\S*\s*[=<>(]|@\w*:=|\bmerge\b.{1,80}\busing\s*\(|\bmatch\s*\(?[\w\s,*]{1,80}\)?\s*against\s*\(|\balter\s+\w+\s.{0,80}\bcharacter\s+set\s+\w|\bexecute\s+immediate\s*['\x22]|\bcreate\s+(?:or\s+replace\s+)?function\s+\w+\s*(?:\(\s*\)\s*)?returns\b|\bprocedure\s+analyse\s*\(",
     },
     Row {
         rule: rules::SQL_SCIENTIFIC,
@@ -285,7 +285,7 @@ pub(super) const ROWS: &[Row] = &[
         rule: rules::LDAP_FILTER,
         triggers: &["objectclass", ")(", ")\t(", ") (", "(|", "(&", "*)", ")|(", ")!(", "*!("],
         needs: 0,
-        expression: r"\(\s*[&|!]\s*\(\s*(?:[\w.;-]+\s*[<>~]?=|[&|!]\s*\()|\)\s*\(\s*(?:[|&!]\s*\(|\w+\s*(?:[<>~]?=)|[|&]\s*$)|\)\s*[|!&]\s*\(\s*(?:\w+\s*[<>~]?=|$)|\*\)\s*!?\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=|$)|\)\)\s*\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=)|\(\s*objectclass\s*=|\)\([&|](?:[()]|$)",
+        expression: r"\(\s*[&|!]\s*\(\s*(?:[\w.;-]+\s*[<>~]?=|[&|!]\s*\()|\)\s*\(\s*(?:[|&!]\s*\(|[\w.;-]+(?::[\w.]+)*\s*(?:[<>~:]?=)|[|&!]\s*$)|\)\s*[|!&]\s*\(\s*(?:[\w.;-]+\s*[<>~:]?=|$)|^[^()\s]*\*\)\s*[|&]\s*$|\*\)\s*!?\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=|$)|\)\)\s*\(\s*(?:[&|!(]|[\w-]+\s*[<>~]?=)|\(\s*objectclass\s*=|\)\([&|](?:[()]|$)",
     },
     Row {
         rule: rules::SSRF_METADATA,

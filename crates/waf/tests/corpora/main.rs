@@ -22,7 +22,7 @@ use waf::{Inspector, Options, Report, Request, Scratch};
 
 /// The share of attacks that must be found at paranoia level 1, in the part that is held out, in thousandths. It is what
 /// the rules hold, not what we want, which is 900.
-const LEAST_RECALL: usize = 810;
+const LEAST_RECALL: usize = 830;
 /// The share of harmless lines that may be taken for attacks there, in thousandths.
 const MOST_FALSE: usize = 20;
 

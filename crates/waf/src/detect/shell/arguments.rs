@@ -177,6 +177,9 @@ pub(super) fn has_weak_argument(rest: &[u8]) -> bool {
         // `'-'9`: nobody quotes a part of an option but to hide it.
         [b'\'' | b'"', b'-', b'\'' | b'"', next, ..] => next.is_ascii_alphanumeric(),
         [b'-', next] => next.is_ascii_alphabetic(),
+        // `find . -exec`.
+        [b'.'] => words(rest).nth(1).is_some_and(|second| matches!(second, [b'-', b'a'..=b'z', ..])),
+        [b'<', b'<', next, ..] if next.is_ascii_alphabetic() => true,
         [b'/'] => rest.trim_ascii().len() > 2,
         [b'-', b'-', ..] => first.len() > 4,
         [b'-', next, ..] => next.is_ascii_alphabetic() && first.len() <= 6 && !is_lone_word(rest, first),
@@ -187,6 +190,11 @@ pub(super) fn has_weak_argument(rest: &[u8]) -> bool {
         [b'$', b'(' | b'{', ..] | [b'.', b'.', b'/', ..] | [b'.', b'/', _, ..] | [b'~', b'/', ..] => true,
         _ => rest.starts_with(b"<<<") || rest.starts_with(b"</"),
     }
+}
+
+/// `-shoes`: a hyphen and a word.
+pub(super) fn has_word_as_option(rest: &[u8]) -> bool {
+    words(rest).next().is_some_and(|first| matches!(first, [b'-', b'a'..=b'z', _, ..]))
 }
 
 /// `-wool`, and nothing else.

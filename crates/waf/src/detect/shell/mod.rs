@@ -2,6 +2,7 @@
 //! where a command may stand: the start, and behind separators. What the name of a command alone tells depends on how
 //! much of an English word it is; what stands behind it, and whether people talk like that, tells the rest.
 
+mod agent;
 mod arguments;
 mod commands;
 mod glob;
@@ -11,10 +12,12 @@ mod word;
 use super::head::find;
 use super::{Cx, Leaf, Part, traits};
 use crate::rules;
+use agent::{is_agent, is_client, is_product};
 use arguments::{
-    Evidence, evidence, has_weak_argument, is_file, is_list, is_only_number, is_prose, talks, wrapped,
+    Evidence, evidence, has_weak_argument, has_word_as_option, is_file, is_list, is_only_number, is_prose,
+    is_top, talks, wrapped,
 };
-use commands::{Command, command, is_verb, takes_file};
+use commands::{Command, command, is_asked, is_english, is_noun, is_verb, runs_alone, takes_file};
 use word::{Word, is_command_byte};
 
 /// Bytes looked at behind a command.
@@ -43,6 +46,11 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             }
         }
     }
+    if leaf.class.has(traits::BRACKET)
+        && let Some(at) = body_of_function(low)
+    {
+        behind(leaf, at, cx);
+    }
     if leaf.class.has(traits::GLOB) && leaf.class.has(traits::SLASH) && glob::has_glob_path(low) {
         cx.hit(rules::SHELL_GLOB, leaf, 0);
     }
@@ -52,6 +60,15 @@ pub(crate) fn detect(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     if cx.level() >= 3 && glob::has_inner_quote(low) {
         cx.hit(rules::SHELL_QUOTED, leaf, 0);
     }
+}
+
+/// `f() { id; }; f`: where what a value defines first begins.
+fn body_of_function(low: &[u8]) -> Option<usize> {
+    let text = low.trim_ascii_start();
+    let text = text.strip_prefix(b"function ").unwrap_or(text);
+    let name = text.iter().take(24).take_while(|byte| is_command_byte(**byte)).count();
+    let rest = text[name..].trim_ascii_start().strip_prefix(b"()")?.trim_ascii_start();
+    (name > 0 && matches!(rest.first(), Some(b'{' | b'('))).then(|| low.len() - rest.len())
 }
 
 /// A leaf that is a command from its first word on.
@@ -79,6 +96,9 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
         && !low.contains(&b'+')
     {
         return;
+    }
+    if matches!(byte, b'$' | b'.') && runs_shell(&low[first..]) {
+        return cx.hit(rules::SHELL_DIRECT, leaf, first);
     }
     let word = Word::read(low, first);
     let Some(kind) = command(word.word()) else { return };
@@ -116,7 +136,9 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
     let is_hit = match kind {
         Command::Sure => {
             let is_run = is_lower && !talks(rest) && (evidence >= Evidence::Option || !is_prose(rest));
-            let is_telling = !is_bare || word.is_quoted || word.word().contains(&b'-');
+            // The end of the line runs it.
+            let is_entered = rest.ends_with(b"\n");
+            let is_telling = !is_bare || is_entered || word.is_quoted || word.word().contains(&b'-');
             !is_bare && evidence == Evidence::Certain || is_run && is_telling || is_header
         }
         Command::Strong => {
@@ -128,10 +150,14 @@ fn start(leaf: &Leaf<'_>, cx: &mut Cx<'_>) {
             wraps(word.word(), rest) || is_header && is_lower && rest.trim_ascii().starts_with(b"-")
         }
         Command::Weak if !is_header && matches!(word.word(), b"test" | b"set") => false,
+        Command::Weak if is_noun(word.word()) => {
+            is_lower && !talks(rest) && has_weak_argument(rest) && !has_word_as_option(rest)
+        }
         Command::Weak => {
             is_lower
                 && (has_weak_argument(rest) && (evidence == Evidence::Certain || !talks(rest))
                     || takes_file(word.word()) && evidence == Evidence::File && !talks(rest)
+                    || word.word() == b"tar" && evidence == Evidence::Certain && !talks(rest)
                     || word.word() == b"echo" && matches!(rest.trim_ascii_start().first(), Some(b'`'))
                     || is_header && is_agent(word.word(), rest))
         }
@@ -281,25 +307,36 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
     // A line break or an ampersand says little in a text, and more where nothing stands before it.
     let leads = low[..at].iter().all(|byte| byte.is_ascii_whitespace() || b"'\";|&".contains(byte));
     let is_soft = matches!(separator, b'\n' | b'&') && !(at > 0 && low[at - 1] == separator) && !leads;
+    let is_body = matches!(separator, b'{' | b'(') && low[..at].trim_ascii_end().ends_with(b"()");
     if word.is_hidden && word.length > 1 {
         return cx.hit(rules::SHELL_EVASION, leaf, at);
     }
     let evidence = evidence(word.word(), rest);
     let is_told = is_told(evidence, rest);
     let is_mentioned = !is_tight && talks(rest);
+    let is_double = at > 0 && low[at - 1] == separator;
     let is_hit = match kind {
         _ if is_number => true,
         _ if word.has_path => true,
         _ if is_table || is_closed && (is_list(low) || is_alternative(low, at, trimmed)) => false,
         _ if is_in_script => is_lower && (is_closed || !talks(rest)),
+        _ if is_body => is_lower && (is_closed || evidence >= Evidence::Option),
         Command::Sure => !is_mentioned && (!is_soft || is_told || is_tight),
         Command::Strong if is_soft => is_lower && (is_told || is_tight && is_closed && low[at] == b'&'),
         // `data:image/png;base64` is no command.
         Command::Strong if word.word().starts_with(b"base") => is_told,
-        Command::Strong => evidence == Evidence::Certain || is_lower && !is_mentioned,
+        // Some systems know no case.
+        Command::Strong => {
+            let is_run = is_lower || is_tight && evidence >= Evidence::Option;
+            evidence == Evidence::Certain || is_run && !is_mentioned
+        }
         Command::Wrapper => {
+            let is_free = is_tight || !is_english(word.word());
+            let is_printed = word.word() == b"env" && is_closed && leads;
             wraps(word.word(), rest)
-                || is_lower && !is_soft && separator != b'|' && is_tight && (is_closed || is_told)
+                || is_printed
+                || is_lower && !is_soft && separator != b'|' && is_tight && is_closed
+                || is_lower && !is_soft && is_free && is_told
         }
         Command::Weak => {
             let is_alone = is_closed && !is_soft && (is_tight && separator != b'|' || separator == b'(');
@@ -310,10 +347,8 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
                 || separator == b'`' && at > 0 && matches!(low[at - 1], b';' | b'|' | b'&');
             let is_broken_out = !is_soft && is_closed && is_behind_quote(low, at)
                 || is_tight && trimmed.is_empty() && at > 0 && low[at - 1] == b')';
-            // A value that is a separator and the name of a command, and no word of a language.
-            let is_all = leads
-                && trimmed.is_empty()
-                && matches!(word.word(), b"id" | b"dir" | b"su" | b"ll" | b"uname");
+            // A value that is a separator and the name of a command.
+            let is_all = leads && trimmed.is_empty() && is_asked(word.word());
             is_lower
                 && (is_alone
                     || is_run
@@ -324,7 +359,9 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
                     || leads && is_tight && !matches!(separator, b'\n' | b'`')
                     || leads && is_verb(word.word()) && !low[at + 1..].contains(&separator)
                     || leads && is_closed && matches!(separator, b';' | b'|')
-                    || separator == b'|' && is_closed && is_behind_value(low, at))
+                    || is_double && is_closed && is_tight && separator == b'|' && is_asked(word.word())
+                    || separator == b'|' && is_closed && is_behind_value(low, at)
+                    || separator == b'&' && trimmed.is_empty() && is_tight && is_behind_value(low, at))
         }
     };
     if is_hit {
@@ -338,6 +375,7 @@ fn behind(leaf: &Leaf<'_>, at: usize, cx: &mut Cx<'_>) {
 /// `./a`, `/tmp/a`: a program that is no command of the system, and `$0`, `$SHELL`, `$'id'`.
 fn program_of_folder(text: &[u8], separator: u8) -> bool {
     let is_hard = matches!(separator, b';' | b'|' | b'&');
+    let text = text.strip_prefix(b". ").unwrap_or(text);
     let is_named = |folder: &[u8]| {
         text.strip_prefix(folder).is_some_and(|name| name.first().is_some_and(u8::is_ascii_alphanumeric))
     };
@@ -348,6 +386,18 @@ fn program_of_folder(text: &[u8], separator: u8) -> bool {
                 .iter()
                 .any(|shell| text.starts_with(shell))
             || text == b"$0")
+}
+
+/// `$SHELL -c id`, `. /tmp/a`: a shell by its variable, or a file that the shell reads.
+fn runs_shell(text: &[u8]) -> bool {
+    let shell = [b"$0".as_slice(), b"${0}", b"$shell", b"${shell}", b"$bash", b"${bash}"]
+        .iter()
+        .find_map(|shell| text.strip_prefix(*shell));
+    let file = text.strip_prefix(b". ").map(<[u8]>::trim_ascii_start).unwrap_or_default();
+    let top = file.strip_prefix(b"/").and_then(|path| path.split(|byte| *byte == b'/').next());
+    shell.is_some_and(|rest| matches!(rest, [b' ', b'-', b'a'..=b'z', ..] | [b'<', b'<', b'<', ..]))
+        || top.is_some_and(is_top)
+        || file.len() > 2 && file.starts_with(b"./")
 }
 
 /// `(a|b|ab)*` of an expression.
@@ -368,11 +418,12 @@ fn is_behind_quote(low: &[u8], at: usize) -> bool {
     before.len() <= 64 && matches!(before.last(), Some(b'\'' | b'"'))
 }
 
-/// `127.0.0.1|id`, not `name|id`, which may be a list of columns.
+/// `127.0.0.1|id`, `10.0.0.1&id`, not `name|id`, which may be a list of columns.
 fn is_behind_value(low: &[u8], at: usize) -> bool {
     let before = low[..at].trim_ascii();
     !before.is_empty()
         && before.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        && (low[at] == b'|' || before.contains(&b'.'))
         && !low[at + 1..].contains(&b'|')
 }
 
@@ -403,13 +454,16 @@ fn wraps(wrapper: &[u8], rest: &[u8]) -> bool {
     if word.word().starts_with(b"-") {
         return !talks(behind);
     }
-    let is_english = matches!(
-        wrapper,
-        b"time" | b"watch" | b"script" | b"command" | b"parallel" | b"nice" | b"timeout" | b"trickle"
-    );
+    if word.has_path {
+        return !talks(behind);
+    }
+    let is_bare = behind.trim_ascii().is_empty();
+    let is_english = is_english(wrapper);
     match command(word.word()) {
         Some(Command::Sure) => !talks(behind),
-        Some(Command::Strong) if is_english => is_told(evidence(word.word(), behind), behind),
+        Some(Command::Strong) if is_english => {
+            is_told(evidence(word.word(), behind), behind) || is_bare && runs_alone(word.word())
+        }
         Some(Command::Strong) => {
             !matches!(word.word(), b"apt-get" | b"systemctl") && !talks(behind)
                 || evidence(word.word(), behind) == Evidence::Certain
@@ -418,7 +472,9 @@ fn wraps(wrapper: &[u8], rest: &[u8]) -> bool {
             .and_then(|(word, _)| command(word.word()))
             .is_some_and(|kind| kind != Command::Weak),
         Some(Command::Weak) => {
-            matches!(word.word(), b"who" | b"id" | b"su") && behind.trim_ascii().is_empty()
+            let traces =
+                matches!(wrapper, b"busybox" | b"strace" | b"ltrace" | b"nohup" | b"setsid" | b"doas");
+            is_bare && (matches!(word.word(), b"who" | b"id" | b"su") || traces && runs_alone(word.word()))
                 || has_weak_argument(behind)
                 || takes_file(word.word()) && evidence(word.word(), behind) == Evidence::File
         }
@@ -426,91 +482,9 @@ fn wraps(wrapper: &[u8], rest: &[u8]) -> bool {
     }
 }
 
-/// A header that is a command and nothing else; no client is called that.
-fn is_agent(word: &[u8], rest: &[u8]) -> bool {
-    !matches!(
-        word,
-        b"test"
-            | b"node"
-            | b"java"
-            | b"go"
-            | b"mail"
-            | b"git"
-            | b"host"
-            | b"top"
-            | b"date"
-            | b"service"
-            | b"ruby"
-            | b"pip"
-            | b"npm"
-            | b"composer"
-            | b"cargo"
-            | b"docker"
-            | b"aws"
-            | b"bun"
-            | b"tomcat"
-    ) && !rest.contains(&b'/')
-        && (rest.trim_ascii().is_empty()
-            || rest.trim_ascii().starts_with(b"-")
-            || rest.windows(3).any(|three| three == b" -m" || three == b" -c"))
-}
-
-/// Commands that send requests and give their own name.
-fn is_client(word: &[u8]) -> bool {
-    const CLIENTS: [&[u8]; 34] = [
-        b"curl",
-        b"wget",
-        b"python",
-        b"python3",
-        b"perl",
-        b"php",
-        b"nodejs",
-        b"lua",
-        b"w3m",
-        b"aria2c",
-        b"axel",
-        b"lftp",
-        b"podman",
-        b"rclone",
-        b"restic",
-        b"rsync",
-        b"certbot",
-        b"ffmpeg",
-        b"ffprobe",
-        b"mpv",
-        b"dnf",
-        b"yum",
-        b"apk",
-        b"svn",
-        b"hg",
-        b"openssl",
-        b"terraform",
-        b"mosquitto",
-        b"wkhtmltopdf",
-        b"pandoc",
-        b"pnpm",
-        b"nginx",
-        b"varnishd",
-        b"haproxy",
-    ];
-    CLIENTS.contains(&word)
-}
-
 fn skip_blank(text: &[u8], at: usize) -> usize {
     at + text[at.min(text.len())..]
         .iter()
         .take_while(|byte| byte.is_ascii_whitespace() || **byte == b'+')
         .count()
-}
-
-/// Whether it begins with the name and the version of a program (RFC 9110, section 10.1.5).
-fn is_product(rest: &[u8]) -> bool {
-    let word = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-    let mut halves = word.splitn(2, |byte| *byte == b'/');
-    let (name, version) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-    let is_name = name.first().is_some_and(u8::is_ascii_alphabetic)
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    let is_version =
-        version.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    is_name && is_version && version.first().is_some_and(u8::is_ascii_digit)
 }

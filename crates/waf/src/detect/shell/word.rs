@@ -56,7 +56,9 @@ impl Word {
                     word.is_hidden = true;
                     at += 2;
                 }
-                b'$' if matches!(next, b'@' | b'*' | b'?' | b'$' | b'!' | b'0'..=b'9') && word.length > 0 => {
+                b'$' if matches!(next, b'@' | b'*' | b'?' | b'$' | b'!' | b'_' | b'0'..=b'9')
+                    && word.length > 0 =>
+                {
                     word.is_hidden = true;
                     at += 2;
                 }

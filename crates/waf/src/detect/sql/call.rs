@@ -1,14 +1,16 @@
 //! Calls of functions that an attack makes, or that were cut from a query.
 
 use super::grammar::{Operand, Sql};
-use super::token::Kind;
+use super::token::{Kind, is_word};
 use super::words;
 
 /// `sleep(5)` where an expression may stand; not `time.sleep(5)` and not in the middle of prose.
 pub(super) fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
     let word = sql.word(at);
     let is_name = words::is_attack_function(word);
-    let is_called = sql.is(at + 1, Kind::Left) || word.starts_with(b"xp_") || word.starts_with(b"utl_");
+    let is_of_package = words::is_package(word) && sql.is(at + 1, Kind::Dot) && sql.is(at + 3, Kind::Left);
+    let is_called =
+        sql.is(at + 1, Kind::Left) || is_of_package || word.starts_with(b"xp_") || word.starts_with(b"utl_");
     if !(is_name && is_called) {
         return false;
     }
@@ -24,7 +26,9 @@ pub(super) fn is_attack_call(sql: Sql<'_>, at: usize) -> bool {
     if !matches!(word, b"sleep" | b"elt" | b"likely" | b"unlikely" | b"compress" | b"zipfile") {
         return true;
     }
+    let is_second = at == 2 && sql.is(0, Kind::Number) && sql.is(1, Kind::Semicolon);
     let is_placed = at == 0
+        || is_second
         || matches!(
             sql.kind(at - 1),
             Some(
@@ -66,6 +70,9 @@ pub(super) fn is_choice(sql: Sql<'_>, at: usize) -> bool {
 
 /// The value ends in a call of an SQL function that is not closed: it was cut from a query.
 pub(super) fn is_cut_call(sql: Sql<'_>) -> bool {
+    if is_broken_call(sql.text) {
+        return true;
+    }
     let count = |kind| sql.list.iter().filter(|token| token.kind == kind).count();
     let has_call =
         sql.list.windows(2).any(|pair| pair[0].kind == Kind::Function && pair[0].end == pair[1].start);
@@ -96,6 +103,16 @@ pub(super) fn is_cut_call(sql: Sql<'_>) -> bool {
     let is_short = last <= 3 || last <= 8 && name == 0;
     words::is_function(sql.word(name))
         && (is_short || sql.list[..last].iter().any(|t| t.kind == Kind::Select))
+}
+
+/// `min+(`, `in '$(`: a function's name, and nothing but signs up to a last bracket.
+fn is_broken_call(text: &[u8]) -> bool {
+    let Some(rest) = text.trim_ascii().strip_suffix(b"(") else { return false };
+    let name = rest.iter().take_while(|byte| is_word(**byte)).count();
+    let (name, signs) = rest.split_at(name);
+    signs.len() <= 8
+        && !signs.iter().any(u8::is_ascii_alphanumeric)
+        && (words::is_function(name) || matches!(name, b"in" | b"like"))
 }
 
 /// `97,98,99`: letters by their numbers.

@@ -1,6 +1,7 @@
 //! What is an attack and what is prose, at the lowest paranoia level.
 
 use super::call;
+use super::comparison;
 use super::grammar::{Operand, Sql};
 use super::statement::{self, statement};
 use super::token::{Kind, Tokens};
@@ -34,7 +35,7 @@ pub(super) fn outside(sql: Sql<'_>, tokens: &Tokens, leaf: &Leaf<'_>, cx: &mut C
             }
             Kind::Cast => is_cast(sql, at, leaf).then_some(rules::SQL_CAST),
             Kind::Clause | Kind::From => is_clause(sql, at).then_some(rules::SQL_CLAUSE),
-            Kind::Compare => is_lone_comparison(sql, at).then_some(rules::SQL_TAUTOLOGY),
+            Kind::Compare => comparison::is_lone(sql, at).then_some(rules::SQL_TAUTOLOGY),
             _ => None,
         };
         if let Some(rule) = found {
@@ -116,6 +117,16 @@ fn subselect(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule> {
     }
     let leads = at == 0 || sql.is(at - 1, Kind::Semicolon);
     // "Select your country".
+    // `select"a`, `select!1`.
+    let is_tight = sql.list.get(at + 1).is_some_and(|next| {
+        let is_value = matches!(next.kind, Kind::Number | Kind::Text | Kind::Open | Kind::Unary);
+        next.start == sql.list[at].end
+            && is_value
+            && sql.text.get(next.start + 1).is_some_and(|byte| *byte != b' ')
+    });
+    if at == 0 && is_tight {
+        return Some(rules::SQL_STATEMENT);
+    }
     let is_label = at == 0 && sql.list.iter().skip(1).all(|token| token.kind == Kind::Name);
     if leads && !is_label && sql.is_select(at) {
         let is_plain =
@@ -145,6 +156,10 @@ fn is_condition(sql: Sql<'_>, at: usize) -> bool {
     let is_first = at == 0;
     // `x or /`, `&& !x` of a script have words only.
     let follows = at > 0 && is_operand_end(sql, at - 1);
+    // `1 or {if 1}`: an escape of ODBC.
+    if at == 1 && sql.is(0, Kind::Number) && sql.word(2) == b"{" && !is_sign(sql.word(at)) {
+        return true;
+    }
     if follows && is_certain(sql, at, next) || (follows || is_first) && sql.is_word_comparison(next) {
         return true;
     }
@@ -250,7 +265,7 @@ fn is_followed_by_quote_or_end(sql: Sql<'_>, at: usize) -> bool {
     sql.kind(at).is_none() || matches!(sql.kind(at), Some(Kind::Left | Kind::Open | Kind::Bracket))
 }
 
-fn is_operand_end(sql: Sql<'_>, at: usize) -> bool {
+pub(super) fn is_operand_end(sql: Sql<'_>, at: usize) -> bool {
     matches!(
         sql.kind(at),
         Some(Kind::Number | Kind::Text | Kind::Name | Kind::Right | Kind::Constant | Kind::Variable)
@@ -297,6 +312,7 @@ fn is_cast(sql: Sql<'_>, at: usize, leaf: &Leaf<'_>) -> bool {
     let is_same_case = typed.iter().all(u8::is_ascii_lowercase) || typed.iter().all(u8::is_ascii_uppercase);
     match sql.kind(at - 1) {
         Some(Kind::Text | Kind::Right | Kind::Open) => true,
+        Some(Kind::Bracket) => sql.word(at - 1) == b"]",
         Some(Kind::Name | Kind::Constant | Kind::Number) => {
             let is_led = at > 1
                 && matches!(sql.kind(at - 2), Some(Kind::Name | Kind::Arith | Kind::Cast | Kind::Bracket));
@@ -321,6 +337,8 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
     match sql.word(at) {
         b"from" => {
             next == b"information_schema"
+                || at == 0 && next == b"dual"
+                || at == 0 && next.starts_with(b"`") && sql.is(at + 2, Kind::Dot)
                 || next.starts_with(b"`") && sql.is(0, Kind::Select)
                 || sql.is(at + 1, Kind::Left) && sql.is(at + 2, Kind::Select)
                 || at == 0
@@ -336,6 +354,7 @@ fn is_clause(sql: Sql<'_>, at: usize) -> bool {
             let is_tight = || sql.list[at + 2].end == sql.list[at + 3].start;
             end.is_some_and(|end| sql.is_cut(end) || is_led && sql.is_end(end))
                 || (is_led || at == 0) && sql.is(at + 2, Kind::Function) && is_tight()
+                || at == 0 && sql.is(at + 2, Kind::Left) && sql.list.len() == 3
                 || sql.list.len() == 2
         }
         b"having" => sql.comparison(at + 1).is_some_and(|(left, right, end)| {
@@ -401,45 +420,4 @@ fn is_case(sql: Sql<'_>, at: usize) -> bool {
     let has_operand = sql.operand(start + 1).is_some_and(|(what, _)| what != Operand::Word);
     let is_compared = sql.inner_comparison(start + 1).is_some_and(|(_, _, end)| sql.has_sign(start, end));
     (has_operand || is_compared) && (start..sql.list.len()).any(|at| sql.word(at) == b"then")
-}
-
-/// `1=1`, `11!=1`, and `in (1,2)` as the whole value.
-fn is_lone_comparison(sql: Sql<'_>, at: usize) -> bool {
-    let list = sql.list;
-    match sql.word(at) {
-        b"in" => {
-            (at == 0 || at == 1 && is_operand_end(sql, 0) && !sql.is(0, Kind::Name))
-                && sql.is(at + 1, Kind::Left)
-                && sql.is(at + 2, Kind::Number)
-                && sql.is(at + 3, Kind::Comma)
-                && sql.is(at + 4, Kind::Number)
-                || at > 0
-                    && is_operand_end(sql, at - 1)
-                    && sql.is(at + 1, Kind::Left)
-                    && sql.is(at + 2, Kind::Select)
-        }
-        b"is" => {
-            let end = at + 1 + usize::from(sql.is(at + 1, Kind::Unary));
-            at == 1
-                && matches!(sql.kind(0), Some(Kind::Number | Kind::Text))
-                && sql.word(end) == b"null"
-                && sql.is_end(end + 1)
-        }
-        b"=" | b"!=" | b"<>" | b"<=>" => {
-            list.len() == 3
-                && at == 1
-                && (sql.is(0, Kind::Number) && sql.is(2, Kind::Number)
-                    || sql.is(0, Kind::Text) && sql.is(2, Kind::Number) && sql.word(0).starts_with(b"'")
-                    || sql.is(0, Kind::Text)
-                        && (sql.is(2, Kind::Open) || sql.is(2, Kind::Text) && sql.word(0) == sql.word(2))
-                        && sql.word(0).first() == sql.word(2).first())
-        }
-        b"like" | b"rlike" | b"regexp" | b"glob" => {
-            let is_same = list.len() == 3 && sql.is(0, Kind::Number) && sql.word(0) == sql.word(2);
-            at == 0 && (sql.is(1, Kind::Constant) && list.len() == 2)
-                || at == 1 && is_same
-                || at == 1 && sql.is(0, Kind::Right) && sql.is(2, Kind::Left)
-        }
-        _ => false,
-    }
 }

@@ -50,6 +50,20 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         {
             Some(rules::SQL_BREAK)
         }
+        // `'in(1)`, `'between 1 and 2`.
+        Kind::Compare if is_unclosed(sql, quote) && is_word_of_operator(sql, at) => Some(rules::SQL_BREAK),
+        // `x' regexp '^a`: a word is compared with what is open.
+        Kind::Compare
+            if matches!(
+                sql.word(at),
+                b"rlike" | b"regexp" | b"glob" | b"ilike" | b"between" | b"similar" | b"sounds"
+            ) && !before.is_empty()
+                && before.iter().all(|byte| is_word(*byte))
+                && sql.list.iter().skip(at + 1).any(|token| token.kind == Kind::Open)
+                && sql.list.len() <= 6 =>
+        {
+            Some(rules::SQL_BREAK)
+        }
         Kind::Comment if sql.list[at].start <= quote + 2 || follows_bracket => {
             // `'#'`, `"/*"`: the sign itself is quoted.
             let is_sign = (is_opening || is_code && before.is_empty())
@@ -77,8 +91,18 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
                 && sql.word(at + 2).iter().all(|byte| byte.is_ascii_digit() || b"'\"]},".contains(byte));
             // `{"and": [...]}`: the word is quoted itself.
             let is_quoted = is_opening && sql.text.get(sql.list[at].end) == sql.text.get(quote);
-            (is_escaped || is_first || !is_size && !is_quoted && logic(sql, at, is_opening))
+            let is_halved = is_halved(sql, at, before);
+            (is_escaped || is_first || is_halved || !is_size && !is_quoted && logic(sql, at, is_opening))
                 .then_some(rules::SQL_BREAK)
+        }
+        Kind::Arith if is_unclosed(sql, quote) && matches!(sql.word(at), b"div" | b"mod") => {
+            (sql.is(at + 1, Kind::Number) && sql.is_cut_or_end(at + 2)).then_some(rules::SQL_BREAK)
+        }
+        // `'),('1`, `x')=('1`: texts on both sides, each cut.
+        Kind::Comma | Kind::Left | Kind::Compare | Kind::Arith
+            if follows_bracket && is_cut_between(sql, at, before) =>
+        {
+            Some(rules::SQL_BREAK)
         }
         Kind::Compare | Kind::Arith | Kind::Unary => {
             operator(sql, at, before, is_opening).then_some(rules::SQL_BREAK)
@@ -90,7 +114,7 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
         Kind::Select => (is_unclosed(sql, quote) || sql.is_select(at)).then_some(rules::SQL_BREAK),
         Kind::Dot => (sql.is(at + 1, Kind::Function) && words::is_attack_function(sql.word(at + 1)))
             .then_some(rules::SQL_FUNCTION),
-        Kind::Clause => quoted_clause(sql, at).then_some(rules::SQL_CLAUSE),
+        Kind::Clause => quoted_clause(sql, at, quote).then_some(rules::SQL_CLAUSE),
         Kind::Comma => comma(sql, at, is_opening).then_some(rules::SQL_BREAK),
         Kind::Cast => (words::is_type(sql.word(at + 1))).then_some(rules::SQL_CAST),
         Kind::Statement => {
@@ -115,6 +139,49 @@ pub(super) fn judge(sql: Sql<'_>, quote: usize, leaf: &Leaf<'_>, cx: &mut Cx<'_>
 /// The value begins with a quote that nothing closes: it closes one of the query.
 fn is_unclosed(sql: Sql<'_>, quote: usize) -> bool {
     quote == 0 && !sql.text[1..].contains(&sql.text[0]) && sql.list.len() <= 12
+}
+
+/// Behind brackets that are closed: a sign, a bracket that opens, and a text that is open and short.
+fn is_cut_between(sql: Sql<'_>, at: usize, before: &[u8]) -> bool {
+    let last = sql.list.len() - 1;
+    let text = sql.word(last);
+    sql.list.len() <= 8
+        && before.iter().all(|byte| is_word(*byte))
+        && (at..last)
+            .all(|at| matches!(sql.kind(at), Some(Kind::Comma | Kind::Left | Kind::Compare | Kind::Arith)))
+        && sql.is(last - 1, Kind::Left)
+        && sql.is(last, Kind::Open)
+        && text.first() == sql.text.get(before.len())
+        && text[1..].iter().all(|byte| is_word(*byte))
+}
+
+/// An operator that is a word, with numbers only: `in(1)`, `between 1 and 2`.
+fn is_word_of_operator(sql: Sql<'_>, at: usize) -> bool {
+    match sql.word(at) {
+        b"in" => sql.is(at + 1, Kind::Left) && sql.is(at + 2, Kind::Number),
+        b"between" => {
+            sql.is(at + 1, Kind::Number) && sql.word(at + 2) == b"and" && sql.is(at + 3, Kind::Number)
+        }
+        _ => false,
+    }
+}
+
+/// `x' or '1`, `x') or ('x`, `' or 'x`, `a@b.example' or id;`: the other half of the condition is the query's.
+fn is_halved(sql: Sql<'_>, at: usize, before: &[u8]) -> bool {
+    let is_value = !before.is_empty() && before.iter().all(|byte| is_word(*byte));
+    let is_bracketed = at > 0 && sql.is(at + 1, Kind::Left);
+    let next = at + 1 + sql.list[at + 1..].iter().take_while(|token| token.kind == Kind::Left).count();
+    if sql.is(next, Kind::Open) && next + 1 == sql.list.len() {
+        let open = sql.word(next);
+        let is_of_quote = open.first() == sql.text.get(before.len());
+        let text = &open[1..];
+        let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+        return is_of_quote
+            && (is_value && (is_bracketed || is_number || text == before)
+                || before.is_empty() && next == 1 && sql.list[0].start > 1 && text.len() <= 8);
+    }
+    let is_address = before.contains(&b'@') && !before.contains(&b' ');
+    is_address && sql.text.ends_with(b";") && sql.list.len() <= 8
 }
 
 /// `adm' 'in`, `3' ' 1`: two texts side by side are one.
@@ -149,6 +216,7 @@ fn after_semicolon(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> 
             && !before.contains(&sql.text[before.len()]) =>
         {
             // A name or an address; a password has other signs too.
+            let before = before.strip_suffix(b"\\").unwrap_or(before);
             let is_value =
                 before.iter().all(|byte| is_word(*byte) && *byte != b'$' || b"@.-+/".contains(byte));
             is_value.then_some(rules::SQL_STACKED)
@@ -300,7 +368,7 @@ fn operator(sql: Sql<'_>, at: usize, before: &[u8], is_opening: bool) -> bool {
             // `"<3` is a heart.
             let is_heart = sql.word(at) == b"<" && sql.word(next) == b"3";
             let has_any = is_compare || sql.is(at, Kind::Compare) || !before.is_empty();
-            let is_product = matches!(sql.word(at), b"*" | b"%" | b"^") && before.is_empty();
+            let is_product = matches!(sql.word(at), b"*" | b"%" | b"^" | b"|" | b"&") && before.is_empty();
             is_unclosed && (has_any || is_product) && is_at_end && !is_heart
                 || is_compare && is_at_end && !before.ends_with(b"&") && (!is_number || !before.is_empty())
                 || !is_number && is_at_end && sql.is(next, Kind::Text) && sql.word(next).len() <= 2
@@ -326,12 +394,15 @@ fn is_inches(before: &[u8]) -> bool {
 }
 
 /// `' order by 3--`, `' limit 1`, `' collate nocase--`.
-fn quoted_clause(sql: Sql<'_>, at: usize) -> bool {
+fn quoted_clause(sql: Sql<'_>, at: usize, quote: usize) -> bool {
     let next = sql.word(at + 1);
     match sql.word(at) {
-        b"order" | b"group" => next == b"by" && (sql.is(at + 2, Kind::Number) || sql.ends_cut()),
-        b"collate" | b"isnull" | b"notnull" | b"where" => sql.ends_cut(),
-        b"having" if is_unclosed(sql, sql.list[0].start.saturating_sub(1)) => true,
+        b"order" | b"group" => {
+            let is_whole = is_unclosed(sql, quote) && sql.is(at + 2, Kind::Name) && sql.is_end(at + 3);
+            next == b"by" && (sql.is(at + 2, Kind::Number) || sql.ends_cut() || is_whole)
+        }
+        b"collate" | b"isnull" | b"notnull" | b"where" | b"escape" => sql.ends_cut(),
+        b"having" if is_unclosed(sql, quote) => true,
         b"having" => sql.comparison(at + 1).is_some_and(|(_, _, end)| sql.has_sign(at, end)),
         b"limit" | b"offset" => sql.is(at + 1, Kind::Number) && (sql.is_end(at + 2) || sql.ends_cut()),
         b"procedure" => next == b"analyse",

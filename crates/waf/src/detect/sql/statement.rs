@@ -139,6 +139,8 @@ pub(super) fn statement(sql: Sql<'_>, at: usize) -> Option<&'static crate::Rule>
                     })
                     || sql.is(at + 1, Kind::Function) && next == b"exists" && sql.is(at + 3, Kind::Select))
         }
+        b"prepare" => is_stacked && is_named && has_word(b"from"),
+        b"merge" if next == b"into" => is_stacked,
         b"use" | b"merge" | b"pragma" => is_stacked && is_named && is_whole(at + 2),
         b"attach" => is_stacked && (next == b"database" || is_named && is_whole(at + 2)),
         _ => false,

@@ -1,8 +1,8 @@
 //! Short values that are, as a whole, a piece cut from a query, and nothing that a person would type.
 
-use super::grammar::Sql;
-use super::token::Kind;
-use super::words;
+use super::grammar::{Operand, Sql};
+use super::token::{Kind, Token};
+use super::{signs, words};
 use crate::{Rule, rules};
 
 /// Tokens of a value that is judged as a whole.
@@ -34,14 +34,15 @@ pub(super) fn fragment(sql: Sql<'_>) -> Option<&'static Rule> {
     if is_json_access(sql) {
         return Some(rules::SQL_CAST);
     }
-    is_quote_and_sign(sql.text).then_some(rules::SQL_BREAK)
+    signs::is_broken(sql.text).then_some(rules::SQL_BREAK)
 }
 
 /// `from_unixtime(1)`: a call of a function that only SQL has, perhaps behind a number.
 fn is_lone_call(sql: Sql<'_>) -> bool {
     let at = usize::from(sql.is(0, Kind::Number) && sql.is(1, Kind::Function));
     sql.is(at, Kind::Function)
-        && words::is_sql_function(sql.word(at))
+        && (words::is_sql_function(sql.word(at))
+            || matches!(sql.word(at), b"database" | b"schema" | b"xmltype"))
         && sql.list.get(at + 1).is_some_and(|left| left.start == sql.list[at].end)
         && sql.operand(at).is_some_and(|(_, end)| sql.is_end(end) || sql.is_cut(end))
 }
@@ -76,7 +77,7 @@ fn is_open_condition(sql: Sql<'_>) -> bool {
         && (matches!(sql.kind(3), Some(Kind::Number | Kind::Text | Kind::Open | Kind::Select))
             || sql.comparison(3).is_some_and(|(_, right, end)| right.is_some() && sql.has_sign(3, end)));
     // `||6`: added to what stands before.
-    let is_joined = sql.word(0) == b"||"
+    let is_joined = matches!(sql.word(0), b"||" | b"&&")
         && matches!(sql.kind(1), Some(Kind::Number | Kind::Text | Kind::Open))
         && sql.is_end(2);
     let is_path = list.len() == 3
@@ -88,7 +89,32 @@ fn is_open_condition(sql: Sql<'_>) -> bool {
         || is_call && list[last].start == list[last - 1].end
         || is_between_brackets
         || is_joined
+        || is_joined_value(sql)
+        || starts && is_open_group(sql)
         || is_path
+}
+
+/// `1||'a'`, `9||version()`, `1&&1`, `'' or 9`.
+fn is_joined_value(sql: Sql<'_>) -> bool {
+    let [first, sign, second, ..] = sql.list else { return false };
+    let is_tight = first.end == sign.start && sign.end == second.start;
+    let is_empty = matches!(sql.word(0), b"''" | b"\"\"") && sign.kind == Kind::Logic;
+    let is_number = first.kind == Kind::Number && matches!(sql.word(1), b"||" | b"&&") && is_tight;
+    let Some((what, end)) = sql.operand(2) else { return false };
+    let is_value = matches!(what, Operand::Solid | Operand::Open) || second.kind == Kind::Function;
+    let is_empty = is_empty && second.kind == Kind::Number;
+    (is_empty || is_number) && is_value && sql.is_cut_or_end(end)
+}
+
+/// `or (`, `or ((1`, `&&(typeof x`: a bracket that the value leaves open.
+fn is_open_group(sql: Sql<'_>) -> bool {
+    let rest = &sql.list[1..];
+    let is_sign = matches!(sql.word(0), b"||" | b"&&");
+    let is_number = rest.iter().all(|token| matches!(token.kind, Kind::Left | Kind::Number));
+    sql.is(1, Kind::Left)
+        && rest.len() <= 5
+        && !rest.iter().any(|token| token.kind == Kind::Right)
+        && (is_sign || is_number)
 }
 
 /// `having 1`, `having 2>1`.
@@ -96,44 +122,45 @@ fn is_having(sql: Sql<'_>) -> bool {
     sql.word(0) == b"having" && sql.is(1, Kind::Number) && (sql.is_end(2) || sql.is_cut(2))
 }
 
-/// `,name"`, `":[{"a`: a list of columns or an object goes on behind what the value ends.
+/// `,name"`, `,1--`, `'a', 0x1a`, `":[{"a`: a list of columns or an object goes on behind what the value ends.
 fn is_broken_list(sql: Sql<'_>) -> bool {
-    let is_list = sql.list.len() == 3
-        && sql.is(0, Kind::Comma)
-        && sql.is(1, Kind::Name)
-        && sql.is(2, Kind::Open)
-        && sql.list[0].end == sql.list[1].start
-        && sql.word(2).len() == 1;
+    let last = sql.list.len() - 1;
+    let is_item = |token: &Token| {
+        matches!(token.kind, Kind::Comma | Kind::Name | Kind::Number | Kind::Constant | Kind::Right)
+    };
+    let is_cut = || sql.is(last, Kind::Open) && sql.word(last).len() == 1 || sql.ends_cut();
+    let is_tight = || sql.list.windows(2).all(|pair| pair[0].end == pair[1].start);
+    let is_list =
+        last >= 2 && sql.is(0, Kind::Comma) && sql.list[..last].iter().all(is_item) && is_cut() && is_tight();
+    let has_number = last > 1
+        && sql.word(last).starts_with(b"0x")
+        && sql.is(last, Kind::Number)
+        && sql.is(last - 1, Kind::Comma)
+        && sql.is(last - 2, Kind::Text)
+        && sql.word(last - 2).starts_with(b"'")
+        && last <= 4;
+    let is_list = is_list || has_number;
     let rest = sql.text.strip_prefix(b"\"").unwrap_or_default().trim_ascii_start();
     let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
     is_list || matches!(rest, [b'[' | b'{', ..]) || matches!(rest, [b'"', _, ..])
 }
 
-/// `'{"a":1}' ->> '$.a'`.
+/// `'{"a":1}' ->> '$.a'`, `'{"a":1}' ? 'a'`.
 fn is_json_access(sql: Sql<'_>) -> bool {
-    let is_arrow = |word: &[u8]| {
-        matches!(word, b"->" | b"->>" | b"#>" | b"#>>" | b"@>" | b"<@" | b"?|" | b"?&" | b"@?" | b"@@")
-    };
     (1..sql.list.len()).any(|at| {
-        is_arrow(sql.word(at))
+        let is_arrow = match sql.word(at) {
+            b"->" | b"->>" | b"#>" | b"#>>" | b"@>" | b"<@" | b"?|" | b"?&" | b"@?" | b"@@" => true,
+            b"?" => sql.word(at - 1).starts_with(b"'{") || sql.word(at - 1).starts_with(b"'["),
+            _ => false,
+        };
+        // `#>>` is two tokens.
+        let next = at + 1 + usize::from(sql.word(at) == b"#>" && sql.word(at + 1) == b">");
+        let is_value = matches!(sql.kind(next), Some(Kind::Text | Kind::Open | Kind::Number));
+        is_arrow
             && matches!(sql.kind(at - 1), Some(Kind::Text | Kind::Name))
             && sql.word(at - 1).starts_with(b"'")
-            && matches!(sql.kind(at + 1), Some(Kind::Text | Kind::Open | Kind::Number))
+            && (is_value || sql.word(next) == b"array")
     })
-}
-
-/// `^'`, `"'`, `'=`: nothing but signs with a quote among them, and no face.
-fn is_quote_and_sign(text: &[u8]) -> bool {
-    let is_quote = |byte: &&u8| b"'\"`".contains(byte);
-    let Some(first) = text.iter().find(is_quote) else { return false };
-    let is_mixed = text.iter().filter(is_quote).any(|quote| quote != first);
-    let is_single = text.iter().filter(is_quote).count() == 1;
-    // `>'<` is a face.
-    let is_at_edge = [text.first(), text.last()].into_iter().flatten().any(|byte| is_quote(&byte));
-    (2..=6).contains(&text.len())
-        && is_at_edge
-        && (is_mixed || is_single && text.iter().any(|byte| b"^=&|#%+\\*!<>{}@$".contains(byte)))
-        && text.iter().all(|byte| b"'\"`^=&|#%+\\/*!<>{}@$".contains(byte))
 }
 
 /// `or name =`, `like 'a%' or`, `is not null and`: words of a condition at the start, and no end.
@@ -143,7 +170,7 @@ fn is_cut_condition(sql: Sql<'_>) -> bool {
     let is_text_open = last > 0
         && last < 4
         && sql.is(last, Kind::Open)
-        && sql.word(last).len() == 1
+        && (sql.word(last).len() == 1 || sql.word(last)[1] == b'%' && last == 1)
         && matches!(sql.word(last - 1), b"like" | b"rlike" | b"regexp" | b"glob" | b"ilike" | b"between");
     if is_text_open {
         return true;
@@ -211,7 +238,7 @@ fn is_cut_expression(sql: Sql<'_>) -> bool {
     let list = sql.list;
     let is_joined = list.len() == 3
         && sql.is(0, Kind::Text)
-        && (sql.word(1) == b"+" || sql.word(1) == b"||")
+        && matches!(sql.word(1), b"+" | b"-" | b"*" | b"^" | b"|" | b"&" | b"||" | b"&&")
         && sql.is(2, Kind::Open);
     let is_cut_text =
         list.len() == 2 && sql.is(0, Kind::Text) && list[0].end == list[1].start && sql.is_cut(1);

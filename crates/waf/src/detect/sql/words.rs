@@ -287,7 +287,7 @@ static FUNCTIONS: WordList = WordList::new(&[
     "user_id", "user_name", "userenv", "utc_date", "utc_time", "utc_timestamp", "uuid", "uuid_generate_v1",
     "uuid_generate_v4", "uuid_nil", "uuid_short", "uuid_to_bin", "validate_password_strength", "values",
     "var_pop", "var_samp", "varchar_format", "variance", "varp", "verify_sha", "version", "version_num",
-    "vsize", "weekday", "weekofyear", "weight_string", "width_bucket", "wm_concat", "xmin", "xml", "xmlagg",
+    "vsize", "week", "weekday", "weekofyear", "weight_string", "width_bucket", "wm_concat", "xmin", "xml", "xmlagg",
     "xmlattributes", "xmlcast", "xmlcomment", "xmlconcat", "xmldata", "xmlelement", "xmlexists", "xmlforest",
     "xmlisvalid", "xmlparse", "xmlpatch", "xmlpi", "xmlquery", "xmlroot", "xmlsequence", "xmlserialize",
     "xmltable", "xmltransform", "xpath", "xpath_exists", "year", "years_between", "yearweek", "zeroifnull",
