@@ -9,3 +9,11 @@ pub(crate) fn customer(address: IpAddr) -> IpAddr {
         v4 @ IpAddr::V4(_) => v4,
     }
 }
+
+/// Does something with the octets of what an address counts as.
+pub(crate) fn with_octets<T>(address: IpAddr, act: impl FnOnce(&[u8]) -> T) -> T {
+    match customer(address) {
+        IpAddr::V4(address) => act(&address.octets()),
+        IpAddr::V6(address) => act(&address.octets()),
+    }
+}

@@ -1,9 +1,7 @@
 //! Whose requests a limit counts together.
 
-use std::net::IpAddr;
-
 use crate::config::LimitBy;
-use crate::customer::customer;
+use crate::customer::with_octets;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
 use crate::identity::Identity;
@@ -41,10 +39,7 @@ impl By {
     /// Whose request it is, as a key that is made of the way to tell and what tells. Each way has keys of its own: an app is not the
     /// user of the same name.
     pub(crate) fn key<K>(&self, exchange: &Exchange, key: impl Fn(u8, &[u8]) -> K) -> K {
-        let ip = || match customer(exchange.caller.ip) {
-            IpAddr::V4(ip) => key(0, &ip.octets()),
-            IpAddr::V6(ip) => key(0, &ip.octets()),
-        };
+        let ip = || with_octets(exchange.caller.ip, |ip| key(0, ip));
         let identity = exchange.identity();
         let part = |way: u8, part: fn(&Identity) -> &str| {
             let text = identity.map(part).filter(|text| !text.is_empty())?;

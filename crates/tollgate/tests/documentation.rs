@@ -95,8 +95,9 @@ fn interpolated(block: &str) -> String {
     let block = block.replace(&format!("${{{HERE}"), "$here");
     let mut parts = block.split("${");
     let first = parts.next().unwrap_or_default().to_owned();
-    let text = parts
-        .fold(first, |text, part| text + "localhost" + part.split_once('}').map_or("", |(_, rest)| rest));
+    let text = parts.fold(first, |text, part| {
+        text + "localhost.localdomain" + part.split_once('}').map_or("", |(_, rest)| rest)
+    });
     text.replace("$here", &format!("${{{HERE}"))
 }
 

@@ -242,3 +242,19 @@ fn ten_million_callers_take_no_more_memory_and_free_nobody() {
     let bytes = size_of_val(table.table(rule.table()));
     assert_eq!((bytes, bytes * 10 / places), (16 << 20, 182));
 }
+
+#[test]
+fn callers_have_keys_of_their_own() {
+    let table = Buckets::with_sets(1);
+    let long = [b'a'; 200];
+    let mut keys = std::collections::HashSet::new();
+    for place in [1, 2] {
+        for way in [0, 1] {
+            for length in [0, 1, 4, 16, 40, 41, 200] {
+                let key = table.caller(place, way, &long[..length]);
+                assert_eq!(key, table.caller(place, way, &long[..length]));
+                assert!(keys.insert(key), "{place} {way} {length}");
+            }
+        }
+    }
+}

@@ -12,7 +12,7 @@ use http1::Known;
 use crate::buckets::{Buckets, Key, Rule};
 use crate::config;
 use crate::config::values::{Cidr, Refusals};
-use crate::customer::customer;
+use crate::customer::with_octets;
 use crate::exchange::Exchange;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
@@ -25,7 +25,8 @@ pub struct Ban {
     term: u64,
     except: Box<[Cidr]>,
     /// What tells these counts from those of a `ban` with other numbers. The ban that follows is one for all.
-    counts: Refusals,
+    counts: u64,
+    bans: u64,
     buckets: Arc<Buckets>,
     summary: Box<str>,
 }
@@ -40,7 +41,8 @@ impl Ban {
             after,
             term: u64::try_from(config.term.as_nanos()).ok()?,
             except: config.except.clone().into(),
-            counts: config.after,
+            counts: buckets.identity(("refusals", config.after)),
+            bans: buckets.identity("ban"),
             buckets,
             summary: config.to_string().into(),
         })
@@ -48,7 +50,7 @@ impl Ban {
 
     /// Where it is kept that an address is banned.
     fn term_of(&self, address: IpAddr) -> Key {
-        self.buckets.key(("ban", customer(address)))
+        with_octets(address, |octets| self.buckets.caller(self.bans, 0, octets))
     }
 
     fn is_exempt(&self, address: IpAddr) -> bool {
@@ -86,9 +88,9 @@ impl Policy for Ban {
         {
             return;
         }
-        let (address, now) = (customer(exchange.caller.ip), self.buckets.now());
-        let counted =
-            self.buckets.take(self.buckets.key(("refusals", self.counts, address)), self.after, 1, now);
+        let (address, now) = (exchange.caller.ip, self.buckets.now());
+        let key = with_octets(address, |octets| self.buckets.caller(self.counts, 0, octets));
+        let counted = self.buckets.take(key, self.after, 1, now);
         if counted.is_ok_and(|taken| taken.left > 0) {
             return;
         }

@@ -177,7 +177,7 @@ impl RateLimit {
 
     /// Whose bucket it is.
     fn key(&self, exchange: &Exchange, limit: &Limit) -> Key {
-        limit.by.key(exchange, |way, of| self.buckets.key((limit.place, way, of)))
+        limit.by.key(exchange, |way, of| self.buckets.caller(limit.place, way, of))
     }
 
     fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {

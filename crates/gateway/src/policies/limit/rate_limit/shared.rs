@@ -109,7 +109,7 @@ impl RateLimit {
         for (at, limit) in self.limits.iter().enumerate() {
             let Some(cost) = limit.cost(exchange) else { continue };
             let turn = limit.by.key(exchange, |way, of| {
-                let key = self.buckets.key((limit.place, way, of));
+                let key = self.buckets.caller(limit.place, way, of);
                 Turn { key, cost, standing: limit.standing(fleet, key, way, of) }
             });
             if limit.shared.is_none() {
