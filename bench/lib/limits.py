@@ -1,16 +1,28 @@
 """How much callers may do: what each way to count adds to a request, and what one costs that is refused."""
 
-from . import variants
+from . import processes, variants
 from .variants import Variant
 
 # A limit that nobody reaches, by the second, and one that all requests but the first have reached.
 MOST = 1_000_000
-ALGORITHMS = ("token_bucket", "fixed_window", "sliding_window", "leaky_bucket")
+SHARED = (("exactly", "true"), ("by leases", "fast"))
+ALGORITHMS = ("token_bucket", "fixed_window", "sliding_window")
 
 
 def limits(bench):
-    """GETs of the small answer, all from one address, for which limits are."""
-    return variants.measure(bench, [
+    """GETs of the small answer, all from one address, for which limits are. Redis stands beside load and backend."""
+    port, log = processes.free_port(), f"{bench.directory}/redis"
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", bench.directory]
+    redis = processes.serve(command, processes.LOAD_CORES, log)
+    try:
+        processes.wait_for_port(port, redis, log)
+        return variants.measure(bench, ways(f"cluster: {{ redis: 'redis://127.0.0.1:{port}' }}"))
+    finally:
+        processes.stop(redis)
+
+
+def ways(cluster):
+    return [
         Variant("nginx"),
         Variant("haproxy"),
         Variant("envoy"),
@@ -21,13 +33,15 @@ def limits(bench):
         Variant("envoy, limit", access=envoy("1s", MOST)),
         Variant("traefik, limit", *traefik("1s", MOST)),
         *(Variant(f"tollgate, {name}", tollgate(f"limit: {MOST}/s, algorithm: {name}")) for name in ALGORITHMS),
+        Variant("tollgate, leaky_bucket", tollgate(f"limit: {MOST}/s, algorithm: leaky_bucket, queue: 100")),
+        *(Variant(f"tollgate, shared {way}", tollgate(f"limit: {MOST}/s, shared: {key}"), cluster) for way, key in SHARED),
         refused("nginx", access=nginx("1r/m", 0)),
         refused("haproxy", access=haproxy("1h", 1)),
         refused("envoy", access=envoy("3600s", 1)),
         refused("traefik", *traefik("24h", 1)),
         refused("tollgate", tollgate("limit: 1/d")),
         Variant("nginx again"),
-    ])
+    ]
 
 
 def refused(name, routes=None, access=""):

@@ -1,31 +1,28 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 mod canary;
+mod listeners;
 mod places;
 mod policies;
 mod security;
+mod services;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::service as parts;
 use super::{CallLimits, Extras, Route, Snapshot, Target, Told};
-use crate::accept::addresses::AddressLimits;
-use crate::accept::listener::ListenerSpec;
-use crate::accept::proxy_protocol;
-use crate::accept::socket::ListenerName;
 use crate::accept::tcp::{Target as TcpTarget, Targets};
 use crate::answer::StaticAnswer;
 use crate::buckets::Buckets;
 use crate::clock;
-use crate::config::values::{FileMode, Secret};
+use crate::config::values::Secret;
 use crate::config::{
-    self, AccessLog, AccessTerms, Action, Api, Balance, Config, EffectiveRoute, EffectiveVersion, Fault,
-    Faults, Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, ProxyVersion, Respond, Retry,
-    RetryOn, VersionBy as ConfiguredVersionBy, VersionState, Waf, WhenAllDown,
+    self, AccessLog, AccessTerms, Action, Api, Config, EffectiveRoute, EffectiveVersion, Fault, Faults,
+    Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, Respond, Retry, RetryOn,
+    VersionBy as ConfiguredVersionBy, VersionState, Waf,
 };
-use crate::exchange::HTTPS;
-use crate::expression::{Expression, Root, Roots};
+use crate::expression::{Expression, Roots};
 use crate::geo::Database;
 use crate::identity::Callers;
 use crate::overload::Bounds;
@@ -38,13 +35,11 @@ use crate::route::{
 };
 use crate::shared::{Nonces, Redis, SharedBuckets};
 use crate::signed_identity::Signer;
-use crate::tls::ServerTls;
-use crate::upstream::balance::{MAX_ENDPOINTS, Policy as BalancePolicy};
-use crate::upstream::fallback::Fallback;
-use crate::upstream::{Affinity, ServiceSpec, Timeouts};
+use crate::upstream::{ServiceSpec, Timeouts};
 use crate::waiting::Waits;
 
-use security::{Security, ServiceSecurity};
+use listeners::compile_listeners;
+use security::Security;
 
 impl Snapshot {
     /// Compiles a configuration; all its faults at once, or the snapshot with warnings.
@@ -270,68 +265,6 @@ impl<'c> Compiler<'c> {
         Some(expression)
     }
 
-    fn service(&mut self, service: &config::Service, tls: ServiceSecurity) -> ServiceSpec {
-        let (balance, affinity) = match &service.balance {
-            Balance::RoundRobin => (BalancePolicy::RoundRobin, Affinity::None),
-            Balance::WeightedRandom => (BalancePolicy::WeightedRandom, Affinity::None),
-            Balance::Random => (BalancePolicy::Random, Affinity::None),
-            Balance::LeastRequests => (BalancePolicy::LeastRequests, Affinity::None),
-            Balance::Ewma => (BalancePolicy::Ewma, Affinity::None),
-            Balance::IpHash => (BalancePolicy::IpHash, Affinity::ClientIp),
-            Balance::Hash(text) => {
-                let key = self.expression(text, Roots::BEFORE_RESPONSE.without(Root::Body));
-                (BalancePolicy::Hash, key.map_or(Affinity::None, Affinity::Key))
-            }
-            Balance::Sticky(name) => {
-                let secret = parts::sticky_secret(&service.name.value);
-                (BalancePolicy::Sticky { secret }, Affinity::Cookie(Arc::from(name.value.as_str())))
-            }
-        };
-        if service.endpoints.len() > MAX_ENDPOINTS {
-            let message = format!("a service has at most {MAX_ENDPOINTS} endpoints");
-            self.faults.push(Fault::error("too_many", service.name.span, message));
-        }
-        ServiceSpec {
-            name: Arc::from(service.name.value.as_str()),
-            endpoints: service.endpoints.iter().map(parts::endpoint).collect(),
-            discovery: service
-                .discover
-                .as_deref()
-                .map(|discover| Arc::new(parts::discovery(discover, tls.source))),
-            balance,
-            affinity: Arc::new(affinity),
-            pool: parts::pool(service),
-            health: service.health.as_ref().map(|health| parts::check(health, service.protocol)),
-            eject: service.eject.as_ref().map(parts::eject),
-            breaker: service.breaker.as_ref().map(parts::breaker),
-            fallback: service.fallback.as_deref().and_then(|fallback| self.fallback(fallback)),
-            adaptive: service.adaptive.as_ref().map(parts::adaptive),
-            fails_when_all_down: service.when_all_down == Some(WhenAllDown::Fail),
-            proxy_protocol: service.proxy_protocol.map(|version| match version {
-                ProxyVersion::V1 => proxy_protocol::Version::V1,
-                ProxyVersion::V2 => proxy_protocol::Version::V2,
-            }),
-            protocol: service.protocol,
-            tls: tls.endpoints,
-        }
-    }
-
-    /// What stands in for a service. A name that is none has been refused before.
-    fn fallback(&mut self, fallback: &config::Fallback) -> Option<Fallback> {
-        match fallback {
-            config::Fallback::Respond(respond) => Some(Fallback::Respond(Arc::new(compile_answer(respond)))),
-            config::Fallback::To(name) => {
-                let config = self.config;
-                let other = config.services.get(&name.value)?;
-                let (timeouts, retry) = config.service_limits(other);
-                Some(Fallback::To {
-                    service: Arc::from(name.value.as_str()),
-                    limits: self.limits(&timeouts, retry, config.service_hedge(other), Priority::Normal),
-                })
-            }
-        }
-    }
-
     fn route(&mut self, route: &EffectiveRoute<'_>) -> Option<(RouteMatch, Route)> {
         let path = match PathPattern::parse_with(&route.path.value, &mut self.regexes) {
             Ok(path) => path,
@@ -476,68 +409,6 @@ fn compile_version(version: EffectiveVersion<'_>) -> Option<VersionMatch> {
         version: version.version.name.value.as_str().into(),
         default: version.version.state == VersionState::Current,
     })
-}
-
-/// The stable name of a listener: port 0 may stand there more than once, each time for a port of its own.
-fn stable_name(listeners: &[config::Listener], index: usize) -> ListenerName {
-    let address = listeners[index].address.value.clone();
-    let nth = listeners[..index].iter().filter(|earlier| earlier.address.value == address).count();
-    ListenerName { address, nth }
-}
-
-fn compile_listeners(
-    compiler: &Compiler<'_>,
-    security: Vec<Option<Arc<ServerTls>>>,
-    before: Option<&Snapshot>,
-) -> Vec<Arc<ListenerSpec>> {
-    let Config { listeners, services, .. } = compiler.config;
-    let tells_destination = services.values().any(|service| service.proxy_protocol.is_some());
-    let mut compiled: Vec<Arc<ListenerSpec>> = Vec::with_capacity(listeners.len());
-    for (index, (listener, tls)) in listeners.iter().zip(security).enumerate() {
-        let limits = &listener.limits;
-        let address_limits =
-            AddressLimits { connections: limits.connections_per_ip, rate: limits.connection_rate_per_ip };
-        let name = stable_name(listeners, index);
-        let known = before.and_then(|before| before.listener(&name));
-        compiled.push(Arc::new(ListenerSpec {
-            name,
-            mode: listener.mode.unwrap_or(FileMode::USUAL),
-            redirect_https: listener.redirect.map(|_| https_port(listeners)),
-            trusted: listener.trust_forwarded.as_ref().map(|trust| trust.from.clone()).unwrap_or_default(),
-            proxied: listener.proxy_protocol.as_ref().map(|proxy| proxy.from.clone()).unwrap_or_default(),
-            tcp: listener.tcp.as_ref().map(|tcp| compiler.tcp(tcp)),
-            tells_destination,
-            connections: limits.connections as usize,
-            address_limits,
-            header_timeout: *limits.header_timeout,
-            body_timeout: *limits.body_timeout,
-            body_rate: limits.body_rate.map_or(0, config::values::Size::bytes),
-            idle_timeout: *limits.idle_timeout,
-            head: http1::Limits {
-                line: limits.line_size.bytes() as usize,
-                head: limits.header_size.bytes() as usize,
-                headers: limits.headers as usize,
-            },
-            protocols: listener.protocols,
-            streams: limits.streams,
-            tls,
-            open: known.map_or_else(Arc::default, |known| Arc::clone(&known.open)),
-            addresses: address_limits.is_some().then(|| {
-                let before = known.and_then(|known| known.addresses.as_ref());
-                before.map_or_else(Arc::default, Arc::clone)
-            }),
-        }));
-    }
-    compiled
-}
-
-/// The port of the first listener with TLS; the usual one where another machine has it, or the kernel chooses.
-fn https_port(listeners: &[config::Listener]) -> u16 {
-    let ports = listeners.iter().filter(|listener| listener.tls.is_some()).filter_map(|listener| {
-        let config::values::ListenAddress::Tcp(address) = listener.address.value else { return None };
-        (address.port() != 0).then_some(address.port())
-    });
-    ports.into_iter().next().unwrap_or(HTTPS)
 }
 
 /// Reads the keys that sign what services are told; one that cannot be used is reported.

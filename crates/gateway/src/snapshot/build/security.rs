@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::Snapshot;
-use super::stable_name;
+use super::listeners::stable_name;
 use crate::clock;
 use crate::config::{Config, Faults};
 use crate::tls::{self, ClientTls, ServerTls};
