@@ -79,6 +79,11 @@ pub fn date() -> [u8; DATE_LENGTH] {
     date
 }
 
+/// Nanoseconds as whole seconds, rounded up: who waits so long has waited long enough.
+pub fn whole_seconds(nanoseconds: u64) -> u64 {
+    nanoseconds.div_ceil(1_000_000_000)
+}
+
 /// When something must have happened, for the one task that polls it.
 #[derive(Debug, Default)]
 pub struct Deadline {
@@ -213,5 +218,10 @@ mod tests {
             deadline.set(began + Duration::from_millis(2));
             assert!(deadline.bound(std::future::pending::<()>()).await.is_none());
         });
+    }
+
+    #[test]
+    fn waits_are_told_in_whole_seconds_that_suffice() {
+        assert_eq!([0, 1, 1_000_000_000, 1_000_000_001].map(whole_seconds), [0, 1, 1, 2]);
     }
 }

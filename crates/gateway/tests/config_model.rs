@@ -415,7 +415,7 @@ apis:
         ("/shop/v2/own", Some(("route /shop/own", "1/s by ip"))),
     ] {
         let limits = route(&routes, label).limits.as_ref();
-        let told = limits.map(|limits| (limits.place.to_string(), limits.limits.to_string()));
+        let told = limits.map(|limits| (limits.place.to_string(), limits.limit.to_string()));
         assert_eq!(told, expected.map(|(place, text)| (place.to_owned(), text.to_owned())), "{label}");
     }
 }

@@ -206,23 +206,17 @@ impl Buckets {
     /// Marks a key for so many nanoseconds, or longer where it is marked already. While the table is full a new key is not: that would
     /// fall on its owner who shares the place.
     pub fn mark(&self, key: Key, span: u64, now: u64) {
-        let set = self.marks().set(key);
-        loop {
-            let standing @ Standing::Own(way) = set.stand(key.0, now) else { return };
-            let before = set.due(way);
-            let until = before.max(now.saturating_add(span));
-            if set.charge(key.0, standing, before, until) {
-                return;
-            }
-        }
+        let until = now.saturating_add(span);
+        let lengthen = |kept: Kept| if kept.is_own { Ok(kept.number.max(until)) } else { Err(()) };
+        // It fails for a guest.
+        let _ = self.marks().change(key, NEVER, now, lengthen);
     }
 
     /// For how many nanoseconds a key is still marked.
     #[inline]
     pub fn marked_for(&self, key: Key, now: u64) -> Option<u64> {
-        let set = self.marks().set(key);
-        let due = set.due(set.find(key.0)?);
-        due.checked_sub(now).filter(|left| *left > 0)
+        let kept = self.marks().read(key, NEVER, now);
+        (kept.is_own && kept.number > now).then(|| kept.number - now)
     }
 
     /// Marks stand among what is counted by the minute, of which most is over soon.

@@ -56,9 +56,9 @@ pub struct EffectiveRoute<'c> {
     /// What a request may bring.
     pub request: Option<&'c RequestPolicy>,
     /// How many requests callers may make.
-    pub limits: Option<EffectiveLimits<'c>>,
+    pub limits: Option<PlacedLimit<'c, RateLimits>>,
     /// How many may be under way at once.
-    pub concurrency: Option<EffectiveConcurrency<'c>>,
+    pub concurrency: Option<PlacedLimit<'c, Concurrency>>,
     /// What is done about requests that look like an attack.
     pub waf: Option<&'c Waf>,
     /// What requests must be like.
@@ -92,21 +92,12 @@ pub struct EffectiveVersion<'c> {
     pub by: &'c VersionBy,
 }
 
-/// Limits, and where they stand: what is counted is counted there, for all routes that inherit it.
+/// A limit, and where it stands: what is counted is counted there, for all routes that inherit it.
 #[derive(Clone, Debug)]
-pub struct EffectiveLimits<'c> {
-    /// The limits.
-    pub limits: &'c RateLimits,
+pub struct PlacedLimit<'c, T> {
+    /// The limit, or several.
+    pub limit: &'c T,
     /// A text for the place that stays as long as the route, the API or `defaults` stays.
-    pub place: Cow<'static, str>,
-}
-
-/// How many requests may be under way at once, and where that stands.
-#[derive(Clone, Debug)]
-pub struct EffectiveConcurrency<'c> {
-    /// How many.
-    pub limit: &'c Concurrency,
-    /// A text for the place, as that of [`EffectiveLimits`].
     pub place: Cow<'static, str>,
 }
 
@@ -292,12 +283,8 @@ impl Config {
             cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),
             csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
-            limits: self
-                .placed(api, route, |policies| policies.rate_limit.as_deref())
-                .map(|(limits, place)| EffectiveLimits { limits, place }),
-            concurrency: self
-                .placed(api, route, |policies| policies.concurrency.as_deref())
-                .map(|(limit, place)| EffectiveConcurrency { limit, place }),
+            limits: self.placed(api, route, |policies| policies.rate_limit.as_deref()),
+            concurrency: self.placed(api, route, |policies| policies.concurrency.as_deref()),
             waf: nearest(all, |policies| policies.waf.as_deref()).and_then(Setting::value),
             validate: nearest(all, |policies| policies.validate.as_deref()).and_then(Setting::value),
             timeouts,
@@ -322,7 +309,7 @@ impl Config {
         api: Option<&'c Api>,
         route: &'c Route,
         set: impl Fn(&'c Policies) -> Option<&'c Setting<T>>,
-    ) -> Option<(&'c T, Cow<'static, str>)> {
+    ) -> Option<PlacedLimit<'c, T>> {
         let (limit, place) = if let Some(own) = set(&route.policies) {
             // One for all versions of the API.
             let path = || full_path(api, None, &route.matches.path.value);
@@ -337,7 +324,7 @@ impl Config {
         } else {
             (set(&self.defaults)?, Cow::Borrowed("defaults"))
         };
-        limit.value().map(|limit| (limit, place))
+        limit.value().map(|limit| PlacedLimit { limit, place })
     }
 
     fn action<'c>(&'c self, route: &'c Route) -> Option<Action<'c>> {

@@ -25,9 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use diff::{Change, ChangeKind, diff};
-pub use effective::{
-    Action, EffectiveCall, EffectiveConcurrency, EffectiveLimits, EffectiveRoute, EffectiveVersion,
-};
+pub use effective::{Action, EffectiveCall, EffectiveRoute, EffectiveVersion, PlacedLimit};
 pub use fault::{Fault, Faults, Severity};
 pub use file::{read_bounded, read_named, read_named_text};
 pub use interpolate::Surroundings;

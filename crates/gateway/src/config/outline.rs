@@ -215,7 +215,7 @@ impl OnTerms<'_> {
         let conditions = (route.headers, route.query, route.device, route.when);
         let version = route.version.map(|version| &version.version.name);
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
-        let limits = route.limits.as_ref().map(|limits| limits.limits);
+        let limits = route.limits.as_ref().map(|limits| limits.limit);
         let concurrency = route.concurrency.as_ref().map(|concurrency| concurrency.limit);
         let policies = (
             route.access,
@@ -549,7 +549,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("header size limit", request.header_size);
         facets.may_say("JSON limits", request.json);
     }
-    facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limits));
+    facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limit));
     facets.may_say("requests under way", route.concurrency.as_ref().map(|concurrency| concurrency.limit));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {

@@ -9,7 +9,7 @@ use super::{Exchange, Failed};
 use crate::accept::Client;
 use crate::accept::client::Interrupted;
 use crate::accept::whole_body::Unread;
-use crate::policies::{Policy, Step};
+use crate::policies::{Policy, Resume, Step, Waiting};
 use crate::refusal::{Refusal, Stage};
 use crate::snapshot::Route;
 use crate::worker::Worker;
@@ -56,20 +56,32 @@ async fn stay<'p>(
                 then(exchange, start.as_deref().unwrap_or_else(|| client.whole_body(&exchange.request)))
             }
             Step::Wait(waiting) => {
-                // Others do not wait for their turn, but for somebody's word.
-                let is_queued = policy.stage() == Stage::Limit;
+                let late = "what has to be found out about the request took longer than the request may";
+                wait(worker, client, waiting, due, || timed_out(policy.stage(), late)).await?(exchange)
+            }
+            Step::Queue(waiting) => {
                 let live = Rc::clone(&exchange.live);
-                let metrics = live.route_metrics(worker, exchange.route);
-                let _waits = is_queued.then(|| metrics.begin_wait());
-                client.deadline.set(due);
-                match client.unless_gone(worker, waiting).await {
-                    Ok(then) => then(exchange),
-                    Err(Interrupted::Gone) => return Err(Failed::Gone),
-                    Err(Interrupted::TimedOut) => return Err(timed_out(policy.stage()).into()),
-                }
+                let _waits = live.route_metrics(worker, exchange.route).begin_wait();
+                let late = "the request would have to wait for its turn for longer than it may take";
+                wait(worker, client, waiting, due, || timed_out(policy.stage(), late)).await?(exchange)
             }
         }
     }
+}
+
+/// Waits as long as the client does and the request may.
+async fn wait<'p>(
+    worker: &Worker,
+    client: &mut Client,
+    waiting: Waiting<'p>,
+    due: Instant,
+    timed_out: impl FnOnce() -> Refusal,
+) -> Result<Resume<'p>, Failed> {
+    client.deadline.set(due);
+    client.unless_gone(worker, waiting).await.map_err(|interrupted| match interrupted {
+        Interrupted::Gone => Failed::Gone,
+        Interrupted::TimedOut => timed_out().into(),
+    })
 }
 
 async fn read_body(
@@ -139,10 +151,6 @@ fn body_unreadable(most: u64) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Stage::Admit, detail)
 }
 
-fn timed_out(stage: Stage) -> Refusal {
-    let detail = match stage {
-        Stage::Limit => "the request would have to wait for its turn for longer than it may take",
-        _ => "what has to be found out about the request took longer than the request may",
-    };
+fn timed_out(stage: Stage, detail: &'static str) -> Refusal {
     Refusal::new(StatusCode::GATEWAY_TIMEOUT, "policy_timeout", stage, detail)
 }

@@ -84,6 +84,8 @@ pub enum Step<'p> {
     StartOfBody(u64, OnBody<'p>),
     /// The policy has to wait, and then goes on. It is given up when the client leaves or the request's time is over.
     Wait(Waiting<'p>),
+    /// The same, and it waits for the request's turn at a limit, which is counted.
+    Queue(Waiting<'p>),
 }
 
 /// What follows from a policy's look at the head of a service's answer.
@@ -132,9 +134,24 @@ impl<'p> Step<'p> {
         future: impl Future<Output = T> + 'p,
         then: impl FnOnce(&mut Exchange, T) -> Self + 'p,
     ) -> Self {
-        Self::Wait(Box::pin(async move {
-            let result = future.await;
-            Box::new(move |exchange: &mut Exchange| then(exchange, result)) as Resume<'p>
-        }))
+        Self::Wait(waiting(future, then))
     }
+
+    /// Goes on when it is the request's turn, which the end of the future says.
+    pub fn queue<T: 'p>(
+        future: impl Future<Output = T> + 'p,
+        then: impl FnOnce(&mut Exchange, T) -> Self + 'p,
+    ) -> Self {
+        Self::Queue(waiting(future, then))
+    }
+}
+
+fn waiting<'p, T: 'p>(
+    future: impl Future<Output = T> + 'p,
+    then: impl FnOnce(&mut Exchange, T) -> Step<'p> + 'p,
+) -> Waiting<'p> {
+    Box::pin(async move {
+        let result = future.await;
+        Box::new(move |exchange: &mut Exchange| then(exchange, result)) as Resume<'p>
+    })
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 
-use super::rate_limit::LimitBy;
+use super::rate_limit::{LONGEST_QUEUE, LimitBy};
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
 use crate::config::schema::or_number;
@@ -70,6 +70,3 @@ fn default_queue_for() -> Duration {
 
 pub(super) static CONCURRENCY: Keys =
     Keys { of: "`concurrency`", known: &["max", "by", "queue", "queue_for"], later: &[], shared: None };
-
-/// Requests that wait for one key.
-const LONGEST_QUEUE: u32 = 10_000;

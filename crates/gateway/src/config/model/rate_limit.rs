@@ -275,9 +275,7 @@ impl RateLimit {
         }
         None
     }
-}
 
-impl RateLimit {
     /// Nothing for what gateways cannot count together.
     fn check_shared(&self, rule: Rule, at: Span, reader: &mut Reader) -> Option<()> {
         if self.algorithm != LimitAlgorithm::TokenBucket {
@@ -456,8 +454,8 @@ const LATER_WORDS: [&str; 2] = ["plan", "device"];
 /// Limits of a route: each costs every request.
 pub const MOST_LIMITS: usize = 8;
 
-/// Requests that wait for one bucket.
-const LONGEST_QUEUE: u32 = 10_000;
+/// Requests that wait for one limit of one caller.
+pub(super) const LONGEST_QUEUE: u32 = 10_000;
 /// Nanoseconds in which a shared bucket fills: Redis counts in numbers that are exact up to 2^53.
 const LONGEST_SHARED_SPAN: u64 = 100 * 86_400_000_000_000;
 

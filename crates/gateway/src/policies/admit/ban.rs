@@ -10,6 +10,7 @@ use http::StatusCode;
 use http1::Known;
 
 use crate::buckets::{Buckets, Key, Rule};
+use crate::clock::whole_seconds;
 use crate::config;
 use crate::config::values::{Cidr, Refusals};
 use crate::customer::with_octets;
@@ -77,7 +78,7 @@ impl Policy for Ban {
         }
         let detail = "too many requests from this address were refused; Retry-After says when to come back";
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "address_banned", Stage::Admit, detail);
-        Step::refuse(refusal.with_field(Known::RetryAfter, left.div_ceil(SECOND).max(1).to_string()))
+        Step::refuse(refusal.with_field(Known::RetryAfter, whole_seconds(left).to_string()))
     }
 
     fn on_response(&self, exchange: &mut Exchange) {
@@ -101,6 +102,3 @@ impl Policy for Ban {
         self.summary.to_string()
     }
 }
-
-/// Nanoseconds.
-const SECOND: u64 = 1_000_000_000;

@@ -95,7 +95,7 @@ impl Policy for Concurrency {
                 let deadline = Deadline::default();
                 deadline.set(clock::now() + self.patience);
                 let turn = async move { deadline.bound(waiting.turn()).await };
-                Step::wait(turn, |exchange, turn| match turn {
+                Step::queue(turn, |exchange, turn| match turn {
                     Some(Ok(held)) => {
                         exchange.under_way = Some(held);
                         Step::Continue

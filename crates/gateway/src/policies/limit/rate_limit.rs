@@ -12,7 +12,7 @@ use http::StatusCode;
 use http1::{Fields, Known};
 
 use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Taken};
-use crate::clock;
+use crate::clock::{self, whole_seconds};
 use crate::config::{self, LimitBy, MOST_LIMITS};
 use crate::exchange::Exchange;
 use crate::expression::Expression;
@@ -95,7 +95,7 @@ impl RateLimit {
             let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
             names.push(word.to_owned());
             if config.headers {
-                let (quota, window) = (config.capacity(), seconds(span - late));
+                let (quota, window) = (config.capacity(), whole_seconds(span - late));
                 told.push(format!("\"{name}\";q={quota};w={window}"));
             }
             compiled.push(Limit {
@@ -108,12 +108,11 @@ impl RateLimit {
                 when,
                 cost,
                 told: config.headers.then(|| format!("\"{name}\";r=").into()),
-                legacy: config.legacy_headers.then(|| rule.quota().to_string().into()),
+                legacy: config.legacy_headers.then(|| config.capacity().to_string().into()),
                 refusal: refusal(config).into(),
                 summary: config.to_string(),
             });
         }
-        let fleet = fleet.filter(|_| compiled.iter().any(|limit| limit.shared.is_some()));
         Self { limits: compiled.into(), buckets, fleet, told: told.join(", ").into() }
     }
 
@@ -182,7 +181,7 @@ impl RateLimit {
 
     fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {
         let limit = &self.limits[at];
-        let full_in = seconds(empty.full_in.saturating_sub(limit.late));
+        let full_in = whole_seconds(empty.full_in.saturating_sub(limit.late));
         exchange.allowance = Some(Allowance { limit: at, left: 0, full_in });
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -190,7 +189,7 @@ impl RateLimit {
             Stage::Limit,
             limit.refusal.to_string(),
         );
-        Step::refuse(refusal.with_field(Known::RetryAfter, seconds(empty.wait).max(1).to_string()))
+        Step::refuse(refusal.with_field(Known::RetryAfter, whole_seconds(empty.wait).max(1).to_string()))
     }
 }
 
@@ -214,7 +213,7 @@ impl Limit {
 
     /// What is left, where this limit stands at this place among those of its route.
     fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
-        let full_in = seconds(taken.full_in.saturating_sub(self.late));
+        let full_in = whole_seconds(taken.full_in.saturating_sub(self.late));
         Allowance { limit: at, left: taken.left, full_in }
     }
 
@@ -316,11 +315,6 @@ fn refusal(config: &config::RateLimit) -> String {
     }
 }
 
-/// Whole seconds, rounded up: who waits so long has waited long enough.
-fn seconds(nanoseconds: u64) -> u64 {
-    nanoseconds.div_ceil(1_000_000_000)
-}
-
 const LEGACY_FIELDS: [&[u8]; 3] = [b"X-RateLimit-Limit", b"X-RateLimit-Remaining", b"X-RateLimit-Reset"];
 const BEFORE_TIME: &[u8] = b";t=";
 
@@ -363,6 +357,20 @@ mod tests {
     }
 
     #[test]
+    fn older_clients_are_told_the_same_number() {
+        let buckets = Arc::new(Buckets::with_sets(1));
+        for (text, told) in [
+            ("limit: 10/s, burst: 25", "25"),
+            ("limit: 10/s, algorithm: sliding_window", "10"),
+            ("limit: 10/s, algorithm: leaky_bucket, queue: 4", "5"),
+        ] {
+            let policy = compiled(&format!("{{ {text}, legacy_headers: true }}"), "defaults", &buckets);
+            assert_eq!(policy.limits[0].legacy.as_deref(), Some(told), "{text}");
+            assert!(policy.told.contains(&format!("q={told};")), "{}", policy.told);
+        }
+    }
+
+    #[test]
     fn a_limit_is_the_same_whatever_its_numbers_and_another_elsewhere() {
         let buckets = Arc::new(Buckets::with_sets(1));
         let places = |text: &str, place: &str| {
@@ -381,10 +389,5 @@ mod tests {
         }
         let twice = places("[ 1/s, 1/m ]", "defaults");
         assert_ne!(twice[0], twice[1]);
-    }
-
-    #[test]
-    fn waits_are_told_in_whole_seconds_that_suffice() {
-        assert_eq!([0, 1, 1_000_000_000, 1_000_000_001].map(seconds), [0, 1, 1, 2]);
     }
 }

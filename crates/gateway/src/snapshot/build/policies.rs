@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Compiler;
 use crate::config::{
-    self, AccessTerms, Config, EffectiveConcurrency, EffectiveLimits, EffectiveRoute, EffectiveVersion,
-    Faults, LimitBy, Located, VersionState,
+    self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, LimitBy, Located, PlacedLimit,
+    VersionState,
 };
 use crate::expression::{Root, Roots};
 use crate::firewall::Firewall;
@@ -136,15 +136,19 @@ impl Compiler<'_> {
     }
 
     /// One for all routes that share it, but for expressions, which may speak of what a route's path captures.
-    fn rate_limit(&mut self, limits: &EffectiveLimits<'_>, path: &PathPattern) -> Option<Arc<dyn Policy>> {
-        let key = std::ptr::from_ref(limits.limits).cast();
+    fn rate_limit(
+        &mut self,
+        limits: &PlacedLimit<'_, config::RateLimits>,
+        path: &PathPattern,
+    ) -> Option<Arc<dyn Policy>> {
+        let key = std::ptr::from_ref(limits.limit).cast();
         if let Some(policy) = self.shared.get(&key) {
             return policy.clone();
         }
         let allowed = Roots::BEFORE_RESPONSE.without(Root::Body);
         let mut has_expressions = false;
         let mut expressions = Vec::new();
-        for limit in &limits.limits.0 {
+        for limit in &limits.limit.0 {
             let key = if let LimitBy::Expression(text) = &limit.by.value { Some(text) } else { None };
             let mut compile = |text: Option<&Located<String>>| {
                 has_expressions |= text.is_some();
@@ -156,9 +160,9 @@ impl Compiler<'_> {
         }
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
         let lines = self.waits.lines(&buckets);
-        let is_shared = limits.limits.0.iter().any(|limit| limit.shared.is_some());
+        let is_shared = limits.limit.0.iter().any(|limit| limit.shared.is_some());
         let fleet = if is_shared { self.fleet() } else { None };
-        let (limits, place) = (&limits.limits.0, &limits.place);
+        let (limits, place) = (&limits.limit.0, &limits.place);
         let policy: Arc<dyn Policy> =
             Arc::new(RateLimit::new(limits, expressions, place, buckets, &lines, fleet));
         if !has_expressions {
@@ -170,10 +174,10 @@ impl Compiler<'_> {
     /// One for all routes that share it, as [`Self::rate_limit`].
     fn concurrency(
         &mut self,
-        concurrency: &EffectiveConcurrency<'_>,
+        concurrency: &PlacedLimit<'_, config::Concurrency>,
         path: &PathPattern,
     ) -> Option<Arc<dyn Policy>> {
-        let EffectiveConcurrency { limit, place } = concurrency;
+        let PlacedLimit { limit, place } = concurrency;
         let gates = self.waits.gates();
         let build = |expression| {
             let policy = Concurrency::new(limit, expression, place, gates)?;

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use super::{Limit, RateLimit, seconds};
+use super::{Limit, RateLimit};
 use crate::buckets::{Allowance, Empty, Key, Taken};
+use crate::clock::whole_seconds;
 use crate::exchange::Exchange;
 use crate::policies::Step;
 use crate::waiting::{Level, Lines, Way};
@@ -35,7 +36,7 @@ impl RateLimit {
                 limit.went(exchange, at, level);
                 Step::Continue
             }
-            Way::Wait(place) => Step::wait(place.turn(), move |exchange, level| {
+            Way::Wait(place) => Step::queue(place.turn(), move |exchange, level| {
                 limit.went(exchange, at, level);
                 Step::Continue
             }),
@@ -65,7 +66,7 @@ impl Limit {
         let left = queue.saturating_sub(level.waiting) as u64;
         let is_less = exchange.allowance.is_none_or(|least| left < least.left);
         if self.told.is_some() && is_less {
-            let full_in = seconds(self.drained_in(level).saturating_sub(self.late));
+            let full_in = whole_seconds(self.drained_in(level).saturating_sub(self.late));
             exchange.allowance = Some(Allowance { limit: at, left, full_in });
         }
     }
