@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/status`, `/healthz`, `/readyz` and `/.well-known/jwks.json`.
+//! The admin listener: `/metrics`, `/status`, `/quotas`, `/healthz`, `/readyz` and `/.well-known/jwks.json`.
 //!
 //! Probes come without credentials, so the two health pages are open, and so are public keys; everything else asks for the
 //! token where one is configured. It never stands on the request path, and it keeps answering while the gateway drains.
@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use gateway::quotas::{Question, Report};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -35,8 +38,15 @@ const FIELD_LIMIT: usize = 64;
 /// How long connections are still asked on when the listener closes.
 const LAST_QUESTION: Duration = Duration::from_millis(250);
 
+/// Callers of a quota that are listed where nothing else is asked for, and at most.
+const CALLERS_SHOWN: usize = 1000;
+const MOST_CALLERS_SHOWN: usize = 100_000;
+
 /// The pause after a failed accept (out of descriptors, mostly), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Asks what callers have used of their quotas.
+pub type AskQuotas = dyn Fn(&Question) -> Vec<Report> + Send + Sync;
 
 /// What the admin listener shows.
 #[derive(Clone)]
@@ -45,6 +55,8 @@ pub struct AdminState {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// How the gateway stands, as JSON.
     pub status: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What callers have used of their quotas.
+    pub quotas: Arc<AskQuotas>,
     /// What verifies what services are told of callers: a JWK set.
     pub keys: Arc<dyn Fn() -> String + Send + Sync>,
     /// What `/readyz` says.
@@ -109,6 +121,7 @@ fn router(state: AdminState) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/quotas", get(quotas))
         .route_layer(from_fn_with_state(state.clone(), require_token));
     Router::new()
         .route("/healthz", get(healthz))
@@ -146,6 +159,29 @@ async fn status(State(state): State<AdminState>) -> Response {
     page(StatusCode::OK, "application/json", (state.status)())
 }
 
+/// What `/quotas` may be asked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuotasAsked {
+    place: Option<String>,
+    by: Option<String>,
+    name: Option<String>,
+    most: Option<usize>,
+}
+
+async fn quotas(
+    State(state): State<AdminState>,
+    asked: Result<Query<QuotasAsked>, QueryRejection>,
+) -> Response {
+    let QuotasAsked { place, by, name, most } = match asked {
+        Ok(Query(asked)) => asked,
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, "bad_query", &rejection.body_text()),
+    };
+    let most = most.unwrap_or(CALLERS_SHOWN).min(MOST_CALLERS_SHOWN);
+    let report = (state.quotas)(&Question { place, by, name, most });
+    page(StatusCode::OK, "application/json", json!({ "quotas": report }).to_string())
+}
+
 async fn require_token(State(state): State<AdminState>, request: Request, next: Next) -> Response {
     if is_allowed(&state, request.headers()) {
         return next.run(request).await;
@@ -163,7 +199,8 @@ async fn require_token(State(state): State<AdminState>, request: Request, next: 
 }
 
 async fn no_such_page() -> Response {
-    let detail = "The admin listener has /metrics, /status, /healthz, /readyz and /.well-known/jwks.json.";
+    let detail =
+        "The admin listener has /metrics, /status, /quotas, /healthz, /readyz and /.well-known/jwks.json.";
     problem(StatusCode::NOT_FOUND, "no_such_page", detail)
 }
 
@@ -218,6 +255,7 @@ mod tests {
         let state = AdminState {
             metrics: Arc::new(|| "tollgate_up 1\n".to_owned()),
             status: Arc::new(|| r#"{"pid":1}"#.to_owned()),
+            quotas: Arc::new(|_| Vec::new()),
             keys: Arc::new(|| r#"{"keys":[]}"#.to_owned()),
             readiness: Arc::clone(&readiness),
             token: Arc::new(Token::new(token.map(|token| Secret::parse(token).unwrap()))),
@@ -270,6 +308,10 @@ mod tests {
             ("/metrics", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 200"),
             ("/status", "", "HTTP/1.1 401"),
             ("/status", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 200"),
+            ("/quotas", "", "HTTP/1.1 401"),
+            ("/quotas?by=app&name=mobile&most=5", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 200"),
+            ("/quotas?colour=red", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 400"),
+            ("/quotas?most=many", "Authorization: Bearer s3cret\r\n", "HTTP/1.1 400"),
             ("/unknown", "", "HTTP/1.1 404"),
         ];
         for (path, header, expected) in cases {

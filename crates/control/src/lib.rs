@@ -16,6 +16,7 @@ mod readiness;
 mod reload;
 mod sharing;
 mod signals;
+mod store;
 mod systemd;
 mod token;
 
@@ -29,7 +30,7 @@ use gateway::upstream::health::Healths;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
-pub use admin::AdminState;
+pub use admin::{AdminState, AskQuotas};
 pub use certificates::Expiry;
 pub use checks::Checks;
 pub use discovery::{Discoverer, is_read_alike};
@@ -39,6 +40,7 @@ pub use readiness::Readiness;
 pub use reload::{Reload, Reloader, Watch};
 pub use sharing::Sharing;
 pub use signals::Signal;
+pub use store::Store;
 pub use systemd::{Notifier, PassedSocket, passed_sockets};
 pub use token::Token;
 

@@ -17,6 +17,16 @@ impl Sharing {
         Self { runtime }
     }
 
+    /// Says what is new of quotas that are shared once more, but waits no longer than this. Not on a thread of the control plane.
+    pub fn settle(&self, snapshot: &Snapshot, limit: Duration) {
+        if let Some(fleet) = snapshot.fleet() {
+            self.runtime.block_on(async {
+                // What finds no answer is in the store, or lost with the process.
+                let _ = tokio::time::timeout(limit, fleet.settle(snapshot.quotas())).await;
+            });
+        }
+    }
+
     /// Begins to connect where a configuration has something new to connect to, and waits for the first attempt, but no longer than
     /// this. The connection is kept as long as a snapshot has it. Not on a thread of the control plane.
     pub fn prepare(&self, snapshot: &Snapshot, limit: Duration) {
@@ -26,6 +36,9 @@ impl Sharing {
         }
         if let Some(keeper) = snapshot.fleet().and_then(SharedBuckets::keeper) {
             self.runtime.spawn(keeper);
+        }
+        if let Some(settler) = snapshot.fleet().and_then(|fleet| fleet.settler(snapshot.quotas())) {
+            self.runtime.spawn(settler);
         }
         self.runtime.block_on(async {
             // Without an answer in time, what needs it is refused until there is one.

@@ -25,13 +25,14 @@ use waf::Report;
 use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
 use crate::accept::{Client, Tap};
+use crate::allowance::Allowance;
 use crate::answer::StaticAnswer;
-use crate::buckets::Allowance;
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::firewall::Firewall;
 use crate::identity::{self, Identity};
 use crate::outcome::{self, Outcome};
+use crate::policies::limit::quota::Usage;
 use crate::refusal::{Refusal, Stage};
 use crate::route::{Found, Params, RequestView};
 use crate::snapshot::{CallLimits, Live, Route, Target};
@@ -84,6 +85,8 @@ pub struct Exchange {
     pub operation: Option<OperationId>,
     /// What the caller may still do, where a limit tells.
     pub allowance: Option<Allowance>,
+    /// What the caller has used of a quota.
+    pub quota: Option<Usage>,
     /// That it is under way, where that is limited.
     pub under_way: Option<Held>,
     /// A cookie of the gateway's own that goes with the service's answer.
@@ -481,6 +484,7 @@ impl Exchange {
             is_body_read: false,
             operation: None,
             allowance: None,
+            quota: None,
             under_way: None,
             cookie: None,
             tap: None,
@@ -501,6 +505,7 @@ impl Exchange {
         self.is_body_read = false;
         self.operation = None;
         self.allowance = None;
+        self.quota = None;
         self.started = clock::now();
     }
 

@@ -3,6 +3,7 @@
 //! Read `exchange.rs` first: it is the life of one request, stage by stage.
 
 pub mod accept;
+pub mod allowance;
 pub mod answer;
 pub mod buckets;
 pub mod clock;
@@ -23,6 +24,7 @@ pub mod outside;
 pub mod overload;
 pub mod password;
 pub mod policies;
+pub mod quotas;
 pub mod recent;
 pub mod record;
 pub mod refusal;

@@ -6,6 +6,10 @@ use crate::exchange::Exchange;
 use crate::expression::Expression;
 use crate::identity::Identity;
 
+/// The ways to tell whose requests they are, each at the place of its number ([`By::key`]).
+pub(crate) const WAYS: [&str; 9] =
+    ["ip", "app", "user", "key", "route", "api", "global", "header", "expression"];
+
 /// Whose requests are counted together, compiled.
 #[derive(Debug)]
 pub(crate) enum By {

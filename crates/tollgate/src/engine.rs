@@ -5,10 +5,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gateway::config::values::ListenAddress;
 use gateway::config::{Config, Faults};
+use gateway::quotas::{Question, Report, report};
 use gateway::record::Metrics;
 use gateway::server::{self, HandedSockets, Server};
 use gateway::snapshot::Snapshot;
@@ -106,6 +107,11 @@ impl Engine {
         told.collect()
     }
 
+    /// The snapshot that is served, or was until the drain began.
+    pub(crate) fn served(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.served).snapshot)
+    }
+
     /// Looks at the snapshot that is served; nothing once the drain has begun.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
         self.server().as_ref().map(|server| at(server.snapshot()))
@@ -127,11 +133,12 @@ impl Engine {
         is_changed
     }
 
-    /// Compiles what the origin says now and puts it in force: all of it, or none and the reason. `prepare` is called in between.
+    /// Compiles what the origin says now and puts it in force: all of it, or none and the reason. `prepare` is called in between, and
+    /// may refuse it.
     pub(crate) fn reload(
         &self,
         origin: &Origin,
-        prepare: impl FnOnce(&Snapshot),
+        prepare: impl FnOnce(&Snapshot) -> Result<(), String>,
     ) -> Result<(Config, Faults), Refused> {
         let reloaded = self.load_and_apply(origin, prepare);
         self.metrics.reloaded(reloaded.is_ok(), SystemTime::now());
@@ -141,7 +148,7 @@ impl Engine {
     fn load_and_apply(
         &self,
         origin: &Origin,
-        prepare: impl FnOnce(&Snapshot),
+        prepare: impl FnOnce(&Snapshot) -> Result<(), String>,
     ) -> Result<(Config, Faults), Refused> {
         let draining = || Refused { error: "the gateway is draining".to_owned(), files: BTreeSet::new() };
         let before = self.look(Arc::clone).filter(|_| !self.is_ending()).ok_or_else(draining)?;
@@ -150,7 +157,7 @@ impl Engine {
             .compile(Some(&before))
             .map_err(|faults| Refused { error: faults.render(false), files: faults.files().clone() })?;
         let Compiled { config, snapshot, warnings } = compiled;
-        prepare(&snapshot);
+        prepare(&snapshot).map_err(|error| Refused { error, files: config.files().clone() })?;
         let mut server = self.server();
         let server = server.as_mut().ok_or_else(draining)?;
         let applied = server.apply(snapshot);
@@ -187,6 +194,12 @@ impl Engine {
         };
         // Every key of a status is a text: it can always be written.
         serde_json::to_string(&sources.status(Instant::now())).unwrap_or_default()
+    }
+
+    /// What callers have used of the quotas that are in force.
+    pub(crate) fn quotas(&self, question: &Question) -> Vec<Report> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        report(self.served().quotas_in_force(), question, now)
     }
 
     /// What its workers know of endpoints.

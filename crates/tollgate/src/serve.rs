@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use control::{
     AdminState, Binary, Checks, Control, Discoverer, Envoy, Expiry, Notifier, Readiness, Reload, Reloader,
-    Sharing, Signal, Token, Watch,
+    Sharing, Signal, Store, Token, Watch,
 };
 use gateway::config::values::{Secret, TcpAddress};
 use gateway::config::{Config, Outline};
@@ -77,6 +77,8 @@ pub(crate) fn serve(
     envoy.serve(&snapshot);
     let sharing = Arc::new(control.sharing());
     sharing.prepare(&snapshot, CONNECT_BEFORE);
+    let store = Arc::new(Store::default());
+    store.prepare(&snapshot).map_err(Failure::new)?;
     let count = count(&config, workers);
     let engine = Arc::new(Engine::start(snapshot, count, Arc::clone(&catalog), &mut inheritance.listeners)?);
     note_listeners(&[], &engine.listening());
@@ -90,6 +92,7 @@ pub(crate) fn serve(
         discoverer,
         envoy,
         sharing,
+        store,
         engine: Arc::clone(&engine),
         readiness,
         token: Arc::new(Token::new(admin_token(&config))),
@@ -171,6 +174,7 @@ struct Running {
     discoverer: Arc<Discoverer>,
     envoy: Envoy,
     sharing: Arc<Sharing>,
+    store: Arc<Store>,
     readiness: Arc<Readiness>,
     token: Arc<Token>,
     notifier: Arc<Notifier>,
@@ -189,10 +193,11 @@ enum Phase {
 impl Running {
     fn serve_admin(&self) -> Result<(), Failure> {
         let Some((address, listener)) = &self.upgrade.admin else { return Ok(()) };
-        let [counted, looked, signing] = std::array::from_fn(|_| Arc::clone(&self.engine));
+        let [counted, looked, spent, signing] = std::array::from_fn(|_| Arc::clone(&self.engine));
         let state = AdminState {
             metrics: Arc::new(move || counted.metrics()),
             status: Arc::new(move || looked.status()),
+            quotas: Arc::new(move |question| spent.quotas(question)),
             keys: Arc::new(move || signing.public_keys()),
             readiness: Arc::clone(&self.readiness),
             token: Arc::clone(&self.token),
@@ -209,33 +214,34 @@ impl Running {
         let engine = Arc::clone(&self.engine);
         let checks = Arc::clone(&self.checks);
         let (discoverer, envoy) = (Arc::clone(&self.discoverer), self.envoy.clone());
-        let sharing = Arc::clone(&self.sharing);
+        let (sharing, store) = (Arc::clone(&self.sharing), Arc::clone(&self.store));
         let readiness = Arc::clone(&self.readiness);
         let token = Arc::clone(&self.token);
         let changes = Arc::clone(&self.upgrade.changes);
         let mut current = InForce::of(&config);
         drop(config);
-        let mut load = move || match load_again(&origin, &engine, (&discoverer, &envoy, &sharing), &current) {
-            Ok((config, before)) => {
-                note_listeners(&before.listening, &engine.listening());
-                note_certificates(&before.certificates, &engine);
-                token.replace(admin_token(&config));
-                let next = InForce::of(&config);
-                // The reloader counts it when this has returned.
-                let generation = readiness.generation() + 1;
-                note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &next)));
-                watch_certificates(&engine, &readiness);
-                checks.apply(|| engine.services());
-                let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
-                current = next;
-                Reload { files, result: Ok(()) }
-            }
-            Err(Refused { error, files }) => {
-                note(&format!("kept the configuration in force, because {origin} is refused\n{error}"));
-                let files = std::iter::once(path.clone()).chain(files).collect();
-                Reload { files, result: Err(error) }
-            }
-        };
+        let mut load =
+            move || match load_again(&origin, &engine, (&discoverer, &envoy, &sharing, &store), &current) {
+                Ok((config, before)) => {
+                    note_listeners(&before.listening, &engine.listening());
+                    note_certificates(&before.certificates, &engine);
+                    token.replace(admin_token(&config));
+                    let next = InForce::of(&config);
+                    // The reloader counts it when this has returned.
+                    let generation = readiness.generation() + 1;
+                    note(&format!("reloaded {origin} (generation {generation}){}", told(&current, &next)));
+                    watch_certificates(&engine, &readiness);
+                    checks.apply(|| engine.services());
+                    let files = std::iter::once(path.clone()).chain(config.files().iter().cloned()).collect();
+                    current = next;
+                    Reload { files, result: Ok(()) }
+                }
+                Err(Refused { error, files }) => {
+                    note(&format!("kept the configuration in force, because {origin} is refused\n{error}"));
+                    let files = std::iter::once(path.clone()).chain(files).collect();
+                    Reload { files, result: Err(error) }
+                }
+            };
         let notifier = Arc::clone(&self.notifier);
         let engine = Arc::clone(&self.engine);
         let reload = move || {
@@ -325,6 +331,8 @@ impl Running {
                 }
             }
         };
+        self.sharing.settle(&self.engine.served(), CONNECT_BEFORE);
+        self.store.close();
         // A process that was being started is not left behind: nobody waits for it any more.
         if let Some(upgrading) = upgrading {
             let _ = upgrading.join();
@@ -435,13 +443,14 @@ fn watch_certificates(engine: &Engine, readiness: &Readiness) {
 fn load_again(
     origin: &Origin,
     engine: &Engine,
-    (discoverer, envoy, sharing): (&Discoverer, &Envoy, &Sharing),
+    (discoverer, envoy, sharing, store): (&Discoverer, &Envoy, &Sharing, &Store),
     current: &InForce,
 ) -> Result<(Config, Before), Refused> {
     let before = Before { listening: engine.listening(), certificates: certificates(engine) };
     let reloaded = engine.reload(origin, |snapshot| {
         discoverer.prepare(snapshot, SEARCH_BEFORE_RELOAD);
         sharing.prepare(snapshot, CONNECT_BEFORE);
+        store.prepare(snapshot)
     });
     // What is searched for is what is in force, also where the new configuration was refused.
     engine.look(|snapshot| {

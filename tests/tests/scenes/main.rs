@@ -43,6 +43,7 @@ mod overload;
 mod passwords;
 mod peers;
 mod proxy_protocol;
+mod quotas;
 mod rate_limits;
 mod record;
 mod registries;

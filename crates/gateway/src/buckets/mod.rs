@@ -78,17 +78,6 @@ struct Kept<'t> {
     is_own: bool,
 }
 
-/// What a caller may still do, as an answer tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// The place of the limit that it is about among those of its route.
-    pub limit: usize,
-    /// Requests that are left.
-    pub left: u64,
-    /// Seconds until all of them are there again.
-    pub full_in: u64,
-}
-
 impl Default for Buckets {
     fn default() -> Self {
         Self::with_sets(SETS)

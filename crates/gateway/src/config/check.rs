@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config, declared: &Declared, faults: &mut Faults) {
     check_tcp::check(config, faults);
     check_access::check(config, declared, faults);
     check_countries(config, declared, faults);
-    check_limits::check(config, faults);
+    check_limits::check(config, declared, faults);
     for service in config.services.values() {
         check_service_tls(service, faults);
         check_fallback(service, faults);

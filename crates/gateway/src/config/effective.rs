@@ -7,7 +7,7 @@ use http::Method;
 
 use super::model::{
     Access, Api, Ban, Bots, Concurrency, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy,
-    Mirror, Policies, Priority, RateLimits, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
+    Mirror, Policies, Priority, Quotas, RateLimits, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
     SecureHeaders, Service, Setting, Split, Timeouts, ValidatePolicy, Version, VersionBy, Waf,
 };
 use super::source::{Located, Span};
@@ -57,6 +57,10 @@ pub struct EffectiveRoute<'c> {
     pub request: Option<&'c RequestPolicy>,
     /// How many requests callers may make.
     pub limits: Option<PlacedLimit<'c, RateLimits>>,
+    /// How much callers may use by the calendar.
+    pub quotas: Option<PlacedLimit<'c, Quotas>>,
+    /// Whether `quota: off` lifts what plans say of it too.
+    pub is_without_quota: bool,
     /// How many may be under way at once.
     pub concurrency: Option<PlacedLimit<'c, Concurrency>>,
     /// What is done about requests that look like an attack.
@@ -284,6 +288,8 @@ impl Config {
             csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
             limits: self.placed(api, route, |policies| policies.rate_limit.as_deref()),
+            quotas: self.placed(api, route, |policies| policies.quota.as_deref()),
+            is_without_quota: nearest(all, |policies| policies.quota.as_deref()) == Some(&Setting::Off),
             concurrency: self.placed(api, route, |policies| policies.concurrency.as_deref()),
             waf: nearest(all, |policies| policies.waf.as_deref()).and_then(Setting::value),
             validate: nearest(all, |policies| policies.validate.as_deref()).and_then(Setting::value),

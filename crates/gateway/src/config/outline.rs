@@ -76,7 +76,7 @@ impl Outline {
             services: named(&config.services, service_facets),
             devices: named(&config.devices, device_facets),
             auth: named(&config.auth, callers::auth_facets),
-            plans: named(&config.plans, |_| Facets::default()),
+            plans: named(&config.plans, callers::plan_facets),
             apps: named(&config.apps, callers::app_facets),
             keys: callers::keys(config),
             apis: named(&config.apis, api_facets),
@@ -216,6 +216,7 @@ impl OnTerms<'_> {
         let version = route.version.map(|version| &version.version.name);
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let limits = route.limits.as_ref().map(|limits| limits.limit);
+        let quotas = (route.quotas.as_ref().map(|quotas| quotas.limit), route.is_without_quota);
         let concurrency = route.concurrency.as_ref().map(|concurrency| concurrency.limit);
         let policies = (
             route.access,
@@ -230,7 +231,7 @@ impl OnTerms<'_> {
                 route.waf,
                 route.validate,
             ),
-            concurrency,
+            (quotas, concurrency),
             &route.timeouts,
             route.retry,
             mirror,
@@ -358,6 +359,8 @@ fn settings(config: &Config) -> Things {
         cluster.may_say("secret", known.secret.as_ref().map(|_| "needed"));
         cluster.may_say("gateways at least", known.gateways);
     }
+    let mut store = Facets::default();
+    store.may_say("file", config.store.as_ref().map(|store| store.value.path().display()));
     let mut geo = Facets::default();
     geo.may_say("database", config.geo.as_ref().map(|geo| geo.database.value.display()));
     [
@@ -367,6 +370,7 @@ fn settings(config: &Config) -> Things {
         ("overload", overload),
         ("identity", identity),
         ("cluster", cluster),
+        ("store", store),
         ("geo", geo),
     ]
     .map(|(name, facets)| (name.to_owned(), facets))
@@ -550,6 +554,10 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("JSON limits", request.json);
     }
     facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limit));
+    facets.may_say("quota", route.quotas.as_ref().map(|quotas| quotas.limit));
+    if route.is_without_quota {
+        facets.says("quota", "none, nor that of a plan");
+    }
     facets.may_say("requests under way", route.concurrency.as_ref().map(|concurrency| concurrency.limit));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {

@@ -283,7 +283,7 @@ impl Server {
     }
 
     fn watch_snapshot(&self) {
-        self.metrics.watch_redis(self.snapshot.redis().cloned());
+        self.metrics.watch_shared(self.snapshot.redis().cloned(), self.snapshot.quotas());
         let all = [self.snapshot.server_certificates(), self.snapshot.client_certificates()].concat();
         self.metrics.watch_certificates(all.into_iter().cloned().collect());
     }

@@ -3,6 +3,7 @@
 mod buckets;
 mod fleet;
 mod nonces;
+mod quotas;
 mod redis;
 mod script;
 

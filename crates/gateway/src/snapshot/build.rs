@@ -4,10 +4,11 @@ mod canary;
 mod listeners;
 mod places;
 mod policies;
+mod quotas;
 mod security;
 mod services;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::service as parts;
@@ -28,6 +29,8 @@ use crate::identity::Callers;
 use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::policies::identify::{Authenticator, Means, build_ways};
+use crate::policies::limit::quota::OfPlans;
+use crate::quotas::{InForce, Quotas, Title};
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
@@ -73,6 +76,7 @@ impl Snapshot {
         let mut compiler = Compiler::new(config, callers, ways, faults);
         compiler.geo = geo;
         compiler.buckets = before.and_then(|before| before.buckets.clone());
+        compiler.quotas = before.map_or_else(Arc::default, |before| Arc::clone(&before.quotas));
         compiler.waits = before.map(|before| before.waits.clone()).unwrap_or_default();
         compiler.fleet_before = before.and_then(|before| before.fleet.clone());
         compiler.redis.clone_from(&redis);
@@ -146,6 +150,9 @@ impl Snapshot {
             geo: compiler.geo,
             buckets: compiler.buckets,
             waits: compiler.waits,
+            quotas: compiler.quotas,
+            quotas_in_force: compiler.quotas_in_force.into_values().collect(),
+            store: config.store.as_ref().map(|store| store.value.clone()),
             fleet: compiler.fleet,
             redis,
         };
@@ -174,6 +181,12 @@ struct Compiler<'c> {
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
     waits: Waits,
+    /// What was used of quotas, and those that are in force.
+    quotas: Arc<Quotas>,
+    quotas_in_force: BTreeMap<Title, InForce>,
+    /// Those of plans, once a route asks who calls, and the policies by the quotas of their routes and whether plans have a say.
+    quotas_of_plans: Option<OfPlans>,
+    quota_policies: HashMap<(*const config::Quotas, bool), Arc<dyn Policy>>,
     /// Those of the fleet, once a limit is shared, those of the snapshot before, and where they stand.
     fleet: Option<Arc<SharedBuckets>>,
     fleet_before: Option<Arc<SharedBuckets>>,
@@ -218,6 +231,10 @@ impl<'c> Compiler<'c> {
             shared: HashMap::new(),
             firewalls: HashMap::new(),
             buckets: None,
+            quotas: Arc::default(),
+            quotas_in_force: BTreeMap::new(),
+            quotas_of_plans: None,
+            quota_policies: HashMap::new(),
             waits: Waits::default(),
             fleet: None,
             fleet_before: None,

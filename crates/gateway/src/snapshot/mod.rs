@@ -20,6 +20,7 @@ use crate::accept::socket::ListenerName;
 use crate::answer::StaticAnswer;
 use crate::buckets::Buckets;
 use crate::config::Priority;
+use crate::config::values::StoreUrl;
 use crate::geo::Database;
 use crate::identity::{Callers, Proofs};
 use crate::outside::Outside;
@@ -28,6 +29,7 @@ use crate::password::Turns;
 use crate::policies::Policy;
 use crate::policies::identify::jwt::KeySets;
 use crate::policies::identify::oidc::Logins;
+use crate::quotas::{InForce, Quotas};
 use crate::record::{LogConfig, RouteMetrics};
 use crate::route::{Device, Found, Params, RequestView, Rewrite, Router};
 use crate::shared::{Nonces, Redis, SharedBuckets};
@@ -83,6 +85,11 @@ pub struct Snapshot {
     buckets: Option<Arc<Buckets>>,
     /// Who waits for a limit. It outlives snapshots too.
     waits: Waits,
+    /// What callers have used of their quotas, which outlives snapshots too, and the quotas that hold.
+    quotas: Arc<Quotas>,
+    quotas_in_force: Vec<InForce>,
+    /// Where that is written down.
+    store: Option<StoreUrl>,
     /// The same for the whole fleet, once some limit is shared.
     fleet: Option<Arc<SharedBuckets>>,
     /// What the fleet shares.
@@ -118,6 +125,21 @@ impl Snapshot {
     /// What the fleet's callers have used up of limits, where some are shared.
     pub fn fleet(&self) -> Option<&Arc<SharedBuckets>> {
         self.fleet.as_ref()
+    }
+
+    /// What callers have used of their quotas.
+    pub fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
+    }
+
+    /// The quotas that hold.
+    pub fn quotas_in_force(&self) -> &[InForce] {
+        &self.quotas_in_force
+    }
+
+    /// Where it is written down what was used of them.
+    pub fn store(&self) -> Option<&StoreUrl> {
+        self.store.as_ref()
     }
 
     /// Whether some listener takes requests in clear.
@@ -310,6 +332,9 @@ impl Live {
             geo: None,
             buckets: None,
             waits: Waits::default(),
+            quotas: Arc::clone(&self.snapshot.quotas),
+            quotas_in_force: Vec::new(),
+            store: None,
             fleet: None,
             redis: None,
         };

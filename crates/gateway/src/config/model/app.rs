@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use super::quota::Quotas;
 use crate::config::fault::Fault;
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
@@ -46,6 +47,9 @@ pub struct Plan {
     /// Its name.
     #[schemars(skip)]
     pub name: Located<String>,
+    /// How much each of its applications may use by the calendar, over all routes together: one quota, or a list of up to 4. Default: as
+    /// much as they like.
+    pub quota: Option<Quotas>,
 }
 
 impl App {
@@ -97,9 +101,10 @@ impl AppKey {
 
 impl Plan {
     pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
-        let map = reader.map(node, &PLAN)?;
+        let mut map = reader.map(node, &PLAN)?;
+        let quota = map.optional("quota", reader);
         map.finish(reader);
-        Some(Self { name: Located::new(name.text.to_string(), name.span) })
+        Some(Self { name: Located::new(name.text.to_string(), name.span), quota })
     }
 }
 
@@ -109,4 +114,4 @@ pub(super) static APP_KEY: Keys =
     Keys { of: "a key", known: &["id", "hash", "secret", "scopes", "expires"], later: &[], shared: None };
 
 pub(super) static PLAN: Keys =
-    Keys { of: "a plan", known: &[], later: &["rate_limit", "quota", "price"], shared: None };
+    Keys { of: "a plan", known: &["quota"], later: &["rate_limit", "price"], shared: None };

@@ -38,6 +38,7 @@ mod outside;
 mod overload;
 mod policy;
 mod proxy_protocol;
+mod quota;
 mod rate_limit;
 mod request;
 mod retry;
@@ -95,6 +96,7 @@ pub use self::oidc::{AccessToken, ClientAuth, LoginCookie, LoginSession, LoginUr
 pub use self::overload::Overload;
 pub use self::policy::{HeaderChanges, Policies, ResponsePolicy, Setting, Timeouts, TunnelTimeouts};
 pub use self::proxy_protocol::{ProxyProtocol, ProxyVersion};
+pub use self::quota::{MOST_QUOTAS, Quota, Quotas};
 pub use self::rate_limit::{LimitAlgorithm, LimitBy, MOST_LIMITS, RateLimit, RateLimits};
 pub use self::request::{JsonLimits, MediaType, RequestPolicy};
 pub use self::retry::{Retry, RetryOn};
@@ -114,7 +116,7 @@ use super::fault::Faults;
 use super::node::{Node, Value};
 use super::read::{Keys, Read, Reader, named};
 use super::source::{Located, Source, Span};
-use super::values::{Duration, ListenAddress};
+use super::values::{Duration, ListenAddress, StoreUrl};
 
 /// The configuration of a gateway.
 #[derive(Clone, Debug, JsonSchema)]
@@ -127,12 +129,16 @@ pub struct Config {
     /// How long a graceful stop waits for requests under way before it closes their connections. Default: `30s`.
     #[schemars(default = "default_drain")]
     pub drain: Duration,
-    /// The admin address: `/metrics`, `/status`, `/healthz`, `/readyz`, `/.well-known/jwks.json`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
+    /// The admin address: `/metrics`, `/status`, `/quotas`, `/healthz`, `/readyz`, `/.well-known/jwks.json`. An address, a map, or `off`. Default: `127.0.0.1:9900`.
     #[schemars(with = "Option<admin::AdminSetting>")]
     pub admin: Option<Admin>,
     /// When the gateway itself has too much to do, and refuses requests. A map, or `off`.
     #[schemars(with = "Setting<Overload>", default)]
     pub overload: Overload,
+    /// Where records are kept: what callers have used of their quotas. `sqlite:` and the path of a file, which is made where there is
+    /// none. Default: nowhere.
+    #[schemars(with = "Option<StoreUrl>")]
+    pub store: Option<Located<StoreUrl>>,
     /// What gateways of one fleet share. Default: nothing.
     pub cluster: Option<Cluster>,
     /// Where addresses are. Default: nobody knows.
@@ -217,6 +223,7 @@ pub(super) struct Declared {
     pub(super) apps: BTreeSet<String>,
     pub(super) devices: BTreeSet<String>,
     pub(super) has_geo: bool,
+    pub(super) has_store: bool,
 }
 
 /// Reads the whole file; what could not be read is reported and left out.
@@ -229,6 +236,7 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         drain: default_drain(),
         admin: Some(Admin::default()),
         overload: Overload::default(),
+        store: None,
         cluster: None,
         geo: None,
         services: BTreeMap::new(),
@@ -264,6 +272,8 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
         config.admin = if node.is("off") { None } else { Admin::read(node, reader) };
     }
     config.overload = map.or("overload", Overload::default(), reader);
+    declared.has_store = map.has("store");
+    config.store = map.take("store").and_then(|node| read_store(node, reader));
     config.cluster = map.optional("cluster", reader);
     declared.has_geo = map.has("geo");
     config.geo = map.optional("geo", reader);
@@ -298,6 +308,13 @@ pub(super) fn read(root: &Node, source: Arc<Source>, reader: &mut Reader) -> (Co
     (config, declared)
 }
 
+/// A store, whose path is relative to the configuration file.
+fn read_store(node: &Node, reader: &mut Reader) -> Option<Located<StoreUrl>> {
+    let store = StoreUrl::read(node, reader)?;
+    let path = reader.path(&store.path().to_string_lossy());
+    Some(Located::new(StoreUrl::at(path), node.span))
+}
+
 fn names(node: &Node) -> BTreeSet<String> {
     match &node.value {
         Value::Map(entries) => entries.iter().map(|(key, _)| key.text.to_string()).collect(),
@@ -314,6 +331,7 @@ static CONFIG: Keys = Keys {
         "drain",
         "admin",
         "overload",
+        "store",
         "cluster",
         "geo",
         "services",
@@ -327,7 +345,7 @@ static CONFIG: Keys = Keys {
         "routes",
         "logs",
     ],
-    later: &["store", "traces", "alerts"],
+    later: &["traces", "alerts"],
     shared: None,
 };
 
@@ -388,6 +406,7 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Csrf", &csrf::CSRF),
     ("RequestPolicy", &request::REQUEST),
     ("RateLimit", &rate_limit::RATE_LIMIT),
+    ("Quota", &quota::QUOTA),
     ("Concurrency", &concurrency::CONCURRENCY),
     ("JsonLimits", &request::JSON),
     ("Waf", &waf::WAF),

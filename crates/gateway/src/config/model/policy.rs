@@ -14,6 +14,7 @@ use super::hedge::Hedge;
 use super::injection::FaultInjection;
 use super::ip::IpPolicy;
 use super::mirror::Mirror;
+use super::quota::Quotas;
 use super::rate_limit::RateLimits;
 use super::request::RequestPolicy;
 use super::retry::Retry;
@@ -68,6 +69,9 @@ pub struct Policies {
     /// How many requests callers may make: one limit, or a list of up to 8, of which each must have room. A plain rate is `limit`.
     /// Default: as many as they like.
     pub rate_limit: Option<Box<Setting<RateLimits>>>,
+    /// How much callers may use by the calendar: one quota, or a list of up to 4, of which each must have room. Plain text is `limit`.
+    /// Default: as much as they like.
+    pub quota: Option<Box<Setting<Quotas>>>,
     /// How many requests may be under way at once, and how many wait for that. A plain number is `max`. Default: as many as come.
     pub concurrency: Option<Box<Setting<Concurrency>>>,
     /// What is done about requests that look like an attack. A plain word is `mode`. Default: nothing looks for attacks.
@@ -186,6 +190,7 @@ impl Policies {
     pub(super) fn take(map: &mut MapReader<'_>, reader: &mut Reader) -> Self {
         let access = map.take("access").map(|node| read_access(node, reader));
         let rate_limit = map.take("rate_limit").map(|node| Box::new(read_or_off(node, reader)));
+        let quota = map.take("quota").map(|node| Box::new(read_or_off(node, reader)));
         let concurrency = map.take("concurrency").map(|node| Box::new(read_or_off(node, reader)));
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
@@ -196,6 +201,7 @@ impl Policies {
             csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
             rate_limit,
+            quota,
             concurrency,
             waf: map.optional("waf", reader),
             validate: map.optional("validate", reader),
@@ -296,6 +302,7 @@ pub(super) static POLICIES: Keys = Keys {
         "csrf",
         "request",
         "rate_limit",
+        "quota",
         "concurrency",
         "waf",
         "validate",
@@ -308,7 +315,7 @@ pub(super) static POLICIES: Keys = Keys {
         "fault",
         "response",
     ],
-    later: &["compress", "quota", "cache", "async", "compose"],
+    later: &["compress", "cache", "async", "compose"],
     shared: None,
 };
 

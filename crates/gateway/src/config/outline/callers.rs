@@ -5,9 +5,15 @@ use std::collections::BTreeMap;
 use super::Facets;
 use crate::config::model::{
     AccessToken, App, AppKey, Authenticator, ClientAuth, Config, IdentityForm, IdentityHeaders, KeysAt, Oidc,
-    SameSite,
+    Plan, SameSite,
 };
 use crate::config::values::{KeyHash, Scope};
+
+pub(super) fn plan_facets(plan: &Plan) -> Facets {
+    let mut facets = Facets::default();
+    facets.may_say("quota", plan.quota.as_ref());
+    facets
+}
 
 pub(super) fn auth_facets(way: &Authenticator) -> Facets {
     let mut facets = Facets::default();

@@ -269,7 +269,7 @@ impl fmt::Display for Percent {
 }
 
 /// The digits at the front as a number, and what follows them.
-fn split(text: &str) -> Option<(u64, &str)> {
+pub(super) fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     Some((text[..digits].parse().ok()?, &text[digits..]))
 }

@@ -2,6 +2,7 @@
 //! Every complaint says what is expected and never quotes the value, which may be a secret.
 
 mod amount;
+mod calendar;
 mod country;
 mod credential;
 mod date;
@@ -10,8 +11,10 @@ mod origin;
 mod protocol;
 mod signing;
 mod source;
+mod store;
 
 pub use amount::{Duration, Percent, Rate, Refusals, Share, Size};
+pub use calendar::{CalendarRate, CalendarUnit, Zone};
 pub use country::{Countries, Country};
 pub use credential::{CertificatePattern, KeyHash, KeyId, Scope};
 pub use date::Date;
@@ -21,6 +24,7 @@ pub use protocol::{Pattern, Secret, StatusRange};
 pub(super) use protocol::{header_name, header_value, method, status};
 pub use signing::{Component, RedisUrl};
 pub use source::{HostPort, HttpUrl};
+pub use store::StoreUrl;
 
 use super::node::Node;
 use super::read::{Read, Reader};
@@ -55,6 +59,9 @@ textual! {
     Duration: "a duration: 250ms, 5s, 1m, 2h, 1d", Some("[0-9]+(ms|s|m|h|d)");
     Percent: "a percentage: 5%, 0.1%", Some("[0-9]+(\\.[0-9]+)?%");
     Rate: "a rate: 10/s, 600/m, 1000/h, 50000/d", Some("[0-9]+/(s|m|h|d)");
+    CalendarRate: "a quota: 10000/d, 50000/w, 1000000/month", Some("[0-9]+/(d|day|w|week|month)");
+    Zone: "a time zone: UTC, Europe/Zurich", None;
+    StoreUrl: "a store: sqlite:tollgate.db", Some("sqlite:.+");
     Refusals: "how many refusals in how long: 100 refusals in 1m", Some("[0-9]+ refusals? in [0-9]+(s|m|h|d)");
     Cidr: "a network: 10.0.0.0/8, 2001:db8::/32, or one address", None;
     ListenAddress: "an address to listen on: 0.0.0.0:8080, [::1]:8080, :8080 (all addresses), unix:/run/tollgate.sock", None;

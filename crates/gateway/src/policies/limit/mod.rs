@@ -1,4 +1,5 @@
 //! Stage `limit`: how much of it a caller who may have it may have.
 
 pub mod concurrency;
+pub mod quota;
 pub mod rate_limit;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use http1::{Fields, Known};
 
-use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Taken};
+use crate::allowance::{Allowance, tell};
+use crate::buckets::{Buckets, Empty, Key, Rule, Taken};
 use crate::clock::{self, whole_seconds};
 use crate::config::{self, LimitBy, MOST_LIMITS};
 use crate::exchange::Exchange;
@@ -262,26 +263,13 @@ impl Policy for RateLimit {
     }
 }
 
-/// `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, section 4).
-fn tell(Allowance { left, full_in, .. }: Allowance, told: &str, fields: &mut Fields) {
-    // From its end to its beginning, as numbers are written.
-    let mut text = [0; LONGEST_VALUE];
-    let mut start = write_before(LONGEST_VALUE, full_in, &mut text);
-    for (part, number) in [(BEFORE_TIME, Some(left)), (told.as_bytes(), None)] {
-        start -= part.len();
-        text[start..start + part.len()].copy_from_slice(part);
-        start = number.map_or(start, |number| write_before(start, number, &mut text));
-    }
-    fields.append(Known::RateLimit, &text[start..]);
-}
-
 /// The fields that were common before the draft. They are no lists: those of the service go.
 fn tell_as_before(Allowance { left, full_in, .. }: Allowance, quota: &str, fields: &mut Fields) {
     let [limit, remaining, reset] = LEGACY_FIELDS;
     fields.set_named(limit, quota.as_bytes());
     for (name, number) in [(remaining, left), (reset, clock::unix_seconds().saturating_add(full_in))] {
-        let mut text = [0; LONGEST_VALUE];
-        let start = write_before(LONGEST_VALUE, number, &mut text);
+        let mut text = [0; LONGEST_NUMBER];
+        let start = write_before(LONGEST_NUMBER, number, &mut text);
         fields.set_named(name, &text[start..]);
     }
 }
@@ -316,10 +304,9 @@ fn refusal(config: &config::RateLimit) -> String {
 }
 
 const LEGACY_FIELDS: [&[u8]; 3] = [b"X-RateLimit-Limit", b"X-RateLimit-Remaining", b"X-RateLimit-Reset"];
-const BEFORE_TIME: &[u8] = b";t=";
 
-/// Bytes of a value of `RateLimit`: the longest name, two numbers and what is between them.
-const LONGEST_VALUE: usize = 64;
+/// Digits of a number.
+const LONGEST_NUMBER: usize = 20;
 
 #[cfg(test)]
 mod tests {

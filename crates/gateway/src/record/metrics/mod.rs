@@ -27,6 +27,7 @@ pub use tcp::TcpMetrics;
 
 use super::batch::Lost;
 use super::sink::LogSink;
+use crate::quotas::Quotas;
 use crate::shared::Redis;
 use crate::tls::Certificate;
 use cell::{Histogram, LONG, SHORT};
@@ -65,6 +66,7 @@ struct Process {
     certificates: Vec<Certificate>,
     health: Option<HealthReader>,
     redis: Option<Arc<Redis>>,
+    quotas: Option<Arc<Quotas>>,
 }
 
 /// Two names that make a series.
@@ -190,9 +192,11 @@ impl Metrics {
         lock(&self.process).health = Some(HealthReader(Box::new(read)));
     }
 
-    /// Tells how the Redis of the configuration in force stands.
-    pub fn watch_redis(&self, redis: Option<Arc<Redis>>) {
-        lock(&self.process).redis = redis;
+    /// Tells how the Redis of the configuration in force stands, and the store.
+    pub fn watch_shared(&self, redis: Option<Arc<Redis>>, quotas: &Arc<Quotas>) {
+        let mut process = lock(&self.process);
+        process.redis = redis;
+        process.quotas = Some(Arc::clone(quotas));
     }
 
     /// Reads the lost lines of this log too from now on.

@@ -1,10 +1,37 @@
-//! How the Redis of the fleet stands, read when the metrics are asked for.
+//! How the Redis of the fleet and the store stand, read when the metrics are asked for.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::render::Text;
 use super::{Metrics, lock};
 
-/// Its series; none where there is no fleet.
+/// The series of both.
 pub(super) fn write(metrics: &Metrics, text: &mut Text) {
+    write_redis(metrics, text);
+    write_store(metrics, text);
+}
+
+/// None where there is no store.
+fn write_store(metrics: &Metrics, text: &mut Text) {
+    let Some(quotas) = lock(&metrics.process).quotas.clone() else { return };
+    let store = &quotas.store;
+    if !store.is_there.load(Relaxed) {
+        return;
+    }
+    text.one(
+        "store_up",
+        "gauge",
+        "Whether the store could be written when that was last tried.",
+        u8::from(store.is_up.load(Relaxed)),
+    );
+    let help = "Accounts of quotas that were written to the store.";
+    text.one("store_writes_total", "counter", help, store.written.load(Relaxed));
+    let help = "Attempts to write to the store that failed.";
+    text.one("store_failures_total", "counter", help, store.failures.load(Relaxed));
+}
+
+/// None where there is no fleet.
+fn write_redis(metrics: &Metrics, text: &mut Text) {
     let Some(reading) = lock(&metrics.process).redis.as_ref().map(|redis| redis.reading()) else { return };
     text.one("redis_up", "gauge", "Whether the Redis of the fleet answers.", u8::from(reading.is_up));
     let help = "Commands for the Redis of the fleet.";

@@ -27,18 +27,20 @@ use leases::Leases;
 /// The buckets of a fleet.
 #[derive(Debug)]
 pub struct SharedBuckets {
-    redis: Arc<Redis>,
+    pub(super) redis: Arc<Redis>,
     names: hmac::Key,
     take: Script,
     give: Script,
+    pub(super) settle: Script,
     /// Made when the first lease is asked for.
     leases: OnceLock<Leases>,
     is_kept: AtomicBool,
+    pub(super) is_settling: AtomicBool,
 }
 
 /// A bucket's name: the same for all gateways, and without their secret nobody can tell whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name([u8; 16]);
+pub struct Name(pub(super) [u8; 16]);
 
 /// What Redis says to a question for tokens.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,8 +62,10 @@ impl SharedBuckets {
                 names: hmac::Key::new(hmac::HMAC_SHA256, secret.map_or(b"", |key| key.expose().as_bytes())),
                 take: Script::new(TAKE),
                 give: Script::new(GIVE),
+                settle: Script::new(SETTLE),
                 leases: OnceLock::new(),
                 is_kept: AtomicBool::new(false),
+                is_settling: AtomicBool::new(false),
             }),
         }
     }
@@ -160,3 +164,4 @@ impl Verdict {
 
 const TAKE: &str = include_str!("take.lua");
 const GIVE: &str = include_str!("give.lua");
+const SETTLE: &str = include_str!("../quota.lua");

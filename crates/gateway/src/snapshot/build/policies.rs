@@ -82,6 +82,8 @@ impl Compiler<'_> {
         if let Some(limits) = &route.limits {
             policies.extend(self.rate_limit(limits, path));
         }
+        // what is refused for a moment is not what was bought
+        policies.extend(self.quota(route, path));
         // what may not come, or not yet, is not under way
         if let Some(concurrency) = &route.concurrency {
             policies.extend(self.concurrency(concurrency, path));
@@ -192,7 +194,7 @@ impl Compiler<'_> {
     }
 
     /// The buckets that gateways take from together. A limit that wants them where there is no Redis has been refused before.
-    fn fleet(&mut self) -> Option<Arc<SharedBuckets>> {
+    pub(super) fn fleet(&mut self) -> Option<Arc<SharedBuckets>> {
         let redis = self.redis.as_ref()?;
         let secret = self.config.cluster.as_ref().and_then(|cluster| cluster.secret.as_ref());
         let fleet = SharedBuckets::of(redis, secret, self.fleet.as_ref().or(self.fleet_before.as_ref()));

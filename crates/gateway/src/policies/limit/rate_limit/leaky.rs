@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::{Limit, RateLimit};
-use crate::buckets::{Allowance, Empty, Key, Taken};
+use crate::allowance::Allowance;
+use crate::buckets::{Empty, Key, Taken};
 use crate::clock::whole_seconds;
 use crate::exchange::Exchange;
 use crate::policies::Step;

@@ -7,7 +7,8 @@ use http::StatusCode;
 use http1::Known;
 
 use super::{Limit, RateLimit};
-use crate::buckets::{Allowance, Empty, Key, Pace, Rule, Taken};
+use crate::allowance::Allowance;
+use crate::buckets::{Empty, Key, Pace, Rule, Taken};
 use crate::config::{self, MOST_LIMITS, OnOutage, Sharing};
 use crate::exchange::Exchange;
 use crate::policies::Step;

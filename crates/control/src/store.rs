@@ -1,0 +1,261 @@
+//! The store: what callers have used of their quotas is written to a file, by a thread of its own, so that it outlasts the process.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use gateway::notice::notice;
+use gateway::quotas::{Book, Change, LONGEST_PERIOD, Quotas, Title, Who};
+use gateway::snapshot::Snapshot;
+use rusqlite::{Connection, TransactionBehavior, named_params};
+
+/// The store of a gateway, which has none until a configuration names one.
+#[derive(Debug, Default)]
+pub struct Store(Mutex<Option<Writer>>);
+
+/// Whoever writes to a file: until it is dropped, and then once more.
+#[derive(Debug)]
+struct Writer {
+    path: PathBuf,
+    /// Nothing is sent: it ends when this is dropped.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens what a configuration names, and restores from it what is not known yet. Fails with what the operator should read.
+    pub fn prepare(&self, snapshot: &Snapshot) -> Result<(), String> {
+        let quotas = snapshot.quotas();
+        quotas.put_in_force(snapshot.quotas_in_force());
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = snapshot.store() else {
+            *writer = None;
+            return Ok(());
+        };
+        if writer.as_ref().is_some_and(|writer| writer.path == store.path()) {
+            return Ok(());
+        }
+        let new = Writer::begin(store.path(), quotas)
+            .map_err(|why| format!("cannot open the store {store}: {why}"))?;
+        *writer = Some(new);
+        Ok(())
+    }
+
+    /// Writes what is new once more, and lets the file go.
+    pub fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Writer {
+    fn begin(path: &Path, quotas: &Arc<Quotas>) -> Result<Self, String> {
+        // Who used what is nobody else's business: what SQLite makes beside it has the same mode.
+        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        made.map_err(|error| error.to_string())?;
+        let database = open(path).and_then(|database| {
+            restore(&database, quotas)?;
+            Ok(database)
+        });
+        let database = database.map_err(|error| match error {
+            Unusable::Database(error) => error.to_string(),
+            Unusable::Newer(version) => {
+                format!("it was written by a newer tollgate (its version is {version})")
+            }
+        })?;
+        quotas.store.has_written(Some(0));
+        let (end, ends) = mpsc::channel();
+        let (quotas, shown) = (Arc::clone(quotas), path.display().to_string());
+        let thread = thread::Builder::new().name("store".to_owned());
+        let thread = thread.spawn(move || write_always(database, &quotas, &shown, &ends));
+        Ok(Self {
+            path: path.to_owned(),
+            end: Some(end),
+            thread: Some(thread.map_err(|error: io::Error| error.to_string())?),
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been told of already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+enum Unusable {
+    Database(rusqlite::Error),
+    Newer(u32),
+}
+
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+fn open(path: &Path) -> Result<Connection, Unusable> {
+    let mut database = Connection::open(path)?;
+    database.busy_timeout(PATIENCE)?;
+    // What a killed process has written stands; a power cut may take the last seconds, and nothing else.
+    database.pragma_update(None, "journal_mode", "wal")?;
+    database.pragma_update(None, "synchronous", "normal")?;
+    let version =
+        |database: &Connection| database.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    // Another process may be making the tables too.
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    match version(&transaction)? {
+        0 => {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        VERSION => {}
+        newer => return Err(Unusable::Newer(newer)),
+    }
+    transaction.execute("DELETE FROM quota_usage WHERE day < ?1", [today().saturating_sub(KEPT_FOR)])?;
+    transaction.commit()?;
+    Ok(database)
+}
+
+/// Of each account the last period, where it may not have ended.
+fn restore(database: &Connection, quotas: &Quotas) -> rusqlite::Result<()> {
+    let mut statement = database.prepare(
+        "SELECT place, quota, kind, name, day, used FROM quota_usage WHERE day >= ?1 ORDER BY day DESC",
+    )?;
+    let mut rows = statement.query([today().saturating_sub(LONGEST_PERIOD)])?;
+    while let Some(row) = rows.next()? {
+        let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
+        let title = Title { place: text(0)?.into(), name: text(1)?.into() };
+        if let Some(who) = Who::named(text(2)?, text(3)?) {
+            quotas.book(title).restore(who, row.get(4)?, row.get(5)?);
+        }
+    }
+    Ok(())
+}
+
+fn write_always(mut database: Connection, quotas: &Quotas, path: &str, ends: &Receiver<()>) {
+    let mut is_told = false;
+    let mut swept = Instant::now();
+    loop {
+        let is_last = ends.recv_timeout(WRITTEN_EVERY) != Err(RecvTimeoutError::Timeout);
+        match write(&mut database, quotas) {
+            Ok(accounts) => {
+                if is_told {
+                    notice(format_args!("the store {path} can be written again"));
+                }
+                is_told = false;
+                quotas.store.has_written(Some(accounts));
+            }
+            Err(error) => {
+                if !is_told {
+                    let known =
+                        "what is used of quotas is counted on, and kept in memory until it can be written";
+                    notice(format_args!("the store {path} cannot be written, {known}: {error}"));
+                }
+                is_told = true;
+                quotas.store.has_written(None);
+            }
+        }
+        if is_last {
+            return;
+        }
+        if swept.elapsed() >= SWEPT_EVERY {
+            swept = Instant::now();
+            quotas.books().iter().for_each(|book| book.sweep(today()));
+        }
+    }
+}
+
+/// Writes what is new: all of it, or nothing.
+fn write(database: &mut Connection, quotas: &Quotas) -> rusqlite::Result<u64> {
+    let books = quotas.books();
+    let news = |book: &Book| if book.is_shared() { book.unkept() } else { book.changes() };
+    let news: Vec<(&Book, Vec<Change>)> = books.iter().map(|book| (&**book, news(book))).collect();
+    if news.iter().all(|(_, changes)| changes.is_empty()) {
+        return Ok(0);
+    }
+    let mut written = Vec::new();
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut settle = transaction.prepare(SETTLE)?;
+        let mut keep = transaction.prepare(KEEP)?;
+        for (book, changes) in &news {
+            let is_shared = book.is_shared();
+            for change in changes {
+                let Change { who, day, known, used, .. } = change;
+                let statement = if is_shared { &mut keep } else { &mut settle };
+                let total: u64 = statement.query_row(
+                    named_params! {
+                        ":place": &*book.title.place, ":quota": &*book.title.name, ":kind": who.kind(),
+                        ":name": who.name(), ":day": day, ":known": known, ":used": used,
+                    },
+                    |row| row.get(0),
+                )?;
+                written.push((change, (!is_shared).then_some(total)));
+            }
+        }
+    }
+    transaction.commit()?;
+    for (change, total) in &written {
+        match total {
+            Some(total) => change.settled(*total),
+            None => change.kept(),
+        }
+    }
+    Ok(written.len() as u64)
+}
+
+/// Days since 1970-01-01.
+fn today() -> u32 {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    (seconds / 86_400) as u32
+}
+
+/// How often it is written what is new: what a process that is killed may lose.
+const WRITTEN_EVERY: Duration = Duration::from_secs(1);
+/// How long another process that writes is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const SWEPT_EVERY: Duration = Duration::from_hours(1);
+/// Days for which it is kept what was used.
+const KEPT_FOR: u32 = 400;
+const VERSION: u32 = 1;
+
+/// `day` is the first day of the period, counted from 1970-01-01.
+const TABLES: &str = "
+    CREATE TABLE quota_usage (
+        place TEXT NOT NULL,
+        quota TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        PRIMARY KEY (place, quota, kind, name, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX quota_usage_by_day ON quota_usage (day);
+";
+
+/// Another process may have written since this one last did: what is new is added, and what all have used is known then.
+const SETTLE: &str = "
+    INSERT INTO quota_usage VALUES (:place, :quota, :kind, :name, :day, :used)
+    ON CONFLICT DO UPDATE SET used = max(max(used, :known) + :used - :known, 0)
+    RETURNING used
+";
+
+/// Redis says what all have used: the most that was heard is kept.
+const KEEP: &str = "
+    INSERT INTO quota_usage VALUES (:place, :quota, :kind, :name, :day, :used)
+    ON CONFLICT DO UPDATE SET used = max(used, :used, :known)
+    RETURNING used
+";
+
+#[cfg(test)]
+mod tests;

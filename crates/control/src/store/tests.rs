@@ -1,0 +1,115 @@
+//! The file, as one process after another finds it.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn title() -> Title {
+    Title { place: "plan gold".into(), name: "app-day".into() }
+}
+
+fn mobile() -> Who {
+    Who::named("app", "mobile").unwrap()
+}
+
+/// Quotas of a process that opens this file.
+fn opened(path: &Path) -> (Connection, Quotas) {
+    let database = open(path).unwrap();
+    let quotas = Quotas::default();
+    restore(&database, &quotas).unwrap();
+    (database, quotas)
+}
+
+/// What the app has used, as a process knows.
+fn used(quotas: &Quotas) -> u64 {
+    let usage = quotas.book(title()).usage(today());
+    usage.into_iter().find_map(|(who, used)| (who == mobile()).then_some(used)).unwrap_or_default()
+}
+
+fn spend(quotas: &Quotas, cost: u64) {
+    quotas.book(title()).spend(&mobile(), today(), cost);
+}
+
+#[test]
+fn what_was_written_is_known_to_the_next_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.db");
+    let (mut database, quotas) = opened(&path);
+    spend(&quotas, 7);
+    assert_eq!(write(&mut database, &quotas).unwrap(), 1);
+    assert_eq!(write(&mut database, &quotas).unwrap(), 0, "nothing is new");
+    spend(&quotas, 2);
+    // It is killed before it has written that.
+    drop((database, quotas));
+    assert_eq!(used(&opened(&path).1), 7);
+}
+
+#[test]
+fn two_processes_count_together_while_one_takes_over_from_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.db");
+    let (mut old_database, old) = opened(&path);
+    spend(&old, 10);
+    write(&mut old_database, &old).unwrap();
+    let (mut new_database, new) = opened(&path);
+    spend(&old, 1);
+    spend(&new, 2);
+    for _ in 0..2 {
+        write(&mut old_database, &old).unwrap();
+        write(&mut new_database, &new).unwrap();
+        spend(&old, 100);
+    }
+    write(&mut old_database, &old).unwrap();
+    assert_eq!(used(&old), 213);
+    spend(&new, 1);
+    write(&mut new_database, &new).unwrap();
+    assert_eq!(used(&new), 214);
+}
+
+#[test]
+fn a_period_begins_anew_and_the_last_one_is_kept_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut database, quotas) = opened(&directory.path().join("tollgate.db"));
+    quotas.book(title()).spend(&mobile(), today() - 1, 5);
+    write(&mut database, &quotas).unwrap();
+    spend(&quotas, 3);
+    write(&mut database, &quotas).unwrap();
+    let rows: Vec<(u32, u64)> = database
+        .prepare("SELECT day, used FROM quota_usage ORDER BY day")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(rows, [(today() - 1, 5), (today(), 3)]);
+}
+
+#[test]
+fn a_file_that_is_no_store_is_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let quotas = Arc::new(Quotas::default());
+    let why = |path: &Path| Writer::begin(path, &quotas).err().unwrap();
+    let text = directory.path().join("text");
+    std::fs::write(&text, "a text that is long enough to be looked at\n".repeat(50)).unwrap();
+    assert!(why(&text).contains("not a database"), "{}", why(&text));
+    assert!(why(&directory.path().join("missing/tollgate.db")).contains("No such file"));
+    let newer = directory.path().join("newer.db");
+    open(&newer).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    assert!(why(&newer).contains("a newer tollgate"), "{}", why(&newer));
+}
+
+#[test]
+fn the_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.db");
+    let quotas = Arc::new(Quotas::default());
+    let writer = Writer::begin(&path, &quotas).unwrap();
+    spend(&quotas, 1);
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let mode = file.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+    drop(writer);
+    assert_eq!(used(&opened(&path).1), 1, "what was new is written at the end");
+}

@@ -1,0 +1,298 @@
+//! `quota`: how much callers may use in each day, week or month, by the route and by their plan.
+//!
+//! What is used stands in [`crate::quotas`], which all workers and all snapshots share, and which is written down beside the requests;
+//! here is whose account it is, and what callers are told.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http1::Known;
+
+use crate::allowance::{Allowance, tell};
+use crate::clock;
+use crate::config::values::CalendarUnit;
+use crate::config::{self, LimitBy};
+use crate::exchange::Exchange;
+use crate::expression::Expression;
+use crate::limit_by::By;
+use crate::policies::{Policy, Step};
+use crate::quotas::{Calendar, InForce, Period, Quotas, Spent, Title};
+use crate::refusal::{Refusal, Stage};
+
+/// The compiled policy.
+#[derive(Debug)]
+pub struct Quota {
+    own: Terms,
+    /// By the names of plans. None on routes that do not ask who calls.
+    of_plans: OfPlans,
+}
+
+/// The quotas of plans, by their names.
+pub type OfPlans = Arc<[(Box<str>, Terms)]>;
+
+/// The quotas of one place.
+#[derive(Debug, Default)]
+pub struct Terms {
+    limits: Box<[Limit]>,
+    /// The value of `RateLimit-Policy`; empty where nobody is told.
+    told: Box<str>,
+}
+
+/// The expressions of a quota, compiled.
+#[derive(Debug, Default)]
+pub struct Expressions {
+    /// When it is for a request.
+    pub when: Option<Expression>,
+    /// What a request costs.
+    pub cost: Option<Expression>,
+}
+
+#[derive(Debug)]
+struct Limit {
+    in_force: InForce,
+    by: By,
+    /// Uses from which on callers are warned.
+    warned_from: u64,
+    when: Option<Expression>,
+    cost: Option<Expression>,
+    /// Its name in what callers are told, as far as the number behind it: `"app-month";r=`.
+    told: Option<Box<str>>,
+    /// What is more than one may use, for who is refused.
+    refusal: Box<str>,
+    /// What the operator wrote, for `tollgate explain`.
+    summary: String,
+}
+
+/// What a caller has used of a quota, as an answer tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// The quota's place among those of the route and of the plan.
+    limit: usize,
+    used: u64,
+    /// Seconds until it begins anew.
+    anew_in: u64,
+}
+
+impl Terms {
+    /// Compiles quotas that stand at this place, with their expressions.
+    pub fn new(
+        quotas: &config::Quotas,
+        expressions: Vec<Expressions>,
+        place: &str,
+        accounts: &Quotas,
+    ) -> Self {
+        let mut names: Vec<String> = Vec::new();
+        let mut told: Vec<String> = Vec::new();
+        let mut limits = Vec::new();
+        for (config, Expressions { when, cost }) in quotas.0.iter().zip(expressions) {
+            // One by an expression has been refused before.
+            let Some(by) = By::new(&config.by.value, None) else { continue };
+            let unit = config.limit.unit;
+            let word = format!("{}-{}", config.by.value.word(), unit.word());
+            let before = names.iter().filter(|name| **name == word).count();
+            let name = if before == 0 { word.clone() } else { format!("{word}-{}", before + 1) };
+            names.push(word);
+            if config.headers {
+                told.push(format!("\"{name}\";q={}{}", config.limit.count, window(unit)));
+            }
+            let title = Title { place: place.into(), name: name.as_str().into() };
+            let in_force = InForce {
+                book: accounts.book(title),
+                rate: config.limit,
+                calendar: Arc::new(Calendar::new(unit, config.zone.clone())),
+                is_soft: config.soft,
+                is_shared: config.shared.value,
+            };
+            limits.push(Limit {
+                in_force,
+                by,
+                warned_from: config.warned_from().unwrap_or(u64::MAX),
+                when,
+                cost,
+                told: config.headers.then(|| format!("\"{name}\";r=").into()),
+                refusal: refusal(config).into(),
+                summary: config.to_string(),
+            });
+        }
+        Self { limits: limits.into(), told: told.join(", ").into() }
+    }
+
+    /// Those that are in force with it.
+    pub fn in_force(&self) -> impl Iterator<Item = &InForce> {
+        self.limits.iter().map(|limit| &limit.in_force)
+    }
+}
+
+impl Quota {
+    /// The quotas of a route, and those of plans for callers that have one.
+    pub fn new(own: Terms, of_plans: OfPlans) -> Self {
+        Self { own, of_plans }
+    }
+
+    /// Those of the route.
+    pub fn own(&self) -> &Terms {
+        &self.own
+    }
+
+    /// Those of the caller's plan.
+    fn of_plan(&self, exchange: &Exchange) -> Option<&Terms> {
+        if self.of_plans.is_empty() {
+            return None;
+        }
+        let plan = &exchange.identity()?.plan;
+        self.of_plans.iter().find_map(|(name, terms)| (name == plan).then_some(terms))
+    }
+
+    /// All that are for a request.
+    fn limits(&self, exchange: &Exchange) -> impl Iterator<Item = &Limit> {
+        let of_plan = self.of_plan(exchange).map_or(&[][..], |terms| &terms.limits);
+        self.own.limits.iter().chain(of_plan)
+    }
+
+    /// Takes back what was counted of the first so many.
+    fn give_back(&self, exchange: &Exchange, first: usize, now: u64) {
+        for limit in self.limits(exchange).take(first) {
+            if let Some(cost) = limit.cost(exchange) {
+                let day = limit.in_force.calendar.period(now).day;
+                limit.by.key(exchange, |way, of| {
+                    limit.in_force.book.account(way, of, |account| account.give_back(day, cost));
+                });
+            }
+        }
+    }
+}
+
+impl Limit {
+    /// What a request counts; nothing where the quota is not for it. It is where that cannot be told, and counts 1.
+    fn cost(&self, exchange: &Exchange) -> Option<u64> {
+        if let Some(when) = &self.when
+            && !when.matches(&exchange.context()).unwrap_or(true)
+        {
+            return None;
+        }
+        let Some(cost) = &self.cost else { return Some(1) };
+        Some(cost.evaluate_count(&exchange.context()).unwrap_or(1)).filter(|cost| *cost > 0)
+    }
+
+    fn spend(&self, exchange: &Exchange, cost: u64, period: Period) -> Spent {
+        let most = if self.in_force.is_soft { u64::MAX } else { self.in_force.rate.count };
+        self.by.key(exchange, |way, of| {
+            self.in_force.book.account(way, of, |account| account.spend(period.day, cost, most))
+        })
+    }
+
+    fn warning(&self, Usage { used, anew_in, .. }: Usage) -> String {
+        let InForce { book, rate, .. } = &self.in_force;
+        format!("\"{}\";used={used};of={};t={anew_in}", book.title.name, rate.count)
+    }
+
+    /// Whether a greater share is used of this one than of another.
+    fn is_more_used(&self, used: u64, other: &Limit, by_other: u64) -> bool {
+        let share = |used: u64, of: &Limit| u128::from(used) * u128::from(of.in_force.rate.count);
+        share(used, other) > share(by_other, self)
+    }
+
+    fn refuse(&self, period: Period, anew_in: u64) -> Step<'_> {
+        let anew = self.in_force.calendar.time(period.ends);
+        let detail = format!("{}; it begins anew at {anew}", self.refusal);
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", Stage::Limit, detail);
+        Step::refuse(refusal.with_field(Known::RetryAfter, anew_in.max(1).to_string()))
+    }
+}
+
+impl Policy for Quota {
+    fn name(&self) -> &'static str {
+        "quota"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Limit
+    }
+
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
+        let now = clock::unix_seconds();
+        let mut most: Option<(&Limit, Usage)> = None;
+        let mut refused = None;
+        for (at, limit) in self.limits(exchange).enumerate() {
+            let Some(cost) = limit.cost(exchange) else { continue };
+            let period = limit.in_force.calendar.period(now);
+            let anew_in = period.ends - now;
+            match limit.spend(exchange, cost, period) {
+                Spent::Within(used) => {
+                    if most.is_none_or(|(other, usage)| limit.is_more_used(used, other, usage.used)) {
+                        most = Some((limit, Usage { limit: at, used, anew_in }));
+                    }
+                }
+                Spent::Beyond(used) => {
+                    refused = Some((limit, period, Usage { limit: at, used, anew_in }));
+                    break;
+                }
+            }
+        }
+        let Some((limit, period, usage)) = refused else {
+            exchange.quota = most.map(|(_, usage)| usage);
+            return Step::Continue;
+        };
+        // None is charged when another refuses.
+        self.give_back(exchange, usage.limit, now);
+        exchange.quota = Some(usage);
+        limit.refuse(period, usage.anew_in)
+    }
+
+    /// `RateLimit-Policy` tells of all, the others of the one of which the greatest share is used.
+    fn on_response(&self, exchange: &mut Exchange) {
+        let Some(usage) = exchange.quota else { return };
+        let Some(limit) = self.limits(exchange).nth(usage.limit) else { return };
+        if exchange.outcome.stage == Some(Stage::Limit.as_str())
+            && exchange.outcome.code != Some("quota_exceeded")
+        {
+            // Another limit has refused it since.
+            self.give_back(exchange, usize::MAX, clock::unix_seconds());
+            return;
+        }
+        let told =
+            [Some(&self.own), self.of_plan(exchange)].map(|terms| terms.map_or("", |terms| &terms.told));
+        let fields = &mut exchange.response.fields;
+        if let Some(name) = &limit.told {
+            for told in told.into_iter().filter(|told| !told.is_empty()) {
+                fields.append(Known::RateLimitPolicy, told.as_bytes());
+            }
+            let left = limit.in_force.rate.count.saturating_sub(usage.used);
+            tell(Allowance { limit: usage.limit, left, full_in: usage.anew_in }, name, fields);
+        }
+        if usage.used >= limit.warned_from {
+            fields.set_named(WARNING, limit.warning(usage).as_bytes());
+        }
+    }
+
+    fn explain(&self) -> String {
+        let own = self.own.limits.iter().map(|limit| limit.summary.clone());
+        let of_plans = self.of_plans.iter().flat_map(|(plan, terms)| {
+            terms.limits.iter().map(move |limit| format!("{} by plan {plan}", limit.summary))
+        });
+        own.chain(of_plans).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// A month has no length of its own.
+fn window(unit: CalendarUnit) -> &'static str {
+    match unit {
+        CalendarUnit::Day => ";w=86400",
+        CalendarUnit::Week => ";w=604800",
+        CalendarUnit::Month => "",
+    }
+}
+
+fn refusal(config: &config::Quota) -> String {
+    let of = match &config.by.value {
+        LimitBy::Global => "all callers together may make".to_owned(),
+        LimitBy::Route => "all callers together may make of this route".to_owned(),
+        LimitBy::Api => "all callers together may make of this API".to_owned(),
+        by => format!("one {by} may make"),
+    };
+    let unit = config.limit.unit.word();
+    let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
+    format!("these are more requests{by_cost} than {of} in a {unit} ({})", config.limit.count)
+}
+
+const WARNING: &[u8] = b"X-Quota-Warning";

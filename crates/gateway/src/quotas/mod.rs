@@ -1,0 +1,242 @@
+//! What callers have used of their quotas: counters for the whole process, which outlive snapshots, and are written down.
+//!
+//! A quota has a [`Book`], and in it each caller an [`Account`]: one number, the period and what was used in it. Workers change it
+//! by one atomic operation. What has changed is settled with where it is written down, the store or the Redis of the fleet, from time
+//! to time and beside the requests ([`Book::changes`]): that adds what is new here, and says what all have used together.
+//! `docs/decisions/0024-quotas-settled-beside.md` has the why.
+
+mod account;
+mod calendar;
+mod report;
+mod who;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use papaya::HashMap;
+
+use crate::config::values::{CalendarRate, CalendarUnit};
+pub use account::{Account, Spent};
+pub use calendar::{Calendar, Period};
+pub use report::{Question, Report, report};
+use who::AsWho;
+pub use who::Who;
+
+/// The quotas of a process.
+#[derive(Debug, Default)]
+pub struct Quotas {
+    books: Mutex<BTreeMap<Title, Arc<Book>>>,
+    /// How the store stands; nothing was written before there is one.
+    pub store: StoreState,
+}
+
+/// What tells a book from all others: where its quota stands, and what that is called there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Title {
+    /// `plan gold`, `route orders`, `api shop` or `defaults`.
+    pub place: Box<str>,
+    /// `app-month`, as callers are told.
+    pub name: Box<str>,
+}
+
+/// The accounts of a quota.
+#[derive(Debug)]
+pub struct Book {
+    /// What it is called.
+    pub title: Title,
+    accounts: HashMap<Who, Arc<Account>>,
+    /// Whether the Redis of the fleet says what was used, and the store only keeps it.
+    is_shared: AtomicBool,
+}
+
+/// A quota that is in force, for who asks what was used of it.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    /// Its accounts.
+    pub book: Arc<Book>,
+    /// How much there is.
+    pub rate: CalendarRate,
+    /// When it begins anew.
+    pub calendar: Arc<Calendar>,
+    /// Whether nobody is refused for it.
+    pub is_soft: bool,
+    /// Whether gateways count together.
+    pub is_shared: bool,
+}
+
+/// What is new in an account.
+#[derive(Debug)]
+pub struct Change {
+    /// Whose it is.
+    pub who: Who,
+    account: Arc<Account>,
+    /// The number of the day with which its period began.
+    pub day: u32,
+    /// What was known to be used in that period.
+    pub known: u64,
+    /// What is used by now.
+    pub used: u64,
+}
+
+/// How a store stands.
+#[derive(Debug, Default)]
+pub struct StoreState {
+    /// Whether there is one.
+    pub is_there: AtomicBool,
+    /// Whether the last attempt to write succeeded.
+    pub is_up: AtomicBool,
+    /// Accounts that were written.
+    pub written: AtomicU64,
+    /// Attempts to write that failed.
+    pub failures: AtomicU64,
+}
+
+impl Quotas {
+    /// The book of this title: as it is, or a new one.
+    pub fn book(&self, title: Title) -> Arc<Book> {
+        let mut books = self.lock();
+        let book = books.entry(title).or_insert_with_key(|title| Arc::new(Book::new(title.clone())));
+        Arc::clone(book)
+    }
+
+    /// All books, also those of quotas that are no more.
+    pub fn books(&self) -> Vec<Arc<Book>> {
+        self.lock().values().map(Arc::clone).collect()
+    }
+
+    /// A configuration is about to be in force, with these quotas.
+    pub fn put_in_force(&self, quotas: &[InForce]) {
+        for quota in quotas {
+            quota.book.is_shared.store(quota.is_shared, Ordering::Relaxed);
+        }
+    }
+
+    /// A panic elsewhere cannot leave a map half changed.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Title, Arc<Book>>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn new(title: Title) -> Self {
+        Self { title, accounts: HashMap::new(), is_shared: AtomicBool::new(false) }
+    }
+
+    /// Whether the Redis of the fleet says what was used.
+    pub fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// Does something with the account of a caller, told by `text` in this way ([`crate::limit_by::By::key`]).
+    #[inline]
+    pub(crate) fn account<T>(&self, way: u8, text: &[u8], act: impl FnOnce(&Account) -> T) -> T {
+        let accounts = self.accounts.pin();
+        match accounts.get(&AsWho { way, text }) {
+            Some(account) => act(account),
+            None => act(accounts.get_or_insert_with(Who::new(way, text), Arc::default)),
+        }
+    }
+
+    /// Counts for a caller, in the period that began with this day, whatever the quota.
+    pub fn spend(&self, who: &Who, day: u32, cost: u64) -> Spent {
+        let (way, text) = who.parts();
+        self.account(way, text, |account| account.spend(day, cost, u64::MAX))
+    }
+
+    /// What a caller had used by then, as it was written down. What is known here already is newer.
+    pub fn restore(&self, who: Who, day: u32, used: u64) {
+        self.accounts.pin().get_or_insert_with(who, || Arc::new(Account::restored(day, used)));
+    }
+
+    /// What is new since it was last settled.
+    pub fn changes(&self) -> Vec<Change> {
+        let accounts = self.accounts.pin();
+        let changed = accounts.iter().filter_map(|(who, account)| {
+            let (day, known, used) = account.unsettled()?;
+            Some(Change { who: who.clone(), account: Arc::clone(account), day, known, used })
+        });
+        changed.collect()
+    }
+
+    /// What is not as it was last kept by a store that does not settle.
+    pub fn unkept(&self) -> Vec<Change> {
+        let accounts = self.accounts.pin();
+        let changed = accounts.iter().filter_map(|(who, account)| {
+            let (day, used) = account.unkept()?;
+            Some(Change { who: who.clone(), account: Arc::clone(account), day, known: used, used })
+        });
+        changed.collect()
+    }
+
+    /// Every account with what was used in the period that began with this day.
+    pub fn usage(&self, day: u32) -> Vec<(Who, u64)> {
+        let accounts = self.accounts.pin();
+        let used = accounts.iter().map(|(who, account)| (who.clone(), account.used_in(day)));
+        used.filter(|(_, used)| *used > 0).collect()
+    }
+
+    /// Forgets accounts whose last period is over, whatever the quota: it began so long before today.
+    pub fn sweep(&self, today: u32) {
+        let accounts = self.accounts.pin();
+        let gone =
+            accounts.iter().filter(|(_, account)| account.is_past(today.saturating_sub(LONGEST_PERIOD)));
+        for who in gone.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
+            accounts.remove(&who);
+        }
+    }
+
+    /// How many callers have an account.
+    pub fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Whether nobody has one.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+}
+
+impl Change {
+    /// It has been written down, and this is what all together have used by then.
+    pub fn settled(&self, total: u64) {
+        self.account.settle(self.day, self.used, total);
+    }
+
+    /// It has been kept, by a store that does not say what others used.
+    pub fn kept(&self) {
+        self.account.keep(self.day, self.used);
+    }
+}
+
+impl StoreState {
+    /// So many accounts were written, or none could be.
+    pub fn has_written(&self, accounts: Option<u64>) {
+        self.is_there.store(true, Ordering::Relaxed);
+        self.is_up.store(accounts.is_some(), Ordering::Relaxed);
+        match accounts {
+            Some(accounts) => self.written.fetch_add(accounts, Ordering::Relaxed),
+            None => self.failures.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+}
+
+impl CalendarUnit {
+    /// Seconds that it has at most.
+    pub(crate) fn longest(self) -> u64 {
+        const DAY: u64 = 86_400;
+        // A day in which clocks are set back, and more than any were.
+        let days = match self {
+            Self::Day => 1,
+            Self::Week => 7,
+            Self::Month => 31,
+        };
+        days * DAY + DAY / 2
+    }
+}
+
+/// Days that the longest period has, and one more.
+pub const LONGEST_PERIOD: u32 = 32;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! `quota`: what callers may use by the calendar, by route and by plan, over restarts and over gateways.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollgate_tests::{Gateway, eventually, gateway, load_with, python, redis, redis_cli};
+
+/// Two apps of one plan, and one without; this is what the plan says, and these are the routes.
+fn config(plan: &str, routes: &str, more: &str) -> String {
+    format!(
+        "
+workers: 2
+auth: {{ keys: {{ api_key: {{}} }} }}
+plans: {{ gold: {{ {plan} }} }}
+apps:
+  mobile: {{ plan: gold, keys: [{{ id: mob, secret: s }}] }}
+  web: {{ plan: gold, keys: [{{ id: web, secret: s }}] }}
+  old: {{ keys: [{{ id: old, secret: s }}] }}
+defaults: {{ access: keys }}
+routes: {routes}
+{more}
+"
+    )
+}
+
+/// A configuration that keeps what was used in this folder.
+fn kept(folder: &TempDir, plan: &str, routes: &str) -> String {
+    config(plan, routes, &format!("store: 'sqlite:{}/tollgate.db'", folder.path().display()))
+}
+
+fn as_app(gate: &Gateway, app: &str, path: &str) -> tollgate_tests::Answer {
+    gate.ask("GET", path).header("X-API-Key", &format!("{app}.s")).send()
+}
+
+/// What the admin address says of the first quota.
+fn usage(gate: &Gateway) -> Value {
+    let quotas: Value = serde_json::from_slice(&gate.admin_get("/quotas").expect(200).body).unwrap();
+    quotas["quotas"][0].clone()
+}
+
+/// What it says that this app has used.
+fn used(gate: &Gateway, app: &str) -> u64 {
+    let answer = gate.admin_get(&format!("/quotas?by=app&name={app}")).expect(200);
+    let quotas: Value = serde_json::from_slice(&answer.body).unwrap();
+    quotas["quotas"][0]["usage"][0]["used"].as_u64().unwrap_or_default()
+}
+
+/// Seconds until midnight of UTC.
+fn until_midnight() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    86_400 - now % 86_400
+}
+
+/// Scenes that count must not run over midnight, when quotas begin anew.
+fn not_at_midnight() {
+    if until_midnight() < 60 {
+        std::thread::sleep(Duration::from_secs(until_midnight() + 1));
+    }
+}
+
+#[test]
+fn a_plan_says_how_much_each_of_its_apps_may_use_of_all_routes_together() {
+    not_at_midnight();
+    let folder = tempfile::tempdir().unwrap();
+    let routes = "
+  - { match: /a, respond: 200 }
+  - { match: /b, respond: 200, quota: 100/month }
+  - { match: /free, respond: 200, quota: off }
+  - { match: /public, respond: 200, access: public }";
+    let gate = gateway(kept(&folder, "quota: 3/d", routes));
+    let first = as_app(&gate, "mob", "/a").expect(200);
+    assert_eq!(first.header("RateLimit-Policy"), Some("\"app-day\";q=3;w=86400"));
+    let told = first.header("RateLimit").unwrap();
+    let anew: u64 = told.strip_prefix("\"app-day\";r=2;t=").unwrap().parse().unwrap();
+    assert!(anew.abs_diff(until_midnight()) <= 2, "{told}");
+    let second = as_app(&gate, "mob", "/b").expect(200);
+    assert_eq!(second.fields.all("RateLimit-Policy"), ["\"app-month\";q=100", "\"app-day\";q=3;w=86400"]);
+    assert!(second.header("RateLimit").unwrap().starts_with("\"app-day\";r=1;"), "{second:?}");
+    as_app(&gate, "mob", "/a").expect(200);
+
+    let refused = as_app(&gate, "mob", "/a").expect(429);
+    let wait: u64 = refused.header("Retry-After").unwrap().parse().unwrap();
+    assert!(wait.abs_diff(until_midnight()) <= 2, "{wait}");
+    assert!(refused.header("RateLimit").unwrap().starts_with("\"app-day\";r=0;"), "{refused:?}");
+    let problem = refused.expect_refusal("quota_exceeded");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("one app may make in a day (3); it begins anew at 20"), "{detail}");
+    assert!(detail.ends_with("T00:00:00+00:00") || detail.ends_with("T00:00:00Z"), "{detail}");
+
+    // What refuses costs nothing at the other.
+    as_app(&gate, "mob", "/b").expect(429);
+    for (app, path) in [("web", "/a"), ("old", "/a"), ("mob", "/free"), ("old", "/b"), ("old", "/b")] {
+        as_app(&gate, app, path).expect(200);
+    }
+    gate.get("/public").expect(200);
+    let answer = gate.admin_get("/quotas").expect(200);
+    let quotas: Value = serde_json::from_slice(&answer.body).unwrap();
+    let shown = |quota: &Value| {
+        let usage = quota["usage"].as_array().unwrap();
+        let usage = usage.iter().map(|used| json!([used["by"], used["name"], used["used"], used["left"]]));
+        json!([quota["place"], quota["quota"], quota["limit"], quota["per"], usage.collect::<Vec<_>>()])
+    };
+    let shown: Vec<Value> = quotas["quotas"].as_array().unwrap().iter().map(shown).collect();
+    assert_eq!(
+        shown,
+        [
+            json!(["plan gold", "app-day", 3, "day", [["app", "mobile", 3, 0], ["app", "web", 1, 2]]]),
+            json!(["route /b", "app-month", 100, "month", [["app", "old", 2, 98], ["app", "mobile", 1, 99]]]),
+        ]
+    );
+}
+
+#[test]
+fn what_another_limit_refuses_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = "[{ match: /a, respond: 200, rate_limit: { limit: 2/d, by: app } }]";
+    let gate = gateway(kept(&folder, "quota: 9/d", routes));
+    for expected in [200, 200, 429, 429] {
+        as_app(&gate, "mob", "/a").expect(expected);
+    }
+    assert_eq!(used(&gate, "mobile"), 2);
+}
+
+#[test]
+fn a_soft_quota_refuses_nobody_and_warns() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = "
+  - { match: /soft, respond: 200, quota: { limit: 2/w, soft: true, warn: 50% } }
+  - { match: /hard, respond: 200, quota: { limit: 4/w, warn: 75% } }
+  - { match: /size, respond: 200, quota: { limit: 10/d, cost: 'int(request.query.n)', when: \"request.query.n != '0'\" } }";
+    let gate = gateway(kept(&folder, "", routes));
+    let warning = |path: &str| {
+        let answer = as_app(&gate, "mob", path);
+        let warning =
+            answer.header("X-Quota-Warning").map(|text| text.split(";t=").next().unwrap().to_owned());
+        (answer.status, warning.unwrap_or_default())
+    };
+    let of = |used: u64, of: u64| format!("\"app-week\";used={used};of={of}");
+    assert_eq!(warning("/soft"), (200, of(1, 2)));
+    assert_eq!(warning("/soft"), (200, of(2, 2)));
+    assert_eq!(warning("/soft"), (200, of(3, 2)));
+    let expected =
+        [(200, String::new()), (200, String::new()), (200, of(3, 4)), (200, of(4, 4)), (429, of(4, 4))];
+    assert_eq!([(); 5].map(|()| warning("/hard")), expected);
+    // By what they cost: one that costs more than is left is refused, and a cheaper one is not.
+    let sizes = [("4", 200), ("0", 200), ("7", 429), ("6", 200), ("1", 429), ("0", 200)];
+    for (size, expected) in sizes {
+        as_app(&gate, "mob", &format!("/size?n={size}")).expect(expected);
+    }
+}
+
+#[test]
+fn a_killed_gateway_forgets_what_it_counted_in_its_last_second_at_most() {
+    not_at_midnight();
+    let folder = tempfile::tempdir().unwrap();
+    let config = kept(&folder, "quota: 1000000000/d", "[{ match: /a, respond: 200 }]");
+    let gate = gateway(&config);
+    let load = load_with(gate.address(), 2, "/a", &[("X-API-Key", "mob.s")]);
+    load.expect_more(100);
+    // What was answered is known, and when: what is older than a second and a bit must be in the file.
+    let mut marks = Vec::new();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        marks.push((Instant::now(), load.answered()));
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    load.expect_ending();
+    let killed = Instant::now();
+    drop(gate);
+    let answered = load.stop().answered;
+    let flushed = killed.checked_sub(Duration::from_millis(1500)).unwrap();
+    let least = marks.iter().rev().find(|(at, _)| *at <= flushed).unwrap().1;
+    let gate = gateway(&config);
+    let restored = used(&gate, "mobile");
+    assert!(restored >= least, "{restored} of {least}, of {answered} in all");
+    // Those whose answers were cut off were counted too.
+    assert!(restored <= answered + 4, "{restored} of {answered}");
+    as_app(&gate, "mob", "/a").expect(200);
+    assert_eq!(used(&gate, "mobile"), restored + 1);
+}
+
+#[test]
+fn an_ordered_end_a_reload_and_an_upgrade_forget_nothing() {
+    not_at_midnight();
+    let folder = tempfile::tempdir().unwrap();
+    let config = |limit: &str| kept(&folder, &format!("quota: {limit}"), "[{ match: /a, respond: 200 }]");
+    let mut gate = gateway(config("9/d"));
+    as_app(&gate, "mob", "/a").expect(200);
+    as_app(&gate, "mob", "/a").expect(200);
+    // Other numbers keep what was used.
+    gate.expect_reload(|| gate.replace_config(&config("3/d")));
+    as_app(&gate, "mob", "/a").expect(200);
+    as_app(&gate, "mob", "/a").expect(429);
+    gate.expect_reload(|| gate.replace_config(&config("{ limit: 6/d, zone: UTC }")));
+    gate.terminate();
+    assert!(gate.expect_exit().success());
+
+    let gate = gateway(config("6/d"));
+    assert_eq!(used(&gate, "mobile"), 3);
+    as_app(&gate, "mob", "/a").expect(200);
+    eventually("it is written", || gate.metrics().sum("tollgate_store_writes_total", &[]) > 0.5);
+    gate.upgrade();
+    gate.expect_successor(1);
+    // Some come to the process that goes, and others to the one that comes: each hears of the other's within a second.
+    as_app(&gate, "mob", "/a").expect(200);
+    as_app(&gate, "mob", "/a").expect(200);
+    eventually("all is used up", || as_app(&gate, "mob", "/a").status == 429);
+}
+
+/// Somebody who holds the file of a store, so that nobody else writes to it.
+fn hold(file: &Path) -> impl FnOnce() + use<> {
+    let script = "import sqlite3, sys\n\
+        held = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+        held.execute('BEGIN IMMEDIATE')\nprint('held', flush=True)\nsys.stdin.readline()\nheld.execute('COMMIT')";
+    let mut holder = Command::new(python());
+    holder.args(["-c", script]).arg(file).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut holder = holder.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "held\n");
+    move || {
+        writeln!(holder.stdin.take().unwrap()).unwrap();
+        assert!(holder.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_written_delays_nobody_and_nothing_is_lost() {
+    not_at_midnight();
+    let folder = tempfile::tempdir().unwrap();
+    let config = kept(&folder, "quota: 5/d", "[{ match: /a, respond: 200 }]");
+    let gate = gateway(&config);
+    let release = hold(&folder.path().join("tollgate.db"));
+    let began = Instant::now();
+    for expected in [200, 200, 200, 200, 200, 429] {
+        as_app(&gate, "mob", "/a").expect(expected);
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "requests do not wait for the store");
+    gate.expect_line("cannot be written, what is used of quotas is counted on");
+    assert!(gate.metrics().sum("tollgate_store_up", &[]) < 0.5);
+    assert!(gate.metrics().sum("tollgate_store_failures_total", &[]) > 0.5);
+    release();
+    gate.expect_line("can be written again");
+    assert!(gate.metrics().sum("tollgate_store_up", &[]) > 0.5);
+    drop(gate);
+    assert_eq!(used(&gateway(&config), "mobile"), 5);
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_told_of_and_a_reload_keeps_what_was() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("text.db"),
+        "no database at all, but a text of some length ".repeat(40),
+    )
+    .unwrap();
+    let good = kept(&folder, "quota: 5/d", "[{ match: /a, respond: 200 }]");
+    let gate = gateway(&good);
+    as_app(&gate, "mob", "/a").expect(200);
+    gate.replace_config(&good.replace("tollgate.db", "text.db"));
+    gate.expect_line("kept the configuration in force");
+    gate.expect_line("file is not a database");
+    as_app(&gate, "mob", "/a").expect(200);
+    // To another file it takes along what it knows.
+    gate.expect_reload(|| gate.replace_config(&good.replace("tollgate.db", "other.db")));
+    as_app(&gate, "mob", "/a").expect(200);
+    assert_eq!(used(&gate, "mobile"), 3);
+}
+
+#[test]
+fn gateways_with_one_redis_use_one_quota() {
+    not_at_midnight();
+    let mut store = redis();
+    let redis = format!("cluster: {{ redis: 'redis://{}' }}", store.address());
+    let gate = || {
+        let routes = "[{ match: /a, respond: 200 }]";
+        gateway(config("quota: { limit: 20/d, shared: true }", routes, &redis))
+    };
+    let gates = [gate(), gate()];
+    // Who has counted nothing new does not ask.
+    let one_knows = |least: u64| {
+        eventually("one knows", || gates.iter().any(|gate| used(gate, "mobile") >= least));
+        assert!(gates.iter().all(|gate| used(gate, "mobile") <= 12), "nothing is counted twice");
+    };
+    for number in 0..10 {
+        as_app(&gates[number % 2], "mob", "/a").expect(200);
+    }
+    one_knows(10);
+    assert_eq!(usage(&gates[0])["shared"], true);
+    // Redis is begun anew, and forgets: what gateways know is told to it.
+    store.kill();
+    store.revive();
+    eventually("it is in use again", || {
+        as_app(&gates[0], "old", "/a");
+        gates.iter().all(|gate| gate.metrics().sum("tollgate_redis_up", &[]) > 0.5)
+    });
+    for gate in &gates {
+        as_app(gate, "mob", "/a").expect(200);
+    }
+    // What one of them says first may be less than the other knew.
+    one_knows(11);
+    for gate in &gates {
+        eventually("all is used up", || as_app(gate, "mob", "/a").status == 429);
+    }
+    // Too much is at most what comes in a quarter of a second.
+    let mut keys = String::new();
+    eventually("Redis knows it", || {
+        keys = redis_cli(store.address(), &["--scan", "--pattern", "tg:quota:*"]);
+        let totals =
+            keys.lines().map(|key| redis_cli(store.address(), &["GET", key]).parse::<u64>().unwrap());
+        (20..40).contains(&totals.max().unwrap_or_default())
+    });
+    let life: u64 = redis_cli(store.address(), &["TTL", keys.lines().next().unwrap()]).parse().unwrap();
+    assert!((33 * 86_400..=34 * 86_400).contains(&life), "{life}");
+    // Without Redis it is counted on.
+    store.kill();
+    as_app(&gates[0], "mob", "/a").expect(429);
+    as_app(&gates[1], "web", "/a").expect(200);
+    assert_eq!(used(&gates[1], "web"), 1);
+}
+
+#[test]
+fn a_shared_quota_outlives_redis_and_gateways_where_there_is_a_store() {
+    not_at_midnight();
+    let folder = tempfile::tempdir().unwrap();
+    let store = redis();
+    let more = format!(
+        "cluster: {{ redis: 'redis://{}' }}\nstore: 'sqlite:{}/tollgate.db'",
+        store.address(),
+        folder.path().display()
+    );
+    let config = config("quota: { limit: 20/d, shared: true }", "[{ match: /a, respond: 200 }]", &more);
+    let mut gate = gateway(&config);
+    for _ in 0..5 {
+        as_app(&gate, "mob", "/a").expect(200);
+    }
+    gate.terminate();
+    assert!(gate.expect_exit().success());
+    redis_cli(store.address(), &["FLUSHALL"]);
+    let gate = gateway(&config);
+    assert_eq!(used(&gate, "mobile"), 5);
+    as_app(&gate, "mob", "/a").expect(200);
+    let in_redis = || {
+        let key = redis_cli(store.address(), &["--scan", "--pattern", "tg:quota:*"]);
+        if key.is_empty() { String::new() } else { redis_cli(store.address(), &["GET", &key]) }
+    };
+    eventually("Redis knows it again", || in_redis() == "6");
+}
