@@ -3,6 +3,8 @@
 use http::StatusCode;
 use http1::{Known, RequestHead};
 
+use crate::buckets::Empty;
+use crate::clock::whole_seconds;
 use crate::refusal::{Refusal, Stage};
 
 /// The service answered like any request one that was to open a WebSocket.
@@ -38,6 +40,13 @@ pub(super) fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal 
     let detail = format!("{} is not allowed here; allowed: {allow}", request.method);
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Stage::Route, detail)
         .with_field(Known::Allow, allow.to_owned())
+}
+
+/// Its address makes more requests than one may.
+pub(super) fn address_limited(empty: Empty) -> Refusal {
+    let detail = "more requests come from this address than one may make; Retry-After says when to come back";
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "address_limited", Stage::Admit, detail)
+        .with_field(Known::RetryAfter, whole_seconds(empty.wait).max(1).to_string())
 }
 
 /// The gateway itself has too much to do.

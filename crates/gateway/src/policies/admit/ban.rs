@@ -90,6 +90,10 @@ impl Policy for Ban {
             return;
         }
         let (address, now) = (exchange.caller.ip, self.buckets.now());
+        // What is refused before it comes to a ban prolongs none either.
+        if self.buckets.marked_for(self.term_of(address), now).is_some() {
+            return;
+        }
         let key = with_octets(address, |octets| self.buckets.caller(self.counts, 0, octets));
         let counted = self.buckets.take(key, self.after, 1, now);
         if counted.is_ok_and(|taken| taken.left > 0) {
