@@ -46,14 +46,14 @@ pub(super) fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal 
 pub(super) fn address_limited(empty: Empty) -> Refusal {
     let detail = "more requests come from this address than one may make; Retry-After says when to come back";
     Refusal::new(StatusCode::TOO_MANY_REQUESTS, "address_limited", Stage::Admit, detail)
-        .with_field(Known::RetryAfter, whole_seconds(empty.wait).max(1).to_string())
+        .with_retry_after(whole_seconds(empty.wait).max(1))
 }
 
 /// The gateway itself has too much to do.
 pub(super) fn overloaded() -> Refusal {
     let detail = "the gateway has more to do than it can; come back in a moment";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_overloaded", Stage::Admit, detail)
-        .with_field(Known::RetryAfter, "1")
+        .with_retry_after(1)
 }
 
 /// The API's version is retired.

@@ -9,7 +9,7 @@ mod shared;
 use std::sync::Arc;
 
 use http::StatusCode;
-use http1::{Fields, Known};
+use http1::{Fields, Known, PreparedField};
 
 use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Taken};
 use crate::clock::{self, whole_seconds};
@@ -32,8 +32,8 @@ pub struct RateLimit {
     buckets: Arc<Buckets>,
     /// Where some are shared.
     fleet: Option<Arc<SharedBuckets>>,
-    /// The value of `RateLimit-Policy`; empty where nobody is told.
-    told: Box<str>,
+    /// `RateLimit-Policy`, with nothing where nobody is told.
+    told: PreparedField,
 }
 
 /// The expressions of a limit, compiled.
@@ -60,8 +60,8 @@ struct Limit {
     shared: Option<Shared>,
     when: Option<Expression>,
     cost: Option<Expression>,
-    /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
-    told: Option<Box<str>>,
+    /// `RateLimit`, with its name as far as the number behind it: `"ip";r=`.
+    told: Option<PreparedField>,
     /// The value of `X-RateLimit-Limit`.
     legacy: Option<Box<str>>,
     /// What a refused caller is told.
@@ -107,13 +107,18 @@ impl RateLimit {
                 shared: Shared::new(config, rule, place, &name),
                 when,
                 cost,
-                told: config.headers.then(|| format!("\"{name}\";r=").into()),
+                told: config.headers.then(|| PreparedField::new(Known::RateLimit, &format!("\"{name}\";r="))),
                 legacy: config.legacy_headers.then(|| config.capacity().to_string().into()),
                 refusal: refusal(config).into(),
                 summary: config.to_string(),
             });
         }
-        Self { limits: compiled.into(), buckets, fleet, told: told.join(", ").into() }
+        Self {
+            limits: compiled.into(),
+            buckets,
+            fleet,
+            told: PreparedField::new(Known::RateLimitPolicy, &told.join(", ")),
+        }
     }
 
     /// One limit, as most routes have it.
@@ -189,7 +194,7 @@ impl RateLimit {
             Stage::Limit,
             limit.refusal.to_string(),
         );
-        Step::refuse(refusal.with_field(Known::RetryAfter, whole_seconds(empty.wait).max(1).to_string()))
+        Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }
 }
 
@@ -249,7 +254,7 @@ impl Policy for RateLimit {
         let Some(limit) = self.limits.get(allowance.limit) else { return };
         let fields = &mut exchange.response.fields;
         if let Some(told) = &limit.told {
-            fields.append(Known::RateLimitPolicy, self.told.as_bytes());
+            fields.append_prepared(&self.told, b"");
             tell(allowance, told, fields);
         }
         if let Some(quota) = &limit.legacy {
@@ -263,16 +268,13 @@ impl Policy for RateLimit {
 }
 
 /// `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, section 4).
-fn tell(Allowance { left, full_in, .. }: Allowance, told: &str, fields: &mut Fields) {
+fn tell(Allowance { left, full_in, .. }: Allowance, told: &PreparedField, fields: &mut Fields) {
     // From its end to its beginning, as numbers are written.
     let mut text = [0; LONGEST_VALUE];
-    let mut start = write_before(LONGEST_VALUE, full_in, &mut text);
-    for (part, number) in [(BEFORE_TIME, Some(left)), (told.as_bytes(), None)] {
-        start -= part.len();
-        text[start..start + part.len()].copy_from_slice(part);
-        start = number.map_or(start, |number| write_before(start, number, &mut text));
-    }
-    fields.append(Known::RateLimit, &text[start..]);
+    let start = write_before(LONGEST_VALUE, full_in, &mut text) - BEFORE_TIME.len();
+    text[start..start + BEFORE_TIME.len()].copy_from_slice(BEFORE_TIME);
+    let start = write_before(start, left, &mut text);
+    fields.append_prepared(told, &text[start..]);
 }
 
 /// The fields that were common before the draft. They are no lists: those of the service go.
@@ -318,8 +320,8 @@ fn refusal(config: &config::RateLimit) -> String {
 const LEGACY_FIELDS: [&[u8]; 3] = [b"X-RateLimit-Limit", b"X-RateLimit-Remaining", b"X-RateLimit-Reset"];
 const BEFORE_TIME: &[u8] = b";t=";
 
-/// Bytes of a value of `RateLimit`: the longest name, two numbers and what is between them.
-const LONGEST_VALUE: usize = 64;
+/// Bytes of two numbers and what is between them.
+const LONGEST_VALUE: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -352,7 +354,7 @@ mod tests {
                 "\"ip\";q=5;w=1, \"ip-2\";q=100;w=3600, \"header\";q=9;w=1",
             ),
         ] {
-            assert_eq!(&*compiled(text, "defaults", &buckets).told, told, "{text}");
+            assert_eq!(compiled(text, "defaults", &buckets).told.value(), told.as_bytes(), "{text}");
         }
     }
 
@@ -366,7 +368,8 @@ mod tests {
         ] {
             let policy = compiled(&format!("{{ {text}, legacy_headers: true }}"), "defaults", &buckets);
             assert_eq!(policy.limits[0].legacy.as_deref(), Some(told), "{text}");
-            assert!(policy.told.contains(&format!("q={told};")), "{}", policy.told);
+            let policy = String::from_utf8_lossy(policy.told.value()).into_owned();
+            assert!(policy.contains(&format!("q={told};")), "{policy}");
         }
     }
 
