@@ -1,6 +1,6 @@
 //! What a caller may still do, and how answers tell it.
 
-use http1::{Fields, Known};
+use http1::{Fields, PreparedField};
 
 use crate::record::decimal::write_before;
 
@@ -15,20 +15,17 @@ pub struct Allowance {
     pub full_in: u64,
 }
 
-/// `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, section 4).
-pub(crate) fn tell(Allowance { left, full_in, .. }: Allowance, told: &str, fields: &mut Fields) {
+/// `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, section 4), with a name that ends before the first number.
+pub(crate) fn tell(Allowance { left, full_in, .. }: Allowance, told: &PreparedField, fields: &mut Fields) {
     // From its end to its beginning, as numbers are written.
     let mut text = [0; LONGEST_VALUE];
-    let mut start = write_before(LONGEST_VALUE, full_in, &mut text);
-    for (part, number) in [(BEFORE_TIME, Some(left)), (told.as_bytes(), None)] {
-        start -= part.len();
-        text[start..start + part.len()].copy_from_slice(part);
-        start = number.map_or(start, |number| write_before(start, number, &mut text));
-    }
-    fields.append(Known::RateLimit, &text[start..]);
+    let start = write_before(LONGEST_VALUE, full_in, &mut text) - BEFORE_TIME.len();
+    text[start..start + BEFORE_TIME.len()].copy_from_slice(BEFORE_TIME);
+    let start = write_before(start, left, &mut text);
+    fields.append_prepared(told, &text[start..]);
 }
 
 const BEFORE_TIME: &[u8] = b";t=";
 
-/// Bytes of a value of `RateLimit`: the longest name, two numbers and what is between them.
-const LONGEST_VALUE: usize = 64;
+/// Bytes of two numbers and what is between them.
+const LONGEST_VALUE: usize = 48;

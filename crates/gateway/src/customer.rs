@@ -11,9 +11,14 @@ pub(crate) fn customer(address: IpAddr) -> IpAddr {
 }
 
 /// Does something with the octets of what an address counts as.
+#[inline]
 pub(crate) fn with_octets<T>(address: IpAddr, act: impl FnOnce(&[u8]) -> T) -> T {
-    match customer(address) {
+    match address {
+        // Mostly: and not by way of the others.
         IpAddr::V4(address) => act(&address.octets()),
-        IpAddr::V6(address) => act(&address.octets()),
+        address @ IpAddr::V6(_) => match customer(address) {
+            IpAddr::V4(address) => act(&address.octets()),
+            IpAddr::V6(address) => act(&address.octets()),
+        },
     }
 }

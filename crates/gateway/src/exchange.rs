@@ -220,6 +220,7 @@ async fn proceed(worker: &Worker, client: &mut Client, exchange: &mut Exchange) 
         exchange.request.persistent = false;
         return Err(clear_on_tls_port().into());
     }
+    consult::limit_of_address(worker, client, exchange)?;
     if let Some(port) = client.listener().redirect_https {
         let answer = redirect_to_https(exchange, port)?;
         answer.write_fields(&mut exchange.response.fields);

@@ -9,6 +9,7 @@ use http::StatusCode;
 use http1::{BodyFault, Known};
 
 use crate::json_text::is_plain;
+use crate::record::decimal::write_before;
 
 /// A stage of a request's life, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +73,8 @@ pub struct Refusal {
     pub detail: Cow<'static, str>,
     /// Fields of the answer beside those that every refusal has, e.g. `Allow`.
     pub fields: Vec<(Known, Cow<'static, str>)>,
+    /// In how many seconds the caller may come again, where that is known.
+    pub retry_after: Option<u64>,
     /// Which service failed, where one did.
     pub upstream: Option<Box<UpstreamCause>>,
     /// All that is wrong with the request, as a JSON array; empty where there is no more to say.
@@ -103,6 +106,7 @@ impl Refusal {
             stage,
             detail: detail.into(),
             fields: Vec::new(),
+            retry_after: None,
             upstream: None,
             errors: Vec::new(),
         }
@@ -112,6 +116,13 @@ impl Refusal {
     #[must_use]
     pub fn with_field(mut self, name: Known, value: impl Into<Cow<'static, str>>) -> Self {
         self.fields.push((name, value.into()));
+        self
+    }
+
+    /// Says in how many seconds the caller may come again.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -136,6 +147,16 @@ impl Refusal {
     /// Appends the fields of the answer.
     pub fn write_fields(&self, fields: &mut http1::Fields) {
         fields.append(Known::ContentType, b"application/problem+json");
+        self.write_own_fields(fields);
+    }
+
+    /// Appends those that not every refusal has.
+    pub fn write_own_fields(&self, fields: &mut http1::Fields) {
+        if let Some(seconds) = self.retry_after {
+            let mut text = [0; 20];
+            let start = write_before(text.len(), seconds, &mut text);
+            fields.append(Known::RetryAfter, &text[start..]);
+        }
         for (name, value) in &self.fields {
             fields.append(*name, value.as_bytes());
         }
@@ -143,20 +164,22 @@ impl Refusal {
 
     /// Appends the problem document.
     pub fn write_body(&self, request_id: &str, out: &mut Vec<u8>) {
+        // Words of this program, and an id that was made or checked by it: nothing to escape but the sentence.
         out.extend_from_slice(b"{\"type\":\"urn:tollgate:problem:");
         out.extend_from_slice(self.code.as_bytes());
-        out.extend_from_slice(b"\",\"title\":");
-        write_text(self.status.canonical_reason().unwrap_or("Refused"), out);
-        out.extend_from_slice(b",\"status\":");
+        out.extend_from_slice(b"\",\"title\":\"");
+        out.extend_from_slice(self.status.canonical_reason().unwrap_or("Refused").as_bytes());
+        out.extend_from_slice(b"\",\"status\":");
         out.extend_from_slice(self.status.as_str().as_bytes());
-        for (name, value) in [
-            ("code", self.code),
-            ("stage", self.stage.as_str()),
-            ("detail", self.detail.as_ref()),
-            ("request_id", request_id),
-        ] {
-            write_member(name, value, out);
-        }
+        out.extend_from_slice(b",\"code\":\"");
+        out.extend_from_slice(self.code.as_bytes());
+        out.extend_from_slice(b"\",\"stage\":\"");
+        out.extend_from_slice(self.stage.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"detail\":");
+        write_text(&self.detail, out);
+        out.extend_from_slice(b",\"request_id\":\"");
+        out.extend_from_slice(request_id.as_bytes());
+        out.push(b'"');
         if let Some(upstream) = &self.upstream {
             write_member("service", &upstream.service, out);
             if !upstream.endpoint.is_empty() {

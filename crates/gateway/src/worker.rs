@@ -41,6 +41,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const LOG_EVERY: Duration = Duration::from_millis(100);
 /// Names that are looked up at once.
 const RESOLVERS: usize = 16;
+/// What an operator can do whose clients all seem to be one.
+const FOR_PROXIES: &str = "; if it is a proxy, name it in `trust_forwarded` or `proxy_protocol`, so that its clients count one by one";
 /// After `accept` failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -316,14 +318,30 @@ impl Worker {
     /// Counts, and now and then tells, that a client makes more connections than it may.
     fn refuse_address(&self, spec: &ListenerSpec, client: IpAddr, why: Crowded) {
         self.shard.connection_refused(why.code());
-        let Some(count) = spec.addresses.as_ref().and_then(|known| known.tell(clock::now())) else { return };
+        let told = spec.addresses.as_ref().and_then(|known| known.refused.count(clock::now()));
+        let Some(count) = told else { return };
         let (name, client) = (&spec.name, customer(client));
-        let (what, key) = match why {
-            Crowded::Open => ("has as many connections as it may", "connections_per_ip"),
-            Crowded::New => ("makes connections faster than it may", "connection_rate_per_ip"),
+        let is_default = spec.address_limits.connections.is_some_and(|limit| limit.is_default);
+        let (what, key, hint) = match why {
+            Crowded::Open if is_default => {
+                ("has as many connections as it may by default", "connections_per_ip", FOR_PROXIES)
+            }
+            Crowded::Open => ("has as many connections as it may", "connections_per_ip", ""),
+            Crowded::New => ("makes connections faster than it may", "connection_rate_per_ip", ""),
         };
         notice(format_args!(
-            "listener {name}: {client} {what} (`{key}`); {count} refused lately, of all addresses"
+            "listener {name}: {client} {what} (`{key}`); {count} refused lately, of all addresses{hint}"
+        ));
+    }
+
+    /// Now and then tells that a client makes more requests than it may.
+    pub fn tell_of_flood(&self, spec: &ListenerSpec, client: IpAddr) {
+        let Some(limit) = &spec.requests else { return };
+        let Some(count) = limit.refused.count(clock::now()) else { return };
+        let (name, client) = (&spec.name, customer(client));
+        let hint = if limit.is_default() { FOR_PROXIES } else { "" };
+        notice(format_args!(
+            "listener {name}: {client} makes more requests than it may (`requests_per_ip`: {limit}); {count} refused lately, of all addresses{hint}"
         ));
     }
 

@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use crate::Known;
+use crate::{Known, PreparedField};
 
 /// Between a field's name and its value.
-const COLON: &[u8] = b": ";
+pub(crate) const COLON: &[u8] = b": ";
 /// Behind the value.
 const LINE_END: &[u8] = b"\r\n";
 /// What a line takes beside the two.
@@ -106,6 +106,25 @@ impl Fields {
     /// Appends a field whose value is these parts, one behind the other. It is treated as by [`Fields::append`].
     pub fn append_parts(&mut self, known: Known, parts: &[&[u8]]) {
         self.push_parts(Some(known), known.as_str().as_bytes(), parts);
+    }
+
+    /// Appends a prepared field, whose value goes on with `rest`. That is treated as by [`Fields::append`].
+    pub fn append_prepared(&mut self, field: &PreparedField, rest: &[u8]) {
+        let start = self.text.len();
+        self.text.extend_from_slice(&field.text);
+        if !rest.is_empty() {
+            let middle = self.text.len();
+            self.text.extend_from_slice(rest);
+            clean(&mut self.text[middle..]);
+        }
+        let end = self.text.len();
+        self.text.extend_from_slice(LINE_END);
+        if u32::try_from(self.text.len()).is_err() {
+            return self.text.truncate(start);
+        }
+        let name = start..start + field.known.as_str().len();
+        let value = name.end + COLON.len()..end;
+        self.push_loaded(Some(field.known), name, value);
     }
 
     /// Appends a field under any name, which must be a token: under any other nothing is appended.
@@ -273,7 +292,7 @@ fn is_owned(known: Option<Known>) -> bool {
 }
 
 /// Puts spaces in the place of what could end a line, or a text of C (RFC 9110, section 5.5).
-fn clean(value: &mut [u8]) {
+pub(crate) fn clean(value: &mut [u8]) {
     if !has_controls(value) {
         return;
     }
@@ -501,5 +520,21 @@ mod tests {
     fn a_list_is_split_at_commas_without_its_empty_elements() {
         assert_eq!(list(b" a,, b ,\t,c").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
         assert_eq!(list(b" , ").count(), 0);
+    }
+
+    #[test]
+    fn a_prepared_field_is_like_any_other() {
+        let mut fields = Fields::new();
+        let told = PreparedField::new(Known::RateLimit, "\"a\r\n\";r=");
+        fields.append_prepared(&told, b"7\n;t=1");
+        fields.append_prepared(&PreparedField::new(Known::ContentType, "text/plain"), b"");
+        let mut appended = Fields::new();
+        appended.append(Known::RateLimit, b"\"a\r\n\";r=7\n;t=1");
+        appended.append(Known::ContentType, b"text/plain");
+        let [mut one, mut other] = [Vec::new(), Vec::new()];
+        assert_eq!(fields.encode(&mut one), appended.encode(&mut other));
+        assert_eq!(one, other);
+        assert!(fields.iter().eq(appended.iter()));
+        assert_eq!(told.value(), b"\"a  \";r=");
     }
 }

@@ -15,6 +15,7 @@ mod fields;
 mod head;
 mod known;
 mod lines;
+mod prepared;
 mod request;
 mod response;
 mod target;
@@ -28,6 +29,7 @@ pub use fault::{BodyFault, FramingFault, RequestFault, ResponseFault, SyntaxFaul
 pub use fields::{Field, Fields, is_field_value, is_token, list};
 pub use head::{Framing, Limits, MOST_FIELDS, RequestHead, ResponseHead, TargetForm};
 pub use known::Known;
+pub use prepared::PreparedField;
 pub use request::{parse_request, salvage_request};
 pub use response::parse_response;
 pub use target::{has_dot_segment, normalise_path, normalise_query};

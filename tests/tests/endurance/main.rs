@@ -2,6 +2,7 @@
 //! load, and ends under load. `TOLLGATE_FULL=1` makes them as long as a release wants them.
 #![allow(clippy::unwrap_used)]
 
+mod accept_queue;
 mod shared_limits;
 
 use std::io::{Read, Write};

@@ -98,3 +98,18 @@ fn a_peer_that_speaks_for_others_has_no_limit() {
     let held: Vec<_> = (0..5).map(|_| open(&gate, "").expect("many clients are behind it")).collect();
     assert_eq!(held.len(), 5);
 }
+
+#[test]
+fn the_default_is_for_strangers_and_not_for_what_may_be_a_proxy_beside_the_gateway() {
+    let gate = gate_with("", ", proxy_protocol: 127.0.0.1");
+    let from = |client: &str| open(&gate, &format!("PROXY TCP4 {client} 127.0.0.1 40000 80\r\n"));
+    let held: Vec<_> = (0..1000).map(|_| from("203.0.113.9").expect("it may have a thousand")).collect();
+    assert!(from("203.0.113.9").is_none());
+    gate.expect_line("203.0.113.9 has as many connections as it may by default (`connections_per_ip`)");
+    gate.expect_line("if it is a proxy, name it in `trust_forwarded` or `proxy_protocol`");
+    let near: Vec<_> = (0..1010).map(|_| from("127.0.0.9").expect("it may have any number")).collect();
+    let without = config("connections_per_ip: off", ", proxy_protocol: 127.0.0.1");
+    gate.expect_reload(|| gate.replace_config(&without));
+    assert!(from("203.0.113.9").is_some());
+    drop((held, near));
+}

@@ -19,6 +19,7 @@ mod discovery;
 mod failures;
 mod fallback;
 mod firewall;
+mod floods;
 mod framing;
 mod grpc;
 mod grpc_tonic;

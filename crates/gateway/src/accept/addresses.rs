@@ -8,17 +8,19 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock;
+use crate::config::PerAddress;
 use crate::config::values::Rate;
 use crate::customer::customer;
+use crate::notice::NowAndThen;
 
 /// What one address may do, or a whole /64 of IPv6.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AddressLimits {
     /// Connections open at once.
-    pub connections: Option<u32>,
+    pub connections: Option<PerAddress<u32>>,
     /// New connections: so many at once, and as many again in the time.
     pub rate: Option<Rate>,
 }
@@ -29,9 +31,8 @@ pub struct Addresses {
     places: RandomState,
     slots: Box<[Slot]>,
     began: Instant,
-    /// When a refusal was told last, in seconds from the beginning, and how many were not.
-    told: AtomicU64,
-    untold: AtomicU64,
+    /// Refusals.
+    pub refused: NowAndThen,
 }
 
 /// One place: what all addresses that share it have done.
@@ -77,12 +78,12 @@ impl AddressLimits {
 
 impl Default for Addresses {
     fn default() -> Self {
+        let began = clock::refresh();
         Self {
             places: RandomState::new(),
             slots: (0..ROWS * SLOTS).map(|_| Slot::default()).collect(),
-            began: clock::refresh(),
-            told: AtomicU64::new(u64::MAX),
-            untold: AtomicU64::new(0),
+            began,
+            refused: NowAndThen::since(began),
         }
     }
 }
@@ -104,7 +105,7 @@ impl Addresses {
         let slots = place.slots.map(|at| &self.slots[at]);
         // Counted first: two workers that look at the same time must not both see the last place.
         let open = slots.map(|slot| slot.open.fetch_add(1, Ordering::Relaxed) + 1);
-        if limits.connections.is_some_and(|most| open.iter().all(|open| *open > most)) {
+        if limits.connections.is_some_and(|limit| open.iter().all(|open| *open > limit.most)) {
             return Err(Crowded::Open);
         }
         if let Some(rate) = limits.rate {
@@ -116,16 +117,6 @@ impl Addresses {
             }
         }
         Ok(place)
-    }
-
-    /// How many refusals there were since they were told of last, if it is time to tell again.
-    pub fn tell(&self, now: Instant) -> Option<u64> {
-        self.untold.fetch_add(1, Ordering::Relaxed);
-        let now = now.saturating_duration_since(self.began).as_secs();
-        let told = self.told.load(Ordering::Relaxed);
-        let is_time = told == u64::MAX || now >= told + TELL_EVERY.as_secs();
-        let is_ours = || self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        (is_time && is_ours()).then(|| self.untold.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -153,14 +144,13 @@ impl Drop for AddressPlace {
 const ROWS: usize = 2;
 /// Places in a row: 1 MiB in all.
 const SLOTS: usize = 1 << 15;
-/// How often refusals are told of: who makes connections without end must not make lines without end.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::net::Ipv6Addr;
+    use std::time::Duration;
 
     use super::*;
 
@@ -169,6 +159,7 @@ mod tests {
     }
 
     fn limits(connections: Option<u32>, rate: Option<&str>) -> AddressLimits {
+        let connections = connections.map(|most| PerAddress { most, is_default: false });
         AddressLimits { connections, rate: rate.map(|rate| Rate::parse(rate).unwrap()) }
     }
 
@@ -220,12 +211,5 @@ mod tests {
         assert!(table.admit(address("192.0.2.1"), &some, table.began).is_ok());
         drop(flood);
         assert!(table.slots.iter().all(|slot| slot.open.load(Ordering::Relaxed) == 0));
-    }
-
-    #[test]
-    fn refusals_are_told_now_and_then() {
-        let table = Addresses::default();
-        let at = |seconds: u64| table.tell(table.began + Duration::from_secs(seconds));
-        assert_eq!([at(0), at(0), at(9), at(10), at(11)], [Some(1), None, None, Some(3), None]);
     }
 }

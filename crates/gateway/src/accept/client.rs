@@ -17,6 +17,7 @@ use super::h2::head;
 use super::listener::{Listener, ListenerSpec, Settings};
 use super::pace::Pace;
 use super::proxy_protocol::Endpoints;
+use super::requests::Portion;
 use super::socket::UNIX_PEER;
 use super::stream::Stream;
 use crate::clock::{self, Deadline};
@@ -56,6 +57,8 @@ pub struct Origin {
     pub security: Security,
     /// What its client was verified by; see [`crate::tls::ServerTls::clients`].
     pub admitted_by: Option<[u8; 32]>,
+    /// What it may ask before its address's limit is looked at again.
+    pub requests: Portion,
 }
 
 /// How a connection is secured.

@@ -15,6 +15,7 @@ use super::client::{Client, Origin, Security};
 use super::forwarded::{PeerText, is_in};
 use super::listener::{Listener, ListenerSpec};
 use super::proxy_protocol::{self, Refused};
+use super::requests::Portion;
 use super::stream::{Socket, Stream};
 use super::{h1, h2, tcp};
 use crate::clock::{self, Deadline};
@@ -41,6 +42,7 @@ pub async fn serve(
     if client != peer && !open.is_admitted(&settings, client.ip()) {
         return;
     }
+    let is_proxys = client == peer && is_in(peer.ip(), &settings.proxied);
     let peer = client;
     let mut security = Security::Clear;
     let mut is_http2 = !settings.protocols.http1;
@@ -66,10 +68,20 @@ pub async fn serve(
     let admitted_by = settings.tls.as_ref().and_then(|tls| tls.clients());
     drop(settings);
     let peer_text = PeerText::new(peer.ip().to_canonical());
+    let requests = Portion::new(Rc::clone(&listener), peer.ip(), is_proxys);
     // A pointer is handed on: each function on the way would keep room for a client of its own.
     let client = Box::new(Client::new(
         stream,
-        Rc::new(Origin { peer, peer_text, is_anonymous, destination, listener, security, admitted_by }),
+        Rc::new(Origin {
+            peer,
+            peer_text,
+            is_anonymous,
+            destination,
+            listener,
+            security,
+            admitted_by,
+            requests,
+        }),
     ));
     // On the heap, so that a connection of HTTP/1.1, of which there are most, does not carry the others' state.
     if is_passed_on {

@@ -11,7 +11,8 @@ use http1::Limits;
 
 use super::addresses::{AddressLimits, AddressPlace, Addresses, Crowded};
 use super::forwarded::is_in;
-use super::socket::ListenerName;
+use super::requests::RequestLimit;
+use super::socket::{ListenerName, UNIX_PEER};
 use super::tcp::Targets;
 use crate::config::Protocols;
 use crate::config::values::{Cidr, FileMode};
@@ -58,6 +59,25 @@ pub struct ListenerSpec {
     pub open: Arc<AtomicUsize>,
     /// What clients' addresses have of them, where that is limited. Touched as seldom.
     pub addresses: Option<Arc<Addresses>>,
+    /// What one client's address may ask.
+    pub requests: Option<RequestLimit>,
+}
+
+impl ListenerSpec {
+    /// What limits the requests of this address. A peer that is believed about others has many clients behind it, and none of a Unix
+    /// socket has an address.
+    pub fn requests_of(&self, address: IpAddr) -> Option<&RequestLimit> {
+        let limit = self.requests.as_ref()?;
+        let is_unknown = self.name.address.tcp().is_none() && address == UNIX_PEER.ip();
+        let is_spared = limit.is_default() && self.is_near(address);
+        (!is_unknown && !is_spared && !is_in(address, &self.trusted)).then_some(limit)
+    }
+
+    /// Whether an address is one of those that no default is for: this machine's own, by which proxies and measuring programs come, or
+    /// a balancer's.
+    fn is_near(&self, address: IpAddr) -> bool {
+        address.to_canonical().is_loopback() || is_in(address, &self.proxied)
+    }
 }
 
 /// A listener's settings, counted on one worker: the counter inside is shared by all cores, and no request touches it.
@@ -128,11 +148,14 @@ impl Admission {
     /// Counts it for its client too, unless that one has all it may have. A peer that is believed about others has many clients behind
     /// it, and none of a Unix socket has an address.
     pub fn count_for(&mut self, spec: &ListenerSpec, client: IpAddr, now: Instant) -> Result<(), Crowded> {
-        if let Some(addresses) = &spec.addresses
-            && spec.name.address.tcp().is_some()
-            && !is_in(client, &spec.trusted)
-        {
-            self.address = Some(addresses.admit(client, &spec.address_limits, now)?);
+        let Some(addresses) = &spec.addresses else { return Ok(()) };
+        if spec.name.address.tcp().is_none() || is_in(client, &spec.trusted) {
+            return Ok(());
+        }
+        let mut limits = spec.address_limits;
+        limits.connections = limits.connections.filter(|limit| !(limit.is_default && spec.is_near(client)));
+        if limits.is_some() {
+            self.address = Some(addresses.admit(client, &limits, now)?);
         }
         Ok(())
     }

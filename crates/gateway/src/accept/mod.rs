@@ -13,6 +13,7 @@ pub mod listener;
 pub mod pace;
 pub mod proxy_protocol;
 mod pump;
+pub mod requests;
 pub mod socket;
 mod stream;
 mod tap;

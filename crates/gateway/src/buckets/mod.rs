@@ -192,6 +192,19 @@ impl Buckets {
         }
     }
 
+    /// Puts so many tokens back into a bucket, which were taken in advance and not needed.
+    pub fn put_back(&self, key: Key, pace: Pace, count: u64, now: u64) {
+        let places = self.places(Rule::TokenBucket(pace));
+        // Whose place is another's by now has a full bucket.
+        if places.set(key).find(key.0).is_none() {
+            return;
+        }
+        let span = pace.interval().saturating_mul(count);
+        let shorten = |kept: Kept| if kept.is_own { Ok(kept.number.saturating_sub(span)) } else { Err(()) };
+        // It fails for a guest.
+        let _ = places.change(key, NEVER, now, shorten);
+    }
+
     /// Marks a key for so many nanoseconds, or longer where it is marked already. While the table is full a new key is not: that would
     /// fall on its owner who shares the place.
     pub fn mark(&self, key: Key, span: u64, now: u64) {

@@ -188,6 +188,21 @@ fn a_token_can_be_put_back() {
 }
 
 #[test]
+fn tokens_taken_in_advance_can_be_put_back_and_no_more_than_there_were() {
+    let table = Buckets::with_sets(1);
+    let (key, pace) = (table.key("a"), Pace::new(1, Duration::from_secs(1), 10).unwrap());
+    let rule = Rule::TokenBucket(pace);
+    table.put_back(key, pace, 5, SECOND);
+    assert_eq!(table.take(key, rule, 8, SECOND).unwrap().left, 2);
+    assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 1);
+    table.put_back(key, pace, 6, SECOND);
+    assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 6);
+    table.put_back(key, pace, 100, SECOND);
+    assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 9);
+    assert!(table.take(table.key("b"), rule, 10, SECOND).is_ok());
+}
+
+#[test]
 fn other_numbers_find_what_was_used_up() {
     let table = Buckets::with_sets(1);
     let key = table.key("a");

@@ -313,8 +313,9 @@ fn listener_facets(listener: &Listener) -> Facets {
     facets.list("trusted peers", listener.trust_forwarded.iter().flat_map(|trust| &trust.from));
     let limits = &listener.limits;
     facets.says("connection limit", limits.connections);
-    facets.may_say("connection limit for an address", limits.connections_per_ip);
+    facets.may_say("connection limit for an address", limits.connections_of_an_address());
     facets.may_say("rate of new connections from an address", limits.connection_rate_per_ip);
+    facets.may_say("rate of requests from an address", limits.requests_of_an_address());
     facets.says("header timeout", limits.header_timeout);
     facets.says("body timeout", limits.body_timeout);
     facets.may_say("least rate of bodies", limits.body_rate);

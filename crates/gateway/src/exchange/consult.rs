@@ -1,11 +1,12 @@
-//! Stages `admit` to `cache`: whether the route's policies let the request through.
+//! Stages `admit` to `cache`: whether the listener and the route's policies let the request through.
 
 use std::rc::Rc;
 use std::time::Instant;
 
 use http::StatusCode;
 
-use super::{Exchange, Failed};
+use super::refused::address_limited;
+use super::{Exchange, Failed, find_route};
 use crate::accept::Client;
 use crate::accept::client::Interrupted;
 use crate::accept::whole_body::Unread;
@@ -14,7 +15,23 @@ use crate::refusal::{Refusal, Stage};
 use crate::snapshot::Route;
 use crate::worker::Worker;
 
-/// Asks them in the order of their stages.
+/// Whether its address may make another request.
+#[inline]
+pub(super) fn limit_of_address(
+    worker: &Worker,
+    client: &Client,
+    exchange: &mut Exchange,
+) -> Result<(), Failed> {
+    let Err(empty) = client.origin().requests.spend(client.listener(), &exchange.caller) else {
+        return Ok(());
+    };
+    worker.tell_of_flood(client.listener(), exchange.caller.ip);
+    // Its route, where there is one, counts the refusal and may ban for it.
+    let _ = find_route(worker, &Rc::clone(&exchange.live), exchange);
+    Err(address_limited(empty).into())
+}
+
+/// Asks the route's policies in the order of their stages.
 pub(super) async fn policies(
     worker: &Worker,
     client: &mut Client,

@@ -3,6 +3,8 @@
 use http::StatusCode;
 use http1::{Known, RequestHead};
 
+use crate::buckets::Empty;
+use crate::clock::whole_seconds;
 use crate::refusal::{Refusal, Stage};
 
 /// The service answered like any request one that was to open a WebSocket.
@@ -40,11 +42,18 @@ pub(super) fn method_not_allowed(request: &RequestHead, allow: &str) -> Refusal 
         .with_field(Known::Allow, allow.to_owned())
 }
 
+/// Its address makes more requests than one may.
+pub(super) fn address_limited(empty: Empty) -> Refusal {
+    let detail = "more requests come from this address than one may make; Retry-After says when to come back";
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "address_limited", Stage::Admit, detail)
+        .with_retry_after(whole_seconds(empty.wait).max(1))
+}
+
 /// The gateway itself has too much to do.
 pub(super) fn overloaded() -> Refusal {
     let detail = "the gateway has more to do than it can; come back in a moment";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "gateway_overloaded", Stage::Admit, detail)
-        .with_field(Known::RetryAfter, "1")
+        .with_retry_after(1)
 }
 
 /// The API's version is retired.

@@ -104,7 +104,7 @@ impl Snapshot {
             }
         }
         let told = compile_told(&config.identity, &mut compiler.faults);
-        let listeners = compile_listeners(&compiler, security.listeners, before);
+        let listeners = compile_listeners(&mut compiler, security.listeners, before);
         let mut faults = compiler.faults;
         if faults.has_errors() {
             return Err(faults);

@@ -145,9 +145,7 @@ pub fn status_name(fields: &Fields) -> Option<&'static str> {
 /// refusal's.
 pub fn write_refusal(refusal: &Refusal, dialect: Dialect, fields: &mut Fields) -> StatusCode {
     fields.append(Known::ContentType, dialect.media_type().as_bytes());
-    for (name, value) in &refusal.fields {
-        fields.append(*name, value.as_bytes());
-    }
+    refusal.write_own_fields(fields);
     write_status(Status::of(refusal), &refusal.detail, refusal.code, fields);
     StatusCode::OK
 }

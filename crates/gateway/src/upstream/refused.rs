@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use http1::Known;
 
 use super::{Endpoint, Service};
 use crate::exchange::Exchange;
@@ -15,7 +14,7 @@ pub(super) fn breaker_open(service: &Service, wait: Duration) -> Refusal {
     let detail = format!("service {name} keeps failing and is not called at the moment");
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let mut refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "breaker_open", Stage::Call, detail)
-        .with_field(Known::RetryAfter, seconds.to_string());
+        .with_retry_after(seconds);
     refusal.upstream = Some(Box::new(UpstreamCause {
         service: name.to_string(),
         endpoint: String::new(),
@@ -30,7 +29,7 @@ pub(super) fn overloaded(service: &Service) -> Refusal {
     let detail = format!("service {name} has as much to do as it can, and takes no more at the moment");
     let mut refusal =
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "service_overloaded", Stage::Call, detail)
-            .with_field(Known::RetryAfter, "1".to_owned());
+            .with_retry_after(1);
     refusal.upstream = Some(Box::new(UpstreamCause {
         service: name.to_string(),
         endpoint: String::new(),

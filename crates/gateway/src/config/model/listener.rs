@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 
+use super::per_address::read_requests;
+use super::policy::Setting;
 use super::proxy_protocol::ProxyProtocol;
 use super::tcp::Tcp;
 use super::tls::ListenerTls;
@@ -126,12 +128,18 @@ pub struct Limits {
     /// Connections open at once, over all workers. Default: `50000`.
     pub connections: u32,
     /// Connections open at once from one address, over all workers; one of IPv6 stands for its /64. It is the client's, as the PROXY
-    /// protocol tells it, and peers in `trust_forwarded` have no limit. Default: none.
+    /// protocol tells it, and peers in `trust_forwarded` have no limit; `off` for none at all. Default: `1000`, but for loopback addresses
+    /// and those in `proxy_protocol`.
     #[schemars(skip_serializing_if = "Option::is_none")]
-    pub connections_per_ip: Option<u32>,
+    pub connections_per_ip: Option<Setting<u32>>,
     /// New connections from one address, such as `50/s`: so many at once, and as many again in the time. Default: no limit.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub connection_rate_per_ip: Option<Rate>,
+    /// Requests of one address, such as `100/s`, over all connections and workers; twice as many may come at once. It is the client's, as
+    /// `trust_forwarded` or the PROXY protocol tells it, and one of IPv6 stands for its /64; `off` for no limit. Default: `5000/s`, but for
+    /// loopback addresses and those in `proxy_protocol`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub requests_per_ip: Option<Setting<Rate>>,
     /// Time for a request's head to arrive, from its first byte (or the connection's start) to its end. Default: `10s`.
     pub header_timeout: Duration,
     /// Longest pause between two bytes of a request's body. Default: `30s`.
@@ -158,6 +166,7 @@ impl Default for Limits {
             connections: 50_000,
             connections_per_ip: None,
             connection_rate_per_ip: None,
+            requests_per_ip: None,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             body_rate: None,
@@ -267,8 +276,9 @@ impl Read for Limits {
             connections: map.count("connections", default.connections, 1..=MAX_CONNECTIONS, reader),
             connections_per_ip: map
                 .take("connections_per_ip")
-                .and_then(|node| reader.count(node, 1..=MAX_CONNECTIONS)),
+                .and_then(|node| read_connections(node, reader)),
             connection_rate_per_ip: map.optional("connection_rate_per_ip", reader),
+            requests_per_ip: map.take("requests_per_ip").and_then(|node| read_requests(node, reader)),
             header_timeout: map.positive("header_timeout", default.header_timeout, reader),
             body_timeout: map.positive("body_timeout", default.body_timeout, reader),
             body_rate: map.take("body_rate").and_then(|node| reader.size(node, 1..=LARGEST_RATE)),
@@ -281,6 +291,10 @@ impl Read for Limits {
         map.finish(reader);
         Some(limits)
     }
+}
+
+fn read_connections(node: &Node, reader: &mut Reader) -> Option<Setting<u32>> {
+    if node.is("off") { Some(Setting::Off) } else { reader.count(node, 1..=MAX_CONNECTIONS).map(Setting::On) }
 }
 
 pub(super) static LISTENER: Keys = Keys {
@@ -312,6 +326,7 @@ pub(super) static LIMITS: Keys = Keys {
         "connections",
         "connections_per_ip",
         "connection_rate_per_ip",
+        "requests_per_ip",
         "header_timeout",
         "body_timeout",
         "body_rate",

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
-use http1::Known;
 
 use crate::buckets::{Buckets, Key, Rule};
 use crate::clock::whole_seconds;
@@ -78,7 +77,7 @@ impl Policy for Ban {
         }
         let detail = "too many requests from this address were refused; Retry-After says when to come back";
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "address_banned", Stage::Admit, detail);
-        Step::refuse(refusal.with_field(Known::RetryAfter, whole_seconds(left).to_string()))
+        Step::refuse(refusal.with_retry_after(whole_seconds(left)))
     }
 
     fn on_response(&self, exchange: &mut Exchange) {
@@ -90,6 +89,10 @@ impl Policy for Ban {
             return;
         }
         let (address, now) = (exchange.caller.ip, self.buckets.now());
+        // What is refused before it comes to a ban prolongs none either.
+        if self.buckets.marked_for(self.term_of(address), now).is_some() {
+            return;
+        }
         let key = with_octets(address, |octets| self.buckets.caller(self.counts, 0, octets));
         let counted = self.buckets.take(key, self.after, 1, now);
         if counted.is_ok_and(|taken| taken.left > 0) {

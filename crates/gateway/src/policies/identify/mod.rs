@@ -286,7 +286,7 @@ impl Identify {
 fn unavailable<'p>(code: &'static str) -> Step<'p> {
     let detail = "who calls cannot be found out at the moment; try again soon";
     let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, Stage::Identify, detail);
-    Step::refuse(refusal.with_field(Known::RetryAfter, "1"))
+    Step::refuse(refusal.with_retry_after(1))
 }
 
 impl Asked {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http1::Known;
 
 use crate::clock::{self, Deadline};
 use crate::config::{self, LimitBy};
@@ -70,7 +69,7 @@ impl Concurrency {
     /// When one ends nobody knows: a second is the least that can be said.
     fn refuse_with(&self, code: &'static str, detail: String) -> Step<'_> {
         let refusal = Refusal::new(self.status, code, Stage::Limit, detail);
-        Step::refuse(refusal.with_field(Known::RetryAfter, "1"))
+        Step::refuse(refusal.with_retry_after(1))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http1::Known;
+use http1::{Known, PreparedField};
 
 use crate::allowance::{Allowance, tell};
 use crate::clock;
@@ -34,8 +34,8 @@ pub type OfPlans = Arc<[(Box<str>, Terms)]>;
 #[derive(Debug, Default)]
 pub struct Terms {
     limits: Box<[Limit]>,
-    /// The value of `RateLimit-Policy`; empty where nobody is told.
-    told: Box<str>,
+    /// `RateLimit-Policy`, where anybody is told.
+    told: Option<PreparedField>,
 }
 
 /// The expressions of a quota, compiled.
@@ -55,8 +55,8 @@ struct Limit {
     warned_from: u64,
     when: Option<Expression>,
     cost: Option<Expression>,
-    /// Its name in what callers are told, as far as the number behind it: `"app-month";r=`.
-    told: Option<Box<str>>,
+    /// `RateLimit`, with its name as far as the number behind it: `"app-month";r=`.
+    told: Option<PreparedField>,
     /// What is more than one may use, for who is refused.
     refusal: Box<str>,
     /// What the operator wrote, for `tollgate explain`.
@@ -109,12 +109,13 @@ impl Terms {
                 warned_from: config.warned_from().unwrap_or(u64::MAX),
                 when,
                 cost,
-                told: config.headers.then(|| format!("\"{name}\";r=").into()),
+                told: config.headers.then(|| PreparedField::new(Known::RateLimit, &format!("\"{name}\";r="))),
                 refusal: refusal(config).into(),
                 summary: config.to_string(),
             });
         }
-        Self { limits: limits.into(), told: told.join(", ").into() }
+        let told = (!told.is_empty()).then(|| PreparedField::new(Known::RateLimitPolicy, &told.join(", ")));
+        Self { limits: limits.into(), told }
     }
 
     /// Those that are in force with it.
@@ -196,7 +197,7 @@ impl Limit {
         let anew = self.in_force.calendar.time(period.ends);
         let detail = format!("{}; it begins anew at {anew}", self.refusal);
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", Stage::Limit, detail);
-        Step::refuse(refusal.with_field(Known::RetryAfter, anew_in.max(1).to_string()))
+        Step::refuse(refusal.with_retry_after(anew_in.max(1)))
     }
 }
 
@@ -250,12 +251,11 @@ impl Policy for Quota {
             self.give_back(exchange, usize::MAX, clock::unix_seconds());
             return;
         }
-        let told =
-            [Some(&self.own), self.of_plan(exchange)].map(|terms| terms.map_or("", |terms| &terms.told));
+        let places = [Some(&self.own), self.of_plan(exchange)];
         let fields = &mut exchange.response.fields;
         if let Some(name) = &limit.told {
-            for told in told.into_iter().filter(|told| !told.is_empty()) {
-                fields.append(Known::RateLimitPolicy, told.as_bytes());
+            for policy in places.into_iter().flatten().filter_map(|terms| terms.told.as_ref()) {
+                fields.append_prepared(policy, b"");
             }
             let left = limit.in_force.rate.count.saturating_sub(usage.used);
             tell(Allowance { limit: usage.limit, left, full_in: usage.anew_in }, name, fields);

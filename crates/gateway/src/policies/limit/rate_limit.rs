@@ -9,7 +9,7 @@ mod shared;
 use std::sync::Arc;
 
 use http::StatusCode;
-use http1::{Fields, Known};
+use http1::{Fields, Known, PreparedField};
 
 use crate::allowance::{Allowance, tell};
 use crate::buckets::{Buckets, Empty, Key, Rule, Taken};
@@ -33,8 +33,8 @@ pub struct RateLimit {
     buckets: Arc<Buckets>,
     /// Where some are shared.
     fleet: Option<Arc<SharedBuckets>>,
-    /// The value of `RateLimit-Policy`; empty where nobody is told.
-    told: Box<str>,
+    /// `RateLimit-Policy`, with nothing where nobody is told.
+    told: PreparedField,
 }
 
 /// The expressions of a limit, compiled.
@@ -61,8 +61,8 @@ struct Limit {
     shared: Option<Shared>,
     when: Option<Expression>,
     cost: Option<Expression>,
-    /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
-    told: Option<Box<str>>,
+    /// `RateLimit`, with its name as far as the number behind it: `"ip";r=`.
+    told: Option<PreparedField>,
     /// The value of `X-RateLimit-Limit`.
     legacy: Option<Box<str>>,
     /// What a refused caller is told.
@@ -108,13 +108,18 @@ impl RateLimit {
                 shared: Shared::new(config, rule, place, &name),
                 when,
                 cost,
-                told: config.headers.then(|| format!("\"{name}\";r=").into()),
+                told: config.headers.then(|| PreparedField::new(Known::RateLimit, &format!("\"{name}\";r="))),
                 legacy: config.legacy_headers.then(|| config.capacity().to_string().into()),
                 refusal: refusal(config).into(),
                 summary: config.to_string(),
             });
         }
-        Self { limits: compiled.into(), buckets, fleet, told: told.join(", ").into() }
+        Self {
+            limits: compiled.into(),
+            buckets,
+            fleet,
+            told: PreparedField::new(Known::RateLimitPolicy, &told.join(", ")),
+        }
     }
 
     /// One limit, as most routes have it.
@@ -190,7 +195,7 @@ impl RateLimit {
             Stage::Limit,
             limit.refusal.to_string(),
         );
-        Step::refuse(refusal.with_field(Known::RetryAfter, whole_seconds(empty.wait).max(1).to_string()))
+        Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }
 }
 
@@ -250,7 +255,7 @@ impl Policy for RateLimit {
         let Some(limit) = self.limits.get(allowance.limit) else { return };
         let fields = &mut exchange.response.fields;
         if let Some(told) = &limit.told {
-            fields.append(Known::RateLimitPolicy, self.told.as_bytes());
+            fields.append_prepared(&self.told, b"");
             tell(allowance, told, fields);
         }
         if let Some(quota) = &limit.legacy {
@@ -339,7 +344,7 @@ mod tests {
                 "\"ip\";q=5;w=1, \"ip-2\";q=100;w=3600, \"header\";q=9;w=1",
             ),
         ] {
-            assert_eq!(&*compiled(text, "defaults", &buckets).told, told, "{text}");
+            assert_eq!(compiled(text, "defaults", &buckets).told.value(), told.as_bytes(), "{text}");
         }
     }
 
@@ -353,7 +358,8 @@ mod tests {
         ] {
             let policy = compiled(&format!("{{ {text}, legacy_headers: true }}"), "defaults", &buckets);
             assert_eq!(policy.limits[0].legacy.as_deref(), Some(told), "{text}");
-            assert!(policy.told.contains(&format!("q={told};")), "{}", policy.told);
+            let policy = String::from_utf8_lossy(policy.told.value()).into_owned();
+            assert!(policy.contains(&format!("q={told};")), "{policy}");
         }
     }
 

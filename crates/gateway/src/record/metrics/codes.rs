@@ -185,7 +185,10 @@ impl Codes {
 /// Counters by name and code.
 #[derive(Debug, Default)]
 pub(super) struct NamedCodes {
-    names: HashMap<Box<str>, Codes>,
+    places: HashMap<Box<str>, usize>,
+    names: Vec<(Box<str>, Codes)>,
+    /// The place of the name that was counted last, and is often the next one too.
+    last: usize,
     /// Counters in all, at most [`MAX_CODES`] and one for each code of [`OTHER`].
     pairs: usize,
 }
@@ -202,20 +205,38 @@ impl NamedCodes {
         }
         let name = if is_full { OTHER } else { name };
         let counter = Arc::clone(lock(shared).entry((name.into(), code)).or_default());
-        self.names.entry(name.into()).or_default().add(code, counter);
+        self.add(name, code, counter);
         self.pairs += 1;
     }
 
     /// After a reload, when there are too many: begins anew with the names that are met from here on.
     pub(super) fn forget_if_full(&mut self, shared: &Mutex<NamedSeries>) {
         if self.pairs >= MAX_CODES {
+            self.places.clear();
             self.names.clear();
             self.pairs = 0;
             lock(shared).clear();
         }
     }
 
-    fn count_known(&self, name: &str, code: &'static str) -> bool {
-        self.names.get(name).is_some_and(|codes| codes.count_known(code))
+    fn count_known(&mut self, name: &str, code: &'static str) -> bool {
+        self.codes(name).is_some_and(|codes| codes.count_known(code))
+    }
+
+    fn add(&mut self, name: &str, code: &'static str, counter: Arc<Counter>) {
+        if self.codes(name).is_none() {
+            self.last = self.names.len();
+            self.places.insert(name.into(), self.last);
+            self.names.push((name.into(), Codes::default()));
+        }
+        self.names[self.last].1.add(code, counter);
+    }
+
+    /// Those of a name.
+    fn codes(&mut self, name: &str) -> Option<&mut Codes> {
+        if self.names.get(self.last).is_none_or(|(known, _)| **known != *name) {
+            self.last = *self.places.get(name)?;
+        }
+        Some(&mut self.names[self.last].1)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::accept::addresses::AddressLimits;
 use crate::accept::listener::ListenerSpec;
+use crate::accept::requests::RequestLimit;
 use crate::accept::socket::ListenerName;
 use crate::config::values::FileMode;
 use crate::config::{self, Config};
@@ -21,7 +22,7 @@ pub(super) fn stable_name(listeners: &[config::Listener], index: usize) -> Liste
 
 /// What is listened on, each with what it had before.
 pub(super) fn compile_listeners(
-    compiler: &Compiler<'_>,
+    compiler: &mut Compiler<'_>,
     security: Vec<Option<Arc<ServerTls>>>,
     before: Option<&Snapshot>,
 ) -> Vec<Arc<ListenerSpec>> {
@@ -30,10 +31,16 @@ pub(super) fn compile_listeners(
     let mut compiled: Vec<Arc<ListenerSpec>> = Vec::with_capacity(listeners.len());
     for (index, (listener, tls)) in listeners.iter().zip(security).enumerate() {
         let limits = &listener.limits;
-        let address_limits =
-            AddressLimits { connections: limits.connections_per_ip, rate: limits.connection_rate_per_ip };
+        let address_limits = AddressLimits {
+            connections: limits.connections_of_an_address(),
+            rate: limits.connection_rate_per_ip,
+        };
         let name = stable_name(listeners, index);
         let known = before.and_then(|before| before.listener(&name));
+        let requests = limits.requests_of_an_address().and_then(|limit| {
+            let before = known.and_then(|known| known.requests.as_ref());
+            RequestLimit::new(limit, &name, before, || Arc::clone(compiler.buckets.get_or_insert_default()))
+        });
         compiled.push(Arc::new(ListenerSpec {
             name,
             mode: listener.mode.unwrap_or(FileMode::USUAL),
@@ -61,6 +68,7 @@ pub(super) fn compile_listeners(
                 let before = known.and_then(|known| known.addresses.as_ref());
                 before.map_or_else(Arc::default, Arc::clone)
             }),
+            requests,
         }));
     }
     compiled

@@ -155,8 +155,7 @@ impl Failed {
             ),
             Self::Unavailable => {
                 let detail = "the provider does not answer at the moment; try again soon";
-                refusal(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, detail)
-                    .with_field(Known::RetryAfter, "1")
+                refusal(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, detail).with_retry_after(1)
             }
         }
     }

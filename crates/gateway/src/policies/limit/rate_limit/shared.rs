@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http1::Known;
 
 use super::{Limit, RateLimit};
 use crate::allowance::Allowance;
@@ -139,7 +138,7 @@ impl RateLimit {
                 let detail = "how much has been used of a limit cannot be found out for the moment";
                 let refusal =
                     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "limits_unavailable", Stage::Limit, detail);
-                Step::refuse(refusal.with_field(Known::RetryAfter, "1".to_owned()))
+                Step::refuse(refusal.with_retry_after(1))
             }
         }
     }
