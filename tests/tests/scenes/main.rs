@@ -40,6 +40,7 @@ mod message_signatures;
 mod multiplexing;
 mod opaque_tokens;
 mod overload;
+mod pacing;
 mod passwords;
 mod peers;
 mod proxy_protocol;

@@ -217,6 +217,8 @@ impl OnTerms<'_> {
         let mirror = route.mirror.as_ref().map(|(mirror, call)| (mirror, &call.timeouts));
         let limits = route.limits.as_ref().map(|limits| limits.limit);
         let concurrency = route.concurrency.as_ref().map(|concurrency| concurrency.limit);
+        let spike = route.spike.as_ref().map(|spike| spike.limit);
+        let throttle = route.throttle.as_ref().map(|throttle| throttle.limit);
         let policies = (
             route.access,
             (
@@ -230,7 +232,7 @@ impl OnTerms<'_> {
                 route.waf,
                 route.validate,
             ),
-            concurrency,
+            (spike, throttle, concurrency),
             &route.timeouts,
             route.retry,
             mirror,
@@ -549,7 +551,9 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("header size limit", request.header_size);
         facets.may_say("JSON limits", request.json);
     }
+    facets.may_say("spike arrest", route.spike.as_ref().map(|spike| spike.limit));
     facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limit));
+    facets.may_say("throttle", route.throttle.as_ref().map(|throttle| throttle.limit));
     facets.may_say("requests under way", route.concurrency.as_ref().map(|concurrency| concurrency.limit));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {

@@ -2,3 +2,5 @@
 
 pub mod concurrency;
 pub mod rate_limit;
+pub mod spike;
+pub mod throttle;
