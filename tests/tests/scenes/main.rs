@@ -17,6 +17,7 @@ mod crowds;
 mod csrf;
 mod discovery;
 mod failures;
+mod fair_shares;
 mod fallback;
 mod firewall;
 mod framing;
