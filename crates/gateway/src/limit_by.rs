@@ -72,3 +72,16 @@ impl By {
         }
     }
 }
+
+/// Whose requests they are, for who is refused: what comes behind `requests`.
+pub(crate) fn whose(by: &LimitBy) -> String {
+    match by {
+        LimitBy::Global => "of all callers together".to_owned(),
+        LimitBy::Route => "to this route".to_owned(),
+        LimitBy::Api => "to this API".to_owned(),
+        LimitBy::Ip => "from one address".to_owned(),
+        LimitBy::Header(name) => format!("with one value of {name}"),
+        LimitBy::Expression(_) => "of one caller".to_owned(),
+        by => format!("of one {by}"),
+    }
+}

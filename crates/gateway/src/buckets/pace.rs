@@ -38,6 +38,13 @@ impl Pace {
         (period / count >= LEAST_INTERVAL && span <= LONGEST_SPAN).then_some(Self { interval, span })
     }
 
+    /// The same where callers may also owe what comes in this time: of a bucket that is full again in longer than `span` something is
+    /// owed. Nothing for what cannot be counted.
+    pub fn with_debt(self, debt: Duration) -> Option<Self> {
+        let span = self.span.checked_add(u64::try_from(debt.as_nanos()).ok()?)?;
+        (span <= LONGEST_SPAN).then_some(Self { span, ..self })
+    }
+
     /// Takes so many tokens of a bucket that is full at `due`; gives when it then is.
     #[inline]
     pub fn take(self, due: u64, cost: u64, now: u64) -> Result<u64, Empty> {

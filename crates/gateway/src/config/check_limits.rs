@@ -74,6 +74,14 @@ pub(super) fn check_route(config: &Config, api: Option<&Api>, route: &Route, fau
             check(&quota.by, route.policies.quota.is_some(), "quota");
         }
     }
+    let spike = levels().find_map(|policies| policies.spike.as_deref()).and_then(Setting::value);
+    if let Some(spike) = spike.filter(|spike| spike.by.value.needs_identity()) {
+        check(&spike.by, route.policies.spike.is_some(), "spike");
+    }
+    let throttle = levels().find_map(|policies| policies.throttle.as_deref()).and_then(Setting::value);
+    if let Some(throttle) = throttle.filter(|throttle| throttle.by.value.needs_identity()) {
+        check(&throttle.by, route.policies.throttle.is_some(), "throttle");
+    }
     let limit = levels().find_map(|policies| policies.concurrency.as_deref()).and_then(Setting::value);
     if let Some(limit) = limit.filter(|limit| limit.by.value.needs_identity()) {
         check(&limit.by, route.policies.concurrency.is_some(), "concurrency");

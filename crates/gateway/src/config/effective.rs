@@ -8,7 +8,8 @@ use http::Method;
 use super::model::{
     Access, Api, Ban, Bots, Concurrency, Config, Cors, Csrf, FaultInjection, Headers, Hedge, IpPolicy,
     Mirror, Policies, Priority, Quotas, RateLimits, RequestPolicy, Respond, ResponsePolicy, Retry, Route,
-    SecureHeaders, Service, Setting, Split, Timeouts, ValidatePolicy, Version, VersionBy, Waf,
+    SecureHeaders, Service, Setting, Spike, Split, Throttle, Timeouts, ValidatePolicy, Version, VersionBy,
+    Waf,
 };
 use super::source::{Located, Span};
 
@@ -55,12 +56,16 @@ pub struct EffectiveRoute<'c> {
     pub csrf: Option<&'c Csrf>,
     /// What a request may bring.
     pub request: Option<&'c RequestPolicy>,
+    /// How evenly requests have to come.
+    pub spike: Option<PlacedLimit<'c, Spike>>,
     /// How many requests callers may make.
     pub limits: Option<PlacedLimit<'c, RateLimits>>,
     /// How much callers may use by the calendar.
     pub quotas: Option<PlacedLimit<'c, Quotas>>,
     /// Whether `quota: off` lifts what plans say of it too.
     pub is_without_quota: bool,
+    /// How fast callers may go before they are held up.
+    pub throttle: Option<PlacedLimit<'c, Throttle>>,
     /// How many may be under way at once.
     pub concurrency: Option<PlacedLimit<'c, Concurrency>>,
     /// What is done about requests that look like an attack.
@@ -287,9 +292,11 @@ impl Config {
             cors: nearest(all, |policies| policies.cors.as_deref()).and_then(Setting::value),
             csrf: nearest(all, |policies| policies.csrf.as_deref()).and_then(Setting::value),
             request: nearest(all, |policies| policies.request.as_deref()).and_then(Setting::value),
+            spike: self.placed(api, route, |policies| policies.spike.as_deref()),
             limits: self.placed(api, route, |policies| policies.rate_limit.as_deref()),
             quotas: self.placed(api, route, |policies| policies.quota.as_deref()),
             is_without_quota: nearest(all, |policies| policies.quota.as_deref()) == Some(&Setting::Off),
+            throttle: self.placed(api, route, |policies| policies.throttle.as_deref()),
             concurrency: self.placed(api, route, |policies| policies.concurrency.as_deref()),
             waf: nearest(all, |policies| policies.waf.as_deref()).and_then(Setting::value),
             validate: nearest(all, |policies| policies.validate.as_deref()).and_then(Setting::value),

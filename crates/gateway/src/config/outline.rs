@@ -218,6 +218,8 @@ impl OnTerms<'_> {
         let limits = route.limits.as_ref().map(|limits| limits.limit);
         let quotas = (route.quotas.as_ref().map(|quotas| quotas.limit), route.is_without_quota);
         let concurrency = route.concurrency.as_ref().map(|concurrency| concurrency.limit);
+        let spike = route.spike.as_ref().map(|spike| spike.limit);
+        let throttle = route.throttle.as_ref().map(|throttle| throttle.limit);
         let policies = (
             route.access,
             (
@@ -231,7 +233,7 @@ impl OnTerms<'_> {
                 route.waf,
                 route.validate,
             ),
-            (quotas, concurrency),
+            (spike, quotas, throttle, concurrency),
             &route.timeouts,
             route.retry,
             mirror,
@@ -554,11 +556,13 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("header size limit", request.header_size);
         facets.may_say("JSON limits", request.json);
     }
+    facets.may_say("spike arrest", route.spike.as_ref().map(|spike| spike.limit));
     facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limit));
     facets.may_say("quota", route.quotas.as_ref().map(|quotas| quotas.limit));
     if route.is_without_quota {
         facets.says("quota", "none, nor that of a plan");
     }
+    facets.may_say("throttle", route.throttle.as_ref().map(|throttle| throttle.limit));
     facets.may_say("requests under way", route.concurrency.as_ref().map(|concurrency| concurrency.limit));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {

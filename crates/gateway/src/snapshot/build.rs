@@ -2,6 +2,7 @@
 
 mod canary;
 mod listeners;
+mod pacing;
 mod places;
 mod policies;
 mod quotas;

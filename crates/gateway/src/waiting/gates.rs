@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::queue::{Queue, Ticket};
+use super::shares::Shares;
 
 /// The counts of a process.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub struct Held {
     gates: Arc<Gates>,
     key: u64,
     spot: Spot,
+    part: Option<Part>,
 }
 
 /// A request that waits: it leaves when this is dropped.
@@ -80,13 +82,25 @@ struct Rest {
     crowds: HashMap<u64, Crowd>,
 }
 
-/// Those who wait for one key.
+/// Those who wait for one key, and those who came since somebody did.
 #[derive(Debug)]
 struct Crowd {
+    /// What no other crowd has.
+    number: u64,
     spot: Spot,
-    /// What may be under way at once, as the last that came knew it.
-    max: u32,
+    /// What the limit allows, as the last that came knew it.
+    terms: Terms,
     queue: Queue<oneshot::Sender<Held>>,
+    shares: Shares,
+    /// How many had been let in when somebody waited last.
+    busy: u64,
+}
+
+/// Whose share of which crowd a request is.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    crowd: u64,
+    caller: u64,
 }
 
 /// Where a key is counted. It stays there while the count is more than nothing.
@@ -100,7 +114,7 @@ enum Spot {
 #[derive(Default)]
 struct News {
     /// It is their turn.
-    granted: Vec<(oneshot::Sender<Held>, Spot)>,
+    granted: Vec<(oneshot::Sender<Held>, Spot, Part)>,
     /// Somebody else has their place. Being dropped tells them.
     removed: Option<oneshot::Sender<Held>>,
 }
@@ -133,7 +147,7 @@ impl Gates {
     ) -> Result<Entry, Crowded> {
         let set = self.set(key);
         match set.find(key).filter(|way| set.count_in(*way, key, terms.max)) {
-            Some(way) => Ok(Entry::In(self.held(key, Spot::Place(way)))),
+            Some(way) => Ok(Entry::In(self.held(key, Spot::Place(way), None))),
             None => self.enter_slowly(key, terms, caller()),
         }
     }
@@ -148,7 +162,7 @@ impl Gates {
         drop(rest);
         self.tell(key, news);
         entered.map(|entered| match entered {
-            Entered::In(spot) => Entry::In(self.held(key, spot)),
+            Entered::In(spot, part) => Entry::In(self.held(key, spot, part)),
             Entered::Wait(ticket, turn) => {
                 Entry::Wait(Waiting { gates: Arc::clone(self), key, ticket, turn })
             }
@@ -156,7 +170,7 @@ impl Gates {
     }
 
     #[inline]
-    fn release(self: &Arc<Self>, key: u64, spot: Spot) {
+    fn release(self: &Arc<Self>, key: u64, spot: Spot, part: Option<Part>) {
         let set = self.set(key);
         if let Spot::Place(way) = spot
             && set.count_out(way)
@@ -166,6 +180,7 @@ impl Gates {
         let mut news = News::default();
         if let Some(rest) = set.lock().as_deref_mut() {
             set.add(rest, key, spot, -1);
+            rest.ended(key, part);
             set.let_in(rest, key, &mut news);
             rest.forget(key);
         }
@@ -186,13 +201,13 @@ impl Gates {
 
     /// Who has left in the meantime gives back at once what is granted here.
     fn tell(self: &Arc<Self>, key: u64, news: News) {
-        for (waiter, spot) in news.granted {
-            drop(waiter.send(self.held(key, spot)));
+        for (waiter, spot, part) in news.granted {
+            drop(waiter.send(self.held(key, spot, Some(part))));
         }
     }
 
-    fn held(self: &Arc<Self>, key: u64, spot: Spot) -> Held {
-        Held { gates: Arc::clone(self), key, spot }
+    fn held(self: &Arc<Self>, key: u64, spot: Spot, part: Option<Part>) -> Held {
+        Held { gates: Arc::clone(self), key, spot, part }
     }
 
     #[inline]
@@ -203,7 +218,7 @@ impl Gates {
 
 /// What became of a request under the lock.
 enum Entered {
-    In(Spot),
+    In(Spot, Option<Part>),
     Wait(Ticket, oneshot::Receiver<Held>),
 }
 
@@ -240,21 +255,31 @@ impl Set {
     ) -> Result<Entered, Crowded> {
         let spot = self.settle(rest, key);
         if let Some(crowd) = rest.crowds.get_mut(&key) {
-            // A reload may have changed it.
-            crowd.max = terms.max;
+            // A reload may have changed them.
+            crowd.terms = terms;
+            crowd.shares.came(caller);
             self.let_in(rest, key, news);
         }
-        if !rest.crowds.contains_key(&key) {
+        let number = rest.ticket;
+        let under_way = self.count(rest, key, spot);
+        if let Some(crowd) = rest.crowds.get_mut(&key) {
+            // Those who wait may not yet, or there is nobody.
+            if let Some(part) = crowd.admit(caller, under_way) {
+                self.add(rest, key, spot, 1);
+                return Ok(Entered::In(spot, Some(part)));
+            }
+        } else {
             if self.admit(rest, key, spot, terms) {
-                return Ok(Entered::In(spot));
+                return Ok(Entered::In(spot, None));
             }
             if terms.queue == 0 {
                 return Err(Crowded);
             }
-            let crowd = Crowd { spot, max: terms.max, queue: Queue::default() };
+            let mut shares = Shares::default();
+            shares.came(caller);
+            let crowd = Crowd { number, spot, terms, queue: Queue::default(), shares, busy: 0 };
             rest.crowds.insert(key, crowd);
         }
-        let number = rest.ticket;
         let Some(crowd) = rest.crowds.get_mut(&key) else { return Err(Crowded) };
         match crowd.queue.len().cmp(&terms.queue) {
             Ordering::Less => {}
@@ -299,21 +324,24 @@ impl Set {
         }
     }
 
-    /// Lets in as many of those who wait as there is room for.
+    /// Lets in those who wait and may, and ends a crowd in which nobody has for a while.
     fn let_in(&self, rest: &mut Rest, key: u64, news: &mut News) {
-        let Some(crowd) = rest.crowds.get(&key) else { return };
-        let (spot, max) = (crowd.spot, crowd.max);
-        while self.count(rest, key, spot) < max
-            && let Some(waiter) = rest.crowds.get_mut(&key).and_then(|crowd| crowd.queue.next())
-        {
-            self.add(rest, key, spot, 1);
-            news.granted.push((waiter, spot));
-        }
-        if rest.crowds.get(&key).is_some_and(|crowd| crowd.queue.is_empty()) {
-            rest.crowds.remove(&key);
-            if let Spot::Place(way) = spot {
-                self.places[way].fetch_and(!CROWDED, SeqCst);
+        loop {
+            let Some(spot) = rest.crowds.get(&key).map(|crowd| crowd.spot) else { return };
+            let under_way = self.count(rest, key, spot);
+            let Some(crowd) = rest.crowds.get_mut(&key) else { return };
+            if let Some((waiter, part)) = crowd.next(under_way) {
+                self.add(rest, key, spot, 1);
+                news.granted.push((waiter, spot, part));
+                continue;
             }
+            if crowd.is_over(under_way) {
+                rest.crowds.remove(&key);
+                if let Spot::Place(way) = spot {
+                    self.places[way].fetch_and(!CROWDED, SeqCst);
+                }
+            }
+            return;
         }
     }
 
@@ -342,7 +370,49 @@ impl Set {
     }
 }
 
+impl Crowd {
+    /// Lets in a request that comes now, where its caller may have another.
+    fn admit(&mut self, caller: u64, under_way: u32) -> Option<Part> {
+        self.shares.allow(caller, under_way, self.terms.max).then(|| {
+            self.shares.let_in(caller);
+            Part { crowd: self.number, caller }
+        })
+    }
+
+    /// Lets in the next of those who wait.
+    fn next(&mut self, under_way: u32) -> Option<(oneshot::Sender<Held>, Part)> {
+        let Terms { max, .. } = self.terms;
+        if under_way >= max {
+            return None;
+        }
+        let (caller, waiter) = self.queue.next(|caller| self.shares.allow(caller, under_way, max))?;
+        self.shares.let_in(caller);
+        Some((waiter, Part { crowd: self.number, caller }))
+    }
+
+    /// Whether nobody waits, nor has since all have changed who were under way then: until that is so, it is worth knowing whose
+    /// they are.
+    fn is_over(&mut self, under_way: u32) -> bool {
+        let Terms { max, queue } = self.terms;
+        let now = self.shares.count();
+        if !self.queue.is_empty() {
+            self.busy = now;
+            return false;
+        }
+        under_way == 0 || queue == 0 || now - self.busy >= u64::from(max)
+    }
+}
+
 impl Rest {
+    /// Takes a request off its caller's share.
+    fn ended(&mut self, key: u64, part: Option<Part>) {
+        if let Some(Part { crowd: number, caller }) = part
+            && let Some(crowd) = self.crowds.get_mut(&key).filter(|crowd| crowd.number == number)
+        {
+            crowd.shares.ended(caller);
+        }
+    }
+
     /// Forgets a key of which nothing is under way.
     fn forget(&mut self, key: u64) {
         if self.beyond.get(&key) == Some(&0) {
@@ -366,7 +436,7 @@ impl Drop for Waiting {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.gates.release(self.key, self.spot);
+        self.gates.release(self.key, self.spot, self.part);
     }
 }
 
@@ -393,5 +463,7 @@ const COUNT: u64 = (1 << 20) - 1;
 const CROWDED: u64 = 1 << 20;
 const MARK_AT: u32 = 21;
 
+#[cfg(test)]
+mod fairness;
 #[cfg(test)]
 mod tests;

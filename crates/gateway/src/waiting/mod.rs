@@ -7,6 +7,7 @@
 mod gates;
 mod lines;
 mod queue;
+mod shares;
 
 pub use gates::{Crowded, Entry, Gates, Held, MOST_UNDER_WAY, Terms, Waiting};
 pub use lines::{Level, Lines, Place, Way};

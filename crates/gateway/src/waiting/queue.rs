@@ -45,9 +45,10 @@ impl<W> Queue<W> {
         Ticket { caller, number }
     }
 
-    /// Takes out whose turn it is.
-    pub(super) fn next(&mut self) -> Option<W> {
-        let caller = self.turns.pop_front()?;
+    /// Takes out whose turn it is among the callers that may; who may not keeps its turn.
+    pub(super) fn next(&mut self, may: impl Fn(u64) -> bool) -> Option<(u64, W)> {
+        let turn = self.turns.iter().position(|caller| may(*caller))?;
+        let caller = self.turns.remove(turn)?;
         let own = self.callers.get_mut(&caller)?;
         let (_, waiter) = own.pop_front()?;
         self.waiting -= 1;
@@ -56,7 +57,7 @@ impl<W> Queue<W> {
         } else {
             self.turns.push_back(caller);
         }
-        Some(waiter)
+        Some((caller, waiter))
     }
 
     /// Whose turn it is.
@@ -107,7 +108,11 @@ mod tests {
 
     /// All that wait, in the order of their turns.
     fn drain(queue: &mut Queue<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queue.next()).collect()
+        std::iter::from_fn(|| next(queue)).collect()
+    }
+
+    fn next(queue: &mut Queue<u32>) -> Option<u32> {
+        queue.next(|_| true).map(|(_, waiter)| waiter)
     }
 
     #[test]
@@ -124,6 +129,17 @@ mod tests {
     }
 
     #[test]
+    fn who_may_not_yet_keeps_its_turn() {
+        let mut queue = Queue::default();
+        for (number, (caller, waiter)) in (0..).zip([(1, 10), (1, 11), (2, 20), (3, 30), (2, 21)]) {
+            queue.join(caller, number, waiter);
+        }
+        assert_eq!(queue.next(|caller| caller > 1), Some((2, 20)));
+        assert_eq!(queue.next(|caller| caller > 3), None);
+        assert_eq!(drain(&mut queue), [10, 30, 21, 11]);
+    }
+
+    #[test]
     fn who_leaves_is_passed_over_and_leaves_once() {
         let mut queue = Queue::default();
         let tickets = [(1, 10), (1, 11), (2, 20), (1, 12)]
@@ -131,7 +147,7 @@ mod tests {
         assert_eq!(queue.leave(tickets[1]), Some(11));
         assert_eq!(queue.leave(tickets[1]), None);
         assert_eq!(queue.leave(tickets[2]), Some(20));
-        assert_eq!(queue.next(), Some(10));
+        assert_eq!(next(&mut queue), Some(10));
         assert_eq!(queue.leave(tickets[0]), None);
         assert_eq!((queue.len(), drain(&mut queue)), (1, vec![12]));
     }
@@ -195,7 +211,7 @@ mod tests {
                         tickets.insert(waiter, queue.join(caller, u64::from(waiter), waiter));
                         plain.join(caller, waiter);
                     }
-                    1 => prop_assert_eq!(queue.next(), plain.next()),
+                    1 => prop_assert_eq!(next(&mut queue), plain.next()),
                     _ if !plain.waiting.is_empty() => {
                         let leaves = plain.take(chance as usize % plain.waiting.len());
                         prop_assert_eq!(queue.leave(tickets[&leaves]), Some(leaves));

@@ -48,8 +48,10 @@ mod secure_headers;
 mod service;
 mod sharing;
 mod signature;
+mod spike;
 mod split;
 mod tcp;
+mod throttle;
 mod tls;
 mod validate;
 mod waf;
@@ -108,8 +110,10 @@ pub(super) use self::service::read_endpoints;
 pub use self::service::{Balance, Endpoint, Pool, Service, ServiceProtocol};
 pub use self::sharing::{OnOutage, Sharing};
 pub use self::signature::{Signature, SignatureAlgorithm, SignatureKey};
+pub use self::spike::Spike;
 pub use self::split::{Branch, Split, SplitBy};
 pub use self::tcp::Tcp;
+pub use self::throttle::Throttle;
 pub use self::tls::{CertificateFiles, ClientCertificates, ListenerTls, ServiceTls, TlsVersion};
 pub use self::validate::{CheckResponse, Unknown, ValidatePolicy};
 pub use self::waf::{Oversize, Waf, WafMode};
@@ -407,8 +411,10 @@ pub(super) static ALL_KEYS: &[(&str, &Keys)] = &[
     ("Cors", &cors::CORS),
     ("Csrf", &csrf::CSRF),
     ("RequestPolicy", &request::REQUEST),
+    ("Spike", &spike::SPIKE),
     ("RateLimit", &rate_limit::RATE_LIMIT),
     ("Quota", &quota::QUOTA),
+    ("Throttle", &throttle::THROTTLE),
     ("Concurrency", &concurrency::CONCURRENCY),
     ("JsonLimits", &request::JSON),
     ("Waf", &waf::WAF),

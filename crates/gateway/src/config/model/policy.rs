@@ -20,6 +20,8 @@ use super::request::RequestPolicy;
 use super::retry::Retry;
 use super::route::{Headers, read_headers};
 use super::secure_headers::SecureHeaders;
+use super::spike::Spike;
+use super::throttle::Throttle;
 use super::validate::ValidatePolicy;
 use super::waf::Waf;
 use crate::config::node::{Node, Value};
@@ -66,12 +68,16 @@ pub struct Policies {
     pub csrf: Option<Box<Setting<Csrf>>>,
     /// What a request may bring.
     pub request: Option<Box<Setting<RequestPolicy>>>,
+    /// How evenly requests have to come; what comes in a burst is refused. A plain rate is `limit`. Default: as they like.
+    pub spike: Option<Box<Setting<Spike>>>,
     /// How many requests callers may make: one limit, or a list of up to 8, of which each must have room. A plain rate is `limit`.
     /// Default: as many as they like.
     pub rate_limit: Option<Box<Setting<RateLimits>>>,
     /// How much callers may use by the calendar: one quota, or a list of up to 4, of which each must have room. Plain text is `limit`.
     /// Default: as much as they like.
     pub quota: Option<Box<Setting<Quotas>>>,
+    /// How fast callers may go; whoever is faster is held up. A plain rate is `limit`. Default: as fast as they like.
+    pub throttle: Option<Box<Setting<Throttle>>>,
     /// How many requests may be under way at once, and how many wait for that. A plain number is `max`. Default: as many as come.
     pub concurrency: Option<Box<Setting<Concurrency>>>,
     /// What is done about requests that look like an attack. A plain word is `mode`. Default: nothing looks for attacks.
@@ -189,8 +195,10 @@ impl Policies {
     /// Reads the policies among the keys of a map that may hold others.
     pub(super) fn take(map: &mut MapReader<'_>, reader: &mut Reader) -> Self {
         let access = map.take("access").map(|node| read_access(node, reader));
+        let spike = map.take("spike").map(|node| Box::new(read_or_off(node, reader)));
         let rate_limit = map.take("rate_limit").map(|node| Box::new(read_or_off(node, reader)));
         let quota = map.take("quota").map(|node| Box::new(read_or_off(node, reader)));
+        let throttle = map.take("throttle").map(|node| Box::new(read_or_off(node, reader)));
         let concurrency = map.take("concurrency").map(|node| Box::new(read_or_off(node, reader)));
         Self {
             access: access.or_else(|| map.misspelled("access").then_some(Setting::Off)),
@@ -200,8 +208,10 @@ impl Policies {
             cors: map.optional("cors", reader),
             csrf: map.optional("csrf", reader),
             request: map.optional("request", reader),
+            spike,
             rate_limit,
             quota,
+            throttle,
             concurrency,
             waf: map.optional("waf", reader),
             validate: map.optional("validate", reader),
@@ -301,8 +311,10 @@ pub(super) static POLICIES: Keys = Keys {
         "cors",
         "csrf",
         "request",
+        "spike",
         "rate_limit",
         "quota",
+        "throttle",
         "concurrency",
         "waf",
         "validate",

@@ -460,4 +460,4 @@ pub(super) const LONGEST_QUEUE: u32 = 10_000;
 const LONGEST_SHARED_SPAN: u64 = 100 * 86_400_000_000_000;
 
 /// Tokens in a bucket.
-const MOST_BURST: u32 = 1_000_000_000;
+pub(super) const MOST_BURST: u32 = 1_000_000_000;

@@ -12,7 +12,7 @@ use crate::clock::{self, Deadline};
 use crate::config::{self, LimitBy};
 use crate::exchange::Exchange;
 use crate::expression::Expression;
-use crate::limit_by::By;
+use crate::limit_by::{By, whose};
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 use crate::waiting::{Crowded, Entry, Gates, Terms};
@@ -118,18 +118,6 @@ fn status(by: &LimitBy) -> StatusCode {
     match by {
         LimitBy::Route | LimitBy::Api | LimitBy::Global => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::TOO_MANY_REQUESTS,
-    }
-}
-
-fn whose(by: &LimitBy) -> String {
-    match by {
-        LimitBy::Global => "of all callers together".to_owned(),
-        LimitBy::Route => "to this route".to_owned(),
-        LimitBy::Api => "to this API".to_owned(),
-        LimitBy::Ip => "from one address".to_owned(),
-        LimitBy::Header(name) => format!("with one value of {name}"),
-        LimitBy::Expression(_) => "of one caller".to_owned(),
-        by => format!("of one {by}"),
     }
 }
 

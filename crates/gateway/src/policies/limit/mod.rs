@@ -3,3 +3,5 @@
 pub mod concurrency;
 pub mod quota;
 pub mod rate_limit;
+pub mod spike;
+pub mod throttle;

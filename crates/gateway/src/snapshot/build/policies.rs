@@ -79,11 +79,19 @@ impl Compiler<'_> {
             }
         }
         // limit: only what may be made takes of what callers have
+        // first a burst, which takes nothing of what its callers have
+        if let Some(spike) = &route.spike {
+            policies.extend(self.spike(spike, path));
+        }
         if let Some(limits) = &route.limits {
             policies.extend(self.rate_limit(limits, path));
         }
         // what is refused for a moment is not what was bought
         policies.extend(self.quota(route, path));
+        // nobody waits who is refused after that
+        if let Some(throttle) = &route.throttle {
+            policies.extend(self.throttle(throttle, route, path));
+        }
         // what may not come, or not yet, is not under way
         if let Some(concurrency) = &route.concurrency {
             policies.extend(self.concurrency(concurrency, path));
@@ -114,7 +122,7 @@ impl Compiler<'_> {
     }
 
     /// One for all routes that share its configuration, as it may be large; none where that has faults.
-    fn shared<T>(
+    pub(super) fn shared<T>(
         &mut self,
         config: &T,
         build: impl FnOnce(&T, &mut Faults) -> Option<Arc<dyn Policy>>,

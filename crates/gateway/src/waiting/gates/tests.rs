@@ -120,7 +120,7 @@ fn other_numbers_hold_from_the_next_that_comes() {
     held.pop();
     held.push(waiting[0].turn.try_recv().unwrap());
     // A shorter queue takes nobody, and sends nobody away.
-    assert!(matches!(gates.enter(key, terms(2, 2), || 1), Err(Crowded)));
+    assert!(matches!(gates.enter(key, terms(2, 2), || 0), Err(Crowded)));
     assert!(waiting[1].turn.try_recv().is_err());
     // More generous: all that there is room for, and then who came.
     let more = gates.enter(key, terms(6, 9), || 0);

@@ -1,0 +1,68 @@
+//! The policies of a route that are about how fast requests come.
+
+use std::sync::Arc;
+
+use super::Compiler;
+use crate::config::{self, EffectiveRoute, Fault, LimitBy, Located, PlacedLimit};
+use crate::expression::{Expression, Root, Roots};
+use crate::policies::Policy;
+use crate::policies::limit::spike::Spike;
+use crate::policies::limit::throttle::Throttle;
+use crate::route::PathPattern;
+
+impl Compiler<'_> {
+    /// One for all routes that share it, but for expressions, which may speak of what a route's path captures.
+    pub(super) fn spike(
+        &mut self,
+        spike: &PlacedLimit<'_, config::Spike>,
+        path: &PathPattern,
+    ) -> Option<Arc<dyn Policy>> {
+        let PlacedLimit { limit, place } = spike;
+        let expressions = self.by_and_when(&limit.by.value, limit.when.as_ref(), path);
+        let buckets = Arc::clone(self.buckets.get_or_insert_default());
+        let is_shared = expressions.iter().all(Option::is_none);
+        let build = || {
+            let policy = Spike::new(limit, expressions, place, buckets)?;
+            Some(Arc::new(policy) as Arc<dyn Policy>)
+        };
+        if is_shared { self.shared(*limit, |_, _| build()) } else { build() }
+    }
+
+    /// The same.
+    pub(super) fn throttle(
+        &mut self,
+        throttle: &PlacedLimit<'_, config::Throttle>,
+        route: &EffectiveRoute<'_>,
+        path: &PathPattern,
+    ) -> Option<Arc<dyn Policy>> {
+        let PlacedLimit { limit, place } = throttle;
+        if let Some(total) = route.timeouts.total.filter(|total| *total <= limit.delay) {
+            let message = format!(
+                "`throttle` may hold a request up for {}, and it may take {total}: then it is refused instead",
+                limit.delay
+            );
+            let help = "make its `delay` shorter, or the `total` of `timeout` longer";
+            self.faults.push(Fault::warning("delay_too_long", route.span, message).help(help));
+        }
+        let expressions = self.by_and_when(&limit.by.value, limit.when.as_ref(), path);
+        let buckets = Arc::clone(self.buckets.get_or_insert_default());
+        let waiting = self.waits.gates();
+        let is_shared = expressions.iter().all(Option::is_none);
+        let build = || {
+            let policy = Throttle::new(limit, expressions, place, buckets, waiting)?;
+            Some(Arc::new(policy) as Arc<dyn Policy>)
+        };
+        if is_shared { self.shared(*limit, |_, _| build()) } else { build() }
+    }
+
+    /// What a limit goes by, and for which requests it is, where these are expressions.
+    fn by_and_when(
+        &mut self,
+        by: &LimitBy,
+        when: Option<&Located<String>>,
+        path: &PathPattern,
+    ) -> [Option<Expression>; 2] {
+        let by = if let LimitBy::Expression(text) = by { Some(text) } else { None };
+        [by, when].map(|text| self.of_route(text?, path, Roots::BEFORE_RESPONSE.without(Root::Body)))
+    }
+}
