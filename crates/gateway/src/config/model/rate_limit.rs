@@ -51,7 +51,7 @@ pub struct RateLimit {
     #[schemars(default)]
     pub legacy_headers: bool,
     /// Whether all gateways with the same `cluster.redis` count together: `true` asks Redis for every request, `fast` takes a few tokens
-    /// at once, so that hardly any request waits. Default: `false`.
+    /// of a `token_bucket` at once, so that hardly any request waits. Not for `leaky_bucket`. Default: `false`.
     #[schemars(with = "Option<Sharing>")]
     pub shared: Option<Located<Sharing>>,
     /// What becomes of a `shared` limit while Redis does not answer: `local`, each gateway allows its part of it; `refuse`, there is
