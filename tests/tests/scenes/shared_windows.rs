@@ -226,9 +226,9 @@ fn limits_of_different_algorithms_admit_together_or_not_at_all() {
     assert_eq!(served(300, "6", "6", "1"), 0, "the two counts have 25, and there were 25");
 }
 
-/// Buckets are one number each, longer than any time of a window.
+/// What is kept of buckets begins with a longer number than any time of a window.
 const FORGET_BUCKETS: &str = "for _, key in ipairs(redis.call('KEYS', 'tg:limit:*')) do \
-     if string.match(redis.call('GET', key), '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d$') then redis.call('DEL', key) end end";
+     if string.match(redis.call('GET', key), '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d ') then redis.call('DEL', key) end end";
 
 #[test]
 fn a_line_stands_beside_shared_limits_and_takes_nothing_of_them_when_it_is_full() {

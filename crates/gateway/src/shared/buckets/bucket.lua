@@ -1,7 +1,7 @@
 -- The beginning of all scripts that count: their clock, which is this server's, and buckets of tokens.
 --
 -- Each key is a string of numbers, and ends when nothing is used up any more. Of a bucket it is the time at which it is full, in
--- nanoseconds since the epoch. Numbers here are exact up to 2^53: no span is longer, and the microseconds since the epoch are fewer
+-- nanoseconds since the epoch, and the second in which that was written. Numbers here are exact up to 2^53: no span is longer, and the microseconds since the epoch are fewer
 -- until 2255.
 local time = redis.call('TIME')
 local seconds, micros = tonumber(time[1]), tonumber(time[2])
@@ -19,20 +19,27 @@ local function keep(key, text, lasts)
   end
 end
 
--- Nanoseconds until a bucket is full.
-local function lack_of(key)
-  local full_at = redis.call('GET', key)
-  if not full_at then
-    return 0
-  end
-  local rest = tonumber(string.sub(full_at, -9)) - micros * 1e3
-  return math.max(0, (tonumber(string.sub(full_at, 1, -10)) - seconds) * 1e9 + rest)
-end
-
 -- What is kept of a bucket that lacks so much, and for how long.
 local function bucket_of(lack)
   local at = micros * 1e3 + lack
-  return string.format('%.0f%09.0f', seconds + math.floor(at / 1e9), at % 1e9), lack / 1e3
+  return string.format('%.0f%09.0f %.0f', seconds + math.floor(at / 1e9), at % 1e9, seconds), lack / 1e3
+end
+
+-- Nanoseconds until a bucket is full. If the clock was set back since, as many as there were then.
+local function lack_of(key)
+  local kept = redis.call('GET', key)
+  if not kept then
+    return 0
+  end
+  -- Seconds have ten digits until 2286.
+  local full_at, rest = tonumber(string.sub(kept, 1, 10)), tonumber(string.sub(kept, 11, 19))
+  local kept_at = tonumber(string.sub(kept, 21))
+  if kept_at > seconds + LAG / 1e6 then
+    local lack = (full_at - kept_at) * 1e9 + rest
+    keep(key, bucket_of(lack))
+    return lack
+  end
+  return math.max(0, (full_at - seconds) * 1e9 + rest - micros * 1e3)
 end
 
 -- Each way to count gives what is left then, the nanoseconds until all is there, what is kept for how long, and for how many
@@ -40,11 +47,8 @@ end
 local ways = {}
 
 ways[BUCKET] = function(key, cost, interval, span, requests)
-  local lack = lack_of(key)
-  if lack > span + LAG * 1e3 then
-    keep(key, bucket_of(span))
-  end
-  lack = math.min(lack, span)
+  -- Others may have emptied it further than this limit can.
+  local lack = math.min(lack_of(key), span)
   requests = math.min(requests, math.floor((span - lack) / (interval * cost)))
   if requests < 1 then
     return nil, lack + interval * cost - span, lack

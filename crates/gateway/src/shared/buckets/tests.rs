@@ -233,7 +233,8 @@ fn a_stricter_limit_finds_a_bucket_that_is_just_empty() {
     let (loose, strict) = (pace(1, 1, 100), pace(10, 1, 10));
     assert_eq!(server.take("a", loose, 100, TODAY), [0, 0, 100 * SECOND]);
     assert_eq!(server.take("a", strict, 1, TODAY), [1, SECOND / 10, SECOND]);
-    assert_eq!(server.take("a", strict, 1, TODAY + SECOND / 10), [0, 0, SECOND]);
+    assert_eq!(server.take("a", loose, 1, TODAY + SECOND), [0, 0, 100 * SECOND]);
+    assert_eq!(server.take("a", strict, 1, TODAY + 101 * SECOND), [0, 9, SECOND / 10]);
 }
 
 #[test]
@@ -243,6 +244,10 @@ fn a_clock_that_is_set_back_makes_nobody_wait_for_it() {
     assert_eq!(server.take("a", bucket, 10, TODAY), [0, 0, SECOND]);
     assert_eq!(server.take("a", bucket, 1, TODAY - hour), [1, SECOND / 10, SECOND]);
     assert_eq!(server.take("a", bucket, 1, TODAY - hour + SECOND / 10), [0, 0, SECOND]);
+    // Nor does it free one whom a looser limit has let come more often.
+    assert_eq!(server.take("b", pace(1, 1, 1000), 1000, TODAY)[..2], [0, 0]);
+    (0..3).for_each(|_| assert_eq!(server.take("b", bucket, 1, TODAY - hour)[0], 1));
+    assert_eq!(server.take("b", pace(1, 1, 1000), 1, TODAY - hour), [1, SECOND, 1000 * SECOND]);
     let minute = Duration::from_mins(1);
     for rule in
         [Rule::fixed_window(5, minute), Rule::sliding_window(5, minute), Rule::sliding_window(20, minute)]
