@@ -6,6 +6,7 @@ from .variants import Variant
 # A limit that nobody reaches, by the second, and one that all requests but the first have reached.
 MOST = 1_000_000
 SHARED = (("exactly", "true"), ("by leases", "fast"))
+SHARED_WINDOWS = ("fixed_window", "sliding_window")
 ALGORITHMS = ("token_bucket", "fixed_window", "sliding_window")
 
 
@@ -16,12 +17,13 @@ def limits(bench):
     redis = processes.serve(command, processes.LOAD_CORES, log)
     try:
         processes.wait_for_port(port, redis, log)
-        return variants.measure(bench, ways(f"cluster: {{ redis: 'redis://127.0.0.1:{port}' }}"))
+        return variants.measure(bench, ways(f"127.0.0.1:{port}"))
     finally:
         processes.stop(redis)
 
 
-def ways(cluster):
+def ways(redis):
+    cluster = f"cluster: {{ redis: 'redis://{redis}' }}"
     return [
         Variant("nginx"),
         Variant("haproxy"),
@@ -32,9 +34,14 @@ def ways(cluster):
         Variant("haproxy, limit", access=haproxy("1s", MOST)),
         Variant("envoy, limit", access=envoy("1s", MOST)),
         Variant("traefik, limit", *traefik("1s", MOST)),
+        Variant("traefik, shared exactly", *traefik("1s", MOST, redis)),
         *(Variant(f"tollgate, {name}", tollgate(f"limit: {MOST}/s, algorithm: {name}")) for name in ALGORITHMS),
         Variant("tollgate, leaky_bucket", tollgate(f"limit: {MOST}/s, algorithm: leaky_bucket, queue: 100")),
         *(Variant(f"tollgate, shared {way}", tollgate(f"limit: {MOST}/s, shared: {key}"), cluster) for way, key in SHARED),
+        *(
+            Variant(f"tollgate, shared {name}", tollgate(f"limit: {MOST}/s, algorithm: {name}, shared: true"), cluster)
+            for name in SHARED_WINDOWS
+        ),
         refused("nginx", access=nginx("1r/m", 0)),
         refused("haproxy", access=haproxy("1h", 1)),
         refused("envoy", access=envoy("3600s", 1)),
@@ -75,5 +82,7 @@ def envoy(period, most):
     )
 
 
-def traefik(period, most):
-    return ", limit", f", limit: {{ rateLimit: {{ average: {most}, period: {period}, burst: {most} }} }}"
+def traefik(period, most, redis=None):
+    """To a Redis it keeps ten connections by itself, and here as many as the load has."""
+    shared = f", redis: {{ endpoints: ['{redis}'], poolSize: 64 }}" if redis else ""
+    return ", limit", f", limit: {{ rateLimit: {{ average: {most}, period: {period}, burst: {most}{shared} }} }}"

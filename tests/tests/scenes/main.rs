@@ -57,6 +57,7 @@ mod scripts;
 mod secrets;
 mod services;
 mod shared_limits;
+mod shared_windows;
 mod signatures;
 mod slow_clients;
 mod smuggling;

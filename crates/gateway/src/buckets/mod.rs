@@ -340,4 +340,4 @@ const NEVER: u64 = u64::MAX;
 const SETS: usize = 1 << 17;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

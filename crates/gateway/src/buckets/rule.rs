@@ -55,6 +55,17 @@ impl Rule {
         }
     }
 
+    /// The part of one gateway among so many: one at least.
+    #[must_use]
+    pub fn part(self, gateways: u64) -> Self {
+        match self {
+            Self::TokenBucket(pace) => Self::TokenBucket(pace.part(gateways)),
+            Self::FixedWindow(window) => Self::FixedWindow(window.part(gateways)),
+            Self::SlidingLog(window) => Self::SlidingLog(window.part(gateways)),
+            Self::SlidingCounter(window) => Self::SlidingCounter(window.part(gateways)),
+        }
+    }
+
     /// What two rules have in common of which one can go on with what the other has counted.
     pub fn family(self) -> (Discriminant<Self>, u64) {
         let length = if let Self::TokenBucket(_) = self { 0 } else { self.span() };

@@ -10,14 +10,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-mod windows;
+pub(crate) mod windows;
 
 const SECOND: u64 = 1_000_000_000;
 
 /// A bucket as books have it: a level that rises with time up to its capacity, and falls by one with each request. It is
 /// counted in the parts of a token that come in a nanosecond, so that nothing is rounded.
 #[derive(Clone)]
-struct Textbook {
+pub(crate) struct Textbook {
     capacity: u64,
     token: u64,
     level: u64,

@@ -34,6 +34,12 @@ impl Window {
         self.length
     }
 
+    /// So many fewer in each window, and one at least.
+    #[must_use]
+    pub(super) fn part(self, gateways: u64) -> Self {
+        Self { count: (self.count / gateways.max(1)).max(1), ..self }
+    }
+
     /// Takes so many of a fixed window, of which this is kept; gives what is then.
     ///
     /// `is_alone` says that nobody else has been at the number. Then one that is of a later window is of a worker whose clock is a

@@ -7,6 +7,6 @@ mod quotas;
 mod redis;
 mod script;
 
-pub use self::buckets::{Drawn, Lease, Name, SharedBuckets};
+pub use self::buckets::{Drawn, Lease, Name, Rest, SharedBuckets, Wanted};
 pub use self::nonces::{Nonces, Unusable, Use};
 pub use self::redis::{Driver, Redis, RedisReading, Unanswered};

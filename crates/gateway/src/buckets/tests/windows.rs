@@ -8,7 +8,7 @@ use super::*;
 
 /// What has been let through, and the rule in the words of a textbook.
 #[derive(Clone)]
-enum Model {
+pub(crate) enum Model {
     Tokens(Textbook),
     /// How many came in each window.
     Fixed {
@@ -32,7 +32,7 @@ enum Model {
 
 impl Model {
     /// A window of so many microseconds, beside its rule.
-    fn new(kind: usize, micros: u64, count: u64) -> (Rule, Self) {
+    pub(crate) fn new(kind: usize, micros: u64, count: u64) -> (Rule, Self) {
         let (length, period) = (micros * 1000, Duration::from_micros(micros));
         let window = Window::new(count, period).unwrap();
         match kind {
@@ -43,12 +43,12 @@ impl Model {
         }
     }
 
-    fn would_admit(&self, cost: u64, now: u64) -> bool {
+    pub(crate) fn would_admit(&self, cost: u64, now: u64) -> bool {
         self.left(now) >= cost
     }
 
     /// Requests that may come at once.
-    fn left(&self, now: u64) -> u64 {
+    pub(crate) fn left(&self, now: u64) -> u64 {
         match self {
             Self::Tokens(book) => book.clone().level_at(now) / book.token,
             Self::Fixed { length, count, windows } => count - windows.get(&(now / length)).unwrap_or(&0),
@@ -69,7 +69,7 @@ impl Model {
         }
     }
 
-    fn admits(&mut self, cost: u64, now: u64) -> bool {
+    pub(crate) fn admits(&mut self, cost: u64, now: u64) -> bool {
         let is_admitted = self.would_admit(cost, now);
         if is_admitted {
             match self {
@@ -83,8 +83,30 @@ impl Model {
         is_admitted
     }
 
+    /// Forgets so much of what was let through then.
+    pub(crate) fn forget(&mut self, cost: u64, then: u64, now: u64) {
+        match self {
+            Self::Tokens(book) => {
+                book.level = book.capacity.min(book.level_at(now) + cost * book.token);
+            }
+            Self::Log { times, .. } => {
+                for _ in 0..cost {
+                    let place = times.iter().position(|time| *time == then);
+                    place.map(|place| times.remove(place));
+                }
+            }
+            Self::Fixed { length, windows, .. } | Self::Counter { length, windows, .. } => {
+                let window = then / *length;
+                let used = windows.remove(&window).unwrap_or(0);
+                if used > cost {
+                    windows.insert(window, used - cost);
+                }
+            }
+        }
+    }
+
     /// When as much is left as if nobody had ever come, at the earliest.
-    fn full_at(&self, now: u64) -> u64 {
+    pub(crate) fn full_at(&self, now: u64) -> u64 {
         match self {
             Self::Tokens(book) => now + (book.capacity - book.clone().level_at(now)),
             Self::Fixed { length, .. } => (now / length + 1) * length,
@@ -324,6 +346,18 @@ fn the_largest_limits_are_counted_to_the_last() {
     }
     assert_eq!(Rule::sliding_window(16, day).map(Rule::family), Some(each(1, day)[1].family()));
     assert_eq!(Rule::sliding_window(17, day).map(Rule::family), Some(each(1, day)[2].family()));
+}
+
+#[test]
+fn the_parts_of_all_gateways_are_no_more_than_the_whole_and_one_each() {
+    for rule in each(13, Duration::from_mins(1)).into_iter().chain([pace(1_000_000, 13)]) {
+        for gateways in 0..40_u64 {
+            let part = rule.part(gateways);
+            assert_eq!(part.quota(), (13 / gateways.max(1)).max(1), "{rule:?}");
+            // It is counted where the whole is.
+            assert_eq!(part.family(), rule.family());
+        }
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub struct RateLimit {
     #[schemars(default)]
     pub legacy_headers: bool,
     /// Whether all gateways with the same `cluster.redis` count together: `true` asks Redis for every request, `fast` takes a few tokens
-    /// at once, so that hardly any request waits. Default: `false`.
+    /// of a `token_bucket` at once, so that hardly any request waits. Not for `leaky_bucket`. Default: `false`.
     #[schemars(with = "Option<Sharing>")]
     pub shared: Option<Located<Sharing>>,
     /// What becomes of a `shared` limit while Redis does not answer: `local`, each gateway allows its part of it; `refuse`, there is
@@ -164,12 +164,6 @@ impl Read for RateLimits {
             } else if items.len() > MOST_LIMITS {
                 reader.wrong(node.head(), format!("a route has at most {MOST_LIMITS} limits"));
             }
-            let shared = limits.iter().find_map(|limit| limit.shared.as_ref());
-            if let Some(shared) = shared
-                && limits.iter().any(|limit| limit.queue.is_some())
-            {
-                reader.not_yet(shared.span, "`shared` beside a `leaky_bucket`");
-            }
             if limits.iter().filter(|limit| limit.queue.is_some()).count() > 1 {
                 reader.wrong(
                     node.head(),
@@ -264,7 +258,7 @@ impl RateLimit {
         }
         if let Some(rule) = self.rule() {
             if let Some(shared) = &self.shared {
-                self.check_shared(rule, shared.span, reader)?;
+                self.check_shared(rule, shared, reader)?;
             }
             return Some(self);
         }
@@ -277,20 +271,27 @@ impl RateLimit {
     }
 
     /// Nothing for what gateways cannot count together.
-    fn check_shared(&self, rule: Rule, at: Span, reader: &mut Reader) -> Option<()> {
-        if self.algorithm != LimitAlgorithm::TokenBucket {
-            reader.not_yet(at, "`shared` with this `algorithm`");
-            return None;
-        }
-        if self.cost.is_some() {
-            reader.not_yet(at, "`shared` with `cost`");
-            return None;
-        }
-        if rule.span() > LONGEST_SHARED_SPAN {
-            reader.wrong(at, "a shared bucket that is empty must be full again within a hundred days");
-            return None;
-        }
-        Some(())
+    fn check_shared(&self, rule: Rule, shared: &Located<Sharing>, reader: &mut Reader) -> Option<()> {
+        let (message, help) = match (self.algorithm, shared.value) {
+            (LimitAlgorithm::LeakyBucket, _) => (
+                "requests wait in line at the gateway to which they came: a `leaky_bucket` cannot be `shared`",
+                "leave it out and write the part of one gateway, or count by `algorithm: token_bucket`",
+            ),
+            (LimitAlgorithm::FixedWindow | LimitAlgorithm::SlidingWindow, Sharing::Fast) => (
+                "`fast` is for buckets of tokens: what gateways have taken of a window is lost when it ends",
+                "write `shared: true`, or count by `algorithm: token_bucket`",
+            ),
+            (LimitAlgorithm::TokenBucket, _) if rule.span() > LONGEST_SHARED_SPAN => {
+                reader.wrong(
+                    shared.span,
+                    "a shared bucket that is empty must be full again within a hundred days",
+                );
+                return None;
+            }
+            _ => return Some(()),
+        };
+        reader.fault(Fault::error("bad_value", shared.span, message).help(help));
+        None
     }
 }
 

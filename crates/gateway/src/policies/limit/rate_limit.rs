@@ -127,7 +127,7 @@ impl RateLimit {
         let Some(cost) = limit.cost(exchange) else { return Step::Continue };
         let key = self.key(exchange, limit);
         if limit.leaky.is_some() {
-            return self.line_up(exchange, 0, key, &[]);
+            return self.line_up(exchange, 0, key, || ());
         }
         match self.buckets.take(key, limit.rule, cost, self.buckets.now()) {
             Ok(taken) => {
@@ -177,7 +177,8 @@ impl RateLimit {
         }
         exchange.allowance = least;
         // Last, as it may have to wait: there is one at most.
-        line.map_or(Step::Continue, |(at, key)| self.line_up(exchange, at, key, &charged))
+        let give_back = || charged.iter().flatten().for_each(|taken| self.buckets.give_back(taken));
+        line.map_or(Step::Continue, |(at, key)| self.line_up(exchange, at, key, give_back))
     }
 
     /// Whose bucket it is.
@@ -219,8 +220,12 @@ impl Limit {
 
     /// What is left, where this limit stands at this place among those of its route.
     fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
-        let full_in = whole_seconds(taken.full_in.saturating_sub(self.late));
-        Allowance { limit: at, left: taken.left, full_in }
+        self.rest(at, taken.left, taken.full_in)
+    }
+
+    /// The same, with nanoseconds until all of it is there again.
+    fn rest(&self, at: usize, left: u64, full_in: u64) -> Allowance {
+        Allowance { limit: at, left, full_in: whole_seconds(full_in.saturating_sub(self.late)) }
     }
 
     /// The lesser of two, where callers are told of this one.

@@ -1,18 +1,32 @@
--- Puts tokens back that were taken for nothing. KEYS: the buckets. ARGV: of each how many tokens, and the nanoseconds between two.
-local time = redis.call('TIME')
-local seconds, rest = tonumber(time[1]), tonumber(time[2]) * 1000
-for i, key in ipairs(KEYS) do
-  local full_at = redis.call('GET', key)
-  if full_at then
-    local lack = (tonumber(string.sub(full_at, 1, -10)) - seconds) * 1e9 + tonumber(string.sub(full_at, -9)) - rest
-    lack = lack - tonumber(ARGV[2 * i - 1]) * tonumber(ARGV[2 * i])
-    if lack > 0 then
-      local at = rest + lack
-      full_at = string.format('%.0f%09.0f', seconds + math.floor(at / 1e9), at % 1e9)
-      redis.call('SET', key, full_at, 'PX', math.ceil(lack / 1e6) + 1)
-    else
-      redis.call('DEL', key)
+-- Puts back what was taken for nothing.
+--
+-- KEYS: what is kept of the limits. ARGV: when it was taken, which does not matter to buckets; then of each limit what it was, as when it
+-- was taken.
+local taken_at = tonumber(ARGV[1])
+for place, key in ipairs(KEYS) do
+  local at = 4 * place
+  local way, cost, one = tonumber(ARGV[at - 2]), tonumber(ARGV[at - 1]), tonumber(ARGV[at])
+  if way == BUCKET then
+    keep(key, bucket_of(lack_of(key) - cost * one))
+  elseif way == LOG then
+    local times = times_at(key, one)
+    for number = #times, 1, -1 do
+      if times[number] == taken_at and cost > 0 then
+        table.remove(times, number)
+        cost = cost - 1
+      end
     end
+    keep(key, log_of(one, times))
+  else
+    -- Of the window in which it was counted, if that matters still.
+    local ends, current, before = window_at(key, one)
+    local counted_until = end_of(taken_at, one)
+    if ends == counted_until then
+      current = math.max(0, current - cost)
+    elseif ends == counted_until + one then
+      before = math.max(0, before - cost)
+    end
+    keep(key, window_of(way, one, ends, current, before))
   end
 end
 return #KEYS

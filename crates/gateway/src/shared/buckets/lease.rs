@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use tokio::sync::Notify;
 
-use super::Name;
-use crate::buckets::{Empty, Pace};
+use super::{Name, Wanted};
+use crate::buckets::{Empty, Pace, Rule};
 
 /// A lease. Times are nanoseconds as its holder counts them.
 #[derive(Debug)]
@@ -26,24 +26,24 @@ pub struct Lease {
     used_at: AtomicU64,
     /// Whether somebody is asking for more.
     is_asking: AtomicBool,
-    /// Requests that wait for that.
+    /// Tokens for which requests wait.
     pub(super) waiting: AtomicU64,
     pub(super) answered: Notify,
 }
 
-/// What comes of the wish for a token.
+/// What comes of the wish for tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drawn {
-    /// There it is.
-    Token {
+    /// There they are.
+    Tokens {
         /// Tokens that are left, here and in the bucket.
         left: u64,
         /// Nanoseconds until the bucket is full.
         full_in: u64,
     },
-    /// There is none.
+    /// There are not enough.
     Empty(Empty),
-    /// There is none here, and Redis has to be asked.
+    /// There are not enough here, and Redis has to be asked.
     Ask,
 }
 
@@ -64,42 +64,60 @@ impl Lease {
         }
     }
 
-    /// Takes a token of those here.
-    pub(super) fn draw(&self, now: u64) -> Drawn {
+    /// Whose bucket it is of.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// So many tokens of its bucket.
+    pub(super) fn tokens(&self, cost: u64) -> Wanted {
+        Wanted { name: self.name, rule: Rule::TokenBucket(self.pace), cost }
+    }
+
+    /// Whether it is for requests that cost so much: what costs more than it holds is asked for in Redis.
+    pub fn is_for(&self, cost: u64) -> bool {
+        cost <= batch(self.pace)
+    }
+
+    /// Takes so many tokens of those here.
+    pub(super) fn draw(&self, cost: u64, now: u64) -> Drawn {
         if self.used_at.load(SeqCst) < now {
             self.used_at.store(now, SeqCst);
         }
-        let taken = self.held.fetch_update(SeqCst, SeqCst, |held| held.checked_sub(1));
+        let taken = self.held.fetch_update(SeqCst, SeqCst, |held| held.checked_sub(cost));
         let full_at = self.full_at.load(SeqCst);
         let full_in = full_at.saturating_sub(now);
         match taken {
             Ok(held) => {
-                Drawn::Token { left: (held - 1).saturating_add(self.pace.left(full_at, now)), full_in }
+                Drawn::Tokens { left: (held - cost).saturating_add(self.pace.left(full_at, now)), full_in }
             }
-            Err(_) => match self.rests_until.load(SeqCst).saturating_sub(now) {
+            Err(held) => match self.rests_until.load(SeqCst).saturating_sub(now) {
                 0 => Drawn::Ask,
                 rest => {
-                    let wait = self.token_at.load(SeqCst).saturating_sub(now).max(rest);
-                    Drawn::Empty(Empty { wait, full_in })
+                    let others = (cost - held - 1).saturating_mul(self.pace.interval());
+                    let wait = self.token_at.load(SeqCst).saturating_sub(now).saturating_add(others);
+                    Drawn::Empty(Empty { wait: wait.max(rest), full_in })
                 }
             },
         }
     }
 
-    /// Puts a token back that was taken for nothing.
-    pub fn put_back(&self) {
-        self.held.fetch_add(1, SeqCst);
+    /// Puts tokens back that were taken for nothing.
+    pub fn put_back(&self, cost: u64) {
+        self.held.fetch_add(cost, SeqCst);
+        self.answered.notify_waiters();
     }
 
     /// How many to ask for, where it is time to; whoever is told asks, and nobody else meanwhile.
     pub(super) fn wants(&self, now: u64) -> Option<u64> {
         let held = self.held.load(SeqCst);
         let batch = batch(self.pace);
-        let is_low = held * 2 <= batch;
+        let waiting = self.waiting.load(SeqCst);
+        let is_low = held * 2 <= batch || held < waiting;
         if !is_low || self.rests_until.load(SeqCst) > now || self.is_asking.swap(true, SeqCst) {
             return None;
         }
-        Some(batch.saturating_sub(held).max(1) + self.waiting.load(SeqCst))
+        Some(batch.saturating_sub(held).max(1) + waiting)
     }
 
     /// Fewer came than were wanted, or none: for how long there is none, and how long the bucket takes to fill.
@@ -146,6 +164,8 @@ mod tests {
 
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -157,14 +177,14 @@ mod tests {
     #[test]
     fn tokens_are_drawn_once_and_more_are_wanted_when_few_are_left() {
         let lease = lease();
-        assert_eq!(lease.draw(0), Drawn::Ask);
+        assert_eq!(lease.draw(1, 0), Drawn::Ask);
         assert_eq!(lease.wants(0), Some(5));
         assert_eq!(lease.wants(0), None, "one asks at a time");
         lease.receive(5, SECOND / 20, 0);
         lease.has_asked();
         for left in [99, 98, 97] {
             assert_eq!(lease.wants(0), None);
-            assert_eq!(lease.draw(0), Drawn::Token { left, full_in: SECOND / 20 });
+            assert_eq!(lease.draw(1, 0), Drawn::Tokens { left, full_in: SECOND / 20 });
         }
         assert_eq!(lease.wants(0), Some(3));
     }
@@ -174,26 +194,131 @@ mod tests {
         let lease = lease();
         lease.is_short(SECOND / 50, SECOND, 0);
         let empty = |wait, full_in| Drawn::Empty(Empty { wait, full_in });
-        assert_eq!(lease.draw(0), empty(SECOND / 50, SECOND));
+        assert_eq!(lease.draw(1, 0), empty(SECOND / 50, SECOND));
         assert_eq!(lease.wants(SECOND / 50 - 1), None);
-        assert_eq!(lease.draw(SECOND / 50), Drawn::Ask);
+        assert_eq!(lease.draw(1, SECOND / 50), Drawn::Ask);
         // And where one comes sooner than that, not as often.
         lease.is_short(1, SECOND, SECOND);
-        assert_eq!(lease.draw(SECOND), empty(LEAST_PAUSE, SECOND));
+        assert_eq!(lease.draw(1, SECOND), empty(LEAST_PAUSE, SECOND));
         // Nor as seldom as one may be long in coming.
         lease.is_short(10 * SECOND, 10 * SECOND, 2 * SECOND);
-        assert_eq!(lease.draw(3 * SECOND - 1), empty(9 * SECOND + 1, 9 * SECOND + 1));
-        assert_eq!(lease.draw(3 * SECOND), Drawn::Ask);
+        assert_eq!(lease.draw(1, 3 * SECOND - 1), empty(9 * SECOND + 1, 9 * SECOND + 1));
+        assert_eq!(lease.draw(1, 3 * SECOND), Drawn::Ask);
     }
 
     #[test]
     fn what_nobody_uses_is_given_up_once() {
         let lease = lease();
         lease.receive(5, 0, 0);
-        lease.draw(SECOND);
-        lease.put_back();
+        lease.draw(1, SECOND);
+        lease.put_back(1);
         assert_eq!(lease.give_up(SECOND), None, "it was used just then");
         assert_eq!(lease.give_up(SECOND + 1), Some(5));
         assert_eq!(lease.give_up(SECOND + 1), Some(0));
+    }
+
+    #[test]
+    fn what_costs_more_is_drawn_whole_or_waits_for_as_much() {
+        let lease = lease();
+        lease.receive(3, 0, 0);
+        assert_eq!(lease.draw(4, 0), Drawn::Ask);
+        assert_eq!(lease.wants(0), None, "there are enough for those that cost one");
+        lease.waiting.fetch_add(4, SeqCst);
+        assert_eq!(lease.wants(0), Some(6));
+        lease.receive(6, 0, 0);
+        lease.has_asked();
+        lease.waiting.fetch_sub(4, SeqCst);
+        assert_eq!(lease.draw(4, 0), Drawn::Tokens { left: 105, full_in: 0 });
+        lease.put_back(4);
+        assert!(lease.is_for(5) && !lease.is_for(6));
+        // Three of ten are here, and the others come one after another.
+        lease.draw(6, 0);
+        lease.is_short(SECOND / 100, SECOND, 0);
+        let empty = Empty { wait: SECOND / 100 * 7, full_in: SECOND };
+        assert_eq!(lease.draw(10, 0), Drawn::Empty(empty));
+    }
+
+    /// A bucket in Redis, and the leases of two gateways.
+    struct Fleet {
+        pace: Pace,
+        due: u64,
+        taken: u64,
+        leases: [Lease; 2],
+    }
+
+    impl Fleet {
+        fn new(pace: Pace) -> Self {
+            let lease = || Lease::new(1, Name([0; 16]), pace, 0);
+            Self { pace, due: 0, taken: 0, leases: [lease(), lease()] }
+        }
+
+        /// What one who waits gets; Redis answers at once.
+        fn draw(&mut self, gate: usize, cost: u64, now: u64) -> Drawn {
+            self.leases[gate].waiting.fetch_add(cost, SeqCst);
+            let mut drawn = self.leases[gate].draw(cost, now);
+            while drawn == Drawn::Ask {
+                self.fill(gate, now).expect("somebody asks for one who waits");
+                drawn = self.leases[gate].draw(cost, now);
+            }
+            self.leases[gate].waiting.fetch_sub(cost, SeqCst);
+            drawn
+        }
+
+        fn fill(&mut self, gate: usize, now: u64) -> Option<()> {
+            let (pace, lease) = (self.pace, &self.leases[gate]);
+            let tokens = lease.wants(now)?;
+            let granted = tokens.min(pace.left(self.due, now));
+            match pace.take(self.due, granted.max(1), now) {
+                Ok(due) => {
+                    if granted < tokens {
+                        lease.is_short(0, due - now, now);
+                    }
+                    lease.receive(granted, due - now, now);
+                    (self.due, self.taken) = (due, self.taken + granted);
+                }
+                Err(empty) => lease.is_short(empty.wait, empty.full_in, now),
+            }
+            lease.has_asked();
+            Some(())
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn leases_let_at_most_as_many_more_through_as_they_hold_and_lose_nothing(
+            burst in 1..200_u64,
+            arrivals in prop::collection::vec(
+                (prop_oneof![Just(0), 0..SECOND / 50, 0..SECOND], 0..2_usize, 1..12_u64, 0..8_u32), 1..80,
+            ),
+        ) {
+            let pace = |burst| Pace::new(100, Duration::from_secs(1), burst).unwrap();
+            let mut fleet = Fleet::new(pace(burst));
+            let (most, mut due) = (pace(burst + 2 * batch(fleet.pace)), 0);
+            let (mut now, mut used, mut given) = (SECOND, 0, 0);
+            for (gap, gate, cost, what) in arrivals {
+                now += gap;
+                let cost = 1 + cost % batch(fleet.pace);
+                match what {
+                    // What is swept is lost to nobody: it goes back.
+                    0 => given += fleet.leases[gate].give_up(now).unwrap_or(0),
+                    1 => drop(fleet.fill(gate, now)),
+                    _ => match fleet.draw(gate, cost, now) {
+                        Drawn::Tokens { .. } => {
+                            used += cost;
+                            let after = most.take(due, cost, now);
+                            prop_assert!(after.is_ok(), "too many");
+                            due = after.unwrap();
+                        }
+                        Drawn::Empty(empty) => prop_assert!(empty.wait > 0),
+                        Drawn::Ask => prop_assert!(false, "somebody waits for ever"),
+                    },
+                }
+                let held: u64 = fleet.leases.iter().map(|lease| lease.held.load(SeqCst)).sum();
+                prop_assert_eq!(fleet.taken, used + held + given);
+                prop_assert!(held <= 2 * batch(fleet.pace));
+            }
+        }
     }
 }

@@ -59,11 +59,11 @@ impl SharedBuckets {
         leases.find(key.number(), pace).or_else(|| leases.open(key.number(), name(), pace))
     }
 
-    /// Takes a token of a lease, and has more fetched when few are left. Nobody is waited for.
-    pub fn draw(self: &Arc<Self>, lease: &Arc<Lease>) -> Drawn {
+    /// Takes so many tokens of a lease, and has more fetched when few are left. Nobody is waited for.
+    pub fn draw(self: &Arc<Self>, lease: &Arc<Lease>, cost: u64) -> Drawn {
         let Some(leases) = self.leases.get() else { return Drawn::Ask };
         let now = leases.now();
-        let drawn = lease.draw(now);
+        let drawn = lease.draw(cost, now);
         if self.is_in_use()
             && let Some(tokens) = lease.wants(now)
         {
@@ -72,14 +72,14 @@ impl SharedBuckets {
         drawn
     }
 
-    /// Takes a token of a lease that has none, when more have come; nothing where Redis gives no answer.
-    pub async fn await_token(self: &Arc<Self>, lease: &Arc<Lease>) -> Option<Drawn> {
-        let _waiting = Waiting::new(lease);
+    /// Takes so many tokens of a lease that has not enough, when more have come; nothing where Redis gives no answer.
+    pub async fn await_tokens(self: &Arc<Self>, lease: &Arc<Lease>, cost: u64) -> Option<Drawn> {
+        let _waiting = Waiting::new(lease, cost);
         loop {
             // First, so that no answer is missed.
             let mut answered = std::pin::pin!(lease.answered.notified());
             answered.as_mut().enable();
-            match self.draw(lease) {
+            match self.draw(lease, cost) {
                 Drawn::Ask if self.is_in_use() => answered.await,
                 Drawn::Ask => return None,
                 drawn => return Some(drawn),
@@ -88,16 +88,16 @@ impl SharedBuckets {
     }
 
     async fn fill(self: Arc<Self>, lease: Arc<Lease>, tokens: u64) {
-        let verdict = self.ask(tokens, &[(lease.name, lease.pace)]).await;
+        let verdict = self.ask(tokens, &[lease.tokens(1)]).await;
         clock::refresh();
         let now = self.leases.get().map_or(0, Leases::now);
         match verdict {
-            Ok(Verdict::Taken(taken, full_in)) => {
-                let full_in = full_in.first().copied().unwrap_or_default();
-                if taken < tokens {
+            Ok(Verdict::Granted(granted)) => {
+                let full_in = granted.rest.first().map_or(0, |rest| rest.full_in);
+                if granted.requests < tokens {
                     lease.is_short(0, full_in, now);
                 }
-                lease.receive(taken, full_in, now);
+                lease.receive(granted.requests, full_in, now);
             }
             Ok(Verdict::Empty(_, Empty { wait, full_in })) => lease.is_short(wait, full_in, now),
             // Those who wait find that Redis is not in use.
@@ -128,28 +128,28 @@ impl SharedBuckets {
             // Whoever has it in hand may still get tokens, which are lost with it.
             place.store(None);
             if tokens > 0 {
-                given_back.push((lease.name, lease.pace, tokens));
+                given_back.push(lease.tokens(tokens));
             }
         }
         for some in given_back.chunks(GIVEN_AT_ONCE) {
-            self.give(some.iter().copied()).await;
+            self.give(0, some).await;
         }
     }
 }
 
-/// One request that waits for a token, as long as it does.
-struct Waiting<'l>(&'l Lease);
+/// One request that waits for so many tokens, as long as it does.
+struct Waiting<'l>(&'l Lease, u64);
 
 impl<'l> Waiting<'l> {
-    fn new(lease: &'l Lease) -> Self {
-        lease.waiting.fetch_add(1, SeqCst);
-        Self(lease)
+    fn new(lease: &'l Lease, cost: u64) -> Self {
+        lease.waiting.fetch_add(cost, SeqCst);
+        Self(lease, cost)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, SeqCst);
+        self.0.waiting.fetch_sub(self.1, SeqCst);
     }
 }
 

@@ -1,6 +1,6 @@
-//! Buckets of tokens that all gateways of a fleet take from: they stand in Redis, and its clock is the only one that counts.
+//! Limits that all gateways of a fleet count together: what is used up stands in Redis, and its clock is the only one that counts.
 //!
-//! A token is taken there, one question for each request ([`SharedBuckets::take`]), or here from a lease, a few tokens that were taken
+//! A request takes it there, by one question ([`SharedBuckets::take`]), or of a bucket here from a lease, a few tokens that were taken
 //! there before ([`SharedBuckets::lease`]). `docs/decisions/0022-shared-limits.md` has the why.
 
 mod lease;
@@ -18,7 +18,7 @@ use redis::Value;
 
 use super::redis::{Redis, Unanswered};
 use super::script::Script;
-use crate::buckets::{Empty, Pace};
+use crate::buckets::{Empty, Rule};
 use crate::config::values::Secret;
 
 pub use lease::{Drawn, Lease};
@@ -30,6 +30,8 @@ pub struct SharedBuckets {
     pub(super) redis: Arc<Redis>,
     names: hmac::Key,
     take: Script,
+    /// The same without windows, which buckets need not wait for.
+    take_tokens: Script,
     give: Script,
     pub(super) settle: Script,
     /// Made when the first lease is asked for.
@@ -42,12 +44,42 @@ pub struct SharedBuckets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name(pub(super) [u8; 16]);
 
-/// What Redis says to a question for tokens.
+/// What a request takes of one limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Whose it is.
+    pub name: Name,
+    /// How it is counted.
+    pub rule: Rule,
+    /// How much.
+    pub cost: u64,
+}
+
+/// What was taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// When, by the clock of Redis, in microseconds.
+    pub at: u64,
+    /// For so many requests.
+    requests: u64,
+    /// What there is still of each limit.
+    pub rest: Vec<Rest>,
+}
+
+/// What there is still of a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// What is left.
+    pub left: u64,
+    /// Nanoseconds until all of it is there again.
+    pub full_in: u64,
+}
+
+/// What Redis says to a question.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// So many were taken of each; nanoseconds until each bucket is full.
-    Taken(u64, Vec<u64>),
-    /// The bucket at this place has none.
+    Granted(Granted),
+    /// The limit at this place has not enough.
     Empty(usize, Empty),
 }
 
@@ -61,6 +93,7 @@ impl SharedBuckets {
                 redis: Arc::clone(redis),
                 names: hmac::Key::new(hmac::HMAC_SHA256, secret.map_or(b"", |key| key.expose().as_bytes())),
                 take: Script::new(TAKE),
+                take_tokens: Script::new(TAKE_TOKENS),
                 give: Script::new(GIVE),
                 settle: Script::new(SETTLE),
                 leases: OnceLock::new(),
@@ -99,43 +132,43 @@ impl SharedBuckets {
     }
 
     /// What one gateway may allow by itself.
-    pub fn part(&self, pace: Pace) -> Pace {
-        pace.part(self.redis.fleet().size())
+    pub fn part(&self, rule: Rule) -> Rule {
+        rule.part(self.redis.fleet().size())
     }
 
-    /// Takes a token of each of these buckets or, where one has none, of none of them: then says which. Nanoseconds until each is full.
-    pub async fn take(
-        &self,
-        wanted: &[(Name, Pace)],
-    ) -> Result<Result<Vec<u64>, (usize, Empty)>, Unanswered> {
+    /// Takes what a request wants of each limit or, where one has not enough, of none of them: then says which.
+    pub async fn take(&self, wanted: &[Wanted]) -> Result<Result<Granted, (usize, Empty)>, Unanswered> {
         Ok(match self.ask(1, wanted).await? {
-            Verdict::Taken(_, full_in) => Ok(full_in),
+            Verdict::Granted(granted) => Ok(granted),
             Verdict::Empty(at, empty) => Err((at, empty)),
         })
     }
 
-    /// Puts tokens back that were taken for nothing, as soon as that may be; nobody waits for it.
-    pub fn give_back(self: &Arc<Self>, taken: Vec<(Name, Pace)>) {
+    /// Puts back what was taken for nothing at this time, as soon as that may be; nobody waits for it.
+    pub fn give_back(self: &Arc<Self>, at: u64, taken: Vec<Wanted>) {
         if !taken.is_empty() {
             let this = Arc::clone(self);
-            tokio::spawn(
-                async move { this.give(taken.into_iter().map(|(name, pace)| (name, pace, 1))).await },
-            );
+            tokio::spawn(async move { this.give(at, &taken).await });
         }
     }
 
-    async fn ask(&self, tokens: u64, of: &[(Name, Pace)]) -> Result<Verdict, Unanswered> {
-        let keys: Vec<String> = of.iter().map(|(name, _)| self.key(*name)).collect();
-        let paces = of.iter().flat_map(|(_, pace)| [pace.interval(), pace.span()]);
-        let numbers: Vec<u64> = std::iter::once(tokens).chain(paces).collect();
-        Verdict::read(&self.redis.run(&self.take, &keys, &numbers).await?, of).ok_or(Unanswered)
+    /// Asks for up to so many requests, which may be more than one where it is of one bucket only.
+    async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, Unanswered> {
+        let (keys, numbers) = self.told(requests, wanted);
+        let script = if are_buckets(wanted) { &self.take_tokens } else { &self.take };
+        Verdict::read(&self.redis.run(script, &keys, &numbers).await?, wanted.len()).ok_or(Unanswered)
     }
 
-    /// Whoever gets no answer has lost them, until they come again by themselves.
-    async fn give(&self, taken: impl Iterator<Item = (Name, Pace, u64)>) {
-        let (keys, numbers): (Vec<_>, Vec<_>) =
-            taken.map(|(name, pace, tokens)| (self.key(name), [tokens, pace.interval()])).unzip();
-        let _ = self.redis.run(&self.give, &keys, numbers.as_flattened()).await;
+    /// Whoever gets no answer has lost it, until it comes again by itself.
+    async fn give(&self, at: u64, taken: &[Wanted]) {
+        let (keys, numbers) = self.told(at, taken);
+        let _ = self.redis.run(&self.give, &keys, &numbers).await;
+    }
+
+    /// As the scripts are told.
+    fn told(&self, first: u64, wanted: &[Wanted]) -> (Vec<String>, Vec<u64>) {
+        let keys = wanted.iter().map(|wanted| self.key(wanted.name)).collect();
+        (keys, std::iter::once(first).chain(wanted.iter().flat_map(|wanted| wanted.numbers())).collect())
     }
 
     fn key(&self, name: Name) -> String {
@@ -143,18 +176,34 @@ impl SharedBuckets {
     }
 }
 
+impl Wanted {
+    /// As the scripts are told of it: how it is counted, what it costs, and the numbers of the limit.
+    fn numbers(self) -> [u64; 4] {
+        let (way, one, two) = match self.rule {
+            Rule::TokenBucket(pace) => (1, pace.interval(), pace.span()),
+            Rule::FixedWindow(window) => (2, window.length() / MICROSECOND, window.count()),
+            Rule::SlidingLog(window) => (3, window.length() / MICROSECOND, window.count()),
+            Rule::SlidingCounter(window) => (4, window.length() / MICROSECOND, window.count()),
+        };
+        [way, self.cost, one, two]
+    }
+}
+
 impl Verdict {
-    fn read(answer: &Value, of: &[(Name, Pace)]) -> Option<Self> {
+    /// An answer about so many limits.
+    fn read(answer: &Value, limits: usize) -> Option<Self> {
         let Value::Array(items) = answer else { return None };
         let number =
             |item: &Value| if let Value::Int(number) = item { u64::try_from(*number).ok() } else { None };
         let numbers: Vec<u64> = items.iter().map(number).collect::<Option<_>>()?;
         match numbers.split_first()? {
-            (0, [tokens, full_in @ ..]) if full_in.len() == of.len() => {
-                Some(Self::Taken(*tokens, full_in.to_vec()))
+            (0, [at, requests, rest @ ..]) if rest.len() == 2 * limits => {
+                let (pairs, _) = rest.as_chunks();
+                let rest = pairs.iter().map(|&[left, full_in]| Rest { left, full_in }).collect();
+                Some(Self::Granted(Granted { at: *at, requests: *requests, rest }))
             }
             (place, &[wait, full_in]) => {
-                let at = usize::try_from(*place).ok()?.checked_sub(1).filter(|at| *at < of.len())?;
+                let at = usize::try_from(*place).ok()?.checked_sub(1).filter(|at| *at < limits)?;
                 Some(Self::Empty(at, Empty { wait, full_in }))
             }
             _ => None,
@@ -162,6 +211,14 @@ impl Verdict {
     }
 }
 
-const TAKE: &str = include_str!("take.lua");
-const GIVE: &str = include_str!("give.lua");
+fn are_buckets(wanted: &[Wanted]) -> bool {
+    wanted.iter().all(|wanted| matches!(wanted.rule, Rule::TokenBucket(_)))
+}
+
+/// Nanoseconds of what the clock of Redis counts.
+const MICROSECOND: u64 = 1000;
+
+const TAKE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("take.lua"));
+const TAKE_TOKENS: &str = concat!(include_str!("bucket.lua"), include_str!("take.lua"));
+const GIVE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("give.lua"));
 const SETTLE: &str = include_str!("../quota.lua");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Limit, RateLimit};
 use crate::allowance::Allowance;
-use crate::buckets::{Empty, Key, Taken};
+use crate::buckets::{Empty, Key};
 use crate::clock::whole_seconds;
 use crate::exchange::Exchange;
 use crate::policies::Step;
@@ -22,13 +22,13 @@ pub(super) struct Leaky {
 }
 
 impl RateLimit {
-    /// Lets the request go, or has it wait. What it has taken elsewhere it gets back if it may not.
+    /// Lets the request go, or has it wait. If it may not, it gives back what it has taken elsewhere.
     pub(super) fn line_up(
         &self,
         exchange: &mut Exchange,
         at: usize,
         key: Key,
-        taken: &[Option<Taken>],
+        give_back: impl FnOnce(),
     ) -> Step<'_> {
         let limit = &self.limits[at];
         let Some(Leaky { queue, lines }) = &limit.leaky else { return Step::Continue };
@@ -42,7 +42,7 @@ impl RateLimit {
                 Step::Continue
             }),
             Way::Full(level) => {
-                taken.iter().flatten().for_each(|taken| self.buckets.give_back(taken));
+                give_back();
                 self.refuse(exchange, at, limit.full(level))
             }
         }

@@ -1,5 +1,6 @@
 //! Limits that the gateways of a fleet count together. A request draws what it can from leases at once; otherwise it waits for Redis, and no
-//! longer than `cluster.timeout` for either. What Redis cannot tell is decided here, by the gateway's part of the limit.
+//! longer than `cluster.timeout` for either. What Redis cannot tell is decided here, by the gateway's part of the limit. A line, which is this
+//! gateway's own, comes last.
 
 use std::sync::Arc;
 
@@ -7,17 +8,16 @@ use http::StatusCode;
 
 use super::{Limit, RateLimit};
 use crate::allowance::Allowance;
-use crate::buckets::{Empty, Key, Pace, Rule, Taken};
+use crate::buckets::{Empty, Key, Rule, Taken};
 use crate::config::{self, MOST_LIMITS, OnOutage, Sharing};
 use crate::exchange::Exchange;
 use crate::policies::Step;
 use crate::refusal::{Refusal, Stage};
-use crate::shared::{Drawn, Lease, Name, SharedBuckets};
+use crate::shared::{Drawn, Lease, Name, Rest, SharedBuckets, Wanted};
 
 /// How a limit is shared.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pace: Pace,
     sharing: Sharing,
     on_outage: OnOutage,
     /// What tells its buckets from those of other limits, to all gateways.
@@ -29,6 +29,10 @@ struct Round<'p> {
     policy: &'p RateLimit,
     fleet: &'p Arc<SharedBuckets>,
     turns: [Option<Turn>; MOST_LIMITS],
+    /// The limit that has it wait in line, which comes last.
+    line: Option<(usize, Key)>,
+    /// When Redis has counted it, if it has.
+    counted_at: u64,
     /// Who has decided, as the metrics tell it.
     by: &'static str,
 }
@@ -47,13 +51,13 @@ enum Standing {
     Here,
     /// Redis is to be asked.
     Unasked(Name),
-    /// A token is to come from the lease.
+    /// Tokens are to come from the lease.
     Undrawn(Arc<Lease>),
-    /// A token of Redis was taken.
+    /// Redis has counted it.
     Counted(Name, Allowance),
-    /// One of the lease was.
+    /// Tokens of the lease were taken.
     Drawn(Arc<Lease>, Allowance),
-    /// There is none.
+    /// There is not enough.
     Empty(Empty),
     /// Redis has no answer.
     Out,
@@ -72,9 +76,8 @@ enum Decision {
 impl Shared {
     pub(super) fn new(config: &config::RateLimit, rule: Rule, place: &str, name: &str) -> Option<Self> {
         let sharing = config.shared.as_ref()?.value;
-        let Rule::TokenBucket(pace) = rule else { return None };
-        let place = format!("{place}\n{name}\n{}", config.by.value).into_bytes().into();
-        Some(Self { pace, sharing, on_outage: config.on_outage, place })
+        let place = format!("{place}\n{name}\n{}{}", config.by.value, family(rule)).into_bytes().into();
+        Some(Self { sharing, on_outage: config.on_outage, place })
     }
 }
 
@@ -89,13 +92,12 @@ impl RateLimit {
             return Step::wait(
                 async move {
                     round.ask().await;
-                    round.settle()
+                    round
                 },
-                |exchange, decision| self.conclude(exchange, decision),
+                |exchange, round| self.conclude(exchange, round),
             );
         }
-        let decision = round.settle();
-        self.conclude(exchange, decision)
+        self.conclude(exchange, round)
     }
 
     /// Whose buckets they are. First a look at those that are counted here, as none is charged when another refuses.
@@ -106,8 +108,15 @@ impl RateLimit {
     ) -> Result<Round<'p>, (usize, Empty)> {
         let now = self.buckets.now();
         let mut turns = [const { None }; MOST_LIMITS];
+        let mut line = None;
         for (at, limit) in self.limits.iter().enumerate() {
             let Some(cost) = limit.cost(exchange) else { continue };
+            if limit.leaky.is_some() {
+                let key = self.key(exchange, limit);
+                limit.is_full(key, now).map_or(Ok(()), |empty| Err((at, empty)))?;
+                line = Some((at, key));
+                continue;
+            }
             let turn = limit.by.key(exchange, |way, of| {
                 let key = self.buckets.caller(limit.place, way, of);
                 Turn { key, cost, standing: limit.standing(fleet, key, way, of) }
@@ -117,17 +126,22 @@ impl RateLimit {
             }
             turns[at] = Some(turn);
         }
-        let mut round = Round { policy: self, fleet, turns, by: "lease" };
+        let mut round = Round { policy: self, fleet, turns, line, counted_at: 0, by: "lease" };
         round.draw();
         Ok(round)
     }
 
-    fn conclude(&self, exchange: &mut Exchange, decision: Decision) -> Step<'_> {
-        match decision {
+    fn conclude(&self, exchange: &mut Exchange, mut round: Round<'_>) -> Step<'_> {
+        match round.settle() {
             Decision::Admitted { least, by } => {
                 exchange.outcome.limited_by = Some(by);
                 exchange.allowance = least;
-                Step::Continue
+                let step = round
+                    .line
+                    .map_or(Step::Continue, |(at, key)| self.line_up(exchange, at, key, || round.undo()));
+                // What is not undone by now was not taken for nothing.
+                round.turns = Default::default();
+                step
             }
             Decision::Refused { at, empty, by } => {
                 exchange.outcome.limited_by = Some(by);
@@ -148,13 +162,24 @@ impl Limit {
     fn standing(&self, fleet: &Arc<SharedBuckets>, key: Key, way: u8, of: &[u8]) -> Standing {
         let Some(shared) = &self.shared else { return Standing::Here };
         let name = || fleet.name([&*shared.place, &[way], of]);
-        if shared.sharing == Sharing::Fast
-            && let Some(lease) = fleet.lease(key, shared.pace, name)
+        if let (Sharing::Fast, Rule::TokenBucket(pace)) = (shared.sharing, self.rule)
+            && let Some(lease) = fleet.lease(key, pace, name)
         {
             return Standing::Undrawn(lease);
         }
         // Also where there is no place for another lease.
         if fleet.is_in_use() { Standing::Unasked(name()) } else { Standing::Out }
+    }
+
+    /// What has come of a lease, for this limit at its place.
+    fn stands(&self, at: usize, lease: &Arc<Lease>, drawn: Drawn) -> Standing {
+        match drawn {
+            Drawn::Tokens { left, full_in } => {
+                Standing::Drawn(Arc::clone(lease), self.rest(at, left, full_in))
+            }
+            Drawn::Empty(empty) => Standing::Empty(empty),
+            Drawn::Ask => Standing::Undrawn(Arc::clone(lease)),
+        }
     }
 }
 
@@ -162,13 +187,13 @@ impl Round<'_> {
     /// Draws from leases what they have.
     fn draw(&mut self) {
         for (at, turn) in self.turns.iter_mut().enumerate() {
-            let Some(Turn { standing, .. }) = turn else { continue };
+            let Some(Turn { cost, standing, .. }) = turn else { continue };
             if let Standing::Undrawn(lease) = standing {
-                match self.fleet.draw(lease) {
-                    Drawn::Ask if self.fleet.is_in_use() => {}
-                    Drawn::Ask => *standing = Standing::Out,
-                    drawn => *standing = Standing::of(at, lease, drawn),
-                }
+                *standing = match self.fleet.draw(lease, *cost) {
+                    Drawn::Ask if !self.fleet.is_in_use() => Standing::Out,
+                    Drawn::Ask if !lease.is_for(*cost) => Standing::Unasked(lease.name()),
+                    drawn => self.policy.limits[at].stands(at, lease, drawn),
+                };
             }
         }
     }
@@ -189,7 +214,7 @@ impl Round<'_> {
     /// Waits for leases to be filled, and then for Redis to decide about all the others at once.
     async fn ask(&mut self) {
         // Those who fill leases notice that Redis does not answer.
-        let _ = tokio::time::timeout(self.fleet.timeout(), self.await_tokens()).await;
+        let _ = tokio::time::timeout(self.fleet.timeout(), self.await_leases()).await;
         if self.first_empty().is_some() {
             return;
         }
@@ -203,7 +228,7 @@ impl Round<'_> {
                 *standing = Standing::Out;
             }
         }
-        let wanted = self.names(|standing| match standing {
+        let wanted = self.wanted(|standing| match standing {
             Standing::Unasked(name) => Some(*name),
             _ => None,
         });
@@ -212,6 +237,7 @@ impl Round<'_> {
         }
         let answer = self.fleet.take(&wanted).await;
         self.by = "redis";
+        self.counted_at = if let Ok(Ok(granted)) = &answer { granted.at } else { 0 };
         let asked = self.turns.iter_mut().enumerate().filter_map(|(at, turn)| {
             let standing = &mut turn.as_mut()?.standing;
             let Standing::Unasked(name) = *standing else { return None };
@@ -219,10 +245,10 @@ impl Round<'_> {
         });
         for (place, (at, name, standing)) in asked.enumerate() {
             match &answer {
-                Ok(Ok(full_in)) => {
-                    let full_in = full_in.get(place).copied().unwrap_or_default();
-                    let left = wanted.get(place).map_or(0, |(_, pace)| pace.left(full_in, 0));
-                    *standing = Standing::Counted(name, Allowance { limit: at, left, full_in });
+                Ok(Ok(granted)) => {
+                    let Rest { left, full_in } = granted.rest.get(place).copied().unwrap_or_default();
+                    let allowance = self.policy.limits[at].rest(at, left, full_in);
+                    *standing = Standing::Counted(name, allowance);
                 }
                 Ok(Err((empty_at, empty))) if *empty_at == place => *standing = Standing::Empty(*empty),
                 Ok(Err(_)) => {}
@@ -231,13 +257,13 @@ impl Round<'_> {
         }
     }
 
-    /// Waits until each lease that was empty has given a token, or one cannot.
-    async fn await_tokens(&mut self) {
+    /// Waits until each lease that was empty has given tokens, or one cannot.
+    async fn await_leases(&mut self) {
         for (at, turn) in self.turns.iter_mut().enumerate() {
-            let Some(Turn { standing, .. }) = turn else { continue };
+            let Some(Turn { cost, standing, .. }) = turn else { continue };
             if let Standing::Undrawn(lease) = standing {
-                *standing = match self.fleet.await_token(lease).await {
-                    Some(drawn) => Standing::of(at, lease, drawn),
+                *standing = match self.fleet.await_tokens(lease, *cost).await {
+                    Some(drawn) => self.policy.limits[at].stands(at, lease, drawn),
                     None => Standing::Out,
                 };
             }
@@ -264,7 +290,7 @@ impl Round<'_> {
                 (Standing::Out, Some(shared)) => {
                     by = shared.on_outage.word();
                     match shared.on_outage {
-                        OnOutage::Local => Rule::TokenBucket(self.fleet.part(shared.pace)),
+                        OnOutage::Local => self.fleet.part(limit.rule),
                         OnOutage::Allow => continue,
                         OnOutage::Refuse => {
                             self.undo();
@@ -278,7 +304,8 @@ impl Round<'_> {
                 }
                 _ => continue,
             };
-            match self.policy.buckets.take(turn.key, rule, turn.cost, now) {
+            // Of a part too there may be all of it at most.
+            match self.policy.buckets.take(turn.key, rule, turn.cost.min(rule.quota()), now) {
                 Ok(taken) => {
                     least = limit.least(least, limit.allowance(at, &taken));
                     turn.standing = Standing::CountedHere(taken);
@@ -290,19 +317,18 @@ impl Round<'_> {
             }
         }
         self.count_here(now);
-        self.turns = Default::default();
         Decision::Admitted { least, by }
     }
 
     /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind.
     fn count_here(&self, now: u64) {
         for (turn, limit) in self.turns.iter().zip(&self.policy.limits) {
-            if let (Some(turn), Some(shared)) = (turn, &limit.shared)
+            if let Some(turn) = turn
                 && matches!(turn.standing, Standing::Counted(..) | Standing::Drawn(..))
             {
-                // One who gets more than a gateway's part has none of it left.
-                let part = Rule::TokenBucket(self.fleet.part(shared.pace));
-                let _ = self.policy.buckets.take(turn.key, part, turn.cost, now);
+                // One who gets more than a gateway's part has none of it left, or less than a request costs.
+                let part = self.fleet.part(limit.rule);
+                let _ = self.policy.buckets.take(turn.key, part, turn.cost.min(part.quota()), now);
             }
         }
     }
@@ -312,21 +338,26 @@ impl Round<'_> {
         for turn in self.turns.iter().flatten() {
             match &turn.standing {
                 Standing::CountedHere(taken) => self.policy.buckets.give_back(taken),
-                Standing::Drawn(lease, _) => lease.put_back(),
+                Standing::Drawn(lease, _) => lease.put_back(turn.cost),
                 _ => {}
             }
         }
-        self.fleet.give_back(self.names(|standing| match standing {
+        let counted = self.wanted(|standing| match standing {
             Standing::Counted(name, _) => Some(*name),
             _ => None,
-        }));
+        });
+        self.fleet.give_back(self.counted_at, counted);
         self.turns = Default::default();
     }
 
-    fn names(&self, of: impl Fn(&Standing) -> Option<Name>) -> Vec<(Name, Pace)> {
+    /// What Redis is to count, or has counted.
+    fn wanted(&self, of: impl Fn(&Standing) -> Option<Name>) -> Vec<Wanted> {
         let turns = self.turns.iter().zip(&self.policy.limits);
         turns
-            .filter_map(|(turn, limit)| Some((of(&turn.as_ref()?.standing)?, limit.shared.as_ref()?.pace)))
+            .filter_map(|(turn, limit)| {
+                let turn = turn.as_ref()?;
+                Some(Wanted { name: of(&turn.standing)?, rule: limit.rule, cost: turn.cost })
+            })
             .collect()
     }
 }
@@ -338,14 +369,12 @@ impl Drop for Round<'_> {
     }
 }
 
-impl Standing {
-    fn of(at: usize, lease: &Arc<Lease>, drawn: Drawn) -> Self {
-        match drawn {
-            Drawn::Token { left, full_in } => {
-                Self::Drawn(Arc::clone(lease), Allowance { limit: at, left, full_in })
-            }
-            Drawn::Empty(empty) => Self::Empty(empty),
-            Drawn::Ask => Self::Undrawn(Arc::clone(lease)),
-        }
+/// What is counted apart from what another way has counted, as its bucket's name has it.
+fn family(rule: Rule) -> String {
+    match rule {
+        Rule::TokenBucket(_) => String::new(),
+        Rule::FixedWindow(window) => format!("\nfixed window {}", window.length()),
+        Rule::SlidingLog(window) => format!("\nsliding log {}", window.length()),
+        Rule::SlidingCounter(window) => format!("\nsliding counts {}", window.length()),
     }
 }
