@@ -5,6 +5,7 @@ use crate::customer::with_octets;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
 use crate::identity::Identity;
+use crate::route::detect;
 
 /// Whose requests are counted together, compiled.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) enum By {
     App,
     User,
     Key,
+    Plan,
+    Device,
     Route,
     Api,
     Global,
@@ -28,6 +31,8 @@ impl By {
             LimitBy::App => Self::App,
             LimitBy::User => Self::User,
             LimitBy::Key => Self::Key,
+            LimitBy::Plan => Self::Plan,
+            LimitBy::Device => Self::Device,
             LimitBy::Route => Self::Route,
             LimitBy::Api => Self::Api,
             LimitBy::Global => Self::Global,
@@ -54,6 +59,11 @@ impl By {
             Self::App => app().or_else(user).unwrap_or_else(ip),
             Self::User => user().or_else(app).unwrap_or_else(ip),
             Self::Key => own_key().or_else(user).or_else(app).unwrap_or_else(ip),
+            Self::Plan => part(9, |identity| &identity.plan).or_else(app).or_else(user).unwrap_or_else(ip),
+            Self::Device => {
+                let class = detect(&exchange.live.snapshot.devices, &exchange.request.fields);
+                class.map_or_else(ip, |class| key(10, class.as_bytes()))
+            }
             Self::Route => key(4, route.map_or("", |route| &route.name).as_bytes()),
             Self::Api => key(5, route.map_or("", |route| &route.api).as_bytes()),
             Self::Global => key(6, b""),

@@ -42,6 +42,7 @@ mod opaque_tokens;
 mod overload;
 mod passwords;
 mod peers;
+mod plan_limits;
 mod proxy_protocol;
 mod rate_limits;
 mod record;

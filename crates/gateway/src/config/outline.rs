@@ -76,7 +76,7 @@ impl Outline {
             services: named(&config.services, service_facets),
             devices: named(&config.devices, device_facets),
             auth: named(&config.auth, callers::auth_facets),
-            plans: named(&config.plans, |_| Facets::default()),
+            plans: named(&config.plans, callers::plan_facets),
             apps: named(&config.apps, callers::app_facets),
             keys: callers::keys(config),
             apis: named(&config.apis, api_facets),
@@ -230,7 +230,7 @@ impl OnTerms<'_> {
                 route.waf,
                 route.validate,
             ),
-            concurrency,
+            (concurrency, route.has_plan_limits),
             &route.timeouts,
             route.retry,
             mirror,
@@ -550,6 +550,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.may_say("JSON limits", request.json);
     }
     facets.may_say("rate limit", route.limits.as_ref().map(|limits| limits.limit));
+    facets.may_say("limits of plans", route.has_plan_limits.then_some("hold too"));
     facets.may_say("requests under way", route.concurrency.as_ref().map(|concurrency| concurrency.limit));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {

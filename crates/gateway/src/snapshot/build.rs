@@ -1,6 +1,7 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 mod canary;
+mod limits;
 mod listeners;
 mod places;
 mod policies;
@@ -19,7 +20,7 @@ use crate::clock;
 use crate::config::values::Secret;
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Config, EffectiveRoute, EffectiveVersion, Fault, Faults,
-    Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, Respond, Retry, RetryOn,
+    Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, RateLimits, Respond, Retry, RetryOn,
     VersionBy as ConfiguredVersionBy, VersionState, Waf,
 };
 use crate::expression::{Expression, Roots};
@@ -28,6 +29,7 @@ use crate::identity::Callers;
 use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::policies::identify::{Authenticator, Means, build_ways};
+use crate::policies::limit::rate_limit::Plans;
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
     Device, HostPattern, PathPattern, Regexes, Rewrite, RouteMatch, Router, RouterFault, ValueMatch,
@@ -76,6 +78,7 @@ impl Snapshot {
         compiler.waits = before.map(|before| before.waits.clone()).unwrap_or_default();
         compiler.fleet_before = before.and_then(|before| before.fleet.clone());
         compiler.redis.clone_from(&redis);
+        compiler.compile_plans();
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -170,6 +173,10 @@ struct Compiler<'c> {
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     /// Policies by where what they are made from stands; nothing where a file of one has faults.
     shared: HashMap<*const (), Option<Arc<dyn Policy>>>,
+    /// Limits by where they stand, and whether those of plans hold too.
+    rate_limits: HashMap<(Option<*const RateLimits>, bool), Arc<dyn Policy>>,
+    /// The limits of plans, where some have any.
+    plans: Option<Arc<Plans>>,
     firewalls: HashMap<*const Waf, policies::Halves>,
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
@@ -216,6 +223,8 @@ impl<'c> Compiler<'c> {
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),
+            rate_limits: HashMap::new(),
+            plans: None,
             firewalls: HashMap::new(),
             buckets: None,
             waits: Waits::default(),

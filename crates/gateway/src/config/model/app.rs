@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 
+use super::policy::Setting;
+use super::rate_limit::RateLimits;
 use crate::config::fault::Fault;
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
@@ -46,6 +48,11 @@ pub struct Plan {
     /// Its name.
     #[schemars(skip)]
     pub name: Located<String>,
+    /// How many requests each of its applications may make, beside what routes say: one limit, or a list. They are as on a route, but
+    /// `by` is `app` where it is not said, there is no `leaky_bucket`, and expressions know no `params`. All routes count together
+    /// whose `access` finds out who calls, unless `rate_limit` is `off` there. Default: as many as they like.
+    #[schemars(with = "Option<Setting<RateLimits>>")]
+    pub rate_limit: Option<RateLimits>,
 }
 
 impl App {
@@ -97,9 +104,11 @@ impl AppKey {
 
 impl Plan {
     pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
-        let map = reader.map(node, &PLAN)?;
+        let mut map = reader.map(node, &PLAN)?;
+        let rate_limit = map.take("rate_limit").filter(|node| !node.is("off"));
+        let rate_limit = rate_limit.and_then(|node| RateLimits::of_plan(node, reader));
         map.finish(reader);
-        Some(Self { name: Located::new(name.text.to_string(), name.span) })
+        Some(Self { name: Located::new(name.text.to_string(), name.span), rate_limit })
     }
 }
 
@@ -109,4 +118,4 @@ pub(super) static APP_KEY: Keys =
     Keys { of: "a key", known: &["id", "hash", "secret", "scopes", "expires"], later: &[], shared: None };
 
 pub(super) static PLAN: Keys =
-    Keys { of: "a plan", known: &[], later: &["rate_limit", "quota", "price"], shared: None };
+    Keys { of: "a plan", known: &["rate_limit"], later: &["quota", "price"], shared: None };

@@ -20,7 +20,7 @@ pub struct Concurrency {
     /// Requests at once, over all workers: from 1 to 1000000. A WebSocket is one as long as it is open.
     pub max: u32,
     /// Whose requests are counted together, as in `rate_limit`: those to one `route` or one `api`, `global` for all that the limit is
-    /// for, or those of one `ip`, `app`, `user` or `key`, or with one value of `header:NAME` or of an expression. Default: `route`.
+    /// for, or those of one `ip`, `app`, `user`, `key`, `plan` or `device`, or with one value of `header:NAME` or of an expression. Default: `route`.
     #[schemars(with = "Option<String>")]
     pub by: Located<LimitBy>,
     /// Requests that may wait for another to end, at most 10000; callers take turns. Others are refused. Default: `0`.

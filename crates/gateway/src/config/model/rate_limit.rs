@@ -18,6 +18,9 @@ use crate::config::values::{Rate, header_name};
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct RateLimits(pub Vec<RateLimit>);
 
+/// One of them, where it stands at a plan.
+struct OfPlan(RateLimit);
+
 /// How many requests callers may make. A plain rate is `limit`.
 #[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
 #[schemars(transform = or_text)]
@@ -27,8 +30,8 @@ pub struct RateLimit {
     /// For `token_bucket`: tokens in a full bucket, which is what may come at once. Default: as many as `limit` counts.
     pub burst: Option<u64>,
     /// Whose requests are counted together: those of one `ip` (of IPv6 one /64), `app`, `user` or `key`, or with one value of
-    /// `header:NAME` or of an expression; or all of the `route` or the `api`, or `global` for all that the limit is for. Default:
-    /// `ip`.
+    /// `header:NAME` or of an expression; of all callers of one `plan` or with one kind of `device`; or all of the `route` or the `api`,
+    /// or `global` for all that the limit is for. Default: `ip`.
     #[schemars(with = "Option<String>")]
     pub by: Located<LimitBy>,
     /// How it is counted. Default: `token_bucket`.
@@ -71,6 +74,10 @@ pub enum LimitBy {
     User,
     /// Those with one key.
     Key,
+    /// Those of all callers of one plan.
+    Plan,
+    /// Those of one class of `devices`.
+    Device,
     /// Those to one route.
     Route,
     /// Those to one API.
@@ -100,7 +107,7 @@ pub enum LimitAlgorithm {
 impl LimitBy {
     /// Whether it goes by what only `access` finds out.
     pub fn needs_identity(&self) -> bool {
-        matches!(self, Self::App | Self::User | Self::Key)
+        matches!(self, Self::App | Self::User | Self::Key | Self::Plan)
     }
 
     /// One word for it.
@@ -110,6 +117,8 @@ impl LimitBy {
             Self::App => "app",
             Self::User => "user",
             Self::Key => "key",
+            Self::Plan => "plan",
+            Self::Device => "device",
             Self::Route => "route",
             Self::Api => "api",
             Self::Global => "global",
@@ -157,12 +166,28 @@ impl RateLimit {
 
 impl Read for RateLimits {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let limits: Vec<RateLimit> = Vec::read(node, reader)?;
+        let limits = Self(Vec::read(node, reader)?);
+        limits.check(node, reader);
+        Some(limits)
+    }
+}
+
+impl RateLimits {
+    /// Reads those of a plan.
+    pub(super) fn of_plan(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let limits: Vec<OfPlan> = Vec::read(node, reader)?;
+        let limits = Self(limits.into_iter().map(|OfPlan(limit)| limit).collect());
+        limits.check(node, reader);
+        Some(limits)
+    }
+
+    fn check(&self, node: &Node, reader: &mut Reader) {
+        let Self(limits) = self;
         if let Value::List(items) = &node.value {
             if items.is_empty() {
                 reader.wrong(node.head(), "this list is empty: name a limit, or write `off`");
             } else if items.len() > MOST_LIMITS {
-                reader.wrong(node.head(), format!("a route has at most {MOST_LIMITS} limits"));
+                reader.wrong(node.head(), format!("a route or a plan has at most {MOST_LIMITS} limits"));
             }
             let shared = limits.iter().find_map(|limit| limit.shared.as_ref());
             if let Some(shared) = shared
@@ -177,15 +202,33 @@ impl Read for RateLimits {
                 );
             }
         }
-        Some(Self(limits))
+    }
+}
+
+impl Read for OfPlan {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let limit = RateLimit::read_by(LimitBy::App, node, reader)?;
+        if limit.queue.is_some() {
+            let message = "a plan has no `leaky_bucket`: a request waits in one line, that of its route";
+            reader.wrong(node.head(), message);
+            return None;
+        }
+        Some(Self(limit))
     }
 }
 
 impl Read for RateLimit {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Self::read_by(LimitBy::Ip, node, reader)
+    }
+}
+
+impl RateLimit {
+    /// Reads one that goes by this where it does not say by what.
+    fn read_by(usual: LimitBy, node: &Node, reader: &mut Reader) -> Option<Self> {
         if matches!(node.value, Value::Text(_)) {
             let limit = Rate::read(node, reader)?;
-            return Self::new(limit, node.span).check(node.span, node.span, reader);
+            return Self::new(limit, Located::new(usual, node.span)).check(node.span, node.span, reader);
         }
         let mut map = reader.map(node, &RATE_LIMIT)?;
         let at = map.value_span("limit").unwrap_or(map.head());
@@ -212,12 +255,11 @@ impl Read for RateLimit {
         if !is_queue_right {
             return None;
         }
-        let usual = Self::new(limit?, at);
         let by = match by {
             Some((span, by)) => Located::new(by?, span),
-            None => usual.by,
+            None => Located::new(usual, at),
         };
-        let algorithm = algorithm.unwrap_or(usual.algorithm);
+        let algorithm = algorithm.unwrap_or(LimitAlgorithm::TokenBucket);
         let on_outage = on_outage.unwrap_or_default();
         Self {
             limit: limit?,
@@ -234,14 +276,12 @@ impl Read for RateLimit {
         }
         .check(at, burst_at, reader)
     }
-}
 
-impl RateLimit {
-    fn new(limit: Rate, at: Span) -> Self {
+    fn new(limit: Rate, by: Located<LimitBy>) -> Self {
         Self {
             limit,
             burst: None,
-            by: Located::new(LimitBy::Ip, at),
+            by,
             algorithm: LimitAlgorithm::TokenBucket,
             queue: None,
             when: None,
@@ -314,14 +354,11 @@ fn check_queue(map: &MapReader<'_>, algorithm: Option<LimitAlgorithm>, reader: &
 
 impl Read for LimitBy {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        const WHAT: &str = "ip, app, user, key, route, api, global, header:NAME or an expression";
+        const WHAT: &str =
+            "ip, app, user, key, plan, device, route, api, global, header:NAME or an expression";
         let text = reader.text(node, WHAT)?;
         if let Some((_, by)) = words().into_iter().find(|(word, _)| *word == text) {
             return Some(by);
-        }
-        if LATER_WORDS.contains(&text.as_str()) {
-            reader.not_yet(node.span, &format!("`by: {text}`"));
-            return None;
         }
         if let Some(name) = text.strip_prefix("header:") {
             return match header_name(name) {
@@ -421,9 +458,19 @@ impl fmt::Display for RateLimits {
     }
 }
 
-fn words() -> [(&'static str, LimitBy); 7] {
-    [LimitBy::Ip, LimitBy::App, LimitBy::User, LimitBy::Key, LimitBy::Route, LimitBy::Api, LimitBy::Global]
-        .map(|by| (by.word(), by))
+fn words() -> [(&'static str, LimitBy); 9] {
+    [
+        LimitBy::Ip,
+        LimitBy::App,
+        LimitBy::User,
+        LimitBy::Key,
+        LimitBy::Plan,
+        LimitBy::Device,
+        LimitBy::Route,
+        LimitBy::Api,
+        LimitBy::Global,
+    ]
+    .map(|by| (by.word(), by))
 }
 
 fn default_headers() -> bool {
@@ -448,8 +495,6 @@ pub(super) static RATE_LIMIT: Keys = Keys {
     later: &["charge"],
     shared: None,
 };
-
-const LATER_WORDS: [&str; 2] = ["plan", "device"];
 
 /// Limits of a route: each costs every request.
 pub const MOST_LIMITS: usize = 8;

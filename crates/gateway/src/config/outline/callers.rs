@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Facets;
 use crate::config::model::{
     AccessToken, App, AppKey, Authenticator, ClientAuth, Config, IdentityForm, IdentityHeaders, KeysAt, Oidc,
-    SameSite,
+    Plan, SameSite,
 };
 use crate::config::values::{KeyHash, Scope};
 
@@ -146,6 +146,12 @@ pub(super) fn app_facets(app: &App) -> Facets {
     for key in &app.keys {
         facets.says(format!("key {}", key.id.value.as_str()), key_text(key));
     }
+    facets
+}
+
+pub(super) fn plan_facets(plan: &Plan) -> Facets {
+    let mut facets = Facets::default();
+    facets.may_say("rate limit", plan.rate_limit.as_ref());
     facets
 }
 

@@ -117,7 +117,9 @@ impl Policy for Concurrency {
 /// amiss: what it asks for is busy (RFC 9110, section 15.6.4).
 fn status(by: &LimitBy) -> StatusCode {
     match by {
-        LimitBy::Route | LimitBy::Api | LimitBy::Global => StatusCode::SERVICE_UNAVAILABLE,
+        LimitBy::Plan | LimitBy::Device | LimitBy::Route | LimitBy::Api | LimitBy::Global => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::TOO_MANY_REQUESTS,
     }
 }
@@ -127,6 +129,8 @@ fn whose(by: &LimitBy) -> String {
         LimitBy::Global => "of all callers together".to_owned(),
         LimitBy::Route => "to this route".to_owned(),
         LimitBy::Api => "to this API".to_owned(),
+        LimitBy::Plan => "of all callers of one plan".to_owned(),
+        LimitBy::Device => "from one kind of device".to_owned(),
         LimitBy::Ip => "from one address".to_owned(),
         LimitBy::Header(name) => format!("with one value of {name}"),
         LimitBy::Expression(_) => "of one caller".to_owned(),
@@ -157,6 +161,11 @@ mod tests {
                 "{ max: 5, by: global }",
                 503,
                 "as many requests of all callers together are under way as may be (5)",
+            ),
+            (
+                "{ max: 5, by: device }",
+                503,
+                "as many requests from one kind of device are under way as may be (5)",
             ),
             ("{ max: 5, by: ip }", 429, "as many requests from one address are under way as may be (5)"),
             (

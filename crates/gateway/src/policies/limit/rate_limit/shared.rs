@@ -28,13 +28,14 @@ pub(super) struct Shared {
 struct Round<'p> {
     policy: &'p RateLimit,
     fleet: &'p Arc<SharedBuckets>,
-    turns: [Option<Turn>; MOST_LIMITS],
+    turns: [Option<Turn<'p>>; MOST_LIMITS],
     /// Who has decided, as the metrics tell it.
     by: &'static str,
 }
 
 /// One limit that is for the request.
-struct Turn {
+struct Turn<'p> {
+    limit: &'p Limit,
     /// Its bucket in this process.
     key: Key,
     /// What the request counts there.
@@ -63,9 +64,9 @@ enum Standing {
 
 /// What becomes of the request.
 #[derive(Clone, Copy)]
-enum Decision {
+enum Decision<'p> {
     Admitted { least: Option<Allowance>, by: &'static str },
-    Refused { at: usize, empty: Empty, by: &'static str },
+    Refused { limit: &'p Limit, empty: Empty, by: &'static str },
     Unknown,
 }
 
@@ -80,10 +81,15 @@ impl Shared {
 
 impl RateLimit {
     /// Some of the limits are shared.
-    pub(super) fn together<'p>(&'p self, fleet: &'p Arc<SharedBuckets>, exchange: &mut Exchange) -> Step<'p> {
-        let mut round = match self.round(fleet, exchange) {
+    pub(super) fn together<'p>(
+        &'p self,
+        fleet: &'p Arc<SharedBuckets>,
+        exchange: &mut Exchange,
+        limits: impl Iterator<Item = &'p Limit>,
+    ) -> Step<'p> {
+        let mut round = match self.round(fleet, exchange, limits) {
             Ok(round) => round,
-            Err((at, empty)) => return self.refuse(exchange, at, empty),
+            Err((limit, empty)) => return limit.refuse(exchange, empty),
         };
         if round.is_open() {
             return Step::wait(
@@ -103,35 +109,36 @@ impl RateLimit {
         &'p self,
         fleet: &'p Arc<SharedBuckets>,
         exchange: &Exchange,
-    ) -> Result<Round<'p>, (usize, Empty)> {
+        limits: impl Iterator<Item = &'p Limit>,
+    ) -> Result<Round<'p>, (&'p Limit, Empty)> {
         let now = self.buckets.now();
         let mut turns = [const { None }; MOST_LIMITS];
-        for (at, limit) in self.limits.iter().enumerate() {
+        for (limit, place) in limits.zip(&mut turns) {
             let Some(cost) = limit.cost(exchange) else { continue };
             let turn = limit.by.key(exchange, |way, of| {
                 let key = self.buckets.caller(limit.place, way, of);
-                Turn { key, cost, standing: limit.standing(fleet, key, way, of) }
+                Turn { limit, key, cost, standing: limit.standing(fleet, key, way, of) }
             });
             if limit.shared.is_none() {
-                self.buckets.look(turn.key, limit.rule, cost, now).map_err(|empty| (at, empty))?;
+                self.buckets.look(turn.key, limit.rule, cost, now).map_err(|empty| (limit, empty))?;
             }
-            turns[at] = Some(turn);
+            *place = Some(turn);
         }
         let mut round = Round { policy: self, fleet, turns, by: "lease" };
         round.draw();
         Ok(round)
     }
 
-    fn conclude(&self, exchange: &mut Exchange, decision: Decision) -> Step<'_> {
+    fn conclude<'p>(&'p self, exchange: &mut Exchange, decision: Decision<'p>) -> Step<'p> {
         match decision {
             Decision::Admitted { least, by } => {
                 exchange.outcome.limited_by = Some(by);
                 exchange.allowance = least;
                 Step::Continue
             }
-            Decision::Refused { at, empty, by } => {
+            Decision::Refused { limit, empty, by } => {
                 exchange.outcome.limited_by = Some(by);
-                self.refuse(exchange, at, empty)
+                limit.refuse(exchange, empty)
             }
             Decision::Unknown => {
                 exchange.outcome.limited_by = Some(OnOutage::Refuse.word());
@@ -158,16 +165,15 @@ impl Limit {
     }
 }
 
-impl Round<'_> {
+impl<'p> Round<'p> {
     /// Draws from leases what they have.
     fn draw(&mut self) {
-        for (at, turn) in self.turns.iter_mut().enumerate() {
-            let Some(Turn { standing, .. }) = turn else { continue };
+        for Turn { limit, standing, .. } in self.turns.iter_mut().flatten() {
             if let Standing::Undrawn(lease) = standing {
                 match self.fleet.draw(lease) {
                     Drawn::Ask if self.fleet.is_in_use() => {}
                     Drawn::Ask => *standing = Standing::Out,
-                    drawn => *standing = Standing::of(at, lease, drawn),
+                    drawn => *standing = Standing::of(limit, lease, drawn),
                 }
             }
         }
@@ -179,9 +185,9 @@ impl Round<'_> {
         self.first_empty().is_none() && self.turns.iter().flatten().any(is_unknown)
     }
 
-    fn first_empty(&self) -> Option<(usize, Empty)> {
-        self.turns.iter().enumerate().find_map(|(at, turn)| match turn.as_ref()?.standing {
-            Standing::Empty(empty) => Some((at, empty)),
+    fn first_empty(&self) -> Option<(&'p Limit, Empty)> {
+        self.turns.iter().flatten().find_map(|turn| match turn.standing {
+            Standing::Empty(empty) => Some((turn.limit, empty)),
             _ => None,
         })
     }
@@ -212,17 +218,16 @@ impl Round<'_> {
         }
         let answer = self.fleet.take(&wanted).await;
         self.by = "redis";
-        let asked = self.turns.iter_mut().enumerate().filter_map(|(at, turn)| {
-            let standing = &mut turn.as_mut()?.standing;
+        let asked = self.turns.iter_mut().flatten().filter_map(|Turn { limit, standing, .. }| {
             let Standing::Unasked(name) = *standing else { return None };
-            Some((at, name, standing))
+            Some((limit.number, name, standing))
         });
-        for (place, (at, name, standing)) in asked.enumerate() {
+        for (place, (number, name, standing)) in asked.enumerate() {
             match &answer {
                 Ok(Ok(full_in)) => {
                     let full_in = full_in.get(place).copied().unwrap_or_default();
                     let left = wanted.get(place).map_or(0, |(_, pace)| pace.left(full_in, 0));
-                    *standing = Standing::Counted(name, Allowance { limit: at, left, full_in });
+                    *standing = Standing::Counted(name, Allowance { limit: number, left, full_in });
                 }
                 Ok(Err((empty_at, empty))) if *empty_at == place => *standing = Standing::Empty(*empty),
                 Ok(Err(_)) => {}
@@ -233,11 +238,10 @@ impl Round<'_> {
 
     /// Waits until each lease that was empty has given a token, or one cannot.
     async fn await_tokens(&mut self) {
-        for (at, turn) in self.turns.iter_mut().enumerate() {
-            let Some(Turn { standing, .. }) = turn else { continue };
+        for Turn { limit, standing, .. } in self.turns.iter_mut().flatten() {
             if let Standing::Undrawn(lease) = standing {
                 *standing = match self.fleet.await_token(lease).await {
-                    Some(drawn) => Standing::of(at, lease, drawn),
+                    Some(drawn) => Standing::of(limit, lease, drawn),
                     None => Standing::Out,
                 };
             }
@@ -248,17 +252,17 @@ impl Round<'_> {
     }
 
     /// The last word, after which all has been taken or nothing.
-    fn settle(&mut self) -> Decision {
+    fn settle(&mut self) -> Decision<'p> {
         let mut by = self.by;
-        if let Some((at, empty)) = self.first_empty() {
+        if let Some((limit, empty)) = self.first_empty() {
             self.undo();
-            return Decision::Refused { at, empty, by };
+            return Decision::Refused { limit, empty, by };
         }
         let now = self.policy.buckets.now();
         let mut least: Option<Allowance> = None;
         for at in 0..MOST_LIMITS {
             let Some(turn) = &mut self.turns[at] else { continue };
-            let limit = &self.policy.limits[at];
+            let limit = turn.limit;
             let rule = match (&turn.standing, &limit.shared) {
                 (Standing::Here, _) => limit.rule,
                 (Standing::Out, Some(shared)) => {
@@ -280,12 +284,12 @@ impl Round<'_> {
             };
             match self.policy.buckets.take(turn.key, rule, turn.cost, now) {
                 Ok(taken) => {
-                    least = limit.least(least, limit.allowance(at, &taken));
+                    least = limit.least(least, limit.allowance(&taken));
                     turn.standing = Standing::CountedHere(taken);
                 }
                 Err(empty) => {
                     self.undo();
-                    return Decision::Refused { at, empty, by };
+                    return Decision::Refused { limit, empty, by };
                 }
             }
         }
@@ -296,8 +300,8 @@ impl Round<'_> {
 
     /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind.
     fn count_here(&self, now: u64) {
-        for (turn, limit) in self.turns.iter().zip(&self.policy.limits) {
-            if let (Some(turn), Some(shared)) = (turn, &limit.shared)
+        for turn in self.turns.iter().flatten() {
+            if let Some(shared) = &turn.limit.shared
                 && matches!(turn.standing, Standing::Counted(..) | Standing::Drawn(..))
             {
                 // One who gets more than a gateway's part has none of it left.
@@ -324,10 +328,8 @@ impl Round<'_> {
     }
 
     fn names(&self, of: impl Fn(&Standing) -> Option<Name>) -> Vec<(Name, Pace)> {
-        let turns = self.turns.iter().zip(&self.policy.limits);
-        turns
-            .filter_map(|(turn, limit)| Some((of(&turn.as_ref()?.standing)?, limit.shared.as_ref()?.pace)))
-            .collect()
+        let turns = self.turns.iter().flatten();
+        turns.filter_map(|turn| Some((of(&turn.standing)?, turn.limit.shared.as_ref()?.pace))).collect()
     }
 }
 
@@ -339,10 +341,10 @@ impl Drop for Round<'_> {
 }
 
 impl Standing {
-    fn of(at: usize, lease: &Arc<Lease>, drawn: Drawn) -> Self {
+    fn of(limit: &Limit, lease: &Arc<Lease>, drawn: Drawn) -> Self {
         match drawn {
             Drawn::Token { left, full_in } => {
-                Self::Drawn(Arc::clone(lease), Allowance { limit: at, left, full_in })
+                Self::Drawn(Arc::clone(lease), Allowance { limit: limit.number, left, full_in })
             }
             Drawn::Empty(empty) => Self::Empty(empty),
             Drawn::Ask => Self::Undrawn(Arc::clone(lease)),
