@@ -26,7 +26,7 @@ use crate::accept::client::{Origin, Security};
 use crate::accept::forwarded;
 use crate::accept::{Client, Tap};
 use crate::answer::StaticAnswer;
-use crate::buckets::Allowance;
+use crate::buckets::{Allowance, Spent};
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::firewall::Firewall;
@@ -84,6 +84,8 @@ pub struct Exchange {
     pub operation: Option<OperationId>,
     /// What the caller may still do, where a limit tells.
     pub allowance: Option<Allowance>,
+    /// What it has taken of limits of which the answer says how much it is.
+    pub spent: Vec<Spent>,
     /// That it is under way, where that is limited.
     pub under_way: Option<Held>,
     /// A cookie of the gateway's own that goes with the service's answer.
@@ -481,6 +483,7 @@ impl Exchange {
             is_body_read: false,
             operation: None,
             allowance: None,
+            spent: Vec::new(),
             under_way: None,
             cookie: None,
             tap: None,
@@ -501,6 +504,7 @@ impl Exchange {
         self.is_body_read = false;
         self.operation = None;
         self.allowance = None;
+        self.spent.clear();
         self.started = clock::now();
     }
 

@@ -43,8 +43,9 @@ impl By {
 
     /// Whose request it is, as a key that is made of the way to tell and what tells. Each way has keys of its own: an app is not the
     /// user of the same name.
-    pub(crate) fn key<K>(&self, exchange: &Exchange, key: impl Fn(u8, &[u8]) -> K) -> K {
-        let ip = || with_octets(exchange.caller.ip, |ip| key(0, ip));
+    /// An address of IPv6 is told by so many leading bits.
+    pub(crate) fn key<K>(&self, exchange: &Exchange, ipv6_prefix: u8, key: impl Fn(u8, &[u8]) -> K) -> K {
+        let ip = || with_octets(exchange.caller.ip, ipv6_prefix, |ip| key(0, ip));
         let identity = exchange.identity();
         let part = |way: u8, part: fn(&Identity) -> &str| {
             let text = identity.map(part).filter(|text| !text.is_empty())?;

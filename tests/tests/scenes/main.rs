@@ -9,6 +9,7 @@ mod authorities;
 mod bots;
 mod breakers;
 mod canary;
+mod charges;
 mod cli;
 mod concurrency;
 mod connections;

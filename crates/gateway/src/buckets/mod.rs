@@ -8,6 +8,7 @@
 //! together, so that a flood of keys makes nobody freer. What is kept for hours has a table of its own, and what is kept for days.
 //! `docs/decisions/0019-buckets-in-a-fixed-table.md` has the why.
 
+mod charge;
 mod log;
 mod pace;
 mod rule;
@@ -18,6 +19,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::time::Instant;
 
+pub use charge::Spent;
 pub use pace::{Empty, Pace};
 pub use rule::{LONGEST_LOG, Rule};
 pub use window::Window;
@@ -152,7 +154,7 @@ impl Buckets {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
-                let longest = now.saturating_add(pace.span());
+                let longest = now.saturating_add(pace.longest());
                 pace.take(places.read(key, longest, now).number, cost, now).map(drop)
             }
             Rule::FixedWindow(window) => {
@@ -174,7 +176,7 @@ impl Buckets {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
-                let longest = now.saturating_add(pace.span());
+                let longest = now.saturating_add(pace.longest());
                 let change = places.change(key, longest, now, |kept| pace.take(kept.number, cost, now))?;
                 Ok(Taken::new(pace.left(change.after, now), change.after - now, change))
             }

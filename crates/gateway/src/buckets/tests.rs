@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod charges;
 mod windows;
 
 const SECOND: u64 = 1_000_000_000;

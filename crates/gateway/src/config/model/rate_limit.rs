@@ -5,6 +5,7 @@ use std::fmt;
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::ban::{read_ipv6_prefix, write_addresses};
 use super::sharing::{OnOutage, Sharing};
 use crate::buckets::{LONGEST_LOG, Rule};
 use crate::config::fault::Fault;
@@ -12,7 +13,7 @@ use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
 use crate::config::schema::or_text;
 use crate::config::source::{Located, Span};
-use crate::config::values::{Rate, header_name};
+use crate::config::values::{Cidr, Rate, header_name};
 
 /// The limits of a route: a request needs a token of each.
 #[derive(Clone, Debug, PartialEq, Hash)]
@@ -46,6 +47,16 @@ pub struct RateLimit {
     /// that; where it cannot be told, it counts 1. Default: 1.
     #[schemars(with = "Option<String>")]
     pub cost: Option<Located<String>>,
+    /// An expression over the answer's head: what the request has cost in all, where only its service can tell, rounded up. What is more
+    /// than `cost` is taken afterwards, also where it is not there, up to as much again as there may be; what is less comes back. A text
+    /// that is a number counts as one. Where it cannot be told, `cost` stays. Default: `cost` is all.
+    #[schemars(with = "Option<String>")]
+    pub charge: Option<Located<String>>,
+    /// Networks that it is not for. Default: none.
+    #[schemars(default)]
+    pub except: Vec<Cidr>,
+    /// Leading bits by which addresses of IPv6 are told apart, from 32 to 128. Default: `64`.
+    pub ipv6_prefix: Option<u8>,
     /// Whether answers tell of it in `RateLimit` and `RateLimit-Policy`. A refusal always has `Retry-After`. Default: `true`.
     #[schemars(default = "default_headers")]
     pub headers: bool,
@@ -110,6 +121,11 @@ impl LimitBy {
         matches!(self, Self::App | Self::User | Self::Key | Self::Plan)
     }
 
+    /// Whether it goes by an address, or may have to.
+    pub fn may_need_address(&self) -> bool {
+        !matches!(self, Self::Route | Self::Api | Self::Global)
+    }
+
     /// One word for it.
     pub fn word(&self) -> &'static str {
         match self {
@@ -161,6 +177,7 @@ impl RateLimit {
             LimitAlgorithm::FixedWindow => Rule::fixed_window(count, period),
             LimitAlgorithm::SlidingWindow => Rule::sliding_window(count, period),
         }
+        .map(|rule| if self.charge.is_some() { rule.with_debt() } else { rule })
     }
 }
 
@@ -241,6 +258,10 @@ impl RateLimit {
         let is_queue_right = check_queue(&map, algorithm, reader);
         let when = map.optional("when", reader);
         let cost = map.optional("cost", reader);
+        let charge = map.optional("charge", reader);
+        let except = map.or("except", Vec::new(), reader);
+        let prefix_at = map.key_span("ipv6_prefix");
+        let ipv6_prefix = read_ipv6_prefix(&mut map, reader);
         let headers = map.or("headers", default_headers(), reader);
         let legacy_headers = map.or("legacy_headers", false, reader);
         let shared = map.optional("shared", reader);
@@ -259,6 +280,11 @@ impl RateLimit {
             Some((span, by)) => Located::new(by?, span),
             None => Located::new(usual, at),
         };
+        if ipv6_prefix.is_some() && !by.value.may_need_address() {
+            let message = format!("`ipv6_prefix` with `by: {}`: no addresses are told apart", by.value);
+            reader.wrong(prefix_at, message);
+            return None;
+        }
         let algorithm = algorithm.unwrap_or(LimitAlgorithm::TokenBucket);
         let on_outage = on_outage.unwrap_or_default();
         Self {
@@ -269,6 +295,9 @@ impl RateLimit {
             queue,
             when,
             cost,
+            charge,
+            except,
+            ipv6_prefix,
             headers,
             legacy_headers,
             shared,
@@ -286,6 +315,9 @@ impl RateLimit {
             queue: None,
             when: None,
             cost: None,
+            charge: None,
+            except: Vec::new(),
+            ipv6_prefix: None,
             headers: default_headers(),
             legacy_headers: false,
             shared: None,
@@ -303,6 +335,11 @@ impl RateLimit {
             return None;
         }
         if let Some(rule) = self.rule() {
+            if let (Some(charge), Rule::SlidingLog(_)) = (&self.charge, rule) {
+                let what = format!("`charge` with a `sliding_window` of up to {LONGEST_LOG}");
+                reader.not_yet(charge.span, &what);
+                return None;
+            }
             if let Some(shared) = &self.shared {
                 self.check_shared(rule, shared.span, reader)?;
             }
@@ -326,6 +363,10 @@ impl RateLimit {
             reader.not_yet(at, "`shared` with `cost`");
             return None;
         }
+        if self.charge.is_some() {
+            reader.not_yet(at, "`shared` with `charge`");
+            return None;
+        }
         if rule.span() > LONGEST_SHARED_SPAN {
             reader.wrong(at, "a shared bucket that is empty must be full again within a hundred days");
             return None;
@@ -340,8 +381,8 @@ fn check_queue(map: &MapReader<'_>, algorithm: Option<LimitAlgorithm>, reader: &
     if is_leaky && map.has("burst") {
         reader.wrong(map.key_span("burst"), "a `leaky_bucket` has no `burst`: requests go one by one");
     }
-    if is_leaky && map.has("cost") {
-        reader.wrong(map.key_span("cost"), "a `leaky_bucket` has no `cost`: requests go one by one");
+    for key in ["cost", "charge"].into_iter().filter(|key| is_leaky && map.has(key)) {
+        reader.wrong(map.key_span(key), format!("a `leaky_bucket` has no `{key}`: requests go one by one"));
     }
     if is_leaky && !map.has("queue") {
         let at = map.value_span("algorithm").unwrap_or(map.head());
@@ -438,6 +479,10 @@ impl fmt::Display for RateLimit {
         if let Some(cost) = &self.cost {
             write!(f, ", cost {}", cost.value)?;
         }
+        if let Some(charge) = &self.charge {
+            write!(f, ", charge {}", charge.value)?;
+        }
+        write_addresses(f, &self.except, self.ipv6_prefix)?;
         if let Some(shared) = &self.shared {
             let how = if shared.value == Sharing::Fast { " by leases" } else { "" };
             write!(f, ", shared{how}, without Redis {}", self.on_outage.word())?;
@@ -487,12 +532,15 @@ pub(super) static RATE_LIMIT: Keys = Keys {
         "queue",
         "when",
         "cost",
+        "charge",
+        "except",
+        "ipv6_prefix",
         "headers",
         "legacy_headers",
         "shared",
         "on_outage",
     ],
-    later: &["charge"],
+    later: &[],
     shared: None,
 };
 

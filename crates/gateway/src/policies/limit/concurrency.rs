@@ -11,6 +11,7 @@ use http1::Known;
 
 use crate::clock::{self, Deadline};
 use crate::config::{self, LimitBy};
+use crate::customer::USUAL_PREFIX;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
 use crate::limit_by::By;
@@ -25,6 +26,8 @@ pub struct Concurrency {
     /// Longest wait.
     patience: Duration,
     by: By,
+    /// Leading bits by which addresses of IPv6 are told apart.
+    ipv6_prefix: u8,
     /// What tells its counts from those of other limits, whatever the numbers.
     place: u64,
     gates: Arc<Gates>,
@@ -48,6 +51,7 @@ impl Concurrency {
             terms: Terms { max: config.max, queue: config.queue as usize },
             patience: *config.queue_for,
             by: By::new(by, expression)?,
+            ipv6_prefix: config.ipv6_prefix.unwrap_or(USUAL_PREFIX),
             place: gates.key((place, by.to_string())),
             gates,
             status: status(by),
@@ -84,8 +88,9 @@ impl Policy for Concurrency {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
-        let key = self.by.key(exchange, |way, of| self.gates.key((self.place, way, of)));
-        let caller = || By::App.key(exchange, |way, of| self.gates.key((way, of)));
+        let prefix = self.ipv6_prefix;
+        let key = self.by.key(exchange, prefix, |way, of| self.gates.key((self.place, way, of)));
+        let caller = || By::App.key(exchange, prefix, |way, of| self.gates.key((way, of)));
         match self.gates.enter(key, self.terms, caller) {
             Ok(Entry::In(held)) => {
                 exchange.under_way = Some(held);
@@ -145,8 +150,11 @@ mod tests {
     use super::*;
     use crate::config::{Setting, load_text};
 
+    const DEVICES: &str = "devices: { mobile: { user_agent: mobile } }\n";
+
     fn compiled(text: &str, place: &str, gates: &Arc<Gates>) -> Concurrency {
-        let config = load_text(&format!("defaults: {{ access: public, concurrency: {text} }}")).unwrap().0;
+        let config =
+            load_text(&format!("{DEVICES}defaults: {{ access: public, concurrency: {text} }}")).unwrap().0;
         let Some(Setting::On(limit)) = config.defaults.concurrency.as_deref() else { panic!("no limit") };
         Concurrency::new(limit, None, place, Arc::clone(gates)).unwrap()
     }

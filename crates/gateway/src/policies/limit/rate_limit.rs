@@ -3,6 +3,7 @@
 //! What is used up stands in [`Buckets`], which all workers and all snapshots share; here is whose bucket it is, and what
 //! callers are told. Whoever is let through costs no allocation, unless a limit goes by an expression.
 
+mod charge;
 mod leaky;
 mod plans;
 mod shared;
@@ -12,9 +13,11 @@ use std::sync::Arc;
 use http::StatusCode;
 use http1::{Fields, Known};
 
-use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Taken};
+use crate::buckets::{Allowance, Buckets, Empty, Key, Rule, Spent, Taken};
 use crate::clock::{self, whole_seconds};
+use crate::config::values::Cidr;
 use crate::config::{self, LimitBy, MOST_LIMITS};
+use crate::customer::USUAL_PREFIX;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
 use crate::limit_by::By;
@@ -58,6 +61,8 @@ pub struct Expressions {
     pub when: Option<Expression>,
     /// What a request costs.
     pub cost: Option<Expression>,
+    /// What it has cost, by its answer.
+    pub charge: Option<Expression>,
 }
 
 #[derive(Debug)]
@@ -72,9 +77,10 @@ struct Limit {
     by: By,
     /// What tells its buckets from those of other limits, whatever the numbers, and from those of another way to count.
     place: u64,
+    /// Leading bits by which addresses of IPv6 are told apart.
+    ipv6_prefix: u8,
     shared: Option<Shared>,
-    when: Option<Expression>,
-    cost: Option<Expression>,
+    terms: Option<Box<Terms>>,
     /// Its name in what callers are told, as far as the number behind it: `"ip";r=`.
     told: Option<Box<str>>,
     /// The value of `X-RateLimit-Limit`.
@@ -92,6 +98,15 @@ pub struct Tables<'t> {
     pub buckets: &'t Arc<Buckets>,
     /// Who waits.
     pub lines: &'t Arc<Lines>,
+}
+
+/// For whom a limit is, and what requests cost, where it is not for all of them and one does not cost one.
+#[derive(Debug)]
+struct Terms {
+    except: Box<[Cidr]>,
+    when: Option<Expression>,
+    cost: Option<Expression>,
+    charge: Option<Expression>,
 }
 
 impl Limits {
@@ -117,7 +132,9 @@ impl Limits {
         let mut names: Vec<&str> = Vec::new();
         let mut told: Vec<String> = Vec::new();
         let mut compiled = Vec::new();
-        for (config, Expressions { by, when, cost }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
+        for (config, Expressions { by, when, cost, charge }) in
+            limits.iter().zip(expressions).take(MOST_LIMITS)
+        {
             let Some((rule, by)) = config.rule().zip(By::new(&config.by.value, by)) else { continue };
             buckets.reserve(rule);
             let leaky = config.queue.map(|queue| Leaky { queue: queue as usize, lines: Arc::clone(lines) });
@@ -140,9 +157,9 @@ impl Limits {
                 late,
                 by,
                 place: buckets.identity((place, &name, config.by.value.to_string(), rule.family())),
+                ipv6_prefix: config.ipv6_prefix.unwrap_or(USUAL_PREFIX),
                 shared: Shared::new(config, rule, place, &name),
-                when,
-                cost,
+                terms: Terms { except: config.except.clone().into(), when, cost, charge }.unless_usual(),
                 told: config.headers.then(|| format!("\"{public_name}\";r=").into()),
                 legacy: config.legacy_headers.then(|| config.capacity().to_string().into()),
                 refusal: refusal(config, plan).into(),
@@ -185,7 +202,11 @@ impl RateLimit {
         }
         match self.buckets.take(key, limit.rule, cost, self.buckets.now()) {
             Ok(taken) => {
-                exchange.allowance = Some(limit.allowance(&taken));
+                let allowance = limit.allowance(&taken);
+                if limit.is_charged() {
+                    exchange.spent.push(Spent { key, cost, at: self.buckets.now(), allowance });
+                }
+                exchange.allowance = Some(allowance);
                 Step::Continue
             }
             Err(empty) => limit.refuse(exchange, empty),
@@ -199,6 +220,7 @@ impl RateLimit {
         limits: impl Iterator<Item = &'p Limit> + Clone,
     ) -> Step<'p> {
         let now = self.buckets.now();
+        let is_charged = limits.clone().any(Limit::is_charged);
         let mut keys = [None; MOST_LIMITS];
         for (limit, key) in limits.clone().zip(&mut keys) {
             let Some(cost) = limit.cost(exchange) else { continue };
@@ -223,7 +245,11 @@ impl RateLimit {
             }
             match self.buckets.take(key, limit.rule, cost, now) {
                 Ok(taken) => {
-                    least = limit.least(least, limit.allowance(&taken));
+                    let allowance = limit.allowance(&taken);
+                    if is_charged {
+                        exchange.spent.push(Spent { key, cost, at: now, allowance });
+                    }
+                    least = limit.least(least, allowance);
                     charged[at] = Some(taken);
                 }
                 // Another worker took the last token in between.
@@ -240,7 +266,15 @@ impl RateLimit {
 
     /// Whose bucket it is.
     fn key(&self, exchange: &Exchange, limit: &Limit) -> Key {
-        limit.by.key(exchange, |way, of| self.buckets.caller(limit.place, way, of))
+        limit.by.key(exchange, limit.ipv6_prefix, |way, of| self.buckets.caller(limit.place, way, of))
+    }
+
+    /// The limit of this number, where the caller's plan has these.
+    fn numbered<'p>(&'p self, number: usize, of_plan: Option<&'p Limits>) -> Option<&'p Limit> {
+        match number.checked_sub(MOST_LIMITS) {
+            None => self.own.list.get(number),
+            Some(place) => of_plan?.list.get(place),
+        }
     }
 
     /// The limits of the caller's plan.
@@ -252,19 +286,16 @@ impl RateLimit {
 impl Limit {
     /// What a request counts; nothing where the limit is not for it. It is where that cannot be told, and counts 1.
     fn cost(&self, exchange: &Exchange) -> Option<u64> {
-        if let Some(when) = &self.when
-            && !when.matches(&exchange.context()).unwrap_or(true)
-        {
-            return None;
+        match &self.terms {
+            None => Some(1),
+            Some(terms) => terms.cost(exchange).map(|cost| cost.min(self.rule.quota())),
         }
-        let Some(cost) = &self.cost else { return Some(1) };
-        let cost = cost.evaluate_count(&exchange.context()).unwrap_or(1);
-        (cost > 0).then(|| cost.min(self.rule.quota()))
     }
 
-    fn refuse(&self, exchange: &mut Exchange, empty: Empty) -> Step<'static> {
+    fn refuse<'p>(&self, exchange: &mut Exchange, empty: Empty) -> Step<'p> {
         let full_in = whole_seconds(empty.full_in.saturating_sub(self.late));
         exchange.allowance = Some(Allowance { limit: self.number, left: 0, full_in });
+        exchange.spent.clear();
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
@@ -289,6 +320,28 @@ impl Limit {
     fn least(&self, least: Option<Allowance>, other: Allowance) -> Option<Allowance> {
         let is_less = least.is_none_or(|least| other.left < least.left);
         if self.is_told() && is_less { Some(other) } else { least }
+    }
+}
+
+impl Terms {
+    /// Nothing where all requests cost one.
+    fn unless_usual(self) -> Option<Box<Self>> {
+        let Self { except, when, cost, charge } = &self;
+        let is_usual = except.is_empty() && when.is_none() && cost.is_none() && charge.is_none();
+        (!is_usual).then(|| Box::new(self))
+    }
+
+    fn cost(&self, exchange: &Exchange) -> Option<u64> {
+        if self.except.iter().any(|network| network.contains(exchange.caller.ip)) {
+            return None;
+        }
+        if let Some(when) = &self.when
+            && !when.matches(&exchange.context()).unwrap_or(true)
+        {
+            return None;
+        }
+        let Some(cost) = &self.cost else { return Some(1) };
+        Some(cost.evaluate_count(&exchange.context()).unwrap_or(1)).filter(|cost| *cost > 0)
     }
 }
 
@@ -317,13 +370,12 @@ impl Policy for RateLimit {
 
     /// `RateLimit-Policy` tells of all limits, the others of the one with the least left.
     fn on_response(&self, exchange: &mut Exchange) {
+        if !exchange.spent.is_empty() {
+            self.charge(exchange);
+        }
         let Some(allowance) = exchange.allowance else { return };
         let of_plan = self.of_plan(exchange);
-        let limit = match allowance.limit.checked_sub(MOST_LIMITS) {
-            None => self.own.list.get(allowance.limit),
-            Some(number) => of_plan.and_then(|limits| limits.list.get(number)),
-        };
-        let Some(limit) = limit else { return };
+        let Some(limit) = self.numbered(allowance.limit, of_plan) else { return };
         let fields = &mut exchange.response.fields;
         if let Some(told) = &limit.told {
             for limits in [Some(&self.own), of_plan].into_iter().flatten() {
@@ -417,7 +469,7 @@ mod tests {
         let text = format!("defaults: {{ access: public, rate_limit: {text} }}");
         let config = load_text(&text).unwrap().0;
         let Some(Setting::On(limits)) = config.defaults.rate_limit.as_deref() else { panic!("no limits") };
-        let none = || Expressions { by: None, when: None, cost: None };
+        let none = || Expressions { by: None, when: None, cost: None, charge: None };
         let expressions = limits.0.iter().map(|_| none()).collect();
         let lines = Arc::new(Lines::new(Arc::clone(buckets)));
         Limits::new(&limits.0, expressions, place, Tables { buckets, lines: &lines })

@@ -17,9 +17,9 @@ impl Compiler<'_> {
         let config = self.config;
         for (name, plan) in &config.plans {
             let Some(RateLimits(limits)) = &plan.rate_limit else { continue };
-            let (expressions, _) = expressions(limits, Roots::ALL.without(Root::Params), |text, allowed| {
-                self.expression(text, allowed)
-            });
+            let known = Roots::ALL.without(Root::Params);
+            let (expressions, _) =
+                expressions(limits, known, |text, allowed| self.of_head(text, allowed, Self::expression));
             let buckets = Arc::clone(self.buckets.get_or_insert_default());
             let lines = self.waits.lines(&buckets);
             plans.add(name, limits, expressions, Tables { buckets: &buckets, lines: &lines });
@@ -45,8 +45,11 @@ impl Compiler<'_> {
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
         let (own, is_of_route) = match &route.limits {
             Some(PlacedLimit { limit: RateLimits(limits), place }) => {
-                let (expressions, has_some) =
-                    expressions(limits, Roots::ALL, |text, allowed| self.of_route(text, path, allowed));
+                let (expressions, has_some) = expressions(limits, Roots::ALL, |text, allowed| {
+                    self.of_head(text, allowed, |compiler, text, allowed| {
+                        compiler.of_route(text, path, allowed)
+                    })
+                });
                 let lines = self.waits.lines(&buckets);
                 let tables = Tables { buckets: &buckets, lines: &lines };
                 (Limits::new(limits, expressions, place, tables), has_some)
@@ -63,6 +66,21 @@ impl Compiler<'_> {
             self.rate_limits.insert(key, Arc::clone(&policy));
         }
         Some(policy)
+    }
+
+    /// An expression that may speak of answers, but for their bodies.
+    fn of_head(
+        &mut self,
+        text: &Located<String>,
+        allowed: Roots,
+        compile: impl FnOnce(&mut Self, &Located<String>, Roots) -> Option<Expression>,
+    ) -> Option<Expression> {
+        let expression = compile(self, text, allowed)?;
+        if expression.needs_answer() {
+            let message = "`response.body` is not known yet where this is evaluated";
+            self.fault("invalid_expression", text, 0, message);
+        }
+        Some(expression)
     }
 
     /// The buckets that gateways take from together. A limit that wants them where there is no Redis has been refused before.
@@ -93,6 +111,7 @@ fn expressions(
             by: compile(by, before),
             when: compile(limit.when.as_ref(), before),
             cost: compile(limit.cost.as_ref(), before),
+            charge: compile(limit.charge.as_ref(), known.without(Root::Body)),
         }
     });
     (compiled.collect(), has_some)

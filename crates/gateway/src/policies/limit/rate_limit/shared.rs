@@ -7,7 +7,7 @@ use http::StatusCode;
 use http1::Known;
 
 use super::{Limit, RateLimit};
-use crate::buckets::{Allowance, Empty, Key, Pace, Rule, Taken};
+use crate::buckets::{Allowance, Empty, Key, Pace, Rule, Spent, Taken};
 use crate::config::{self, MOST_LIMITS, OnOutage, Sharing};
 use crate::exchange::Exchange;
 use crate::policies::Step;
@@ -63,9 +63,8 @@ enum Standing {
 }
 
 /// What becomes of the request.
-#[derive(Clone, Copy)]
 enum Decision<'p> {
-    Admitted { least: Option<Allowance>, by: &'static str },
+    Admitted { least: Option<Allowance>, spent: Vec<Spent>, by: &'static str },
     Refused { limit: &'p Limit, empty: Empty, by: &'static str },
     Unknown,
 }
@@ -115,7 +114,7 @@ impl RateLimit {
         let mut turns = [const { None }; MOST_LIMITS];
         for (limit, place) in limits.zip(&mut turns) {
             let Some(cost) = limit.cost(exchange) else { continue };
-            let turn = limit.by.key(exchange, |way, of| {
+            let turn = limit.by.key(exchange, limit.ipv6_prefix, |way, of| {
                 let key = self.buckets.caller(limit.place, way, of);
                 Turn { limit, key, cost, standing: limit.standing(fleet, key, way, of) }
             });
@@ -131,8 +130,9 @@ impl RateLimit {
 
     fn conclude<'p>(&'p self, exchange: &mut Exchange, decision: Decision<'p>) -> Step<'p> {
         match decision {
-            Decision::Admitted { least, by } => {
+            Decision::Admitted { least, spent, by } => {
                 exchange.outcome.limited_by = Some(by);
+                exchange.spent.extend(spent);
                 exchange.allowance = least;
                 Step::Continue
             }
@@ -259,10 +259,19 @@ impl<'p> Round<'p> {
             return Decision::Refused { limit, empty, by };
         }
         let now = self.policy.buckets.now();
+        let is_charged = self.turns.iter().flatten().any(|turn| turn.limit.is_charged());
+        let mut spent = Vec::new();
         let mut least: Option<Allowance> = None;
         for at in 0..MOST_LIMITS {
             let Some(turn) = &mut self.turns[at] else { continue };
             let limit = turn.limit;
+            let (key, cost) = (turn.key, turn.cost);
+            let mut tell = |allowance| {
+                least = limit.least(least, allowance);
+                if is_charged {
+                    spent.push(Spent { key, cost, at: now, allowance });
+                }
+            };
             let rule = match (&turn.standing, &limit.shared) {
                 (Standing::Here, _) => limit.rule,
                 (Standing::Out, Some(shared)) => {
@@ -277,14 +286,14 @@ impl<'p> Round<'p> {
                     }
                 }
                 (Standing::Counted(_, allowance) | Standing::Drawn(_, allowance), _) => {
-                    least = limit.least(least, *allowance);
+                    tell(*allowance);
                     continue;
                 }
                 _ => continue,
             };
             match self.policy.buckets.take(turn.key, rule, turn.cost, now) {
                 Ok(taken) => {
-                    least = limit.least(least, limit.allowance(&taken));
+                    tell(limit.allowance(&taken));
                     turn.standing = Standing::CountedHere(taken);
                 }
                 Err(empty) => {
@@ -295,7 +304,7 @@ impl<'p> Round<'p> {
         }
         self.count_here(now);
         self.turns = Default::default();
-        Decision::Admitted { least, by }
+        Decision::Admitted { least, spent, by }
     }
 
     /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind.
