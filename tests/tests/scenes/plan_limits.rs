@@ -222,6 +222,14 @@ routes:
         assert_eq!(admitted("/y", "shop"), 0, "{sharing}");
         assert_eq!(admitted("/x", "shop"), 7, "{sharing}");
         assert_eq!(admitted("/x", "old"), 24, "{sharing}");
+        // Who has none of the limits that are shared is not counted among those who have.
+        let decided = || {
+            gates
+                .iter()
+                .map(|gate| gate.metrics().sum("tollgate_shared_limit_requests_total", &[]))
+                .sum::<f64>()
+        };
+        eventually("all but those are counted", || (decided() - 96.0).abs() < 0.5);
         let told = ask(&gates[0], "/x", "shop").expect(429);
         assert!(told.header("RateLimit").unwrap().starts_with("\"plan-app\";r=0;t="), "{told:?}");
     }

@@ -362,9 +362,11 @@ impl Policy for RateLimit {
         let all = own.iter().chain(of_plan);
         match (&self.fleet, own, of_plan) {
             (_, [], []) => Step::Continue,
-            (Some(fleet), ..) => self.together(fleet, exchange, all),
-            (None, [limit], []) | (None, [], [limit]) => self.one(exchange, limit),
-            (None, ..) => self.several(exchange, all),
+            (Some(fleet), ..) if all.clone().any(|limit| limit.shared.is_some()) => {
+                self.together(fleet, exchange, all)
+            }
+            (_, [limit], []) | (_, [], [limit]) => self.one(exchange, limit),
+            _ => self.several(exchange, all),
         }
     }
 

@@ -96,11 +96,10 @@ impl RateLimit {
                     round.ask().await;
                     round.settle()
                 },
-                |exchange, decision| self.conclude(exchange, decision),
+                |exchange, decision| decision.conclude(exchange),
             );
         }
-        let decision = round.settle();
-        self.conclude(exchange, decision)
+        round.settle().conclude(exchange)
     }
 
     /// Whose buckets they are. First a look at those that are counted here, as none is charged when another refuses.
@@ -127,20 +126,22 @@ impl RateLimit {
         round.draw();
         Ok(round)
     }
+}
 
-    fn conclude<'p>(&'p self, exchange: &mut Exchange, decision: Decision<'p>) -> Step<'p> {
-        match decision {
-            Decision::Admitted { least, spent, by } => {
+impl<'p> Decision<'p> {
+    fn conclude(self, exchange: &mut Exchange) -> Step<'p> {
+        match self {
+            Self::Admitted { least, spent, by } => {
                 exchange.outcome.limited_by = Some(by);
                 exchange.spent.extend(spent);
                 exchange.allowance = least;
                 Step::Continue
             }
-            Decision::Refused { limit, empty, by } => {
+            Self::Refused { limit, empty, by } => {
                 exchange.outcome.limited_by = Some(by);
                 limit.refuse(exchange, empty)
             }
-            Decision::Unknown => {
+            Self::Unknown => {
                 exchange.outcome.limited_by = Some(OnOutage::Refuse.word());
                 let detail = "how much has been used of a limit cannot be found out for the moment";
                 let refusal =
