@@ -19,7 +19,7 @@ fn gate_of(service: &Backend, limit: &str) -> Gateway {
 workers: 2
 listeners: [{ address: '127.0.0.1:0', trust_forwarded: { from: [127.0.0.1] } }]
 services: { ai: <ai> }
-defaults: { access: public, retry: off }
+defaults: { access: public, retry: off, timeout: { first_byte: 500ms } }
 routes: [{ match: '/of/{cost}', to: ai, rate_limit: <limit> }]
 ";
     gateway_with(config, &[("ai", service), ("limit", &limit)])
