@@ -27,6 +27,7 @@ use crate::accept::forwarded;
 use crate::accept::{Client, Tap};
 use crate::allowance::Allowance;
 use crate::answer::StaticAnswer;
+use crate::buckets::Spent;
 use crate::clock;
 use crate::expression::{Context, Expression};
 use crate::firewall::Firewall;
@@ -87,6 +88,8 @@ pub struct Exchange {
     pub allowance: Option<Allowance>,
     /// What the caller has used of a quota.
     pub quota: Option<Usage>,
+    /// What it has taken of limits of which the answer says how much it is.
+    pub spent: Vec<Spent>,
     /// That it is under way, where that is limited.
     pub under_way: Option<Held>,
     /// A cookie of the gateway's own that goes with the service's answer.
@@ -486,6 +489,7 @@ impl Exchange {
             operation: None,
             allowance: None,
             quota: None,
+            spent: Vec::new(),
             under_way: None,
             cookie: None,
             tap: None,
@@ -507,6 +511,7 @@ impl Exchange {
         self.operation = None;
         self.allowance = None;
         self.quota = None;
+        self.spent.clear();
         self.started = clock::now();
     }
 

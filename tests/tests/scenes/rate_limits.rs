@@ -88,6 +88,46 @@ fn addresses_are_counted_apart_and_a_network_of_ipv6_together() {
 }
 
 #[test]
+fn some_networks_are_left_out_and_those_of_ipv6_are_as_long_as_is_said() {
+    let gate = gate_of(
+        "
+defaults: { access: public }
+routes:
+  - { match: /except, respond: 200, rate_limit: { limit: 1/h, except: [10.0.0.0/8, '2001:db8:1::/48'] } }
+  - { match: /several, respond: 200, rate_limit: [ 1/h, { limit: 2/h, by: global, except: [10.0.0.0/8] } ] }
+  - { match: /wide, respond: 200, rate_limit: { limit: 1/h, ipv6_prefix: 56 } }
+  - { match: /narrow, respond: 200, rate_limit: { limit: 1/h, ipv6_prefix: 128 } }
+",
+    );
+    for (path, client, expected) in [
+        ("/except", "10.1.2.3", 200),
+        ("/except", "10.1.2.3", 200),
+        ("/except", "2001:db8:1::1", 200),
+        ("/except", "2001:db8:1::1", 200),
+        ("/except", "192.0.2.1", 200),
+        ("/except", "192.0.2.1", 429),
+        ("/several", "10.1.2.3", 200),
+        ("/several", "10.1.2.3", 429),
+        ("/several", "192.0.2.1", 200),
+        ("/several", "192.0.2.2", 200),
+        ("/several", "192.0.2.3", 429),
+        ("/several", "10.1.2.4", 200),
+        ("/wide", "2001:db8:0:aa00::1", 200),
+        ("/wide", "2001:db8:0:aaff::1", 429),
+        ("/wide", "2001:db8:0:ab00::1", 200),
+        ("/wide", "192.0.2.1", 200),
+        ("/wide", "192.0.2.2", 200),
+        ("/narrow", "2001:db8::1", 200),
+        ("/narrow", "2001:db8::2", 200),
+        ("/narrow", "2001:db8::2", 429),
+    ] {
+        assert_eq!(from(&gate, path, client), expected, "{path} {client}");
+    }
+    let told = gate.ask("GET", "/except").header("X-Forwarded-For", "10.1.2.3").send().expect(200);
+    assert_eq!(told.header("RateLimit"), None);
+}
+
+#[test]
 fn callers_are_counted_by_who_they_are() {
     let gate = gate_of(
         "
@@ -409,6 +449,21 @@ fn a_ban_outlives_a_reload_and_is_for_a_whole_network_of_ipv6_but_for_no_excepti
     gate.expect_reload(|| gate.replace_config(&config_of(&BANS.replace("3 refusals", "4 refusals"))));
     assert_eq!(from(&gate, "/open", "2001:db8::1"), 429);
     assert_eq!(from(&gate, "/open", "2001:db8:0:1::1"), 200);
+}
+
+#[test]
+fn a_ban_is_for_as_much_of_a_network_as_is_said() {
+    let lines = BANS.replace("for: 2h", "for: 2h, ipv6_prefix: 56");
+    let gate = gate_of(&format!(
+        "{lines}  - {{ match: /usual, respond: 200, ban: {{ after: 3 refusals in 1h, for: 2h }} }}\n"
+    ));
+    for client in ["2001:db8::1", "2001:db8:0:7::1", "2001:db8:0:ff::1"] {
+        assert_eq!(from(&gate, "/x", client), 401);
+    }
+    assert_eq!(from(&gate, "/open", "2001:db8:0:8::1"), 429);
+    assert_eq!(from(&gate, "/open", "2001:db8:0:100::1"), 200);
+    // One that is told apart in another way is banned by itself.
+    assert_eq!(from(&gate, "/usual", "2001:db8::1"), 200);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::buckets::{Buckets, Empty, Key, Pace, Rule};
 use crate::clock;
 use crate::config::values::Rate;
 use crate::config::{PerAddress, request_pace};
-use crate::customer::with_octets;
+use crate::customer::{USUAL_PREFIX, with_octets};
 use crate::exchange::Caller;
 use crate::notice::NowAndThen;
 
@@ -83,7 +83,7 @@ impl RequestLimit {
     }
 
     fn key(&self, address: IpAddr) -> Key {
-        with_octets(address, |octets| self.buckets.caller(self.place, 0, octets))
+        with_octets(address, USUAL_PREFIX, |octets| self.buckets.caller(self.place, 0, octets))
     }
 
     fn take(&self, key: Key, count: u32) -> Result<(), Empty> {
@@ -92,7 +92,8 @@ impl RequestLimit {
     }
 
     fn put_back(&self, address: IpAddr, count: u32) {
-        self.buckets.put_back(self.key(address), self.pace, u64::from(count), self.buckets.now());
+        let (rule, now) = (Rule::TokenBucket(self.pace), self.buckets.now());
+        self.buckets.put_back(self.key(address), rule, (u64::from(count), now), now);
     }
 }
 

@@ -8,6 +8,7 @@
 //! together, so that a flood of keys makes nobody freer. What is kept for hours has a table of its own, and what is kept for days.
 //! `docs/decisions/0019-buckets-in-a-fixed-table.md` has the why.
 
+mod charge;
 mod log;
 mod pace;
 mod rule;
@@ -18,6 +19,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::time::Instant;
 
+pub use charge::Spent;
 pub use pace::{Empty, Pace};
 pub use rule::{LONGEST_LOG, Rule};
 pub use window::Window;
@@ -141,7 +143,7 @@ impl Buckets {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
-                let longest = now.saturating_add(pace.span());
+                let longest = now.saturating_add(pace.longest());
                 pace.take(places.read(key, longest, now).number, cost, now).map(drop)
             }
             Rule::FixedWindow(window) => {
@@ -163,7 +165,7 @@ impl Buckets {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
-                let longest = now.saturating_add(pace.span());
+                let longest = now.saturating_add(pace.longest());
                 let change = places.change(key, longest, now, |kept| pace.take(kept.number, cost, now))?;
                 Ok(Taken::new(pace.left(change.after, now), change.after - now, change))
             }
@@ -190,19 +192,6 @@ impl Buckets {
         for change in taken.changes() {
             Places { table: change.table, sets: self.table(change.table) }.restore(change);
         }
-    }
-
-    /// Puts so many tokens back into a bucket, which were taken in advance and not needed.
-    pub fn put_back(&self, key: Key, pace: Pace, count: u64, now: u64) {
-        let places = self.places(Rule::TokenBucket(pace));
-        // Whose place is another's by now has a full bucket.
-        if places.set(key).find(key.0).is_none() {
-            return;
-        }
-        let span = pace.interval().saturating_mul(count);
-        let shorten = |kept: Kept| if kept.is_own { Ok(kept.number.saturating_sub(span)) } else { Err(()) };
-        // It fails for a guest.
-        let _ = places.change(key, NEVER, now, shorten);
     }
 
     /// Marks a key for so many nanoseconds, or longer where it is marked already. While the table is full a new key is not: that would

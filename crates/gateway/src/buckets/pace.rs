@@ -13,6 +13,8 @@ pub struct Pace {
     interval: u64,
     /// Nanoseconds in which an empty bucket fills.
     span: u64,
+    /// Nanoseconds in which one fills that is as empty as can be: longer where it may owe tokens.
+    longest: u64,
 }
 
 /// Why there is nothing left, or not enough.
@@ -35,14 +37,24 @@ impl Pace {
         }
         let interval = period.div_ceil(count);
         let span = interval.checked_mul(burst)?;
-        (period / count >= LEAST_INTERVAL && span <= LONGEST_SPAN).then_some(Self { interval, span })
+        (period / count >= LEAST_INTERVAL && span <= LONGEST_SPAN).then_some(Self {
+            interval,
+            span,
+            longest: span,
+        })
+    }
+
+    /// The same, where a bucket may owe as many tokens as it holds.
+    #[must_use]
+    pub fn with_debt(self) -> Self {
+        Self { longest: self.span * 2, ..self }
     }
 
     /// The same where callers may also owe what comes in this time: of a bucket that is full again in longer than `span` something is
     /// owed. Nothing for what cannot be counted.
-    pub fn with_debt(self, debt: Duration) -> Option<Self> {
+    pub fn with_delay(self, debt: Duration) -> Option<Self> {
         let span = self.span.checked_add(u64::try_from(debt.as_nanos()).ok()?)?;
-        (span <= LONGEST_SPAN).then_some(Self { span, ..self })
+        (span <= LONGEST_SPAN).then_some(Self { span, longest: span, ..self })
     }
 
     /// Takes so many tokens of a bucket that is full at `due`; gives when it then is.
@@ -53,9 +65,15 @@ impl Pace {
             return Ok(after);
         }
         // A bucket that others have emptied further than this one can be is empty, and no more.
-        let full_in = (due - now).min(self.span);
-        let wait = (after - now - self.span).min(self.span);
+        let full_in = (due - now).min(self.longest);
+        let wait = (after - now - self.span).min(self.longest);
         Err(Empty { wait, full_in })
+    }
+
+    /// Takes so many tokens more, which may not be there, as far as it may owe; gives when it then is full.
+    pub(super) fn owe(self, due: u64, more: u64, now: u64) -> u64 {
+        let after = due.max(now).saturating_add(self.interval.saturating_mul(more));
+        after.min(now.saturating_add(self.longest)).max(due)
     }
 
     /// Tokens in a bucket that is full at `due`.
@@ -74,6 +92,11 @@ impl Pace {
         self.span
     }
 
+    /// Nanoseconds in which a bucket fills that is as empty as can be.
+    pub fn longest(self) -> u64 {
+        self.longest
+    }
+
     /// Nanoseconds between two tokens.
     pub fn interval(self) -> u64 {
         self.interval
@@ -83,7 +106,8 @@ impl Pace {
     #[must_use]
     pub fn part(self, gateways: u64) -> Self {
         let interval = self.interval.saturating_mul(gateways.max(1)).min(LONGEST_SPAN);
-        Self { interval, span: interval.max(self.span / interval * interval) }
+        let span = interval.max(self.span / interval * interval);
+        Self { interval, span, longest: span }
     }
 }
 

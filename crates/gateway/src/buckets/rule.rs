@@ -35,6 +35,18 @@ impl Rule {
         Window::new(count, period).map(rule)
     }
 
+    /// The same, where a request may turn out to have cost more than was left: as much again as there may be, and then the caller waits
+    /// for it.
+    #[must_use]
+    pub fn with_debt(self) -> Self {
+        match self {
+            Self::TokenBucket(pace) => Self::TokenBucket(pace.with_debt()),
+            Self::FixedWindow(window) => Self::FixedWindow(window.with_debt()),
+            Self::SlidingLog(window) => Self::SlidingLog(window),
+            Self::SlidingCounter(window) => Self::SlidingCounter(window.with_debt()),
+        }
+    }
+
     /// What may come at once when nothing is used up, which is also what one request may cost.
     pub fn quota(self) -> u64 {
         match self {

@@ -95,6 +95,18 @@ impl Set {
         let _ = self.due[way].compare_exchange(after, before, SeqCst, SeqCst);
     }
 
+    /// Puts something back at a key's own place, unless a guest has been there: what that owes must not shrink with it.
+    pub(super) fn lower(&self, key: u64, now: u64, less: impl Fn(u64) -> u64) {
+        while let Some(way) = self.find(key) {
+            let before = self.due(way);
+            let after = less(before);
+            let is_done = after >= before || self.has_guests(now);
+            if is_done || self.due[way].compare_exchange(before, after, SeqCst, SeqCst).is_ok() {
+                return;
+            }
+        }
+    }
+
     /// Takes a place whose bucket is full. Nobody else does so in this set at the same time, or a key could get two.
     #[cold]
     fn move_in(&self, key: u64, now: u64) -> Option<usize> {

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod charges;
 pub(crate) mod windows;
 
 const SECOND: u64 = 1_000_000_000;
@@ -192,12 +193,12 @@ fn tokens_taken_in_advance_can_be_put_back_and_no_more_than_there_were() {
     let table = Buckets::with_sets(1);
     let (key, pace) = (table.key("a"), Pace::new(1, Duration::from_secs(1), 10).unwrap());
     let rule = Rule::TokenBucket(pace);
-    table.put_back(key, pace, 5, SECOND);
+    table.put_back(key, Rule::TokenBucket(pace), (5, 0), SECOND);
     assert_eq!(table.take(key, rule, 8, SECOND).unwrap().left, 2);
     assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 1);
-    table.put_back(key, pace, 6, SECOND);
+    table.put_back(key, Rule::TokenBucket(pace), (6, 0), SECOND);
     assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 6);
-    table.put_back(key, pace, 100, SECOND);
+    table.put_back(key, Rule::TokenBucket(pace), (100, 0), SECOND);
     assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 9);
     assert!(table.take(table.key("b"), rule, 10, SECOND).is_ok());
 }

@@ -15,13 +15,21 @@ pub struct Window {
     /// Nanoseconds.
     length: u64,
     count: u64,
+    /// Requests that it may have seen: more where some count more than was left.
+    most: u64,
 }
 
 impl Window {
     /// So many requests in the period. Nothing for what is faster than can be counted.
     pub fn new(count: u64, period: Duration) -> Option<Self> {
         let length = u64::try_from(period.as_nanos()).ok()?;
-        (count > 0 && length / count >= LEAST_INTERVAL).then_some(Self { length, count })
+        (count > 0 && length / count >= LEAST_INTERVAL).then_some(Self { length, count, most: count })
+    }
+
+    /// The same, where what was made may count up to twice as much as may be.
+    #[must_use]
+    pub fn with_debt(self) -> Self {
+        Self { most: self.count * 2, ..self }
     }
 
     /// Requests in a window.
@@ -69,7 +77,7 @@ impl Window {
     pub(super) fn slide(self, kept: u64, kept_before: u64, cost: u64, now: u64) -> Result<u64, Empty> {
         let turn = self.end(now);
         let until = turn + self.length;
-        let current = kept.saturating_sub(until).min(self.count);
+        let current = kept.saturating_sub(until).min(self.most);
         let before = self.before(kept_before, now);
         let used = current + self.weight(before, now);
         if used.saturating_add(cost) <= self.count {
@@ -84,6 +92,17 @@ impl Window {
             remaining + self.length.saturating_sub(enough)
         };
         Err(Empty { wait, full_in: if current > 0 { until - now } else { remaining } })
+    }
+
+    /// Takes so many more, which may not be left, of the window whose numbers begin here; gives what is then kept.
+    pub(super) fn owe(self, kept: u64, first: u64, more: u64) -> u64 {
+        kept.max(first).saturating_add(more).min(first + self.most).max(kept)
+    }
+
+    /// Puts so many back that were taken of the window whose numbers begin here; gives what is then kept.
+    pub(super) fn return_to(self, kept: u64, first: u64, less: u64) -> u64 {
+        let is_of_window = (first..first + self.length).contains(&kept);
+        if is_of_window { kept.saturating_sub(less).max(first) } else { kept }
     }
 
     /// Requests that a sliding window has left, with this kept of the current one.
@@ -108,7 +127,7 @@ impl Window {
     /// Requests of the window before.
     #[inline]
     fn before(self, kept: u64, now: u64) -> u64 {
-        kept.saturating_sub(self.end(now)).min(self.count)
+        kept.saturating_sub(self.end(now)).min(self.most)
     }
 
     /// What so many requests of the window before count, rounded up.

@@ -66,6 +66,8 @@ pub struct EffectiveRoute<'c> {
     pub is_without_quota: bool,
     /// How fast callers may go before they are held up.
     pub throttle: Option<PlacedLimit<'c, Throttle>>,
+    /// Whether the limits of a caller's plan hold too. They do where callers are known, unless `rate_limit` is `off`.
+    pub has_plan_limits: bool,
     /// How many may be under way at once.
     pub concurrency: Option<PlacedLimit<'c, Concurrency>>,
     /// What is done about requests that look like an attack.
@@ -264,6 +266,8 @@ impl Config {
         let all = [near[0], near[1], Some(&self.defaults)];
         let mirror = nearest(all, |policies| policies.mirror.as_deref()).and_then(Setting::value);
         let mirror = mirror.filter(|_| !matches!(action, Action::Respond(_)));
+        let access = nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value);
+        let rate_limit = nearest(all, |policies| policies.rate_limit.as_deref());
         let matches = &route.matches;
         let name = route.name.as_ref();
         let host = matches.host.as_ref().or(api.and_then(|api| api.host.as_ref()));
@@ -285,7 +289,7 @@ impl Config {
             when: matches.when.as_ref(),
             action,
             branches,
-            access: nearest(all, |policies| policies.access.as_ref()).and_then(Setting::value),
+            access,
             ban: nearest(all, |policies| policies.ban.as_deref()).and_then(Setting::value),
             ip: nearest(all, |policies| policies.ip.as_deref()).and_then(Setting::value),
             bots: nearest(all, |policies| policies.bots.as_deref()).and_then(Setting::value),
@@ -297,6 +301,9 @@ impl Config {
             quotas: self.placed(api, route, |policies| policies.quota.as_deref()),
             is_without_quota: nearest(all, |policies| policies.quota.as_deref()) == Some(&Setting::Off),
             throttle: self.placed(api, route, |policies| policies.throttle.as_deref()),
+            has_plan_limits: access.is_some_and(|access| access.terms().is_some())
+                && rate_limit != Some(&Setting::Off)
+                && self.plans.values().any(|plan| plan.rate_limit.is_some()),
             concurrency: self.placed(api, route, |policies| policies.concurrency.as_deref()),
             waf: nearest(all, |policies| policies.waf.as_deref()).and_then(Setting::value),
             validate: nearest(all, |policies| policies.validate.as_deref()).and_then(Setting::value),

@@ -233,7 +233,7 @@ impl OnTerms<'_> {
                 route.waf,
                 route.validate,
             ),
-            (spike, quotas, throttle, concurrency),
+            (spike, quotas, throttle, concurrency, route.has_plan_limits),
             &route.timeouts,
             route.retry,
             mirror,
@@ -563,6 +563,7 @@ fn route_facets(route: &EffectiveRoute<'_>) -> Facets {
         facets.says("quota", "none, nor that of a plan");
     }
     facets.may_say("throttle", route.throttle.as_ref().map(|throttle| throttle.limit));
+    facets.may_say("limits of plans", route.has_plan_limits.then_some("hold too"));
     facets.may_say("requests under way", route.concurrency.as_ref().map(|concurrency| concurrency.limit));
     facets.may_say("firewall", route.waf);
     if let Some(validate) = route.validate {

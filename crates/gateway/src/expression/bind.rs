@@ -130,6 +130,10 @@ impl Bound {
         self.slots.iter().any(|slot| slot.fact == Fact::Body)
     }
 
+    pub(super) fn needs_answer(&self) -> bool {
+        self.slots.iter().any(|slot| slot.fact == Fact::ResponseBody)
+    }
+
     /// How the expression's author writes what the evaluation calls `name`.
     pub(super) fn written(&self, name: &str) -> Option<String> {
         let slot = self.slots.get(name.strip_prefix('@')?.parse::<usize>().ok()?)?;

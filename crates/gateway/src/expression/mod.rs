@@ -116,6 +116,11 @@ impl Expression {
         self.bound.needs_body()
     }
 
+    /// Whether it needs the answer's body.
+    pub fn needs_answer(&self) -> bool {
+        self.bound.needs_answer()
+    }
+
     /// Whether it holds. An error and an answer that is no bool are `Err` with a sentence: for a condition
     /// the caller counts it and treats it as not holding.
     pub fn matches(&self, context: &Context<'_>) -> Result<bool, String> {
@@ -139,6 +144,16 @@ impl Expression {
         self.evaluate(context, |value| {
             count_of(value).ok_or_else(|| {
                 format!("it is of the type {}, or negative, and not a count", value.get_type().name())
+            })
+        })
+    }
+
+    /// Its value as a count, where a text that is a number counts as one: what fields of a message say is text.
+    pub fn evaluate_amount(&self, context: &Context<'_>) -> Result<u64, String> {
+        self.evaluate(context, |value| {
+            let written = || value.downcast_ref::<CelString<'_>>().and_then(|text| amount(text.inner()));
+            count_of(value).or_else(written).ok_or_else(|| {
+                format!("it is of the type {}, or negative, and not an amount", value.get_type().name())
             })
         })
     }
@@ -259,6 +274,14 @@ fn count_of(value: &dyn Val) -> Option<u64> {
         return (number >= 0.0).then_some(number as u64);
     }
     value.downcast_ref::<CelUInt>().map(|number| *number.inner())
+}
+
+/// A number as people write it, rounded up: digits, and perhaps a fraction.
+fn amount(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: f64 = text.parse().ok().filter(|_| is_plain)?;
+    text.parse().ok().or(Some(number.ceil() as u64))
 }
 
 #[cfg(test)]

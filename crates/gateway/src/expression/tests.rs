@@ -80,6 +80,33 @@ fn a_count_is_a_number_that_is_not_negative() {
 }
 
 #[test]
+fn a_text_that_is_a_number_is_an_amount() {
+    for (text, expected) in [
+        ("7", Some(7)),
+        ("'7'", Some(7)),
+        ("' 12 '", Some(12)),
+        ("'6.1'", Some(7)),
+        ("'0'", Some(0)),
+        ("'18446744073709551615'", Some(u64::MAX)),
+        ("'99999999999999999999'", Some(u64::MAX)),
+        ("''", None),
+        ("'-1'", None),
+        ("'+1'", None),
+        ("'7, 8'", None),
+        ("'1e3'", None),
+        ("'inf'", None),
+        ("'.'", None),
+        ("-1", None),
+        ("true", None),
+        ("request.headers['x-none']", None),
+    ] {
+        let expression = Expression::compile(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+        let found = with_context(|context| expression.evaluate_amount(context));
+        assert_eq!(found.clone().ok(), expected, "{text}: {found:?}");
+    }
+}
+
+#[test]
 fn every_member_has_its_value() {
     for text in [
         "request.method == 'POST'",

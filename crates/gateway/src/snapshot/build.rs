@@ -1,6 +1,7 @@
 //! Compiles a configuration. Every fault found here is shown at its place, like those of the language itself.
 
 mod canary;
+mod limits;
 mod listeners;
 mod pacing;
 mod places;
@@ -21,7 +22,7 @@ use crate::clock;
 use crate::config::values::Secret;
 use crate::config::{
     self, AccessLog, AccessTerms, Action, Api, Config, EffectiveRoute, EffectiveVersion, Fault, Faults,
-    Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, Respond, Retry, RetryOn,
+    Hedge, IdentityForm, IdentityHeaders, Located, LogFormat, Priority, RateLimits, Respond, Retry, RetryOn,
     VersionBy as ConfiguredVersionBy, VersionState, Waf,
 };
 use crate::expression::{Expression, Roots};
@@ -31,6 +32,7 @@ use crate::overload::Bounds;
 use crate::policies::Policy;
 use crate::policies::identify::{Authenticator, Means, build_ways};
 use crate::policies::limit::quota::OfPlans;
+use crate::policies::limit::rate_limit::Plans;
 use crate::quotas::{InForce, Quotas, Title};
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
@@ -81,6 +83,7 @@ impl Snapshot {
         compiler.waits = before.map(|before| before.waits.clone()).unwrap_or_default();
         compiler.fleet_before = before.and_then(|before| before.fleet.clone());
         compiler.redis.clone_from(&redis);
+        compiler.compile_plans();
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -178,6 +181,10 @@ struct Compiler<'c> {
     identifies: HashMap<(*const AccessTerms, Option<*const Api>), Arc<dyn Policy>>,
     /// Policies by where what they are made from stands; nothing where a file of one has faults.
     shared: HashMap<*const (), Option<Arc<dyn Policy>>>,
+    /// Limits by where they stand, and whether those of plans hold too.
+    rate_limits: HashMap<(Option<*const RateLimits>, bool), Arc<dyn Policy>>,
+    /// The limits of plans, where some have any.
+    plans: Option<Arc<Plans>>,
     firewalls: HashMap<*const Waf, policies::Halves>,
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
@@ -230,6 +237,8 @@ impl<'c> Compiler<'c> {
             identifies: HashMap::new(),
             faults,
             shared: HashMap::new(),
+            rate_limits: HashMap::new(),
+            plans: None,
             firewalls: HashMap::new(),
             buckets: None,
             quotas: Arc::default(),

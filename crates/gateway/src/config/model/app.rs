@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 
+use super::policy::Setting;
 use super::quota::Quotas;
+use super::rate_limit::RateLimits;
 use crate::config::fault::Fault;
 use crate::config::node::{Key, Node};
 use crate::config::read::{Keys, Read, Reader};
@@ -50,6 +52,11 @@ pub struct Plan {
     /// How much each of its applications may use by the calendar, over all routes together: one quota, or a list of up to 4. Default: as
     /// much as they like.
     pub quota: Option<Quotas>,
+    /// How many requests each of its applications may make, beside what routes say: one limit, or a list. They are as on a route, but
+    /// `by` is `app` where it is not said, there is no `leaky_bucket`, and expressions know no `params`. All routes count together
+    /// whose `access` finds out who calls, unless `rate_limit` is `off` there. Default: as many as they like.
+    #[schemars(with = "Option<Setting<RateLimits>>")]
+    pub rate_limit: Option<RateLimits>,
 }
 
 impl App {
@@ -102,9 +109,11 @@ impl AppKey {
 impl Plan {
     pub(super) fn read(name: &Key, node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut map = reader.map(node, &PLAN)?;
+        let rate_limit = map.take("rate_limit").filter(|node| !node.is("off"));
+        let rate_limit = rate_limit.and_then(|node| RateLimits::of_plan(node, reader));
         let quota = map.optional("quota", reader);
         map.finish(reader);
-        Some(Self { name: Located::new(name.text.to_string(), name.span), quota })
+        Some(Self { name: Located::new(name.text.to_string(), name.span), rate_limit, quota })
     }
 }
 
@@ -114,4 +123,4 @@ pub(super) static APP_KEY: Keys =
     Keys { of: "a key", known: &["id", "hash", "secret", "scopes", "expires"], later: &[], shared: None };
 
 pub(super) static PLAN: Keys =
-    Keys { of: "a plan", known: &["quota"], later: &["rate_limit", "price"], shared: None };
+    Keys { of: "a plan", known: &["rate_limit", "quota"], later: &["price"], shared: None };

@@ -22,7 +22,7 @@ pub struct Quotas(pub Vec<Quota>);
 pub struct Quota {
     /// How many requests in each day, week (from Monday on) or month: `10000/d`, `50000/w`, `1000000/month`.
     pub limit: CalendarRate,
-    /// Whose requests are counted together: those of one `app`, `user` or `key`; or all of the `route` or the `api`, or `global` for
+    /// Whose requests are counted together: those of one `app`, `user`, `key` or `plan`; or all of the `route` or the `api`, or `global` for
     /// all that the quota is for. Default: `app`.
     #[schemars(with = "Option<String>")]
     pub by: Located<LimitBy>,
@@ -119,8 +119,9 @@ impl Read for Quota {
 /// What made-up values would make endless is not for what is written down.
 fn read_by(node: &Node, reader: &mut Reader) -> Option<LimitBy> {
     let by = LimitBy::read(node, reader)?;
-    if matches!(by, LimitBy::Ip | LimitBy::Header(_) | LimitBy::Expression(_)) {
-        let message = "a quota is for who is known: app, user or key, or for the route, the api or global";
+    if matches!(by, LimitBy::Ip | LimitBy::Device | LimitBy::Header(_) | LimitBy::Expression(_)) {
+        let message =
+            "a quota is for who is known: app, user, key or plan, or for the route, the api or global";
         let fault = Fault::error("bad_value", node.span, message);
         reader.fault(fault.help("`rate_limit` with `algorithm: fixed_window` counts by the day for anybody"));
         return None;

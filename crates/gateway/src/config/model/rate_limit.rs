@@ -5,6 +5,7 @@ use std::fmt;
 use http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::ban::{read_ipv6_prefix, write_addresses};
 use super::sharing::{OnOutage, Sharing};
 use crate::buckets::{LONGEST_LOG, Rule};
 use crate::config::fault::Fault;
@@ -12,11 +13,14 @@ use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, MapReader, Read, Reader, nearest};
 use crate::config::schema::or_text;
 use crate::config::source::{Located, Span};
-use crate::config::values::{Rate, header_name};
+use crate::config::values::{Cidr, Rate, header_name};
 
 /// The limits of a route: a request needs a token of each.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct RateLimits(pub Vec<RateLimit>);
+
+/// One of them, where it stands at a plan.
+struct OfPlan(RateLimit);
 
 /// How many requests callers may make. A plain rate is `limit`.
 #[derive(Clone, Debug, PartialEq, Hash, JsonSchema)]
@@ -27,8 +31,8 @@ pub struct RateLimit {
     /// For `token_bucket`: tokens in a full bucket, which is what may come at once. Default: as many as `limit` counts.
     pub burst: Option<u64>,
     /// Whose requests are counted together: those of one `ip` (of IPv6 one /64), `app`, `user` or `key`, or with one value of
-    /// `header:NAME` or of an expression; or all of the `route` or the `api`, or `global` for all that the limit is for. Default:
-    /// `ip`.
+    /// `header:NAME` or of an expression; of all callers of one `plan` or with one kind of `device`; or all of the `route` or the `api`,
+    /// or `global` for all that the limit is for. Default: `ip`.
     #[schemars(with = "Option<String>")]
     pub by: Located<LimitBy>,
     /// How it is counted. Default: `token_bucket`.
@@ -43,6 +47,16 @@ pub struct RateLimit {
     /// that; where it cannot be told, it counts 1. Default: 1.
     #[schemars(with = "Option<String>")]
     pub cost: Option<Located<String>>,
+    /// An expression over the answer's head: what the request has cost in all, where only its service can tell, rounded up. What is more
+    /// than `cost` is taken afterwards, also where it is not there, up to as much again as there may be; what is less comes back. A text
+    /// that is a number counts as one. Where it cannot be told, `cost` stays. Default: `cost` is all.
+    #[schemars(with = "Option<String>")]
+    pub charge: Option<Located<String>>,
+    /// Networks that it is not for. Default: none.
+    #[schemars(default)]
+    pub except: Vec<Cidr>,
+    /// Leading bits by which addresses of IPv6 are told apart, from 32 to 128. Default: `64`.
+    pub ipv6_prefix: Option<u8>,
     /// Whether answers tell of it in `RateLimit` and `RateLimit-Policy`. A refusal always has `Retry-After`. Default: `true`.
     #[schemars(default = "default_headers")]
     pub headers: bool,
@@ -71,6 +85,10 @@ pub enum LimitBy {
     User,
     /// Those with one key.
     Key,
+    /// Those of all callers of one plan.
+    Plan,
+    /// Those of one class of `devices`.
+    Device,
     /// Those to one route.
     Route,
     /// Those to one API.
@@ -100,7 +118,12 @@ pub enum LimitAlgorithm {
 impl LimitBy {
     /// Whether it goes by what only `access` finds out.
     pub fn needs_identity(&self) -> bool {
-        matches!(self, Self::App | Self::User | Self::Key)
+        matches!(self, Self::App | Self::User | Self::Key | Self::Plan)
+    }
+
+    /// Whether it goes by an address, or may have to.
+    pub fn may_need_address(&self) -> bool {
+        !matches!(self, Self::Route | Self::Api | Self::Global)
     }
 
     /// One word for it.
@@ -110,6 +133,8 @@ impl LimitBy {
             Self::App => "app",
             Self::User => "user",
             Self::Key => "key",
+            Self::Plan => "plan",
+            Self::Device => "device",
             Self::Route => "route",
             Self::Api => "api",
             Self::Global => "global",
@@ -152,17 +177,34 @@ impl RateLimit {
             LimitAlgorithm::FixedWindow => Rule::fixed_window(count, period),
             LimitAlgorithm::SlidingWindow => Rule::sliding_window(count, period),
         }
+        .map(|rule| if self.charge.is_some() { rule.with_debt() } else { rule })
     }
 }
 
 impl Read for RateLimits {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let limits: Vec<RateLimit> = Vec::read(node, reader)?;
+        let limits = Self(Vec::read(node, reader)?);
+        limits.check(node, reader);
+        Some(limits)
+    }
+}
+
+impl RateLimits {
+    /// Reads those of a plan.
+    pub(super) fn of_plan(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let limits: Vec<OfPlan> = Vec::read(node, reader)?;
+        let limits = Self(limits.into_iter().map(|OfPlan(limit)| limit).collect());
+        limits.check(node, reader);
+        Some(limits)
+    }
+
+    fn check(&self, node: &Node, reader: &mut Reader) {
+        let Self(limits) = self;
         if let Value::List(items) = &node.value {
             if items.is_empty() {
                 reader.wrong(node.head(), "this list is empty: name a limit, or write `off`");
             } else if items.len() > MOST_LIMITS {
-                reader.wrong(node.head(), format!("a route has at most {MOST_LIMITS} limits"));
+                reader.wrong(node.head(), format!("a route or a plan has at most {MOST_LIMITS} limits"));
             }
             if limits.iter().filter(|limit| limit.queue.is_some()).count() > 1 {
                 reader.wrong(
@@ -171,15 +213,33 @@ impl Read for RateLimits {
                 );
             }
         }
-        Some(Self(limits))
+    }
+}
+
+impl Read for OfPlan {
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let limit = RateLimit::read_by(LimitBy::App, node, reader)?;
+        if limit.queue.is_some() {
+            let message = "a plan has no `leaky_bucket`: a request waits in one line, that of its route";
+            reader.wrong(node.head(), message);
+            return None;
+        }
+        Some(Self(limit))
     }
 }
 
 impl Read for RateLimit {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Self::read_by(LimitBy::Ip, node, reader)
+    }
+}
+
+impl RateLimit {
+    /// Reads one that goes by this where it does not say by what.
+    fn read_by(usual: LimitBy, node: &Node, reader: &mut Reader) -> Option<Self> {
         if matches!(node.value, Value::Text(_)) {
             let limit = Rate::read(node, reader)?;
-            return Self::new(limit, node.span).check(node.span, node.span, reader);
+            return Self::new(limit, Located::new(usual, node.span)).check(node.span, node.span, reader);
         }
         let mut map = reader.map(node, &RATE_LIMIT)?;
         let at = map.value_span("limit").unwrap_or(map.head());
@@ -192,6 +252,10 @@ impl Read for RateLimit {
         let is_queue_right = check_queue(&map, algorithm, reader);
         let when = map.optional("when", reader);
         let cost = map.optional("cost", reader);
+        let charge = map.optional("charge", reader);
+        let except = map.or("except", Vec::new(), reader);
+        let prefix_at = map.key_span("ipv6_prefix");
+        let ipv6_prefix = read_ipv6_prefix(&mut map, reader);
         let headers = map.or("headers", default_headers(), reader);
         let legacy_headers = map.or("legacy_headers", false, reader);
         let shared = map.optional("shared", reader);
@@ -206,12 +270,16 @@ impl Read for RateLimit {
         if !is_queue_right {
             return None;
         }
-        let usual = Self::new(limit?, at);
         let by = match by {
             Some((span, by)) => Located::new(by?, span),
-            None => usual.by,
+            None => Located::new(usual, at),
         };
-        let algorithm = algorithm.unwrap_or(usual.algorithm);
+        if ipv6_prefix.is_some() && !by.value.may_need_address() {
+            let message = format!("`ipv6_prefix` with `by: {}`: no addresses are told apart", by.value);
+            reader.wrong(prefix_at, message);
+            return None;
+        }
+        let algorithm = algorithm.unwrap_or(LimitAlgorithm::TokenBucket);
         let on_outage = on_outage.unwrap_or_default();
         Self {
             limit: limit?,
@@ -221,6 +289,9 @@ impl Read for RateLimit {
             queue,
             when,
             cost,
+            charge,
+            except,
+            ipv6_prefix,
             headers,
             legacy_headers,
             shared,
@@ -228,18 +299,19 @@ impl Read for RateLimit {
         }
         .check(at, burst_at, reader)
     }
-}
 
-impl RateLimit {
-    fn new(limit: Rate, at: Span) -> Self {
+    fn new(limit: Rate, by: Located<LimitBy>) -> Self {
         Self {
             limit,
             burst: None,
-            by: Located::new(LimitBy::Ip, at),
+            by,
             algorithm: LimitAlgorithm::TokenBucket,
             queue: None,
             when: None,
             cost: None,
+            charge: None,
+            except: Vec::new(),
+            ipv6_prefix: None,
             headers: default_headers(),
             legacy_headers: false,
             shared: None,
@@ -257,6 +329,11 @@ impl RateLimit {
             return None;
         }
         if let Some(rule) = self.rule() {
+            if let (Some(charge), Rule::SlidingLog(_)) = (&self.charge, rule) {
+                let what = format!("`charge` with a `sliding_window` of up to {LONGEST_LOG}");
+                reader.not_yet(charge.span, &what);
+                return None;
+            }
             if let Some(shared) = &self.shared {
                 self.check_shared(rule, shared, reader)?;
             }
@@ -272,6 +349,10 @@ impl RateLimit {
 
     /// Nothing for what gateways cannot count together.
     fn check_shared(&self, rule: Rule, shared: &Located<Sharing>, reader: &mut Reader) -> Option<()> {
+        if self.charge.is_some() {
+            reader.not_yet(shared.span, "`shared` with `charge`");
+            return None;
+        }
         let (message, help) = match (self.algorithm, shared.value) {
             (LimitAlgorithm::LeakyBucket, _) => (
                 "requests wait in line at the gateway to which they came: a `leaky_bucket` cannot be `shared`",
@@ -301,8 +382,8 @@ fn check_queue(map: &MapReader<'_>, algorithm: Option<LimitAlgorithm>, reader: &
     if is_leaky && map.has("burst") {
         reader.wrong(map.key_span("burst"), "a `leaky_bucket` has no `burst`: requests go one by one");
     }
-    if is_leaky && map.has("cost") {
-        reader.wrong(map.key_span("cost"), "a `leaky_bucket` has no `cost`: requests go one by one");
+    for key in ["cost", "charge"].into_iter().filter(|key| is_leaky && map.has(key)) {
+        reader.wrong(map.key_span(key), format!("a `leaky_bucket` has no `{key}`: requests go one by one"));
     }
     if is_leaky && !map.has("queue") {
         let at = map.value_span("algorithm").unwrap_or(map.head());
@@ -315,14 +396,11 @@ fn check_queue(map: &MapReader<'_>, algorithm: Option<LimitAlgorithm>, reader: &
 
 impl Read for LimitBy {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        const WHAT: &str = "ip, app, user, key, route, api, global, header:NAME or an expression";
+        const WHAT: &str =
+            "ip, app, user, key, plan, device, route, api, global, header:NAME or an expression";
         let text = reader.text(node, WHAT)?;
         if let Some((_, by)) = words().into_iter().find(|(word, _)| *word == text) {
             return Some(by);
-        }
-        if LATER_WORDS.contains(&text.as_str()) {
-            reader.not_yet(node.span, &format!("`by: {text}`"));
-            return None;
         }
         if let Some(name) = text.strip_prefix("header:") {
             return match header_name(name) {
@@ -402,6 +480,10 @@ impl fmt::Display for RateLimit {
         if let Some(cost) = &self.cost {
             write!(f, ", cost {}", cost.value)?;
         }
+        if let Some(charge) = &self.charge {
+            write!(f, ", charge {}", charge.value)?;
+        }
+        write_addresses(f, &self.except, self.ipv6_prefix)?;
         if let Some(shared) = &self.shared {
             let how = if shared.value == Sharing::Fast { " by leases" } else { "" };
             write!(f, ", shared{how}, without Redis {}", self.on_outage.word())?;
@@ -422,9 +504,19 @@ impl fmt::Display for RateLimits {
     }
 }
 
-fn words() -> [(&'static str, LimitBy); 7] {
-    [LimitBy::Ip, LimitBy::App, LimitBy::User, LimitBy::Key, LimitBy::Route, LimitBy::Api, LimitBy::Global]
-        .map(|by| (by.word(), by))
+fn words() -> [(&'static str, LimitBy); 9] {
+    [
+        LimitBy::Ip,
+        LimitBy::App,
+        LimitBy::User,
+        LimitBy::Key,
+        LimitBy::Plan,
+        LimitBy::Device,
+        LimitBy::Route,
+        LimitBy::Api,
+        LimitBy::Global,
+    ]
+    .map(|by| (by.word(), by))
 }
 
 fn default_headers() -> bool {
@@ -441,16 +533,17 @@ pub(super) static RATE_LIMIT: Keys = Keys {
         "queue",
         "when",
         "cost",
+        "charge",
+        "except",
+        "ipv6_prefix",
         "headers",
         "legacy_headers",
         "shared",
         "on_outage",
     ],
-    later: &["charge"],
+    later: &[],
     shared: None,
 };
-
-const LATER_WORDS: [&str; 2] = ["plan", "device"];
 
 /// Limits of a route: each costs every request.
 pub const MOST_LIMITS: usize = 8;

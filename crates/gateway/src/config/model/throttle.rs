@@ -60,7 +60,7 @@ impl Throttle {
             reader.wrong(limit, "a limit is at most 1000000/s");
             return None;
         }
-        if self.pace().and_then(|pace| pace.with_debt(*MAX_DELAY)).is_none() {
+        if self.pace().and_then(|pace| pace.with_delay(*MAX_DELAY)).is_none() {
             reader.wrong(burst, "a bucket that is empty must be full again within ten years");
             return None;
         }

@@ -11,6 +11,7 @@ use crate::config::values::{KeyHash, Scope};
 
 pub(super) fn plan_facets(plan: &Plan) -> Facets {
     let mut facets = Facets::default();
+    facets.may_say("rate limit", plan.rate_limit.as_ref());
     facets.may_say("quota", plan.quota.as_ref());
     facets
 }

@@ -12,7 +12,7 @@ use crate::buckets::{Buckets, Key, Rule};
 use crate::clock::whole_seconds;
 use crate::config;
 use crate::config::values::{Cidr, Refusals};
-use crate::customer::with_octets;
+use crate::customer::{USUAL_PREFIX, with_octets};
 use crate::exchange::Exchange;
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
@@ -24,6 +24,8 @@ pub struct Ban {
     /// Nanoseconds for which an address is banned.
     term: u64,
     except: Box<[Cidr]>,
+    /// Leading bits by which addresses of IPv6 are told apart.
+    ipv6_prefix: u8,
     /// What tells these counts from those of a `ban` with other numbers. The ban that follows is one for all.
     counts: u64,
     bans: u64,
@@ -41,6 +43,7 @@ impl Ban {
             after,
             term: u64::try_from(config.term.as_nanos()).ok()?,
             except: config.except.clone().into(),
+            ipv6_prefix: config.ipv6_prefix.unwrap_or(USUAL_PREFIX),
             counts: buckets.identity(("refusals", config.after)),
             bans: buckets.identity("ban"),
             buckets,
@@ -50,7 +53,15 @@ impl Ban {
 
     /// Where it is kept that an address is banned.
     fn term_of(&self, address: IpAddr) -> Key {
-        with_octets(address, |octets| self.buckets.caller(self.bans, 0, octets))
+        self.key(self.bans, address)
+    }
+
+    /// A network of IPv6 is another one by another prefix, also where all bits behind both are zero.
+    fn key(&self, place: u64, address: IpAddr) -> Key {
+        with_octets(address, self.ipv6_prefix, |octets| {
+            let way = if octets.len() > IPV4 { self.ipv6_prefix } else { 0 };
+            self.buckets.caller(place, way, octets)
+        })
     }
 
     fn is_exempt(&self, address: IpAddr) -> bool {
@@ -93,8 +104,7 @@ impl Policy for Ban {
         if self.buckets.marked_for(self.term_of(address), now).is_some() {
             return;
         }
-        let key = with_octets(address, |octets| self.buckets.caller(self.counts, 0, octets));
-        let counted = self.buckets.take(key, self.after, 1, now);
+        let counted = self.buckets.take(self.key(self.counts, address), self.after, 1, now);
         if counted.is_ok_and(|taken| taken.left > 0) {
             return;
         }
@@ -105,3 +115,6 @@ impl Policy for Ban {
         self.summary.to_string()
     }
 }
+
+/// Octets of an address of IPv4.
+const IPV4: usize = 4;

@@ -46,7 +46,7 @@ impl Concurrency {
         Some(Self {
             terms: Terms { max: config.max, queue: config.queue as usize },
             patience: *config.queue_for,
-            by: By::new(by, expression)?,
+            by: By::new(by, expression)?.with_prefix(config.ipv6_prefix),
             place: gates.key((place, by.to_string())),
             gates,
             status: status(by),
@@ -84,7 +84,7 @@ impl Policy for Concurrency {
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
         let key = self.by.key(exchange, |way, of| self.gates.key((self.place, way, of)));
-        let caller = || By::App.key(exchange, |way, of| self.gates.key((way, of)));
+        let caller = || self.by.caller().key(exchange, |way, of| self.gates.key((way, of)));
         match self.gates.enter(key, self.terms, caller) {
             Ok(Entry::In(held)) => {
                 exchange.under_way = Some(held);
@@ -116,7 +116,9 @@ impl Policy for Concurrency {
 /// amiss: what it asks for is busy (RFC 9110, section 15.6.4).
 fn status(by: &LimitBy) -> StatusCode {
     match by {
-        LimitBy::Route | LimitBy::Api | LimitBy::Global => StatusCode::SERVICE_UNAVAILABLE,
+        LimitBy::Plan | LimitBy::Device | LimitBy::Route | LimitBy::Api | LimitBy::Global => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::TOO_MANY_REQUESTS,
     }
 }
@@ -128,8 +130,11 @@ mod tests {
     use super::*;
     use crate::config::{Setting, load_text};
 
+    const DEVICES: &str = "devices: { mobile: { user_agent: mobile } }\n";
+
     fn compiled(text: &str, place: &str, gates: &Arc<Gates>) -> Concurrency {
-        let config = load_text(&format!("defaults: {{ access: public, concurrency: {text} }}")).unwrap().0;
+        let config =
+            load_text(&format!("{DEVICES}defaults: {{ access: public, concurrency: {text} }}")).unwrap().0;
         let Some(Setting::On(limit)) = config.defaults.concurrency.as_deref() else { panic!("no limit") };
         Concurrency::new(limit, None, place, Arc::clone(gates)).unwrap()
     }
@@ -144,6 +149,11 @@ mod tests {
                 "{ max: 5, by: global }",
                 503,
                 "as many requests of all callers together are under way as may be (5)",
+            ),
+            (
+                "{ max: 5, by: device }",
+                503,
+                "as many requests from one kind of device are under way as may be (5)",
             ),
             ("{ max: 5, by: ip }", 429, "as many requests from one address are under way as may be (5)"),
             (

@@ -288,6 +288,7 @@ fn refusal(config: &config::Quota) -> String {
         LimitBy::Global => "all callers together may make".to_owned(),
         LimitBy::Route => "all callers together may make of this route".to_owned(),
         LimitBy::Api => "all callers together may make of this API".to_owned(),
+        LimitBy::Plan => "all callers of one plan together may make".to_owned(),
         by => format!("one {by} may make"),
     };
     let unit = config.limit.unit.word();

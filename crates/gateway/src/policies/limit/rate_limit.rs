@@ -3,7 +3,9 @@
 //! What is used up stands in [`Buckets`], which all workers and all snapshots share; here is whose bucket it is, and what
 //! callers are told. Whoever is let through costs no allocation, unless a limit goes by an expression.
 
+mod charge;
 mod leaky;
+mod plans;
 mod shared;
 
 use std::sync::Arc;
@@ -12,8 +14,9 @@ use http::StatusCode;
 use http1::{Fields, Known, PreparedField};
 
 use crate::allowance::{Allowance, tell};
-use crate::buckets::{Buckets, Empty, Key, Rule, Taken};
+use crate::buckets::{Buckets, Empty, Key, Rule, Spent, Taken};
 use crate::clock::{self, whole_seconds};
+use crate::config::values::Cidr;
 use crate::config::{self, LimitBy, MOST_LIMITS};
 use crate::exchange::Exchange;
 use crate::expression::Expression;
@@ -24,17 +27,29 @@ use crate::refusal::{Refusal, Stage};
 use crate::shared::SharedBuckets;
 use crate::waiting::Lines;
 use leaky::Leaky;
+pub use plans::Plans;
 use shared::Shared;
 
 /// The compiled policy.
 #[derive(Debug)]
 pub struct RateLimit {
-    limits: Box<[Limit]>,
+    /// The route's own.
+    own: Limits,
+    /// Those of its callers' plans, where the route knows its callers.
+    plans: Option<Arc<Plans>>,
     buckets: Arc<Buckets>,
     /// Where some are shared.
     fleet: Option<Arc<SharedBuckets>>,
-    /// `RateLimit-Policy`, with nothing where nobody is told.
-    told: PreparedField,
+    /// Whether there may be more to decide on than a single limit of the route's own that is counted here.
+    may_have_more: bool,
+}
+
+/// Limits that stand at one place.
+#[derive(Debug, Default)]
+pub struct Limits {
+    list: Box<[Limit]>,
+    /// `RateLimit-Policy`, where anybody is told.
+    told: Option<PreparedField>,
 }
 
 /// The expressions of a limit, compiled.
@@ -46,10 +61,14 @@ pub struct Expressions {
     pub when: Option<Expression>,
     /// What a request costs.
     pub cost: Option<Expression>,
+    /// What it has cost, by its answer.
+    pub charge: Option<Expression>,
 }
 
 #[derive(Debug)]
 struct Limit {
+    /// Which it is: of a route from 0 on, of a plan from [`MOST_LIMITS`] on.
+    number: usize,
     rule: Rule,
     /// Where requests wait for it, and go one by one.
     leaky: Option<Leaky>,
@@ -59,8 +78,7 @@ struct Limit {
     /// What tells its buckets from those of other limits, whatever the numbers, and from those of another way to count.
     place: u64,
     shared: Option<Shared>,
-    when: Option<Expression>,
-    cost: Option<Expression>,
+    terms: Option<Box<Terms>>,
     /// `RateLimit`, with its name as far as the number behind it: `"ip";r=`.
     told: Option<PreparedField>,
     /// The value of `X-RateLimit-Limit`.
@@ -71,20 +89,50 @@ struct Limit {
     summary: String,
 }
 
-impl RateLimit {
+/// What limits are counted in, for all that are compiled together.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables<'t> {
+    /// What callers have used up.
+    pub buckets: &'t Arc<Buckets>,
+    /// Who waits.
+    pub lines: &'t Arc<Lines>,
+}
+
+/// For whom a limit is, and what requests cost, where it is not for all of them and one does not cost one.
+#[derive(Debug)]
+struct Terms {
+    except: Box<[Cidr]>,
+    when: Option<Expression>,
+    cost: Option<Expression>,
+    charge: Option<Expression>,
+}
+
+impl Limits {
     /// Compiles limits that stand at this place, with their expressions. One whose expression is none has been refused before.
     pub fn new(
         limits: &[config::RateLimit],
         expressions: Vec<Expressions>,
         place: &str,
-        buckets: Arc<Buckets>,
-        lines: &Arc<Lines>,
-        fleet: Option<Arc<SharedBuckets>>,
+        tables: Tables<'_>,
     ) -> Self {
-        let mut names: Vec<String> = Vec::new();
+        Self::compile(limits, expressions, place, None, tables)
+    }
+
+    /// The same, or those of a plan.
+    fn compile(
+        limits: &[config::RateLimit],
+        expressions: Vec<Expressions>,
+        place: &str,
+        plan: Option<&str>,
+        Tables { buckets, lines }: Tables<'_>,
+    ) -> Self {
+        let (before_name, first) = if plan.is_some() { ("plan-", MOST_LIMITS) } else { ("", 0) };
+        let mut names: Vec<&str> = Vec::new();
         let mut told: Vec<String> = Vec::new();
         let mut compiled = Vec::new();
-        for (config, Expressions { by, when, cost }) in limits.iter().zip(expressions).take(MOST_LIMITS) {
+        for (config, Expressions { by, when, cost, charge }) in
+            limits.iter().zip(expressions).take(MOST_LIMITS)
+        {
             let Some((rule, by)) = config.rule().zip(By::new(&config.by.value, by)) else { continue };
             buckets.reserve(rule);
             let leaky = config.queue.map(|queue| Leaky { queue: queue as usize, lines: Arc::clone(lines) });
@@ -92,57 +140,89 @@ impl RateLimit {
             let span = rule.span().saturating_mul(config.capacity() / rule.quota());
             let late = span - exact_span(config).min(span);
             let word = config.by.value.word();
-            let before = names.iter().filter(|name| *name == word).count();
+            let before = names.iter().filter(|name| **name == word).count();
             let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
-            names.push(word.to_owned());
+            names.push(word);
+            let public_name = format!("{before_name}{name}");
             if config.headers {
                 let (quota, window) = (config.capacity(), whole_seconds(span - late));
-                told.push(format!("\"{name}\";q={quota};w={window}"));
+                told.push(format!("\"{public_name}\";q={quota};w={window}"));
             }
             compiled.push(Limit {
+                number: first + compiled.len(),
                 rule,
                 leaky,
                 late,
-                by,
+                by: by.with_prefix(config.ipv6_prefix),
                 place: buckets.identity((place, &name, config.by.value.to_string(), rule.family())),
                 shared: Shared::new(config, rule, place, &name),
-                when,
-                cost,
-                told: config.headers.then(|| PreparedField::new(Known::RateLimit, &format!("\"{name}\";r="))),
+                terms: Terms { except: config.except.clone().into(), when, cost, charge }.unless_usual(),
+                told: config
+                    .headers
+                    .then(|| PreparedField::new(Known::RateLimit, &format!("\"{public_name}\";r="))),
                 legacy: config.legacy_headers.then(|| config.capacity().to_string().into()),
-                refusal: refusal(config).into(),
+                refusal: refusal(config, plan).into(),
                 summary: config.to_string(),
             });
         }
-        Self {
-            limits: compiled.into(),
-            buckets,
-            fleet,
-            told: PreparedField::new(Known::RateLimitPolicy, &told.join(", ")),
+        let told = (!told.is_empty()).then(|| PreparedField::new(Known::RateLimitPolicy, &told.join(", ")));
+        Self { list: compiled.into(), told }
+    }
+
+    /// They are a list, which may come in several fields (RFC 9110, section 5.3).
+    fn tell(&self, fields: &mut Fields) {
+        if let Some(told) = &self.told {
+            fields.append_prepared(told, b"");
         }
     }
 
+    fn explain(&self) -> String {
+        self.list.iter().map(|limit| limit.summary.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl RateLimit {
+    /// The limits of a route, and those of its callers' plans.
+    pub fn new(
+        own: Limits,
+        plans: Option<Arc<Plans>>,
+        buckets: Arc<Buckets>,
+        fleet: Option<Arc<SharedBuckets>>,
+    ) -> Self {
+        let may_have_more = fleet.is_some() || plans.is_some();
+        Self { own, plans, buckets, fleet, may_have_more }
+    }
+
     /// One limit, as most routes have it.
-    fn one(&self, exchange: &mut Exchange, limit: &Limit) -> Step<'_> {
+    fn one<'p>(&'p self, exchange: &mut Exchange, limit: &'p Limit) -> Step<'p> {
         let Some(cost) = limit.cost(exchange) else { return Step::Continue };
         let key = self.key(exchange, limit);
         if limit.leaky.is_some() {
-            return self.line_up(exchange, 0, key, || ());
+            return self.line_up(exchange, limit, key, || ());
         }
         match self.buckets.take(key, limit.rule, cost, self.buckets.now()) {
             Ok(taken) => {
-                exchange.allowance = Some(limit.allowance(0, &taken));
+                let allowance = limit.allowance(&taken);
+                if limit.is_charged() {
+                    exchange.spent.push(Spent { key, cost, at: self.buckets.now(), allowance });
+                }
+                exchange.allowance = Some(allowance);
                 Step::Continue
             }
-            Err(empty) => self.refuse(exchange, 0, empty),
+            Err(empty) => limit.refuse(exchange, empty),
         }
     }
 
     /// Several: first a look at all, as none is charged when another refuses.
-    fn several(&self, exchange: &mut Exchange) -> Step<'_> {
+    fn several<'p>(
+        &'p self,
+        exchange: &mut Exchange,
+        limits: impl Iterator<Item = &'p Limit> + Clone,
+    ) -> Step<'p> {
         let now = self.buckets.now();
+        let is_charged = limits.clone().any(Limit::is_charged);
         let mut keys = [None; MOST_LIMITS];
-        for ((at, limit), key) in self.limits.iter().enumerate().zip(&mut keys) {
+        for (limit, key) in limits.clone().zip(&mut keys) {
             let Some(cost) = limit.cost(exchange) else { continue };
             let found = self.key(exchange, limit);
             let lacks = match &limit.leaky {
@@ -150,35 +230,39 @@ impl RateLimit {
                 None => self.buckets.look(found, limit.rule, cost, now).err(),
             };
             if let Some(empty) = lacks {
-                return self.refuse(exchange, at, empty);
+                return limit.refuse(exchange, empty);
             }
             *key = Some((found, cost));
         }
         let mut charged: [Option<Taken>; MOST_LIMITS] = [const { None }; MOST_LIMITS];
         let mut least: Option<Allowance> = None;
         let mut line = None;
-        for (at, (limit, key)) in self.limits.iter().zip(keys).enumerate() {
+        for (at, (limit, key)) in limits.zip(keys).enumerate() {
             let Some((key, cost)) = key else { continue };
             if limit.leaky.is_some() {
-                line = Some((at, key));
+                line = Some((limit, key));
                 continue;
             }
             match self.buckets.take(key, limit.rule, cost, now) {
                 Ok(taken) => {
-                    least = limit.least(least, limit.allowance(at, &taken));
+                    let allowance = limit.allowance(&taken);
+                    if is_charged {
+                        exchange.spent.push(Spent { key, cost, at: now, allowance });
+                    }
+                    least = limit.least(least, allowance);
                     charged[at] = Some(taken);
                 }
                 // Another worker took the last token in between.
                 Err(empty) => {
                     charged.iter().flatten().for_each(|taken| self.buckets.give_back(taken));
-                    return self.refuse(exchange, at, empty);
+                    return limit.refuse(exchange, empty);
                 }
             }
         }
         exchange.allowance = least;
         // Last, as it may have to wait: there is one at most.
         let give_back = || charged.iter().flatten().for_each(|taken| self.buckets.give_back(taken));
-        line.map_or(Step::Continue, |(at, key)| self.line_up(exchange, at, key, give_back))
+        line.map_or(Step::Continue, |(limit, key)| self.line_up(exchange, limit, key, give_back))
     }
 
     /// Whose bucket it is.
@@ -186,31 +270,40 @@ impl RateLimit {
         limit.by.key(exchange, |way, of| self.buckets.caller(limit.place, way, of))
     }
 
-    fn refuse(&self, exchange: &mut Exchange, at: usize, empty: Empty) -> Step<'_> {
-        let limit = &self.limits[at];
-        let full_in = whole_seconds(empty.full_in.saturating_sub(limit.late));
-        exchange.allowance = Some(Allowance { limit: at, left: 0, full_in });
-        let refusal = Refusal::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limited",
-            Stage::Limit,
-            limit.refusal.to_string(),
-        );
-        Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
+    /// The limit of this number, where the caller's plan has these.
+    fn numbered<'p>(&'p self, number: usize, of_plan: Option<&'p Limits>) -> Option<&'p Limit> {
+        match number.checked_sub(MOST_LIMITS) {
+            None => self.own.list.get(number),
+            Some(place) => of_plan?.list.get(place),
+        }
+    }
+
+    /// The limits of the caller's plan.
+    fn of_plan(&self, exchange: &Exchange) -> Option<&Limits> {
+        self.plans.as_ref()?.of(&exchange.identity()?.plan)
     }
 }
 
 impl Limit {
     /// What a request counts; nothing where the limit is not for it. It is where that cannot be told, and counts 1.
     fn cost(&self, exchange: &Exchange) -> Option<u64> {
-        if let Some(when) = &self.when
-            && !when.matches(&exchange.context()).unwrap_or(true)
-        {
-            return None;
+        match &self.terms {
+            None => Some(1),
+            Some(terms) => terms.cost(exchange).map(|cost| cost.min(self.rule.quota())),
         }
-        let Some(cost) = &self.cost else { return Some(1) };
-        let cost = cost.evaluate_count(&exchange.context()).unwrap_or(1);
-        (cost > 0).then(|| cost.min(self.rule.quota()))
+    }
+
+    fn refuse<'p>(&self, exchange: &mut Exchange, empty: Empty) -> Step<'p> {
+        let full_in = whole_seconds(empty.full_in.saturating_sub(self.late));
+        exchange.allowance = Some(Allowance { limit: self.number, left: 0, full_in });
+        exchange.spent.clear();
+        let refusal = Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            Stage::Limit,
+            self.refusal.to_string(),
+        );
+        Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }
 
     /// Whether callers are told of it at all.
@@ -218,20 +311,43 @@ impl Limit {
         self.told.is_some() || self.legacy.is_some()
     }
 
-    /// What is left, where this limit stands at this place among those of its route.
-    fn allowance(&self, at: usize, taken: &Taken) -> Allowance {
-        self.rest(at, taken.left, taken.full_in)
+    /// What is left.
+    fn allowance(&self, taken: &Taken) -> Allowance {
+        self.rest(taken.left, taken.full_in)
     }
 
     /// The same, with nanoseconds until all of it is there again.
-    fn rest(&self, at: usize, left: u64, full_in: u64) -> Allowance {
-        Allowance { limit: at, left, full_in: whole_seconds(full_in.saturating_sub(self.late)) }
+    fn rest(&self, left: u64, full_in: u64) -> Allowance {
+        let full_in = whole_seconds(full_in.saturating_sub(self.late));
+        Allowance { limit: self.number, left, full_in }
     }
 
     /// The lesser of two, where callers are told of this one.
     fn least(&self, least: Option<Allowance>, other: Allowance) -> Option<Allowance> {
         let is_less = least.is_none_or(|least| other.left < least.left);
         if self.is_told() && is_less { Some(other) } else { least }
+    }
+}
+
+impl Terms {
+    /// Nothing where all requests cost one.
+    fn unless_usual(self) -> Option<Box<Self>> {
+        let Self { except, when, cost, charge } = &self;
+        let is_usual = except.is_empty() && when.is_none() && cost.is_none() && charge.is_none();
+        (!is_usual).then(|| Box::new(self))
+    }
+
+    fn cost(&self, exchange: &Exchange) -> Option<u64> {
+        if self.except.iter().any(|network| network.contains(exchange.caller.ip)) {
+            return None;
+        }
+        if let Some(when) = &self.when
+            && !when.matches(&exchange.context()).unwrap_or(true)
+        {
+            return None;
+        }
+        let Some(cost) = &self.cost else { return Some(1) };
+        Some(cost.evaluate_count(&exchange.context()).unwrap_or(1)).filter(|cost| *cost > 0)
     }
 }
 
@@ -245,22 +361,34 @@ impl Policy for RateLimit {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
-        if let Some(fleet) = &self.fleet {
-            return self.together(fleet, exchange);
+        if let ([limit], false) = (&*self.own.list, self.may_have_more) {
+            return self.one(exchange, limit);
         }
-        match &*self.limits {
-            [limit] => self.one(exchange, limit),
-            _ => self.several(exchange),
+        let (own, of_plan) = (&*self.own.list, self.of_plan(exchange).map_or(&[][..], |limits| &limits.list));
+        let all = own.iter().chain(of_plan);
+        match (&self.fleet, own, of_plan) {
+            (_, [], []) => Step::Continue,
+            (Some(fleet), ..) if all.clone().any(|limit| limit.shared.is_some()) => {
+                self.together(fleet, exchange, all)
+            }
+            (_, [limit], []) | (_, [], [limit]) => self.one(exchange, limit),
+            _ => self.several(exchange, all),
         }
     }
 
     /// `RateLimit-Policy` tells of all limits, the others of the one with the least left.
     fn on_response(&self, exchange: &mut Exchange) {
+        if !exchange.spent.is_empty() {
+            self.charge(exchange);
+        }
         let Some(allowance) = exchange.allowance else { return };
-        let Some(limit) = self.limits.get(allowance.limit) else { return };
+        let of_plan = self.of_plan(exchange);
+        let Some(limit) = self.numbered(allowance.limit, of_plan) else { return };
         let fields = &mut exchange.response.fields;
         if let Some(told) = &limit.told {
-            fields.append_prepared(&self.told, b"");
+            for limits in [Some(&self.own), of_plan].into_iter().flatten() {
+                limits.tell(fields);
+            }
             tell(allowance, told, fields);
         }
         if let Some(quota) = &limit.legacy {
@@ -269,7 +397,9 @@ impl Policy for RateLimit {
     }
 
     fn explain(&self) -> String {
-        self.limits.iter().map(|limit| limit.summary.as_str()).collect::<Vec<_>>().join("; ")
+        let own = (!self.own.list.is_empty()).then(|| self.own.explain());
+        let of_plans = self.plans.iter().flat_map(|plans| plans.explain());
+        own.into_iter().chain(of_plans).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -291,18 +421,21 @@ fn exact_span(config: &config::RateLimit) -> u64 {
     u64::try_from(span).unwrap_or(u64::MAX)
 }
 
-fn refusal(config: &config::RateLimit) -> String {
+fn refusal(config: &config::RateLimit, plan: Option<&str>) -> String {
     let of = match &config.by.value {
         LimitBy::Global => "all callers together may make".to_owned(),
         LimitBy::Route => "all callers together may make of this route".to_owned(),
         LimitBy::Api => "all callers together may make of this API".to_owned(),
+        LimitBy::Plan => "all callers of one plan together may make".to_owned(),
+        LimitBy::Device => "all of one kind of device together may make".to_owned(),
         LimitBy::Ip => "one address may make".to_owned(),
         LimitBy::Header(name) => format!("callers with one value of {name} may make"),
         LimitBy::Expression(_) => "one caller may make".to_owned(),
         by => format!("one {by} may make"),
     };
     let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
-    let limit = config.limit;
+    let by_plan = plan.map(|name| format!(", by the plan {name}")).unwrap_or_default();
+    let limit = format!("{}{by_plan}", config.limit);
     match config.queue {
         Some(queue) => format!(
             "these are more requests than {of} ({limit}), and as many wait as may ({queue}); Retry-After says when to come back"
@@ -326,14 +459,14 @@ mod tests {
     use crate::config::{Setting, load_text};
 
     /// The limits that are written so, compiled.
-    fn compiled(text: &str, place: &str, buckets: &Arc<Buckets>) -> RateLimit {
+    fn compiled(text: &str, place: &str, buckets: &Arc<Buckets>) -> Limits {
         let text = format!("defaults: {{ access: public, rate_limit: {text} }}");
         let config = load_text(&text).unwrap().0;
         let Some(Setting::On(limits)) = config.defaults.rate_limit.as_deref() else { panic!("no limits") };
-        let none = || Expressions { by: None, when: None, cost: None };
+        let none = || Expressions { by: None, when: None, cost: None, charge: None };
         let expressions = limits.0.iter().map(|_| none()).collect();
         let lines = Arc::new(Lines::new(Arc::clone(buckets)));
-        RateLimit::new(&limits.0, expressions, place, Arc::clone(buckets), &lines, None)
+        Limits::new(&limits.0, expressions, place, Tables { buckets, lines: &lines })
     }
 
     #[test]
@@ -349,7 +482,12 @@ mod tests {
                 "\"ip\";q=5;w=1, \"ip-2\";q=100;w=3600, \"header\";q=9;w=1",
             ),
         ] {
-            assert_eq!(compiled(text, "defaults", &buckets).told.value(), told.as_bytes(), "{text}");
+            let limits = compiled(text, "defaults", &buckets);
+            assert_eq!(
+                limits.told.as_ref().map_or(&b""[..], PreparedField::value),
+                told.as_bytes(),
+                "{text}"
+            );
         }
     }
 
@@ -361,9 +499,9 @@ mod tests {
             ("limit: 10/s, algorithm: sliding_window", "10"),
             ("limit: 10/s, algorithm: leaky_bucket, queue: 4", "5"),
         ] {
-            let policy = compiled(&format!("{{ {text}, legacy_headers: true }}"), "defaults", &buckets);
-            assert_eq!(policy.limits[0].legacy.as_deref(), Some(told), "{text}");
-            let policy = String::from_utf8_lossy(policy.told.value()).into_owned();
+            let limits = compiled(&format!("{{ {text}, legacy_headers: true }}"), "defaults", &buckets);
+            assert_eq!(limits.list[0].legacy.as_deref(), Some(told), "{text}");
+            let policy = String::from_utf8_lossy(limits.told.as_ref().unwrap().value()).into_owned();
             assert!(policy.contains(&format!("q={told};")), "{policy}");
         }
     }
@@ -372,8 +510,8 @@ mod tests {
     fn a_limit_is_the_same_whatever_its_numbers_and_another_elsewhere() {
         let buckets = Arc::new(Buckets::with_sets(1));
         let places = |text: &str, place: &str| {
-            let policy = compiled(text, place, &buckets);
-            policy.limits.iter().map(|limit| limit.place).collect::<Vec<_>>()
+            let limits = compiled(text, place, &buckets);
+            limits.list.iter().map(|limit| limit.place).collect::<Vec<_>>()
         };
         let before = places("[ 5/s, { limit: 1/h, by: global } ]", "defaults");
         assert_eq!(

@@ -52,7 +52,7 @@ impl Throttle {
         waiting: Arc<Gates>,
     ) -> Option<Self> {
         let pace = config.pace()?;
-        let rule = Rule::TokenBucket(pace.with_debt(*config.delay)?);
+        let rule = Rule::TokenBucket(pace.with_delay(*config.delay)?);
         buckets.reserve(rule);
         let config::Throttle { limit, queue, by: whose_it_is, .. } = config;
         Some(Self {

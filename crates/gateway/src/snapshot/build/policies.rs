@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::Compiler;
 use crate::config::{
-    self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, LimitBy, Located, PlacedLimit,
-    VersionState,
+    self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, LimitBy, PlacedLimit, VersionState,
 };
 use crate::expression::{Root, Roots};
 use crate::firewall::Firewall;
@@ -20,7 +19,6 @@ use crate::policies::admit::waf::WafOfHead;
 use crate::policies::authorize::Authorize;
 use crate::policies::identify::Identify;
 use crate::policies::limit::concurrency::Concurrency;
-use crate::policies::limit::rate_limit::{self, RateLimit};
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
@@ -28,7 +26,6 @@ use crate::policies::validate::contract::Validate;
 use crate::policies::validate::json::Json;
 use crate::policies::validate::waf::WafOfBody;
 use crate::route::PathPattern;
-use crate::shared::SharedBuckets;
 
 /// What looks at the head of a request, and at its body.
 pub(super) type Halves = (Arc<dyn Policy>, Arc<dyn Policy>);
@@ -83,9 +80,7 @@ impl Compiler<'_> {
         if let Some(spike) = &route.spike {
             policies.extend(self.spike(spike, path));
         }
-        if let Some(limits) = &route.limits {
-            policies.extend(self.rate_limit(limits, path));
-        }
+        policies.extend(self.rate_limit(route, path));
         // what is refused for a moment is not what was bought
         policies.extend(self.quota(route, path));
         // nobody waits who is refused after that
@@ -146,42 +141,6 @@ impl Compiler<'_> {
     }
 
     /// One for all routes that share it, but for expressions, which may speak of what a route's path captures.
-    fn rate_limit(
-        &mut self,
-        limits: &PlacedLimit<'_, config::RateLimits>,
-        path: &PathPattern,
-    ) -> Option<Arc<dyn Policy>> {
-        let key = std::ptr::from_ref(limits.limit).cast();
-        if let Some(policy) = self.shared.get(&key) {
-            return policy.clone();
-        }
-        let allowed = Roots::BEFORE_RESPONSE.without(Root::Body);
-        let mut has_expressions = false;
-        let mut expressions = Vec::new();
-        for limit in &limits.limit.0 {
-            let key = if let LimitBy::Expression(text) = &limit.by.value { Some(text) } else { None };
-            let mut compile = |text: Option<&Located<String>>| {
-                has_expressions |= text.is_some();
-                text.and_then(|text| self.of_route(text, path, allowed))
-            };
-            let (by, when) = (compile(key), compile(limit.when.as_ref()));
-            let cost = compile(limit.cost.as_ref());
-            expressions.push(rate_limit::Expressions { by, when, cost });
-        }
-        let buckets = Arc::clone(self.buckets.get_or_insert_default());
-        let lines = self.waits.lines(&buckets);
-        let is_shared = limits.limit.0.iter().any(|limit| limit.shared.is_some());
-        let fleet = if is_shared { self.fleet() } else { None };
-        let (limits, place) = (&limits.limit.0, &limits.place);
-        let policy: Arc<dyn Policy> =
-            Arc::new(RateLimit::new(limits, expressions, place, buckets, &lines, fleet));
-        if !has_expressions {
-            self.shared.insert(key, Some(Arc::clone(&policy)));
-        }
-        Some(policy)
-    }
-
-    /// One for all routes that share it, as [`Self::rate_limit`].
     fn concurrency(
         &mut self,
         concurrency: &PlacedLimit<'_, config::Concurrency>,
@@ -199,15 +158,6 @@ impl Compiler<'_> {
             }
             _ => self.shared(*limit, |_, _| build(None)),
         }
-    }
-
-    /// The buckets that gateways take from together. A limit that wants them where there is no Redis has been refused before.
-    pub(super) fn fleet(&mut self) -> Option<Arc<SharedBuckets>> {
-        let redis = self.redis.as_ref()?;
-        let secret = self.config.cluster.as_ref().and_then(|cluster| cluster.secret.as_ref());
-        let fleet = SharedBuckets::of(redis, secret, self.fleet.as_ref().or(self.fleet_before.as_ref()));
-        self.fleet = Some(Arc::clone(&fleet));
-        Some(fleet)
     }
 
     /// One for all routes of an API that share what they ask. Names that are none have been refused before.

@@ -23,27 +23,26 @@ pub(super) struct Leaky {
 
 impl RateLimit {
     /// Lets the request go, or has it wait. If it may not, it gives back what it has taken elsewhere.
-    pub(super) fn line_up(
-        &self,
+    pub(super) fn line_up<'p>(
+        &'p self,
         exchange: &mut Exchange,
-        at: usize,
+        limit: &'p Limit,
         key: Key,
         give_back: impl FnOnce(),
-    ) -> Step<'_> {
-        let limit = &self.limits[at];
+    ) -> Step<'p> {
         let Some(Leaky { queue, lines }) = &limit.leaky else { return Step::Continue };
         match lines.enter(key, limit.rule, *queue, self.buckets.now()) {
             Way::Free(level) => {
-                limit.went(exchange, at, level);
+                limit.went(exchange, level);
                 Step::Continue
             }
             Way::Wait(place) => Step::queue(place.turn(), move |exchange, level| {
-                limit.went(exchange, at, level);
+                limit.went(exchange, level);
                 Step::Continue
             }),
             Way::Full(level) => {
                 give_back();
-                self.refuse(exchange, at, limit.full(level))
+                limit.refuse(exchange, limit.full(level))
             }
         }
     }
@@ -62,13 +61,13 @@ impl Limit {
     }
 
     /// Tells what is left, where that is less than of the other limits.
-    fn went(&self, exchange: &mut Exchange, at: usize, level: Level) {
+    fn went(&self, exchange: &mut Exchange, level: Level) {
         let queue = self.leaky.as_ref().map_or(0, |leaky| leaky.queue);
         let left = queue.saturating_sub(level.waiting) as u64;
         let is_less = exchange.allowance.is_none_or(|least| left < least.left);
         if self.told.is_some() && is_less {
             let full_in = whole_seconds(self.drained_in(level).saturating_sub(self.late));
-            exchange.allowance = Some(Allowance { limit: at, left, full_in });
+            exchange.allowance = Some(Allowance { limit: self.number, left, full_in });
         }
     }
 

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::{Limit, RateLimit};
 use crate::allowance::Allowance;
-use crate::buckets::{Empty, Key, Rule, Taken};
+use crate::buckets::{Empty, Key, Rule, Spent, Taken};
 use crate::config::{self, MOST_LIMITS, OnOutage, Sharing};
 use crate::exchange::Exchange;
 use crate::policies::Step;
@@ -28,9 +28,9 @@ pub(super) struct Shared {
 struct Round<'p> {
     policy: &'p RateLimit,
     fleet: &'p Arc<SharedBuckets>,
-    turns: [Option<Turn>; MOST_LIMITS],
+    turns: [Option<Turn<'p>>; MOST_LIMITS],
     /// The limit that has it wait in line, which comes last.
-    line: Option<(usize, Key)>,
+    line: Option<(&'p Limit, Key)>,
     /// When Redis has counted it, if it has.
     counted_at: u64,
     /// Who has decided, as the metrics tell it.
@@ -38,7 +38,8 @@ struct Round<'p> {
 }
 
 /// One limit that is for the request.
-struct Turn {
+struct Turn<'p> {
+    limit: &'p Limit,
     /// Its bucket in this process.
     key: Key,
     /// What the request counts there.
@@ -66,10 +67,9 @@ enum Standing {
 }
 
 /// What becomes of the request.
-#[derive(Clone, Copy)]
-enum Decision {
-    Admitted { least: Option<Allowance>, by: &'static str },
-    Refused { at: usize, empty: Empty, by: &'static str },
+enum Decision<'p> {
+    Admitted { least: Option<Allowance>, spent: Vec<Spent>, by: &'static str },
+    Refused { limit: &'p Limit, empty: Empty, by: &'static str },
     Unknown,
 }
 
@@ -83,10 +83,15 @@ impl Shared {
 
 impl RateLimit {
     /// Some of the limits are shared.
-    pub(super) fn together<'p>(&'p self, fleet: &'p Arc<SharedBuckets>, exchange: &mut Exchange) -> Step<'p> {
-        let mut round = match self.round(fleet, exchange) {
+    pub(super) fn together<'p>(
+        &'p self,
+        fleet: &'p Arc<SharedBuckets>,
+        exchange: &mut Exchange,
+        limits: impl Iterator<Item = &'p Limit>,
+    ) -> Step<'p> {
+        let mut round = match self.round(fleet, exchange, limits) {
             Ok(round) => round,
-            Err((at, empty)) => return self.refuse(exchange, at, empty),
+            Err((limit, empty)) => return limit.refuse(exchange, empty),
         };
         if round.is_open() {
             return Step::wait(
@@ -105,47 +110,49 @@ impl RateLimit {
         &'p self,
         fleet: &'p Arc<SharedBuckets>,
         exchange: &Exchange,
-    ) -> Result<Round<'p>, (usize, Empty)> {
+        limits: impl Iterator<Item = &'p Limit>,
+    ) -> Result<Round<'p>, (&'p Limit, Empty)> {
         let now = self.buckets.now();
         let mut turns = [const { None }; MOST_LIMITS];
         let mut line = None;
-        for (at, limit) in self.limits.iter().enumerate() {
+        for (limit, place) in limits.zip(&mut turns) {
             let Some(cost) = limit.cost(exchange) else { continue };
             if limit.leaky.is_some() {
                 let key = self.key(exchange, limit);
-                limit.is_full(key, now).map_or(Ok(()), |empty| Err((at, empty)))?;
-                line = Some((at, key));
+                limit.is_full(key, now).map_or(Ok(()), |empty| Err((limit, empty)))?;
+                line = Some((limit, key));
                 continue;
             }
             let turn = limit.by.key(exchange, |way, of| {
                 let key = self.buckets.caller(limit.place, way, of);
-                Turn { key, cost, standing: limit.standing(fleet, key, way, of) }
+                Turn { limit, key, cost, standing: limit.standing(fleet, key, way, of) }
             });
             if limit.shared.is_none() {
-                self.buckets.look(turn.key, limit.rule, cost, now).map_err(|empty| (at, empty))?;
+                self.buckets.look(turn.key, limit.rule, cost, now).map_err(|empty| (limit, empty))?;
             }
-            turns[at] = Some(turn);
+            *place = Some(turn);
         }
         let mut round = Round { policy: self, fleet, turns, line, counted_at: 0, by: "lease" };
         round.draw();
         Ok(round)
     }
 
-    fn conclude(&self, exchange: &mut Exchange, mut round: Round<'_>) -> Step<'_> {
+    fn conclude<'p>(&'p self, exchange: &mut Exchange, mut round: Round<'p>) -> Step<'p> {
         match round.settle() {
-            Decision::Admitted { least, by } => {
+            Decision::Admitted { least, spent, by } => {
                 exchange.outcome.limited_by = Some(by);
+                exchange.spent.extend(spent);
                 exchange.allowance = least;
-                let step = round
-                    .line
-                    .map_or(Step::Continue, |(at, key)| self.line_up(exchange, at, key, || round.undo()));
+                let step = round.line.map_or(Step::Continue, |(limit, key)| {
+                    self.line_up(exchange, limit, key, || round.undo())
+                });
                 // What is not undone by now was not taken for nothing.
                 round.turns = Default::default();
                 step
             }
-            Decision::Refused { at, empty, by } => {
+            Decision::Refused { limit, empty, by } => {
                 exchange.outcome.limited_by = Some(by);
-                self.refuse(exchange, at, empty)
+                limit.refuse(exchange, empty)
             }
             Decision::Unknown => {
                 exchange.outcome.limited_by = Some(OnOutage::Refuse.word());
@@ -171,28 +178,25 @@ impl Limit {
         if fleet.is_in_use() { Standing::Unasked(name()) } else { Standing::Out }
     }
 
-    /// What has come of a lease, for this limit at its place.
-    fn stands(&self, at: usize, lease: &Arc<Lease>, drawn: Drawn) -> Standing {
+    /// What has come of a lease.
+    fn stands(&self, lease: &Arc<Lease>, drawn: Drawn) -> Standing {
         match drawn {
-            Drawn::Tokens { left, full_in } => {
-                Standing::Drawn(Arc::clone(lease), self.rest(at, left, full_in))
-            }
+            Drawn::Tokens { left, full_in } => Standing::Drawn(Arc::clone(lease), self.rest(left, full_in)),
             Drawn::Empty(empty) => Standing::Empty(empty),
             Drawn::Ask => Standing::Undrawn(Arc::clone(lease)),
         }
     }
 }
 
-impl Round<'_> {
+impl<'p> Round<'p> {
     /// Draws from leases what they have.
     fn draw(&mut self) {
-        for (at, turn) in self.turns.iter_mut().enumerate() {
-            let Some(Turn { cost, standing, .. }) = turn else { continue };
+        for Turn { limit, cost, standing, .. } in self.turns.iter_mut().flatten() {
             if let Standing::Undrawn(lease) = standing {
                 *standing = match self.fleet.draw(lease, *cost) {
                     Drawn::Ask if !self.fleet.is_in_use() => Standing::Out,
                     Drawn::Ask if !lease.is_for(*cost) => Standing::Unasked(lease.name()),
-                    drawn => self.policy.limits[at].stands(at, lease, drawn),
+                    drawn => limit.stands(lease, drawn),
                 };
             }
         }
@@ -204,9 +208,9 @@ impl Round<'_> {
         self.first_empty().is_none() && self.turns.iter().flatten().any(is_unknown)
     }
 
-    fn first_empty(&self) -> Option<(usize, Empty)> {
-        self.turns.iter().enumerate().find_map(|(at, turn)| match turn.as_ref()?.standing {
-            Standing::Empty(empty) => Some((at, empty)),
+    fn first_empty(&self) -> Option<(&'p Limit, Empty)> {
+        self.turns.iter().flatten().find_map(|turn| match turn.standing {
+            Standing::Empty(empty) => Some((turn.limit, empty)),
             _ => None,
         })
     }
@@ -238,17 +242,15 @@ impl Round<'_> {
         let answer = self.fleet.take(&wanted).await;
         self.by = "redis";
         self.counted_at = if let Ok(Ok(granted)) = &answer { granted.at } else { 0 };
-        let asked = self.turns.iter_mut().enumerate().filter_map(|(at, turn)| {
-            let standing = &mut turn.as_mut()?.standing;
+        let asked = self.turns.iter_mut().flatten().filter_map(|Turn { limit, standing, .. }| {
             let Standing::Unasked(name) = *standing else { return None };
-            Some((at, name, standing))
+            Some((&**limit, name, standing))
         });
-        for (place, (at, name, standing)) in asked.enumerate() {
+        for (place, (limit, name, standing)) in asked.enumerate() {
             match &answer {
                 Ok(Ok(granted)) => {
                     let Rest { left, full_in } = granted.rest.get(place).copied().unwrap_or_default();
-                    let allowance = self.policy.limits[at].rest(at, left, full_in);
-                    *standing = Standing::Counted(name, allowance);
+                    *standing = Standing::Counted(name, limit.rest(left, full_in));
                 }
                 Ok(Err((empty_at, empty))) if *empty_at == place => *standing = Standing::Empty(*empty),
                 Ok(Err(_)) => {}
@@ -259,11 +261,10 @@ impl Round<'_> {
 
     /// Waits until each lease that was empty has given tokens, or one cannot.
     async fn await_leases(&mut self) {
-        for (at, turn) in self.turns.iter_mut().enumerate() {
-            let Some(Turn { cost, standing, .. }) = turn else { continue };
+        for Turn { limit, cost, standing, .. } in self.turns.iter_mut().flatten() {
             if let Standing::Undrawn(lease) = standing {
                 *standing = match self.fleet.await_tokens(lease, *cost).await {
-                    Some(drawn) => self.policy.limits[at].stands(at, lease, drawn),
+                    Some(drawn) => limit.stands(lease, drawn),
                     None => Standing::Out,
                 };
             }
@@ -274,17 +275,26 @@ impl Round<'_> {
     }
 
     /// The last word, after which all has been taken or nothing.
-    fn settle(&mut self) -> Decision {
+    fn settle(&mut self) -> Decision<'p> {
         let mut by = self.by;
-        if let Some((at, empty)) = self.first_empty() {
+        if let Some((limit, empty)) = self.first_empty() {
             self.undo();
-            return Decision::Refused { at, empty, by };
+            return Decision::Refused { limit, empty, by };
         }
         let now = self.policy.buckets.now();
+        let is_charged = self.turns.iter().flatten().any(|turn| turn.limit.is_charged());
+        let mut spent = Vec::new();
         let mut least: Option<Allowance> = None;
         for at in 0..MOST_LIMITS {
             let Some(turn) = &mut self.turns[at] else { continue };
-            let limit = &self.policy.limits[at];
+            let limit = turn.limit;
+            let (key, cost) = (turn.key, turn.cost);
+            let mut tell = |allowance| {
+                least = limit.least(least, allowance);
+                if is_charged {
+                    spent.push(Spent { key, cost, at: now, allowance });
+                }
+            };
             let rule = match (&turn.standing, &limit.shared) {
                 (Standing::Here, _) => limit.rule,
                 (Standing::Out, Some(shared)) => {
@@ -299,7 +309,7 @@ impl Round<'_> {
                     }
                 }
                 (Standing::Counted(_, allowance) | Standing::Drawn(_, allowance), _) => {
-                    least = limit.least(least, *allowance);
+                    tell(*allowance);
                     continue;
                 }
                 _ => continue,
@@ -307,27 +317,25 @@ impl Round<'_> {
             // Of a part too there may be all of it at most.
             match self.policy.buckets.take(turn.key, rule, turn.cost.min(rule.quota()), now) {
                 Ok(taken) => {
-                    least = limit.least(least, limit.allowance(at, &taken));
+                    tell(limit.allowance(&taken));
                     turn.standing = Standing::CountedHere(taken);
                 }
                 Err(empty) => {
                     self.undo();
-                    return Decision::Refused { at, empty, by };
+                    return Decision::Refused { limit, empty, by };
                 }
             }
         }
         self.count_here(now);
-        Decision::Admitted { least, by }
+        Decision::Admitted { least, spent, by }
     }
 
     /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind.
     fn count_here(&self, now: u64) {
-        for (turn, limit) in self.turns.iter().zip(&self.policy.limits) {
-            if let Some(turn) = turn
-                && matches!(turn.standing, Standing::Counted(..) | Standing::Drawn(..))
-            {
+        for turn in self.turns.iter().flatten() {
+            if matches!(turn.standing, Standing::Counted(..) | Standing::Drawn(..)) {
                 // One who gets more than a gateway's part has none of it left, or less than a request costs.
-                let part = self.fleet.part(limit.rule);
+                let part = self.fleet.part(turn.limit.rule);
                 let _ = self.policy.buckets.take(turn.key, part, turn.cost.min(part.quota()), now);
             }
         }
@@ -352,11 +360,10 @@ impl Round<'_> {
 
     /// What Redis is to count, or has counted.
     fn wanted(&self, of: impl Fn(&Standing) -> Option<Name>) -> Vec<Wanted> {
-        let turns = self.turns.iter().zip(&self.policy.limits);
+        let turns = self.turns.iter().flatten();
         turns
-            .filter_map(|(turn, limit)| {
-                let turn = turn.as_ref()?;
-                Some(Wanted { name: of(&turn.standing)?, rule: limit.rule, cost: turn.cost })
+            .filter_map(|turn| {
+                Some(Wanted { name: of(&turn.standing)?, rule: turn.limit.rule, cost: turn.cost })
             })
             .collect()
     }

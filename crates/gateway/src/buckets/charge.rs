@@ -1,0 +1,100 @@
+//! What a request costs where only its answer tells: more is taken than it took at first, or some of it is put back.
+//!
+//! More is taken also where it is not there, up to as much again as there may be ([`Rule::with_debt`]). Of what was too much nothing comes
+//! back where callers share a place, which is the stricter of the two.
+
+use std::convert::Infallible;
+
+use super::{Buckets, Key, NEVER, Rule};
+use crate::allowance::Allowance;
+
+/// What a request has taken of a limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    /// Whose bucket it was.
+    pub key: Key,
+    /// How many it was.
+    pub cost: u64,
+    /// When.
+    pub at: u64,
+    /// What was left.
+    pub allowance: Allowance,
+}
+
+impl Buckets {
+    /// Has a request cost so much in all; gives what is left, and the nanoseconds until all is there again. Nothing is done by a rule that
+    /// keeps each request by itself.
+    pub fn charge(&self, rule: Rule, spent: &Spent, total: u64, now: u64) -> Option<(u64, u64)> {
+        let Spent { key, cost, at, .. } = *spent;
+        if total > cost {
+            self.owe(key, rule, total - cost, now);
+        } else if total < cost {
+            self.put_back(key, rule, (cost - total, at), now);
+        }
+        self.standing(key, rule, now)
+    }
+
+    /// What was taken long ago is taken now: who comes at the end of a window pays for it in the next.
+    fn owe(&self, key: Key, rule: Rule, more: u64, now: u64) {
+        let places = self.places(rule);
+        let Ok(_) = match rule {
+            Rule::TokenBucket(pace) => {
+                let longest = now.saturating_add(pace.longest());
+                places.change(key, longest, now, |kept| Ok::<_, Infallible>(pace.owe(kept.number, more, now)))
+            }
+            Rule::FixedWindow(window) => {
+                let first = window.end(now);
+                places.change(key, NEVER, now, |kept| Ok(window.owe(kept.number, first, more)))
+            }
+            Rule::SlidingCounter(window) => {
+                let ([current, _], first) = (key.pair(window, now), window.end(now) + window.length());
+                places.change(current, NEVER, now, |kept| Ok(window.owe(kept.number, first, more)))
+            }
+            Rule::SlidingLog(_) => return,
+        };
+    }
+
+    /// Puts so many back that were taken then and not needed: to the window that they were taken of, if that still counts.
+    pub fn put_back(&self, key: Key, rule: Rule, (less, at): (u64, u64), now: u64) {
+        let places = self.places(rule);
+        match rule {
+            Rule::TokenBucket(pace) => {
+                let time = pace.interval().saturating_mul(less);
+                places.set(key).lower(
+                    key.0,
+                    now,
+                    |due| if due > now { due.saturating_sub(time) } else { due },
+                );
+            }
+            Rule::FixedWindow(window) => {
+                let first = window.end(at);
+                places.set(key).lower(key.0, now, |kept| window.return_to(kept, first, less));
+            }
+            Rule::SlidingCounter(window) => {
+                let ([place, _], first) = (key.pair(window, at), window.end(at) + window.length());
+                places.set(place).lower(place.0, now, |kept| window.return_to(kept, first, less));
+            }
+            Rule::SlidingLog(_) => {}
+        }
+    }
+
+    fn standing(&self, key: Key, rule: Rule, now: u64) -> Option<(u64, u64)> {
+        let places = self.places(rule);
+        match rule {
+            Rule::TokenBucket(pace) => {
+                let due = places.read(key, now.saturating_add(pace.longest()), now).number;
+                Some((pace.left(due, now), due.saturating_sub(now)))
+            }
+            Rule::FixedWindow(window) => {
+                let end = window.end(now);
+                let used = places.read(key, NEVER, now).number.saturating_sub(end);
+                Some((window.count().saturating_sub(used), end - now))
+            }
+            Rule::SlidingCounter(window) => {
+                let [current, before] = key.pair(window, now).map(|key| places.read(key, NEVER, now).number);
+                Some((window.left(current, before, now), window.end(now) + window.length() - now))
+            }
+            Rule::SlidingLog(_) => None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The table beside a plain account of what requests have cost in the end.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::allowance::Allowance;
+
+/// What there is, and what has been taken of it, which may be more.
+enum Account {
+    /// A level in nanoseconds' worth, that may be as far below nothing as it can be above.
+    Tokens { token: i128, capacity: i128, level: i128, at: u64 },
+    /// What was taken in each window.
+    Windows { length: u64, count: u64, used: HashMap<u64, u64>, is_sliding: bool },
+}
+
+impl Account {
+    fn new(kind: usize, micros: u64, count: u64) -> (Rule, Self) {
+        let (length, period) = (micros * 1000, Duration::from_micros(micros));
+        let window = Window::new(count, period).unwrap();
+        let windows = |is_sliding| Self::Windows { length, count, used: HashMap::new(), is_sliding };
+        let (rule, account) = match kind {
+            0 => (Rule::FixedWindow(window), windows(false)),
+            1 => (Rule::SlidingCounter(window), windows(true)),
+            _ => {
+                let (token, capacity) = (i128::from(length), i128::from(length * count));
+                (pace(micros, count), Self::Tokens { token, capacity, level: capacity, at: 0 })
+            }
+        };
+        (rule.with_debt(), account)
+    }
+
+    fn left(&mut self, now: u64) -> u64 {
+        match self {
+            Self::Tokens { token, capacity, level, at } => {
+                *level = (*capacity).min(*level + i128::from(now - *at));
+                *at = now;
+                u64::try_from(*level / *token).unwrap_or(0)
+            }
+            Self::Windows { length, count, used, is_sliding } => {
+                let of = |window: Option<u64>| {
+                    i128::from(*window.and_then(|window| used.get(&window)).unwrap_or(&0))
+                };
+                let (window, part) = (now / *length, i128::from(*length));
+                let before = if *is_sliding { of(window.checked_sub(1)) } else { 0 };
+                let used = of(Some(window)) * part + before * (part - i128::from(now % *length));
+                u64::try_from((i128::from(*count) * part - used) / part).unwrap_or(0)
+            }
+        }
+    }
+
+    fn take(&mut self, cost: u64, now: u64) -> bool {
+        let has_enough = self.left(now) >= cost;
+        if has_enough {
+            match self {
+                Self::Tokens { token, level, .. } => *level -= *token * i128::from(cost),
+                Self::Windows { length, used, .. } => *used.entry(now / *length).or_default() += cost,
+            }
+        }
+        has_enough
+    }
+
+    /// What cost so much then has cost another sum.
+    fn charge(&mut self, (cost, then): (u64, u64), total: u64, now: u64) {
+        self.left(now);
+        match self {
+            Self::Tokens { token, capacity, level, .. } => {
+                let after = *level - (i128::from(total) - i128::from(cost)) * *token;
+                *level = after.clamp((-*capacity).min(*level), *capacity);
+            }
+            Self::Windows { length, count, used, is_sliding } => {
+                let window = now / *length;
+                if total > cost {
+                    let used = used.entry(window).or_default();
+                    *used = (*used + (total - cost)).min(*count * 2).max(*used);
+                } else if window == then / *length || (*is_sliding && window == then / *length + 1) {
+                    let used = used.entry(then / *length).or_default();
+                    *used = used.saturating_sub(cost - total);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_answers_say_is_taken_or_put_back_as_in_an_account(
+        kind in 0..3_usize,
+        (micros, count) in (1..=40_u64).prop_flat_map(|count| (count..5000 + count, Just(count))),
+        start in 0..u64::MAX / 4,
+        requests in prop::collection::vec((0..3_000_000_u64, 1..5_u64, 0..3_000_000_u64, prop_oneof![0..6_u64, 0..120_u64]), 1..60),
+    ) {
+        let table = Buckets::with_sets(64);
+        let key = table.key("a");
+        let (rule, mut account) = Account::new(kind, micros, count);
+        let mut now = start;
+        account.left(now);
+        // Answers in the order in which they come.
+        let mut answers: Vec<(u64, Spent, u64)> = Vec::new();
+        for (gap, cost, time, total) in requests {
+            now += gap;
+            answers.sort_by_key(|(at, ..)| *at);
+            for (at, spent, total) in answers.extract_if(.., |(at, ..)| *at <= now) {
+                account.charge((spent.cost, spent.at), total, at);
+                let (left, _) = table.charge(rule, &spent, total, at).unwrap();
+                prop_assert_eq!(left, account.left(at), "after a charge of {} at {}", total, at);
+            }
+            let cost = cost.min(count);
+            prop_assert_eq!(table.look(key, rule, cost, now).is_ok(), account.left(now) >= cost);
+            let expected = account.take(cost, now);
+            match table.take(key, rule, cost, now) {
+                Ok(taken) => {
+                    prop_assert!(expected, "let through at {}", now);
+                    prop_assert_eq!(taken.left, account.left(now));
+                    let allowance = Allowance { limit: 0, left: taken.left, full_in: 0 };
+                    answers.push((now + time, Spent { key, cost, at: now, allowance }, total));
+                }
+                Err(empty) => {
+                    prop_assert!(!expected, "refused at {}", now);
+                    prop_assert!(table.look(key, rule, cost, now + empty.wait).is_ok(), "too short");
+                    prop_assert!(table.look(key, rule, cost, now + empty.wait - 1).is_err(), "too long");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_debt_is_one_full_bucket_at_most_and_outlasts_a_minute() {
+    let table = Buckets::with_sets(1);
+    let key = table.key("a");
+    let rule = Rule::token_bucket(1, Duration::from_mins(10), 3).unwrap().with_debt();
+    let now = SECOND;
+    let taken = table.take(key, rule, 1, now).unwrap();
+    let spent =
+        Spent { key, cost: 1, at: now, allowance: Allowance { limit: 0, left: taken.left, full_in: 0 } };
+    let (left, full_in) = table.charge(rule, &spent, u64::MAX, now).unwrap();
+    assert_eq!((left, full_in), (0, 3600 * SECOND));
+    // Three tokens are owed, and the fourth is the first to be had.
+    let empty = table.take(key, rule, 1, now).unwrap_err();
+    assert_eq!((empty.wait, empty.full_in), (2400 * SECOND, 3600 * SECOND));
+    assert!(table.take(key, rule, 1, now + 2400 * SECOND - 1).is_err());
+    assert!(table.take(key, rule, 1, now + 2400 * SECOND).is_ok());
+}
+
+#[test]
+fn nothing_is_put_back_where_callers_share_a_place() {
+    let table = Buckets::with_sets(1);
+    let rule = Rule::token_bucket(1, Duration::from_secs(1), 10).unwrap().with_debt();
+    let keys: Vec<Key> = (0..8).map(|number| table.key(number)).collect();
+    let take = |key: Key| {
+        let taken = table.take(key, rule, 2, SECOND).unwrap();
+        Spent { key, cost: 2, at: SECOND, allowance: Allowance { limit: 0, left: taken.left, full_in: 0 } }
+    };
+    // Of eight in a set of seven one is a guest, of whom nobody knows what it owes.
+    let spent: Vec<Spent> = keys.into_iter().map(take).collect();
+    for spent in &spent {
+        let before = table.look(spent.key, rule, 9, SECOND).is_ok();
+        table.charge(rule, spent, 0, SECOND);
+        assert_eq!(table.look(spent.key, rule, 9, SECOND).is_ok(), before);
+    }
+}
+
+#[test]
+fn all_that_workers_charge_and_put_back_at_once_is_counted() {
+    let table = Buckets::with_sets(1);
+    let key = table.key("a");
+    let rule = Rule::token_bucket(1, Duration::from_mins(1), 100_000).unwrap().with_debt();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for total in [1, 5, 0, 2].into_iter().cycle().take(4000) {
+                    let taken = table.take(key, rule, 2, SECOND).unwrap();
+                    let allowance = Allowance { limit: 0, left: taken.left, full_in: 0 };
+                    table.charge(rule, &Spent { key, cost: 2, at: SECOND, allowance }, total, SECOND);
+                }
+            });
+        }
+    });
+    let left = 100_000 - 4 * 1000 * (1 + 5 + 2);
+    assert!(table.look(key, rule, left, SECOND).is_ok());
+    assert!(table.look(key, rule, left + 1, SECOND).is_err());
+}
