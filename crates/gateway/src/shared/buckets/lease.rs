@@ -64,6 +64,11 @@ impl Lease {
         }
     }
 
+    /// What its bucket is called.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
     /// Takes a token of those here.
     pub(super) fn draw(&self, now: u64) -> Drawn {
         if self.used_at.load(SeqCst) < now {
@@ -151,7 +156,12 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn lease() -> Lease {
-        Lease::new(1, Name([0; 16]), Pace::new(100, Duration::from_secs(1), 100).unwrap(), 0)
+        Lease::new(
+            1,
+            Name { digest: [0; 16], slot: 0 },
+            Pace::new(100, Duration::from_secs(1), 100).unwrap(),
+            0,
+        )
     }
 
     #[test]

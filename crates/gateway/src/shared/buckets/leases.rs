@@ -64,7 +64,7 @@ impl SharedBuckets {
         let Some(leases) = self.leases.get() else { return Drawn::Ask };
         let now = leases.now();
         let drawn = lease.draw(now);
-        if self.is_in_use()
+        if self.is_in_use(lease.name)
             && let Some(tokens) = lease.wants(now)
         {
             tokio::spawn(Arc::clone(self).fill(Arc::clone(lease), tokens));
@@ -80,7 +80,7 @@ impl SharedBuckets {
             let mut answered = std::pin::pin!(lease.answered.notified());
             answered.as_mut().enable();
             match self.draw(lease) {
-                Drawn::Ask if self.is_in_use() => answered.await,
+                Drawn::Ask if self.is_in_use(lease.name) => answered.await,
                 Drawn::Ask => return None,
                 drawn => return Some(drawn),
             }

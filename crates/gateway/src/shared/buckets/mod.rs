@@ -3,6 +3,7 @@
 //! A token is taken there, one question for each request ([`SharedBuckets::take`]), or here from a lease, a few tokens that were taken
 //! there before ([`SharedBuckets::lease`]). `docs/decisions/0022-shared-limits.md` has the why.
 
+mod apart;
 mod lease;
 mod leases;
 #[cfg(test)]
@@ -14,10 +15,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use futures_util::future::join_all;
 use redis::Value;
 
 use super::redis::{Redis, Unanswered};
 use super::script::Script;
+use super::slot::Slot;
 use crate::buckets::{Empty, Pace};
 use crate::config::values::Secret;
 
@@ -38,7 +41,11 @@ pub struct SharedBuckets {
 
 /// A bucket's name: the same for all gateways, and without their secret nobody can tell whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name([u8; 16]);
+pub struct Name {
+    digest: [u8; 16],
+    /// Where it is kept.
+    slot: Slot,
+}
 
 /// What Redis says to a question for tokens.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,14 +86,14 @@ impl SharedBuckets {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
-        let mut name = [0; 16];
-        name.copy_from_slice(&context.sign().as_ref()[..16]);
-        Name(name)
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&context.sign().as_ref()[..16]);
+        Name { digest, slot: self.redis.slot(KIND, &digest) }
     }
 
-    /// Whether Redis is asked at all, or everybody goes without it for now.
-    pub fn is_in_use(&self) -> bool {
-        self.redis.is_in_use()
+    /// Whether Redis is asked for it at all, or everybody goes without for now.
+    pub fn is_in_use(&self, name: Name) -> bool {
+        self.redis.is_in_use(name.slot)
     }
 
     /// How long Redis is waited for.
@@ -99,15 +106,20 @@ impl SharedBuckets {
         pace.part(self.redis.fleet().size())
     }
 
-    /// Takes a token of each of these buckets or, where one has none, of none of them: then says which. Nanoseconds until each is full.
+    /// Takes a token of each of these buckets or, where one has none, of none of them: then says which. Nanoseconds until each is full. It is one
+    /// step for all that are in one slot. Those of other slots are asked at the same time, and what they gave goes back if any refuses.
     pub async fn take(
-        &self,
+        self: &Arc<Self>,
         wanted: &[(Name, Pace)],
     ) -> Result<Result<Vec<u64>, (usize, Empty)>, Unanswered> {
-        Ok(match self.ask(1, wanted).await? {
-            Verdict::Taken(_, full_in) => Ok(full_in),
-            Verdict::Empty(at, empty) => Err((at, empty)),
-        })
+        let is_one = |pair: &[(Name, Pace)]| pair[0].0.slot == pair[1].0.slot;
+        if wanted.windows(2).all(is_one) {
+            return Ok(match self.ask(1, wanted).await? {
+                Verdict::Taken(_, full_in) => Ok(full_in),
+                Verdict::Empty(at, empty) => Err((at, empty)),
+            });
+        }
+        self.take_apart(wanted).await
     }
 
     /// Puts tokens back that were taken for nothing, as soon as that may be; nobody waits for it.
@@ -120,22 +132,32 @@ impl SharedBuckets {
         }
     }
 
+    /// Asks for tokens of buckets in one slot.
     async fn ask(&self, tokens: u64, of: &[(Name, Pace)]) -> Result<Verdict, Unanswered> {
+        let slot = of.first().map_or(0, |(name, _)| name.slot);
         let keys: Vec<String> = of.iter().map(|(name, _)| self.key(*name)).collect();
         let paces = of.iter().flat_map(|(_, pace)| [pace.interval(), pace.span()]);
         let numbers: Vec<u64> = std::iter::once(tokens).chain(paces).collect();
-        Verdict::read(&self.redis.run(&self.take, &keys, &numbers).await?, of).ok_or(Unanswered)
+        Verdict::read(&self.redis.run(&self.take, slot, &keys, &numbers).await?, of).ok_or(Unanswered)
     }
 
     /// Whoever gets no answer has lost them, until they come again by themselves.
     async fn give(&self, taken: impl Iterator<Item = (Name, Pace, u64)>) {
+        let mut taken: Vec<_> = taken.collect();
+        taken.sort_by_key(|(name, ..)| name.slot);
+        let slots = taken.chunk_by(|(one, ..), (other, ..)| one.slot == other.slot);
+        join_all(slots.map(|some| self.give_in_one(some))).await;
+    }
+
+    async fn give_in_one(&self, taken: &[(Name, Pace, u64)]) {
+        let slot = taken.first().map_or(0, |(name, ..)| name.slot);
         let (keys, numbers): (Vec<_>, Vec<_>) =
-            taken.map(|(name, pace, tokens)| (self.key(name), [tokens, pace.interval()])).unzip();
-        let _ = self.redis.run(&self.give, &keys, numbers.as_flattened()).await;
+            taken.iter().map(|(name, pace, tokens)| (self.key(*name), [*tokens, pace.interval()])).unzip();
+        let _ = self.redis.run(&self.give, slot, &keys, numbers.as_flattened()).await;
     }
 
     fn key(&self, name: Name) -> String {
-        self.redis.name("limit:", &name.0)
+        self.redis.name(KIND, &name.digest)
     }
 }
 
@@ -158,5 +180,7 @@ impl Verdict {
     }
 }
 
+/// What buckets are called there.
+const KIND: &str = "limit:";
 const TAKE: &str = include_str!("take.lua");
 const GIVE: &str = include_str!("give.lua");

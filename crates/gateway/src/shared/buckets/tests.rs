@@ -180,7 +180,7 @@ fn a_stricter_limit_finds_a_bucket_that_is_just_empty_and_a_clock_set_back_none_
 
 #[test]
 fn answers_that_are_none_are_not_believed() {
-    let of = [(Name([0; 16]), pace(1, 1, 1))];
+    let of = [(Name { digest: [0; 16], slot: 0 }, pace(1, 1, 1))];
     let read = |numbers: &[i64]| {
         Verdict::read(&Value::Array(numbers.iter().copied().map(Value::Int).collect()), &of)
     };

@@ -154,7 +154,8 @@ impl Limit {
             return Standing::Undrawn(lease);
         }
         // Also where there is no place for another lease.
-        if fleet.is_in_use() { Standing::Unasked(name()) } else { Standing::Out }
+        let name = name();
+        if fleet.is_in_use(name) { Standing::Unasked(name) } else { Standing::Out }
     }
 }
 
@@ -165,7 +166,7 @@ impl Round<'_> {
             let Some(Turn { standing, .. }) = turn else { continue };
             if let Standing::Undrawn(lease) = standing {
                 match self.fleet.draw(lease) {
-                    Drawn::Ask if self.fleet.is_in_use() => {}
+                    Drawn::Ask if self.fleet.is_in_use(lease.name()) => {}
                     Drawn::Ask => *standing = Standing::Out,
                     drawn => *standing = Standing::of(at, lease, drawn),
                 }
@@ -196,7 +197,7 @@ impl Round<'_> {
         for Turn { standing, .. } in self.turns.iter_mut().flatten() {
             let is_out = match standing {
                 Standing::Undrawn(_) => true,
-                Standing::Unasked(_) => !self.fleet.is_in_use(),
+                Standing::Unasked(name) => !self.fleet.is_in_use(*name),
                 _ => false,
             };
             if is_out {
