@@ -28,6 +28,7 @@ has openssl || need openssl
 has h2load && has nghttp || need nghttp2-client
 has haproxy || [ -x /usr/sbin/haproxy ] || need haproxy
 has redis-server || need redis-server
+has faketime || need faketime
 has etcd || need etcd-server
 has dnsmasq || [ -x /usr/sbin/dnsmasq ] || need dnsmasq-base
 has varnishtest || need varnish

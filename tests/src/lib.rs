@@ -23,6 +23,7 @@ mod login;
 mod message;
 mod metrics;
 mod peers;
+mod redis_fleets;
 mod registries;
 mod socket;
 mod suites;
@@ -47,10 +48,13 @@ pub use peers::{
     Browser, Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, browser, curl,
     file_server, free_port, nginx, python, script_path, web_socket, web_socket_listener, web_socket_server,
 };
+pub use redis_fleets::{RedisCluster, SentinelRedis, redis_cluster, sentinel_redis};
 pub use registries::{ConsulDouble, DnsServer, Etcd, Instance, consul_double, dns_server, etcd};
 pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};
 pub use suites::{Verdicts, expect_intermediate_tls, httpwg, installed, varnishtest, web_socket_cases};
 pub use terminal::{Terminal, terminal};
-pub use transport::{Redis, TlsServer, redis, redis_cli, tls_handshake, tls_server};
-pub use wait::{PATIENCE, Signal, eventually, full_run};
+pub use transport::{
+    Redis, TlsServer, redis, redis_by_tls, redis_cli, redis_with, tls_handshake, tls_server,
+};
+pub use wait::{PATIENCE, Raised, Signal, eventually, full_run};

@@ -15,6 +15,7 @@ use crate::{eventually, free_port};
 pub struct Redis {
     peer: Peer,
     folder: TempDir,
+    arguments: Vec<String>,
     /// Its port.
     pub port: u16,
 }
@@ -22,15 +23,42 @@ pub struct Redis {
 /// A Redis.
 #[track_caller]
 pub fn redis() -> Redis {
-    let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    Redis { peer: start_redis(&folder, port), folder, port }
+    redis_with(&[])
 }
 
-fn start_redis(folder: &TempDir, port: u16) -> Peer {
+/// A Redis with these options: `--name value …`.
+#[track_caller]
+pub fn redis_with(options: &[&str]) -> Redis {
+    let port = free_port().to_string();
+    redis_at(&[&["--port", &port], options].concat())
+}
+
+/// A Redis that speaks nothing but TLS, as 127.0.0.1 and as `redis.internal`, by the word of this authority. It believes callers whom the same
+/// authority knows, and no others where it is to be `strict`.
+#[track_caller]
+pub fn redis_by_tls(authority: &Authority, is_strict: bool) -> Redis {
+    let pair = authority.sign(&["redis.internal", "127.0.0.1"]);
+    let [cert, key, ca] =
+        [pair.certificate, pair.key, authority.certificate()].map(|path| path.display().to_string());
+    let (port, callers) = (free_port().to_string(), if is_strict { "yes" } else { "no" });
+    let files = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+    redis_at(&[&["--port", "0", "--tls-port", &port, "--tls-auth-clients", callers], &files[..]].concat())
+}
+
+#[track_caller]
+fn redis_at(arguments: &[&str]) -> Redis {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    let is_port = |name: &&String| ["--port", "--tls-port"].contains(&name.as_str());
+    let at = arguments.iter().rposition(|name| is_port(&name)).unwrap();
+    let port = arguments[at + 1].parse().unwrap();
+    Redis { peer: start_redis(&folder, &arguments, port), folder, arguments, port }
+}
+
+fn start_redis(folder: &TempDir, arguments: &[String], port: u16) -> Peer {
     let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()]);
-    command.arg("--dir").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]).arg(folder.path());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     let peer = Peer::start(&mut command);
     await_port("redis-server", port);
     peer
@@ -49,7 +77,7 @@ impl Redis {
 
     /// Starts it again where it was, empty.
     pub fn revive(&mut self) {
-        self.peer = start_redis(&self.folder, self.port);
+        self.peer = start_redis(&self.folder, &self.arguments, self.port);
     }
 
     /// Stops it, so that it takes what is sent and answers nothing.
@@ -120,6 +148,6 @@ pub fn tls_handshake(address: SocketAddr, name: Option<&str>) -> String {
 }
 
 #[track_caller]
-fn await_port(name: &str, port: u16) {
+pub(crate) fn await_port(name: &str, port: u16) {
     eventually(&format!("{name} listens"), || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
 }

@@ -1,5 +1,6 @@
 //! Waiting without sleeping for luck: signals between threads, and asking again until a deadline.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,15 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < deadline, "awaited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Raises a flag when it is dropped: threads that run until then do not outlive a scene that has failed.
+pub struct Raised<'f>(pub &'f AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -32,7 +32,7 @@ impl Sharing {
     pub fn prepare(&self, snapshot: &Snapshot, limit: Duration) {
         let Some(redis) = snapshot.redis() else { return };
         if let Some(driver) = redis.driver() {
-            self.runtime.spawn(driver.run());
+            self.runtime.spawn(driver);
         }
         if let Some(keeper) = snapshot.fleet().and_then(SharedBuckets::keeper) {
             self.runtime.spawn(keeper);

@@ -1,8 +1,10 @@
 //! `rate_limit` with `shared`: what the gateways of a fleet count together, and what they do without their Redis.
 
+use std::collections::HashSet;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tollgate_tests::{Gateway, Redis, eventually, free_port, gateway, redis, redis_cli, tollgate};
+use tollgate_tests::{Gateway, Redis, binary, eventually, free_port, gateway, redis, redis_cli, tollgate};
 
 /// A gateway of two workers that believes who the scene says that it is, with this more about its cluster. Buckets fill so slowly that no
 /// scene sees it.
@@ -71,6 +73,45 @@ routes:
         assert!(gate.metrics().sum("tollgate_requests_waited_total", &[]) < 0.5);
         eventually("both are heard", || gate.metrics().sum("tollgate_redis_gateways", &[]) > 1.5);
     }
+}
+
+#[test]
+fn gateways_with_wrong_clocks_hold_the_limit_that_the_clock_of_redis_says() {
+    let store = redis();
+    let config = format!(
+        "
+cluster: {{ redis: 'redis://{}', timeout: 2s }}
+defaults: {{ access: public }}
+routes:
+  - {{ match: /all, respond: 200, rate_limit: {{ limit: 21/h, by: global, shared: true }} }}
+  - {{ match: /fast, respond: 200, rate_limit: {{ limit: 21/h, by: global, shared: fast }} }}
+  - {{ match: /steady, respond: 200, rate_limit: {{ limit: 20/s, burst: 1, by: global, shared: true }} }}
+",
+        store.address()
+    );
+    // A day behind, right, a day ahead, and ten times too fast.
+    let gates = ["-1d", "+0", "+1d", "+0 x10"].map(|clock| {
+        let mut command = Command::new("faketime");
+        command.args(["-m", "-f", clock]).arg(binary()).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        Gateway::start_in(tempfile::tempdir().unwrap(), command, &config, &[])
+    });
+    assert_eq!(admitted(&gates, "/all", 60), 21);
+    assert_eq!(admitted(&gates, "/fast", 60), 21);
+    let waits = [0, 1, 2, 3].map(|number: usize| -> u64 {
+        gates[number].get("/all").expect(429).header("Retry-After").unwrap().parse().unwrap()
+    });
+    assert!(waits.iter().all(|wait| (160..=172).contains(wait)), "{waits:?}");
+    let days: HashSet<String> =
+        gates.iter().map(|gate| gate.log(1)[0]["time"].to_string()[..11].to_owned()).collect();
+    assert!(days.len() >= 3, "their clocks are wrong indeed: {days:?}");
+    // No time is gained by asking the one whose clock is fast.
+    let began = Instant::now();
+    let mut steady = 0;
+    while began.elapsed() < Duration::from_secs(1) {
+        steady += admitted(&gates, "/steady", 4);
+    }
+    let most = 2.0 + began.elapsed().as_secs_f64() * 20.0;
+    assert!(steady as f64 <= most, "{steady} of {most}");
 }
 
 #[test]

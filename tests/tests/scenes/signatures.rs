@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tollgate_tests::http2::{END_STREAM, Http2, kind, pack};
 use tollgate_tests::{
     Backend, Gateway, Redis, backend, curl, eventually, gateway_with, installed, redis, redis_cli,
-    script_path,
+    redis_cluster, script_path,
 };
 
 pub(crate) const SECRET: &str = "a secret of some length";
@@ -375,6 +375,20 @@ fn what_was_used_stays_used_over_a_reload() {
     signed.expect(&gate, Protocol::Http1, 401, "signature_replayed");
     assert!(redis_cli(store.address(), &["--scan"]).starts_with("shop:nonce:"));
     assert!((0.5..1.5).contains(&gate.metrics().sum("tollgate_redis_up", &[])));
+}
+
+#[test]
+fn nonces_of_a_fleet_are_kept_in_all_of_a_cluster() {
+    let (folder, orders, store) = (partners(), service(), redis_cluster(false));
+    let more = format!("cluster: {{ redis: '{}', timeout: 2s }}", store.url());
+    let fleet = [gate_of(&folder, &orders, &more), gate_of(&folder, &orders, &more)];
+    for number in 0..30 {
+        let signed = Signed::new();
+        signed.expect(&fleet[number % 2], Protocol::Http1, 200, "");
+        signed.expect(&fleet[(number + 1) % 2], Protocol::Http1, 401, "signature_replayed");
+    }
+    let kept = [0, 1, 2].map(|node| store.names(node, "tg:nonce:*").len());
+    assert!(kept.iter().sum::<usize>() == 30 && kept.iter().all(|count| *count > 1), "{kept:?}");
 }
 
 #[test]

@@ -357,6 +357,9 @@ fn settings(config: &Config) -> Things {
         cluster.says("redis", &known.redis.value);
         cluster.may_say("user", known.user.as_ref());
         cluster.may_say("password", known.password.as_ref().map(|_| "needed"));
+        let sentinel_password = known.sentinel_password.as_ref();
+        cluster.may_say("password of the sentinels", sentinel_password.map(|_| "needed"));
+        cluster.may_say("TLS", known.tls.as_deref());
         cluster.says("time for an answer", known.timeout);
         cluster.says("prefix", &known.prefix);
         cluster.may_say("secret", known.secret.as_ref().map(|_| "needed"));

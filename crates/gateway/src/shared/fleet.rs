@@ -10,8 +10,6 @@ use crate::config::Cluster;
 /// The gateways of a fleet, as far as this one knows.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    /// Where it is kept who is there.
-    key: String,
     /// Gateways that there are at least, as the operator says.
     least: u64,
     /// What outlives configurations.
@@ -32,7 +30,7 @@ impl Fleet {
     pub(super) fn new(config: &Cluster, before: Option<&Self>) -> Self {
         let me = before.map_or_else(|| Arc::new(Member::new()), |before| Arc::clone(&before.me));
         let least = config.gateways.map_or(1, u64::from);
-        Self { key: format!("{}gateways", config.prefix), least, me }
+        Self { least, me }
     }
 
     /// From now on this gateway is one of them.
@@ -44,11 +42,11 @@ impl Fleet {
         self.me.is_counted.load(Ordering::Relaxed)
     }
 
-    /// The command that says that this gateway is there, and asks how many are.
-    pub(super) fn presence(&self) -> Option<Cmd> {
+    /// The command that says under this name that this gateway is there, and asks how many are.
+    pub(super) fn presence(&self, name: &str) -> Option<Cmd> {
         self.is_counted().then(|| {
             let mut command = cmd("EVAL");
-            command.arg(PRESENCE).arg(1).arg(&self.key).arg(&self.me.name);
+            command.arg(PRESENCE).arg(1).arg(name).arg(&self.me.name);
             command
         })
     }

@@ -38,13 +38,13 @@ impl SharedBuckets {
         for book in quotas.books().into_iter().filter(|book| book.is_shared()) {
             let mut under_way = JoinSet::new();
             for change in book.changes() {
-                if !self.is_in_use() {
-                    return;
-                }
                 if under_way.len() >= SETTLED_AT_ONCE {
                     under_way.join_next().await;
                 }
                 let name = self.name_of(&book, &change);
+                if !self.redis.is_in_use(self.redis.slot(KIND, &name.digest)) {
+                    continue;
+                }
                 under_way.spawn(Arc::clone(self).settle_one(name, change));
             }
             under_way.join_all().await;
@@ -54,8 +54,8 @@ impl SharedBuckets {
     async fn settle_one(self: Arc<Self>, name: Name, change: Change) {
         let Change { known, used, .. } = change;
         let numbers = [known, used.saturating_sub(known), known.saturating_sub(used), KEPT_FOR];
-        let keys = [self.redis.name("quota:", &name.0)];
-        if let Ok(Value::Int(total)) = self.redis.run(&self.settle, &keys, &numbers).await
+        let (keys, slot) = ([self.redis.name(KIND, &name.digest)], self.redis.slot(KIND, &name.digest));
+        if let Ok(Value::Int(total)) = self.redis.run(&self.settle, slot, &keys, &numbers).await
             && let Ok(total) = u64::try_from(total)
         {
             change.settled(total);
@@ -70,6 +70,8 @@ impl SharedBuckets {
     }
 }
 
+/// What quotas are called there.
+const KIND: &str = "quota:";
 /// How often it is said what is new.
 const SETTLED_EVERY: Duration = Duration::from_millis(250);
 /// Accounts that are settled at once.

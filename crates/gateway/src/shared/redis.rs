@@ -1,55 +1,44 @@
-//! A Redis that the fleet shares. One connection for all workers: the control plane makes it, keeps it alive and makes it anew; workers
-//! send commands over it and wait for the answers, many at a time.
+//! A Redis that the fleet shares: one server, the master that sentinels name, or a cluster. Workers ask it by name of what they want to know,
+//! and need not know which it is.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
-use tokio::sync::{Notify, watch};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 
+use super::dial::{Counts, Setup, unusable};
 use super::fleet::Fleet;
+use super::link::{Link, Place};
+use super::nodes::Nodes;
 use super::script::Script;
-use crate::clock;
+use super::slot::{Slot, slot_of};
 use crate::config::Cluster;
-use crate::config::values::Secret;
-use crate::notice::notice;
+use crate::config::values::RedisServers;
+use crate::tls::ClientTls;
 
 /// A handle on a Redis.
 #[derive(Debug)]
 pub struct Redis {
-    config: Cluster,
-    connection: Arc<ArcSwapOption<MultiplexedConnection>>,
-    /// That a command has failed, so that the connection is looked at.
-    doubt: Arc<Notify>,
-    /// Whether one has failed since the connection was last found to be good.
-    is_in_doubt: AtomicBool,
-    /// The gateways that count together over it.
-    fleet: Fleet,
-    /// Whether the first attempt to connect has ended, in whatever way.
-    has_tried: watch::Sender<bool>,
+    setup: Arc<Setup>,
+    servers: Servers,
     is_driven: AtomicBool,
-    counts: Arc<Counts>,
 }
 
-/// What was counted since the process began.
-#[derive(Debug, Default)]
-struct Counts {
-    commands: AtomicU64,
-    failures: AtomicU64,
-    timeouts: AtomicU64,
-    /// Microseconds that answers took, in all.
-    micros: AtomicU64,
+#[derive(Debug)]
+enum Servers {
+    One(Arc<Link>),
+    Cluster(Arc<Nodes>),
 }
 
 /// How a Redis stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RedisReading {
-    /// Whether there is a connection, and it is good as far as is known.
+    /// Whether there is a connection, and it is good as far as is known; of a cluster, to all its servers.
     pub is_up: bool,
     /// Commands that were sent, or could not be.
     pub commands: u64,
@@ -67,235 +56,171 @@ pub struct RedisReading {
 #[derive(Debug, Clone, Copy)]
 pub struct Unanswered;
 
-/// How often a connection is tried that nobody doubts.
-const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
-/// The pause after the first failure to connect, and the longest: each is twice as long as the one before.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// The least time that a connection has to come about.
-const TO_CONNECT: Duration = Duration::from_secs(1);
-/// Commands on their way to the connection's task: whoever finds no room there waits until one has gone.
-const ON_THEIR_WAY: usize = 1024;
-
 impl Redis {
     /// The Redis of this configuration: as it was before where it is the same.
-    pub fn of(config: &Cluster, before: Option<&Arc<Self>>) -> Arc<Self> {
-        match before {
-            Some(before) if is_same(&before.config, config) => Arc::clone(before),
-            _ => Arc::new(Self {
-                config: config.clone(),
-                connection: Arc::default(),
-                doubt: Arc::default(),
-                is_in_doubt: AtomicBool::new(false),
-                fleet: Fleet::new(config, before.map(|before| &before.fleet)),
-                has_tried: watch::Sender::new(false),
-                is_driven: AtomicBool::new(false),
-                counts: before.map_or_else(Arc::default, |before| Arc::clone(&before.counts)),
-            }),
+    pub fn of(config: &Cluster, tls: Option<&Arc<ClientTls>>, before: Option<&Arc<Self>>) -> Arc<Self> {
+        if let Some(before) = before
+            && before.setup.is_like(config, tls)
+        {
+            return Arc::clone(before);
         }
+        let setup = Arc::new(Setup {
+            config: config.clone(),
+            tls: tls.cloned(),
+            fleet: Fleet::new(config, before.map(|before| &before.setup.fleet)),
+            counts: before.map_or_else(Arc::default, |before| Arc::clone(&before.setup.counts)),
+        });
+        let one = |place| {
+            let link = Link::new(&setup, place, &Arc::default());
+            link.meet_at(Some(format!("{}gateways", config.prefix)));
+            Servers::One(link)
+        };
+        let servers = match &config.redis.value.servers {
+            RedisServers::One(server) => one(Place::Server(server.clone())),
+            RedisServers::Sentinels(sentinels, name) => one(Place::Master(sentinels.clone(), name.clone())),
+            RedisServers::Cluster(named) => Servers::Cluster(Nodes::new(&setup, named)),
+        };
+        Arc::new(Self { setup, servers, is_driven: AtomicBool::new(false) })
     }
 
-    /// What makes the connection and keeps it, for the control plane to run; nothing when it was asked for before.
-    pub fn driver(self: &Arc<Self>) -> Option<Driver> {
-        let is_first = !self.is_driven.swap(true, Ordering::AcqRel);
-        is_first.then(|| Driver { redis: Arc::downgrade(self), doubt: Arc::clone(&self.doubt) })
+    /// What makes the connections and keeps them, for the control plane to run until no configuration has this Redis any more; nothing when
+    /// it was asked for before.
+    pub fn driver(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        if self.is_driven.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some(match &self.servers {
+            Servers::One(link) => Box::pin(Link::drive(Arc::downgrade(link))),
+            Servers::Cluster(nodes) => Box::pin(Nodes::drive(Arc::downgrade(nodes))),
+        })
     }
 
     /// Waits until the first attempt to connect has ended.
     pub async fn tried(&self) {
-        // The sender is `self`.
-        let _ = self.has_tried.subscribe().wait_for(|has_tried| *has_tried).await;
+        match &self.servers {
+            Servers::One(link) => link.tried().await,
+            Servers::Cluster(nodes) => nodes.tried().await,
+        }
+    }
+
+    /// The TLS that it is connected to with.
+    pub(crate) fn tls(&self) -> Option<&Arc<ClientTls>> {
+        self.setup.tls.as_ref()
     }
 
     /// Takes a name for so many seconds; whether nobody had it.
-    pub async fn take(&self, kind: &str, name: &[u8], seconds: u64) -> Result<bool, Unanswered> {
+    pub async fn take(&self, kind: &str, name: &[u8; 16], seconds: u64) -> Result<bool, Unanswered> {
         let mut command = cmd("SET");
         command.arg(self.name(kind, name)).arg(1).arg("NX").arg("EX").arg(seconds);
-        match self.ask(&command).await? {
-            Value::Okay => Ok(true),
-            Value::Nil => Ok(false),
-            _ => {
-                self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        match self.ask(self.slot(kind, name), &command).await {
+            Ok(Value::Okay) => Ok(true),
+            Ok(Value::Nil) => Ok(false),
+            Ok(_) => {
+                self.setup.counts.failed(&unusable("this is no answer to that".to_owned()));
                 Err(Unanswered)
             }
+            Err(_) => Err(Unanswered),
         }
     }
 
-    /// Runs a script on what has these names.
+    /// Runs a script on what has these names, which all have this slot.
     pub(super) async fn run(
         &self,
         script: &Script,
+        slot: Slot,
         keys: &[String],
         numbers: &[u64],
     ) -> Result<Value, Unanswered> {
-        match self.ask_for(&script.known(keys, numbers)).await {
+        match self.ask(slot, &script.known(keys, numbers)).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.ask(&script.whole(keys, numbers)).await
+                self.ask(slot, &script.whole(keys, numbers)).await
             }
-            other => self.judge(other),
+            other => other,
         }
+        .map_err(|_| Unanswered)
     }
 
     /// The name of something there. Those who look into their Redis see text.
-    pub(super) fn name(&self, kind: &str, name: &[u8]) -> String {
-        format!("{}{kind}{}", self.config.prefix, URL_SAFE_NO_PAD.encode(name))
+    pub(super) fn name(&self, kind: &str, name: &[u8; 16]) -> String {
+        format!("{}{kind}{}", self.setup.config.prefix, URL_SAFE_NO_PAD.encode(name))
     }
 
-    /// Whether it is worth a question: nobody has waited in vain since it last answered.
-    pub fn is_in_use(&self) -> bool {
-        !self.is_in_doubt.load(Ordering::Relaxed) && self.connection.load().is_some()
+    /// The slot of that name; where there is but one server, all have the same.
+    pub(super) fn slot(&self, kind: &str, name: &[u8; 16]) -> Slot {
+        if let Servers::One(_) = self.servers {
+            return 0;
+        }
+        let mut text = [0; 22];
+        // It is as long as that.
+        let _ = URL_SAFE_NO_PAD.encode_slice(name, &mut text);
+        slot_of(&self.setup.config.prefix, &[kind.as_bytes(), &text])
+    }
+
+    /// Whether what has this slot is worth a question: nobody has waited in vain since it last answered.
+    pub(super) fn is_in_use(&self, slot: Slot) -> bool {
+        match &self.servers {
+            Servers::One(link) => link.is_in_use(),
+            Servers::Cluster(nodes) => nodes.is_in_use(slot),
+        }
     }
 
     /// How long an answer is waited for.
     pub(super) fn timeout(&self) -> Duration {
-        *self.config.timeout
+        *self.setup.config.timeout
     }
 
     /// The gateways that count together over it.
     pub(super) fn fleet(&self) -> &Fleet {
-        &self.fleet
+        &self.setup.fleet
     }
 
-    async fn ask(&self, command: &redis::Cmd) -> Result<Value, Unanswered> {
-        self.judge(self.ask_for(command).await)
-    }
-
-    async fn ask_for(&self, command: &redis::Cmd) -> Result<Value, RedisError> {
-        self.counts.commands.fetch_add(1, Ordering::Relaxed);
-        let began = clock::refresh();
-        let answer = match self.connection.load_full() {
-            Some(connection) => MultiplexedConnection::clone(&connection).send_packed_command(command).await,
-            None => Err(RedisError::from((ErrorKind::Io, "there is no connection"))),
-        };
-        let took = clock::refresh().duration_since(began);
-        self.counts.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
-        answer.and_then(Value::extract_error)
-    }
-
-    /// Whoever gets no answer has the connection looked at, and all who can do without it do so meanwhile.
-    fn judge(&self, answer: Result<Value, RedisError>) -> Result<Value, Unanswered> {
-        answer.map_err(|error| {
-            self.counts.failures.fetch_add(1, Ordering::Relaxed);
-            self.counts.timeouts.fetch_add(u64::from(error.is_timeout()), Ordering::Relaxed);
-            self.is_in_doubt.store(true, Ordering::Relaxed);
-            self.doubt.notify_one();
-            Unanswered
-        })
+    async fn ask(&self, slot: Slot, command: &Cmd) -> Result<Value, RedisError> {
+        match &self.servers {
+            Servers::One(link) => link.ask(command, false, self.timeout()).await,
+            Servers::Cluster(nodes) => nodes.ask(slot, command, self.timeout()).await,
+        }
     }
 
     /// How it stands.
     pub fn reading(&self) -> RedisReading {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counts { commands, failures, timeouts, micros } = &*self.setup.counts;
         RedisReading {
-            is_up: self.is_in_use(),
-            commands: count(&self.counts.commands),
-            failures: count(&self.counts.failures),
-            timeouts: count(&self.counts.timeouts),
-            gateways: self.fleet.reading(),
-            seconds: count(&self.counts.micros) as f64 / 1e6,
-        }
-    }
-
-    fn open(&self) -> Option<Client> {
-        let Cluster { redis, user, password, .. } = &self.config;
-        let password = password.as_ref().map(Secret::expose);
-        Client::open(redis.value.connection(user.as_deref(), password)?).ok()
-    }
-
-    async fn connect(&self, client: &Client) -> Result<(), RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(TO_CONNECT.max(*self.config.timeout)))
-            .set_response_timeout(Some(*self.config.timeout))
-            .set_pipeline_buffer_size(ON_THEIR_WAY);
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        // A kernel takes connections for a program that answers nothing.
-        self.look(&mut connection).await?;
-        self.connection.store(Some(Arc::new(connection)));
-        Ok(())
-    }
-
-    /// Whether a connection is good. Where gateways count together it must take what is written: a full Redis, or one that only
-    /// copies another, is of no use.
-    async fn look(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let command = self.fleet.presence().unwrap_or_else(|| cmd("PING"));
-        let answer = connection.send_packed_command(&command).await.and_then(Value::extract_error)?;
-        if let Value::Int(gateways) = answer {
-            self.fleet.heard(gateways.unsigned_abs());
-        }
-        self.is_in_doubt.store(false, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// Whether two say the same, wherever it stands.
-fn is_same(one: &Cluster, other: &Cluster) -> bool {
-    let parts = |cluster: &Cluster| {
-        let Cluster { redis, user, password, timeout, prefix, secret, gateways } = cluster.clone();
-        (redis.value, user, password, timeout, prefix, secret, gateways)
-    };
-    parts(one) == parts(other)
-}
-
-/// Makes the connection and keeps it, as long as there is a handle.
-#[derive(Debug)]
-pub struct Driver {
-    redis: Weak<Redis>,
-    doubt: Arc<Notify>,
-}
-
-impl Driver {
-    /// Runs until no configuration has this Redis any more.
-    pub async fn run(self) {
-        let Some(client) = self.redis.upgrade().and_then(|redis| redis.open()) else { return };
-        let (mut pause, mut is_told) = (PAUSES.0, false);
-        while let Some(redis) = self.redis.upgrade() {
-            let known = redis.connection.load_full();
-            let looked = match known {
-                Some(connection) => redis.look(&mut MultiplexedConnection::clone(&connection)).await,
-                None => redis.connect(&client).await,
-            };
-            let url = &redis.config.redis.value;
-            let next = match looked {
-                Ok(()) => {
-                    if is_told {
-                        notice(format_args!("{url} answers again"));
-                    }
-                    (pause, is_told) = (PAUSES.0, false);
-                    LOOKED_AT_EVERY
-                }
-                Err(error) => {
-                    redis.connection.store(None);
-                    if !is_told {
-                        notice(format_args!(
-                            "{url} does not answer, what needs it is refused{}: {}",
-                            if redis.fleet.is_counted() {
-                                ", shared limits do what `on_outage` says"
-                            } else {
-                                ""
-                            },
-                            plain(&error)
-                        ));
-                    }
-                    is_told = true;
-                    let next = pause;
-                    pause = (pause * 2).min(PAUSES.1);
-                    next
-                }
-            };
-            redis.has_tried.send_replace(true);
-            let is_up = redis.connection.load().is_some();
-            // Nobody's handle is held while nothing is done.
-            drop(redis);
-            if is_up {
-                // Whoever doubts it is right to be heard at once.
-                let _ = tokio::time::timeout(next, self.doubt.notified()).await;
-            } else {
-                tokio::time::sleep(next).await;
-            }
+            is_up: match &self.servers {
+                Servers::One(link) => link.is_in_use(),
+                Servers::Cluster(nodes) => nodes.are_in_use(),
+            },
+            commands: count(commands),
+            failures: count(failures),
+            timeouts: count(timeouts),
+            gateways: self.setup.fleet.reading(),
+            seconds: count(micros) as f64 / 1e6,
         }
     }
 }
 
-/// What a server says may hold anything.
-fn plain(error: &RedisError) -> String {
-    error.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
+impl Setup {
+    /// Whether a configuration says the same, wherever it stands. Files of TLS are the same when what they hold is.
+    fn is_like(&self, config: &Cluster, tls: Option<&Arc<ClientTls>>) -> bool {
+        let parts = |cluster: &Cluster| {
+            let Cluster {
+                redis,
+                user,
+                password,
+                sentinel_password,
+                tls: _,
+                timeout,
+                prefix,
+                secret,
+                gateways,
+            } = cluster.clone();
+            (redis.value, user, password, sentinel_password, timeout, prefix, secret, gateways)
+        };
+        let is_same_tls = match (&self.tls, tls) {
+            (Some(one), Some(other)) => one.is_like(other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_tls && parts(&self.config) == parts(config)
+    }
 }

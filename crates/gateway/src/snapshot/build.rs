@@ -58,11 +58,14 @@ impl Snapshot {
         let registry = before.map_or_else(Arc::default, |before| Arc::clone(&before.tls));
         let key_sets = before.map_or_else(Arc::default, |before| Arc::clone(&before.key_sets));
         let outside = before.map_or_else(Arc::default, |before| Arc::clone(&before.outside));
-        let redis = config.cluster.as_ref().map(|cluster| Redis::of(cluster, before.and_then(Self::redis)));
-        let nonces = before.map_or_else(Nonces::default, |before| before.nonces.clone()).with(redis.clone());
         let logins = before.map_or_else(Arc::default, |before| Arc::clone(&before.logins));
         let mut faults = config.faults();
         let mut security = Security::compile(config, before, &registry, &mut faults);
+        let redis = config
+            .cluster
+            .as_ref()
+            .map(|cluster| Redis::of(cluster, security.redis.as_ref(), before.and_then(Self::redis)));
+        let nonces = before.map_or_else(Nonces::default, |before| before.nonces.clone()).with(redis.clone());
         let callers = Callers::new(config);
         let means = Means {
             callers: &callers,

@@ -15,7 +15,7 @@ use super::fault::Flaw;
 use super::server::alpn;
 use super::{Builder, digest, pem};
 use crate::config::values::Host;
-use crate::config::{Authenticator, Located, Protocols, Scheme, Service, ServiceTls};
+use crate::config::{Authenticator, Cluster, Located, Protocols, Scheme, Service, ServiceTls};
 
 /// TLS towards one service.
 #[derive(Debug)]
@@ -103,6 +103,12 @@ impl Builder<'_> {
     pub fn outside(&mut self, way: &Authenticator) -> Option<Arc<ClientTls>> {
         let (is_tls, tls) = way.outside()?;
         is_tls.then(|| self.client(tls, &Located::new((), way.name.span), None))?
+    }
+
+    /// Compiles TLS towards the fleet's Redis, if that speaks it.
+    pub fn redis(&mut self, cluster: &Cluster, before: Option<&Arc<ClientTls>>) -> Option<Arc<ClientTls>> {
+        let url = &cluster.redis;
+        url.value.is_tls.then(|| self.client(cluster.tls.as_deref(), &Located::new((), url.span), before))?
     }
 
     /// Compiles what the configuration says of TLS towards somebody; `at` is where it is spoken of.

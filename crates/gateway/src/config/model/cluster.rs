@@ -2,17 +2,20 @@
 
 use schemars::JsonSchema;
 
+use super::tls::ServiceTls;
 use crate::config::node::{Node, Value};
 use crate::config::read::{Keys, Read, Reader};
 use crate::config::schema::or_text;
 use crate::config::source::Located;
-use crate::config::values::{Duration, RedisUrl, Secret};
+use crate::config::values::{Duration, RedisServers, RedisUrl, Secret};
 
 /// What gateways of one fleet share. The URL of a Redis is enough.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[schemars(transform = or_text)]
 pub struct Cluster {
     /// A Redis or Valkey: `redis://127.0.0.1:6379`, `rediss://…` with TLS, `unix:/run/redis.sock`; `/2` behind it is the database 2.
+    /// `redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster` is the one that these sentinels call the master of this name,
+    /// `redis+cluster://10.0.0.1:7000,10.0.0.2:7000` a Redis Cluster of which these are some; both with `rediss` where they have TLS.
     /// Nonces are kept there, so that what one gateway of the fleet has seen all have seen, and limits that are `shared`.
     #[schemars(with = "RedisUrl")]
     pub redis: Located<RedisUrl>,
@@ -20,6 +23,10 @@ pub struct Cluster {
     pub user: Option<String>,
     /// The password.
     pub password: Option<Secret>,
+    /// The password of the sentinels, where they have one.
+    pub sentinel_password: Option<Secret>,
+    /// TLS to a Redis whose URL begins with `rediss`. Default: its certificates are checked by the authorities of the system.
+    pub tls: Option<Box<ServiceTls>>,
     /// How long an answer of Redis is waited for, from 10ms to 5s. Default: `250ms`.
     #[schemars(default = "default_timeout")]
     pub timeout: Duration,
@@ -42,6 +49,8 @@ impl Read for Cluster {
                 redis,
                 user: None,
                 password: None,
+                sentinel_password: None,
+                tls: None,
                 timeout: default_timeout(),
                 prefix: default_prefix(),
                 secret: None,
@@ -52,6 +61,8 @@ impl Read for Cluster {
         let redis = map.required("redis", reader);
         let user = map.optional("user", reader);
         let password: Option<Secret> = map.optional("password", reader);
+        let sentinel_password: Option<Secret> = map.optional("sentinel_password", reader);
+        let tls: Option<Box<ServiceTls>> = map.optional("tls", reader).map(Box::new);
         let timeout: Duration = map.or("timeout", default_timeout(), reader);
         let prefix = map.or("prefix", default_prefix(), reader);
         let secret: Option<Secret> = map.optional("secret", reader);
@@ -68,8 +79,31 @@ impl Read for Cluster {
         if user.is_some() && !map.has("password") {
             reader.wrong(map.key_span("user"), "a user without a `password`");
         }
+        if let Some(Located { value: RedisUrl { servers, is_tls, .. }, .. }) = &redis {
+            if sentinel_password.is_some() && !matches!(servers, RedisServers::Sentinels(..)) {
+                let complaint =
+                    "a password for sentinels where there are none: their URL begins with redis+sentinel://";
+                reader.wrong(map.key_span("sentinel_password"), complaint);
+            }
+            if tls.is_some() && !is_tls {
+                reader.wrong(
+                    map.key_span("tls"),
+                    "`tls` for a Redis without TLS: the URL of one with TLS begins with `rediss`",
+                );
+            }
+        }
         map.finish(reader);
-        Some(Self { redis: redis?, user, password, timeout, prefix, secret, gateways })
+        Some(Self {
+            redis: redis?,
+            user,
+            password,
+            sentinel_password,
+            tls,
+            timeout,
+            prefix,
+            secret,
+            gateways,
+        })
     }
 }
 
@@ -83,7 +117,17 @@ fn default_prefix() -> String {
 
 pub(super) static CLUSTER: Keys = Keys {
     of: "`cluster`",
-    known: &["redis", "user", "password", "timeout", "prefix", "secret", "gateways"],
+    known: &[
+        "redis",
+        "user",
+        "password",
+        "sentinel_password",
+        "tls",
+        "timeout",
+        "prefix",
+        "secret",
+        "gateways",
+    ],
     later: &[],
     shared: None,
 };

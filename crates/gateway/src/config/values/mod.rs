@@ -9,6 +9,7 @@ mod date;
 mod network;
 mod origin;
 mod protocol;
+mod redis;
 mod signing;
 mod source;
 mod store;
@@ -22,7 +23,8 @@ pub use network::{Cidr, EndpointUrl, FileMode, Host, ListenAddress, TcpAddress, 
 pub use origin::OriginPattern;
 pub use protocol::{Pattern, Secret, StatusRange};
 pub(super) use protocol::{header_name, header_value, method, status};
-pub use signing::{Component, RedisUrl};
+pub use redis::{RedisServer, RedisServers, RedisUrl};
+pub use signing::Component;
 pub use source::{HostPort, HttpUrl};
 pub use store::StoreUrl;
 
@@ -77,7 +79,7 @@ textual! {
     Scope: "a scope: one word", None;
     CertificatePattern: "names of certificates: CN=partner-*, dns:*.example.com, uri:spiffe://example/*, sha256:…", None;
     Component: "a field in lower case, or @method, @target-uri, @authority, @scheme, @request-target, @path, @query", None;
-    RedisUrl: "a Redis: redis://127.0.0.1:6379, rediss://…, unix:/run/redis.sock", None;
+    RedisUrl: "a Redis: redis://127.0.0.1:6379, rediss://…, unix:/run/redis.sock, redis+sentinel://…/mymaster, redis+cluster://…", None;
 }
 
 impl Read for Secret {

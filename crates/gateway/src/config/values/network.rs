@@ -125,7 +125,7 @@ pub struct UnixPath(Arc<str>);
 
 impl UnixPath {
     /// Reads `unix:/run/app.sock`; nothing where the text does not begin with `unix:`.
-    fn parse(text: &str) -> Option<Result<Self, String>> {
+    pub(super) fn parse(text: &str) -> Option<Result<Self, String>> {
         let path = strip_scheme(text, "unix:")?;
         // Of `unix:///run/app.sock`, as some programs write it, the path is the same.
         let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);

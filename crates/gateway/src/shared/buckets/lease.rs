@@ -171,7 +171,12 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn lease() -> Lease {
-        Lease::new(1, Name([0; 16]), Pace::new(100, Duration::from_secs(1), 100).unwrap(), 0)
+        Lease::new(
+            1,
+            Name { digest: [0; 16], slot: 0 },
+            Pace::new(100, Duration::from_secs(1), 100).unwrap(),
+            0,
+        )
     }
 
     #[test]
@@ -248,7 +253,7 @@ mod tests {
 
     impl Fleet {
         fn new(pace: Pace) -> Self {
-            let lease = || Lease::new(1, Name([0; 16]), pace, 0);
+            let lease = || Lease::new(1, Name { digest: [0; 16], slot: 0 }, pace, 0);
             Self { pace, due: 0, taken: 0, leases: [lease(), lease()] }
         }
 

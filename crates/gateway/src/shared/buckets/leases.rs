@@ -64,7 +64,7 @@ impl SharedBuckets {
         let Some(leases) = self.leases.get() else { return Drawn::Ask };
         let now = leases.now();
         let drawn = lease.draw(cost, now);
-        if self.is_in_use()
+        if self.is_in_use(lease.name)
             && let Some(tokens) = lease.wants(now)
         {
             tokio::spawn(Arc::clone(self).fill(Arc::clone(lease), tokens));
@@ -80,7 +80,7 @@ impl SharedBuckets {
             let mut answered = std::pin::pin!(lease.answered.notified());
             answered.as_mut().enable();
             match self.draw(lease, cost) {
-                Drawn::Ask if self.is_in_use() => answered.await,
+                Drawn::Ask if self.is_in_use(lease.name) => answered.await,
                 Drawn::Ask => return None,
                 drawn => return Some(drawn),
             }
@@ -128,11 +128,11 @@ impl SharedBuckets {
             // Whoever has it in hand may still get tokens, which are lost with it.
             place.store(None);
             if tokens > 0 {
-                given_back.push(lease.tokens(tokens));
+                given_back.push((lease.tokens(tokens), 0));
             }
         }
         for some in given_back.chunks(GIVEN_AT_ONCE) {
-            self.give(0, some).await;
+            self.give(some.to_vec()).await;
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A request takes it there, by one question ([`SharedBuckets::take`]), or of a bucket here from a lease, a few tokens that were taken
 //! there before ([`SharedBuckets::lease`]). `docs/decisions/0022-shared-limits.md` has the why.
 
+mod apart;
 mod lease;
 mod leases;
 #[cfg(test)]
@@ -14,10 +15,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use futures_util::future::join_all;
 use redis::Value;
 
 use super::redis::{Redis, Unanswered};
 use super::script::Script;
+use super::slot::Slot;
 use crate::buckets::{Empty, Rule};
 use crate::config::values::Secret;
 
@@ -42,7 +45,11 @@ pub struct SharedBuckets {
 
 /// A bucket's name: the same for all gateways, and without their secret nobody can tell whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name(pub(super) [u8; 16]);
+pub struct Name {
+    pub(super) digest: [u8; 16],
+    /// Where it is kept.
+    slot: Slot,
+}
 
 /// What a request takes of one limit.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +65,6 @@ pub struct Wanted {
 /// What was taken.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Granted {
-    /// When, by the clock of Redis, in microseconds.
-    pub at: u64,
     /// For so many requests.
     requests: u64,
     /// What there is still of each limit.
@@ -69,6 +74,8 @@ pub struct Granted {
 /// What there is still of a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rest {
+    /// When it was taken, by the clock of the Redis that keeps it, in microseconds.
+    pub at: u64,
     /// What is left.
     pub left: u64,
     /// Nanoseconds until all of it is there again.
@@ -116,14 +123,14 @@ impl SharedBuckets {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
-        let mut name = [0; 16];
-        name.copy_from_slice(&context.sign().as_ref()[..16]);
-        Name(name)
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&context.sign().as_ref()[..16]);
+        Name { digest, slot: self.redis.slot(KIND, &digest) }
     }
 
-    /// Whether Redis is asked at all, or everybody goes without it for now.
-    pub fn is_in_use(&self) -> bool {
-        self.redis.is_in_use()
+    /// Whether Redis is asked for it at all, or everybody goes without for now.
+    pub fn is_in_use(&self, name: Name) -> bool {
+        self.redis.is_in_use(name.slot)
     }
 
     /// How long Redis is waited for.
@@ -136,33 +143,50 @@ impl SharedBuckets {
         rule.part(self.redis.fleet().size())
     }
 
-    /// Takes what a request wants of each limit or, where one has not enough, of none of them: then says which.
-    pub async fn take(&self, wanted: &[Wanted]) -> Result<Result<Granted, (usize, Empty)>, Unanswered> {
-        Ok(match self.ask(1, wanted).await? {
-            Verdict::Granted(granted) => Ok(granted),
-            Verdict::Empty(at, empty) => Err((at, empty)),
-        })
+    /// Takes what a request wants of each limit or, where one has not enough, of none of them: then says which. It is one step for all that
+    /// are in one slot. Those of other slots are asked at the same time, and what they gave goes back if any refuses.
+    pub async fn take(
+        self: &Arc<Self>,
+        wanted: &[Wanted],
+    ) -> Result<Result<Granted, (usize, Empty)>, Unanswered> {
+        if wanted.windows(2).all(|pair| pair[0].name.slot == pair[1].name.slot) {
+            return Ok(match self.ask(1, wanted).await? {
+                Verdict::Granted(granted) => Ok(granted),
+                Verdict::Empty(at, empty) => Err((at, empty)),
+            });
+        }
+        self.take_apart(wanted).await
     }
 
-    /// Puts back what was taken for nothing at this time, as soon as that may be; nobody waits for it.
-    pub fn give_back(self: &Arc<Self>, at: u64, taken: Vec<Wanted>) {
+    /// Puts back what was taken for nothing, each at its time, as soon as that may be; nobody waits for it.
+    pub fn give_back(self: &Arc<Self>, taken: Vec<(Wanted, u64)>) {
         if !taken.is_empty() {
             let this = Arc::clone(self);
-            tokio::spawn(async move { this.give(at, &taken).await });
+            tokio::spawn(async move { this.give(taken).await });
         }
     }
 
-    /// Asks for up to so many requests, which may be more than one where it is of one bucket only.
+    /// Asks for up to so many requests, which may be more than one where it is of one bucket only; of what is in one slot.
     async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, Unanswered> {
+        let slot = wanted.first().map_or(0, |wanted| wanted.name.slot);
         let (keys, numbers) = self.told(requests, wanted);
         let script = if are_buckets(wanted) { &self.take_tokens } else { &self.take };
-        Verdict::read(&self.redis.run(script, &keys, &numbers).await?, wanted.len()).ok_or(Unanswered)
+        Verdict::read(&self.redis.run(script, slot, &keys, &numbers).await?, wanted.len()).ok_or(Unanswered)
     }
 
     /// Whoever gets no answer has lost it, until it comes again by itself.
-    async fn give(&self, at: u64, taken: &[Wanted]) {
-        let (keys, numbers) = self.told(at, taken);
-        let _ = self.redis.run(&self.give, &keys, &numbers).await;
+    async fn give(&self, mut taken: Vec<(Wanted, u64)>) {
+        let place = |(wanted, at): &(Wanted, u64)| (wanted.name.slot, *at);
+        taken.sort_by_key(place);
+        let together = taken.chunk_by(|one, other| place(one) == place(other));
+        join_all(together.map(|some| self.give_in_one(some))).await;
+    }
+
+    async fn give_in_one(&self, taken: &[(Wanted, u64)]) {
+        let Some((first, at)) = taken.first() else { return };
+        let wanted: Vec<Wanted> = taken.iter().map(|(wanted, _)| *wanted).collect();
+        let (keys, numbers) = self.told(*at, &wanted);
+        let _ = self.redis.run(&self.give, first.name.slot, &keys, &numbers).await;
     }
 
     /// As the scripts are told.
@@ -172,7 +196,7 @@ impl SharedBuckets {
     }
 
     fn key(&self, name: Name) -> String {
-        self.redis.name("limit:", &name.0)
+        self.redis.name(KIND, &name.digest)
     }
 }
 
@@ -199,8 +223,8 @@ impl Verdict {
         match numbers.split_first()? {
             (0, [at, requests, rest @ ..]) if rest.len() == 2 * limits => {
                 let (pairs, _) = rest.as_chunks();
-                let rest = pairs.iter().map(|&[left, full_in]| Rest { left, full_in }).collect();
-                Some(Self::Granted(Granted { at: *at, requests: *requests, rest }))
+                let rest = pairs.iter().map(|&[left, full_in]| Rest { at: *at, left, full_in }).collect();
+                Some(Self::Granted(Granted { requests: *requests, rest }))
             }
             (place, &[wait, full_in]) => {
                 let at = usize::try_from(*place).ok()?.checked_sub(1).filter(|at| *at < limits)?;
@@ -215,6 +239,8 @@ fn are_buckets(wanted: &[Wanted]) -> bool {
     wanted.iter().all(|wanted| matches!(wanted.rule, Rule::TokenBucket(_)))
 }
 
+/// What limits are called there.
+const KIND: &str = "limit:";
 /// Nanoseconds of what the clock of Redis counts.
 const MICROSECOND: u64 = 1000;
 

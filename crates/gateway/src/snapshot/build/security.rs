@@ -1,4 +1,4 @@
-//! TLS of listeners, services, and those who know callers: certificates and keys, read at load.
+//! TLS of listeners, services, those who know callers, and the fleet's Redis: certificates and keys, read at load.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub(super) struct Security {
     pub(super) services: Vec<ServiceSecurity>,
     /// Towards those who know callers, by the names of the ways.
     pub(super) ways: HashMap<Box<str>, Arc<ClientTls>>,
+    /// Towards what the fleet shares.
+    pub(super) redis: Option<Arc<ClientTls>>,
 }
 
 /// TLS of one service.
@@ -48,8 +50,10 @@ impl Security {
             builder.listener(&config.listeners[index], known.and_then(|known| known.tls.as_deref()))
         });
         let listeners = listeners.collect();
+        let known = before.and_then(Snapshot::redis).and_then(|redis| redis.tls());
+        let redis = config.cluster.as_ref().and_then(|cluster| builder.redis(cluster, known));
         let ways =
             config.auth.iter().filter_map(|(name, way)| Some((name.as_str().into(), builder.outside(way)?)));
-        Self { listeners, services, ways: ways.collect() }
+        Self { listeners, services, ways: ways.collect(), redis }
     }
 }

@@ -31,8 +31,6 @@ struct Round<'p> {
     turns: [Option<Turn<'p>>; MOST_LIMITS],
     /// The limit that has it wait in line, which comes last.
     line: Option<(&'p Limit, Key)>,
-    /// When Redis has counted it, if it has.
-    counted_at: u64,
     /// Who has decided, as the metrics tell it.
     by: &'static str,
 }
@@ -54,8 +52,8 @@ enum Standing {
     Unasked(Name),
     /// Tokens are to come from the lease.
     Undrawn(Arc<Lease>),
-    /// Redis has counted it.
-    Counted(Name, Allowance),
+    /// Redis has counted it, at this time.
+    Counted(Name, u64, Allowance),
     /// Tokens of the lease were taken.
     Drawn(Arc<Lease>, Allowance),
     /// There is not enough.
@@ -132,7 +130,7 @@ impl RateLimit {
             }
             *place = Some(turn);
         }
-        let mut round = Round { policy: self, fleet, turns, line, counted_at: 0, by: "lease" };
+        let mut round = Round { policy: self, fleet, turns, line, by: "lease" };
         round.draw();
         Ok(round)
     }
@@ -175,7 +173,8 @@ impl Limit {
             return Standing::Undrawn(lease);
         }
         // Also where there is no place for another lease.
-        if fleet.is_in_use() { Standing::Unasked(name()) } else { Standing::Out }
+        let name = name();
+        if fleet.is_in_use(name) { Standing::Unasked(name) } else { Standing::Out }
     }
 
     /// What has come of a lease.
@@ -194,7 +193,7 @@ impl<'p> Round<'p> {
         for Turn { limit, cost, standing, .. } in self.turns.iter_mut().flatten() {
             if let Standing::Undrawn(lease) = standing {
                 *standing = match self.fleet.draw(lease, *cost) {
-                    Drawn::Ask if !self.fleet.is_in_use() => Standing::Out,
+                    Drawn::Ask if !self.fleet.is_in_use(lease.name()) => Standing::Out,
                     Drawn::Ask if !lease.is_for(*cost) => Standing::Unasked(lease.name()),
                     drawn => limit.stands(lease, drawn),
                 };
@@ -225,23 +224,23 @@ impl<'p> Round<'p> {
         for Turn { standing, .. } in self.turns.iter_mut().flatten() {
             let is_out = match standing {
                 Standing::Undrawn(_) => true,
-                Standing::Unasked(_) => !self.fleet.is_in_use(),
+                Standing::Unasked(name) => !self.fleet.is_in_use(*name),
                 _ => false,
             };
             if is_out {
                 *standing = Standing::Out;
             }
         }
-        let wanted = self.wanted(|standing| match standing {
-            Standing::Unasked(name) => Some(*name),
+        let unasked = self.turns.iter().flatten().filter_map(|turn| match turn.standing {
+            Standing::Unasked(name) => Some(turn.wanted(name)),
             _ => None,
         });
+        let wanted: Vec<Wanted> = unasked.collect();
         if wanted.is_empty() {
             return;
         }
         let answer = self.fleet.take(&wanted).await;
         self.by = "redis";
-        self.counted_at = if let Ok(Ok(granted)) = &answer { granted.at } else { 0 };
         let asked = self.turns.iter_mut().flatten().filter_map(|Turn { limit, standing, .. }| {
             let Standing::Unasked(name) = *standing else { return None };
             Some((&**limit, name, standing))
@@ -249,8 +248,8 @@ impl<'p> Round<'p> {
         for (place, (limit, name, standing)) in asked.enumerate() {
             match &answer {
                 Ok(Ok(granted)) => {
-                    let Rest { left, full_in } = granted.rest.get(place).copied().unwrap_or_default();
-                    *standing = Standing::Counted(name, limit.rest(left, full_in));
+                    let Rest { at, left, full_in } = granted.rest.get(place).copied().unwrap_or_default();
+                    *standing = Standing::Counted(name, at, limit.rest(left, full_in));
                 }
                 Ok(Err((empty_at, empty))) if *empty_at == place => *standing = Standing::Empty(*empty),
                 Ok(Err(_)) => {}
@@ -308,7 +307,7 @@ impl<'p> Round<'p> {
                         }
                     }
                 }
-                (Standing::Counted(_, allowance) | Standing::Drawn(_, allowance), _) => {
+                (Standing::Counted(_, _, allowance) | Standing::Drawn(_, allowance), _) => {
                     tell(*allowance);
                     continue;
                 }
@@ -350,22 +349,19 @@ impl<'p> Round<'p> {
                 _ => {}
             }
         }
-        let counted = self.wanted(|standing| match standing {
-            Standing::Counted(name, _) => Some(*name),
+        let counted = self.turns.iter().flatten().filter_map(|turn| match turn.standing {
+            Standing::Counted(name, at, _) => Some((turn.wanted(name), at)),
             _ => None,
         });
-        self.fleet.give_back(self.counted_at, counted);
+        self.fleet.give_back(counted.collect());
         self.turns = Default::default();
     }
+}
 
-    /// What Redis is to count, or has counted.
-    fn wanted(&self, of: impl Fn(&Standing) -> Option<Name>) -> Vec<Wanted> {
-        let turns = self.turns.iter().flatten();
-        turns
-            .filter_map(|turn| {
-                Some(Wanted { name: of(&turn.standing)?, rule: turn.limit.rule, cost: turn.cost })
-            })
-            .collect()
+impl Turn<'_> {
+    /// What Redis is to count, or has counted, by this name.
+    fn wanted(&self, name: Name) -> Wanted {
+        Wanted { name, rule: self.limit.rule, cost: self.cost }
     }
 }
 

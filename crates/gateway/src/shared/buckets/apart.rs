@@ -1,0 +1,48 @@
+//! Limits that are in different slots of a Redis Cluster, and so cannot be looked at in one step.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{Granted, Rest, SharedBuckets, Unanswered, Verdict, Wanted};
+use crate::buckets::Empty;
+
+impl SharedBuckets {
+    /// Takes of each, or of none in the end. For as long as it takes to give back, it is missing what was taken beside one that was refused:
+    /// never is there more than a limit allows.
+    pub(super) async fn take_apart(
+        self: &Arc<Self>,
+        wanted: &[Wanted],
+    ) -> Result<Result<Granted, (usize, Empty)>, Unanswered> {
+        let mut places: Vec<usize> = (0..wanted.len()).collect();
+        places.sort_by_key(|at| wanted[*at].name.slot);
+        let groups = places.chunk_by(|one, other| wanted[*one].name.slot == wanted[*other].name.slot);
+        let asked = groups.map(|group| async move {
+            let of: Vec<_> = group.iter().map(|at| wanted[*at]).collect();
+            (group, self.ask(1, &of).await)
+        });
+        let (mut rest, mut taken) = (vec![Rest::default(); wanted.len()], Vec::new());
+        let (mut refused, mut is_known): (Option<(usize, Empty)>, bool) = (None, true);
+        for (group, verdict) in join_all(asked).await {
+            match verdict {
+                Ok(Verdict::Granted(granted)) => {
+                    for (at, each) in group.iter().zip(granted.rest) {
+                        rest[*at] = each;
+                        taken.push((wanted[*at], each.at));
+                    }
+                }
+                // It is the first that speaks, as in one step.
+                Ok(Verdict::Empty(at, empty)) => {
+                    let at = group[at];
+                    refused = refused.filter(|(first, _)| *first < at).or(Some((at, empty)));
+                }
+                Err(Unanswered) => is_known = false,
+            }
+        }
+        if refused.is_none() && is_known {
+            return Ok(Ok(Granted { requests: 1, rest }));
+        }
+        self.give_back(taken);
+        refused.map(Err).ok_or(Unanswered)
+    }
+}

@@ -1,0 +1,253 @@
+//! The connection to one server of Redis, for all workers: the control plane makes it, keeps it alive and makes it anew; workers send
+//! commands over it and wait for the answers, many at a time.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
+use tokio::sync::{Notify, watch};
+
+use super::dial::{Connection, Setup, unusable};
+use crate::clock;
+use crate::config::values::{Host, RedisServer};
+use crate::notice::notice;
+
+/// The connection to one server, as long as there is one.
+#[derive(Debug)]
+pub(super) struct Link {
+    setup: Arc<Setup>,
+    place: Place,
+    connection: ArcSwapOption<Connection>,
+    /// That a command has failed, so that the connection is looked at.
+    doubt: Arc<Notify>,
+    /// Whether one has failed since the connection was last found to be good.
+    is_in_doubt: AtomicBool,
+    /// Whether the first attempt to connect has ended, in whatever way.
+    has_tried: watch::Sender<bool>,
+    /// The name under which gateways say there that they are there; none where the server has no name that is its own.
+    presence: ArcSwapOption<String>,
+    /// That something belongs elsewhere, or that the server fails: where there are others, it is looked which does what.
+    moved: Arc<Notify>,
+}
+
+/// Where the server is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// It is this one.
+    Server(RedisServer),
+    /// It is the one that a sentinel calls the master of this name.
+    Master(Vec<RedisServer>, String),
+}
+
+/// How often a connection is tried that nobody doubts.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// The pause after the first failure to connect, and the longest: each is twice as long as the one before.
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+impl Link {
+    pub(super) fn new(setup: &Arc<Setup>, place: Place, moved: &Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self {
+            setup: Arc::clone(setup),
+            place,
+            connection: ArcSwapOption::empty(),
+            doubt: Arc::default(),
+            is_in_doubt: AtomicBool::new(false),
+            has_tried: watch::Sender::new(false),
+            presence: ArcSwapOption::empty(),
+            moved: Arc::clone(moved),
+        })
+    }
+
+    /// The server, where it is always the same.
+    pub(super) fn server(&self) -> Option<&RedisServer> {
+        match &self.place {
+            Place::Server(server) => Some(server),
+            Place::Master(..) => None,
+        }
+    }
+
+    /// From now on gateways say under this name that they are there.
+    pub(super) fn meet_at(&self, name: Option<String>) {
+        self.presence.store(name.map(Arc::new));
+    }
+
+    /// Where they do.
+    pub(super) fn meeting_place(&self) -> Option<Arc<String>> {
+        self.presence.load_full()
+    }
+
+    /// Whether it is worth a question: nobody has waited in vain since it last answered.
+    pub(super) fn is_in_use(&self) -> bool {
+        !self.is_in_doubt.load(Ordering::Relaxed) && self.connection.load().is_some()
+    }
+
+    /// Waits until the first attempt to connect has ended.
+    pub(super) async fn tried(&self) {
+        // The sender is `self`.
+        let _ = self.has_tried.subscribe().wait_for(|has_tried| *has_tried).await;
+    }
+
+    /// Sends a command and waits for the answer, so long at most. Whoever gets none has the connection looked at, and all who can do
+    /// without it do so meanwhile.
+    pub(super) async fn ask(
+        &self,
+        command: &Cmd,
+        is_asking: bool,
+        limit: Duration,
+    ) -> Result<Value, RedisError> {
+        let counts = &self.setup.counts;
+        counts.commands.fetch_add(1, Ordering::Relaxed);
+        let began = clock::refresh();
+        let answer = match self.connection.load_full() {
+            Some(connection) => connection.ask(command, is_asking, limit).await,
+            None => Err(unusable("there is no connection".to_owned())),
+        };
+        let took = clock::refresh().duration_since(began);
+        counts.micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        if let Err(error) = &answer
+            && !is_direction(error)
+        {
+            counts.failed(error);
+            self.is_in_doubt.store(true, Ordering::Relaxed);
+            self.doubt.notify_one();
+            self.moved.notify_one();
+        }
+        answer
+    }
+
+    /// Connects, by the word of the first sentinel whose master takes us where there are sentinels.
+    async fn connect(&self) -> Result<(), RedisError> {
+        match &self.place {
+            Place::Server(server) => self.connect_to(server).await,
+            Place::Master(sentinels, name) => {
+                let mut last = Err(unusable("there are no sentinels".to_owned()));
+                for sentinel in sentinels {
+                    last = match self.setup.master(sentinel, name).await {
+                        Ok(master) => self.connect_to(&master).await,
+                        Err(error) => Err(error),
+                    };
+                    if last.is_ok() {
+                        break;
+                    }
+                }
+                last
+            }
+        }
+    }
+
+    async fn connect_to(&self, server: &RedisServer) -> Result<(), RedisError> {
+        let connection = self.setup.connect(server).await?;
+        // A kernel takes connections for a program that answers nothing.
+        self.look(&connection).await?;
+        self.connection.store(Some(Arc::new(connection)));
+        Ok(())
+    }
+
+    /// Whether a connection is good. Where gateways count together it must take what is written: a full Redis, or one that only
+    /// copies another, is of no use. Nor is a master that is none any more.
+    async fn look(&self, connection: &Connection) -> Result<(), RedisError> {
+        let place = self.presence.load_full();
+        let command = match place.and_then(|name| self.setup.fleet.presence(&name)) {
+            Some(command) => command,
+            None if matches!(self.place, Place::Master(..)) => cmd("ROLE"),
+            None => cmd("PING"),
+        };
+        match connection.ask(&command, false, *self.setup.config.timeout).await {
+            Ok(Value::Int(gateways)) => self.setup.fleet.heard(gateways.unsigned_abs()),
+            Ok(Value::Array(role)) if role.first() != Some(&Value::BulkString(b"master".to_vec())) => {
+                return Err(unusable("it is no master".to_owned()));
+            }
+            Ok(_) => {}
+            // It is there, and knows that others have taken over.
+            Err(error) if error.redirect_node().is_some() => self.moved.notify_one(),
+            Err(error) => return Err(error),
+        }
+        self.is_in_doubt.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes the connection and keeps it, as long as there is a handle.
+    pub(super) async fn drive(this: Weak<Self>) {
+        let (mut pause, mut is_told) = (PAUSES.0, false);
+        while let Some(link) = this.upgrade() {
+            let known = link.connection.load_full();
+            let looked = match known {
+                Some(connection) => link.look(&connection).await,
+                None => link.connect().await,
+            };
+            let next = match looked {
+                Ok(()) => {
+                    if is_told {
+                        notice(format_args!("{link} answers again"));
+                    }
+                    (pause, is_told) = (PAUSES.0, false);
+                    LOOKED_AT_EVERY
+                }
+                Err(error) => {
+                    link.connection.store(None);
+                    if !is_told {
+                        link.setup.tell_loss(&link, &error);
+                    }
+                    is_told = true;
+                    longer(&mut pause)
+                }
+            };
+            link.has_tried.send_replace(true);
+            let (is_up, doubt) = (link.connection.load().is_some(), Arc::clone(&link.doubt));
+            // Nobody's handle is held while nothing is done.
+            drop(link);
+            if is_up {
+                // Whoever doubts it is right to be heard at once.
+                let _ = tokio::time::timeout(next, doubt.notified()).await;
+            } else {
+                tokio::time::sleep(next).await;
+            }
+        }
+    }
+}
+
+impl Setup {
+    /// Says once that a server is gone, or what it is.
+    pub(super) fn tell_loss(&self, who: &dyn fmt::Display, error: &RedisError) {
+        let and = if self.fleet.is_counted() { ", shared limits do what `on_outage` says" } else { "" };
+        notice(format_args!("{who} does not answer, what needs it is refused{and}: {}", plain(error)));
+    }
+}
+
+/// The pause after a failure; the next will be twice as long.
+pub(super) fn longer(pause: &mut Duration) -> Duration {
+    let now = *pause;
+    *pause = (now * 2).min(PAUSES.1);
+    now
+}
+
+impl fmt::Display for Link {
+    /// As the operator knows it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Server(server) if matches!(server.host, Host::Unix(_)) => server.fmt(f),
+            Place::Server(server) => {
+                write!(
+                    f,
+                    "{}://{server}",
+                    if self.setup.config.redis.value.is_tls { "rediss" } else { "redis" }
+                )
+            }
+            Place::Master(..) => self.setup.config.redis.value.fmt(f),
+        }
+    }
+}
+
+/// Whether a server has said no more than where to ask, or how. Then nothing was done there.
+fn is_direction(error: &RedisError) -> bool {
+    use ServerErrorKind::{Ask, Moved, NoScript};
+    matches!(error.kind(), ErrorKind::Server(Ask | Moved | NoScript))
+}
+
+/// What a server says may hold anything.
+fn plain(error: &RedisError) -> String {
+    error.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
+}
