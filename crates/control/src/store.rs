@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,22 @@ use rusqlite::{Connection, TransactionBehavior, named_params};
 
 /// The store of a gateway, which has none until a configuration names one.
 #[derive(Debug, Default)]
-pub struct Store(Mutex<Option<Writer>>);
+pub struct Store(Mutex<Desk>);
+
+#[derive(Debug, Default)]
+struct Desk {
+    /// Who writes to the file of the configuration in force.
+    writer: Option<Writer>,
+    /// What has been opened for a configuration that is not in force yet.
+    opened: Option<Opened>,
+}
+
+/// A file that can be written to.
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    database: Connection,
+}
 
 /// Whoever writes to a file: until it is dropped, and then once more.
 #[derive(Debug)]
@@ -28,36 +43,58 @@ struct Writer {
 }
 
 impl Store {
-    /// Opens what a configuration names, and restores from it what is not known yet. Fails with what the operator should read.
+    /// Opens what a configuration names that is not in force yet, and restores from it what is not known. Fails with what the operator
+    /// should read.
     pub fn prepare(&self, snapshot: &Snapshot) -> Result<(), String> {
+        let mut desk = self.lock();
+        desk.opened = None;
+        let Some(store) = snapshot.store() else { return Ok(()) };
+        let opened = Opened::at(store.path(), desk.writer.as_ref(), snapshot.quotas());
+        desk.opened = opened.map_err(|why| format!("cannot open the store {store}: {why}"))?;
+        Ok(())
+    }
+
+    /// That configuration is in force: from now on it is written there.
+    pub fn put_in_force(&self, snapshot: &Snapshot) -> Result<(), String> {
         let quotas = snapshot.quotas();
-        quotas.put_in_force(snapshot.quotas_in_force());
-        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(store) = snapshot.store() else {
-            *writer = None;
-            return Ok(());
-        };
-        if writer.as_ref().is_some_and(|writer| writer.path == store.path()) {
-            return Ok(());
+        let fleet = snapshot.fleet().map(|fleet| fleet.number());
+        let mut desk = self.lock();
+        if snapshot.store().is_none() {
+            desk.writer = None;
+            quotas.store.is_gone();
+        } else if let Some(opened) = desk.opened.take() {
+            // First the old one, so that it writes what was counted for it.
+            desk.writer = None;
+            desk.writer = Some(Writer::begin(opened, quotas)?);
         }
-        let new = Writer::begin(store.path(), quotas)
-            .map_err(|why| format!("cannot open the store {store}: {why}"))?;
-        *writer = Some(new);
+        quotas.put_in_force(snapshot.quotas_in_force(), fleet);
         Ok(())
     }
 
     /// Writes what is new once more, and lets the file go.
     pub fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lock().writer = None;
+    }
+
+    /// A panic elsewhere cannot leave it half changed.
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Writer {
-    fn begin(path: &Path, quotas: &Arc<Quotas>) -> Result<Self, String> {
+impl Opened {
+    /// Nothing where this file is written to already.
+    fn at(path: &Path, writer: Option<&Writer>, quotas: &Quotas) -> Result<Option<Self>, String> {
         // Who used what is nobody else's business: what SQLite makes beside it has the same mode.
-        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-        made.map_err(|error| error.to_string())?;
-        let database = open(path).and_then(|database| {
+        match OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.to_string()),
+            _ => {}
+        }
+        let path = path.canonicalize().map_err(|error| error.to_string())?;
+        if writer.is_some_and(|writer| writer.path == path) {
+            return Ok(None);
+        }
+        let database = open(&path).and_then(|database| {
             restore(&database, quotas)?;
             Ok(database)
         });
@@ -67,16 +104,19 @@ impl Writer {
                 format!("it was written by a newer tollgate (its version is {version})")
             }
         })?;
+        Ok(Some(Self { path, database }))
+    }
+}
+
+impl Writer {
+    fn begin(Opened { path, database }: Opened, quotas: &Arc<Quotas>) -> Result<Self, String> {
         quotas.store.has_written(Some(0));
         let (end, ends) = mpsc::channel();
         let (quotas, shown) = (Arc::clone(quotas), path.display().to_string());
         let thread = thread::Builder::new().name("store".to_owned());
         let thread = thread.spawn(move || write_always(database, &quotas, &shown, &ends));
-        Ok(Self {
-            path: path.to_owned(),
-            end: Some(end),
-            thread: Some(thread.map_err(|error: io::Error| error.to_string())?),
-        })
+        let thread = thread.map_err(|error| error.to_string())?;
+        Ok(Self { path, end: Some(end), thread: Some(thread) })
     }
 }
 
@@ -121,7 +161,6 @@ fn open(path: &Path) -> Result<Connection, Unusable> {
         VERSION => {}
         newer => return Err(Unusable::Newer(newer)),
     }
-    transaction.execute("DELETE FROM quota_usage WHERE day < ?1", [today().saturating_sub(KEPT_FOR)])?;
     transaction.commit()?;
     Ok(database)
 }
@@ -143,12 +182,14 @@ fn restore(database: &Connection, quotas: &Quotas) -> rusqlite::Result<()> {
 }
 
 fn write_always(mut database: Connection, quotas: &Quotas, path: &str, ends: &Receiver<()>) {
-    let mut is_told = false;
-    let mut swept = Instant::now();
+    let (mut is_told, mut is_first) = (false, true);
+    let mut swept: Option<Instant> = None;
     loop {
         let is_last = ends.recv_timeout(WRITTEN_EVERY) != Err(RecvTimeoutError::Timeout);
-        match write(&mut database, quotas) {
+        // What was settled elsewhere is not known to a file that is new here.
+        match write(&mut database, quotas, is_first) {
             Ok(accounts) => {
+                is_first = false;
                 if is_told {
                     notice(format_args!("the store {path} can be written again"));
                 }
@@ -168,17 +209,24 @@ fn write_always(mut database: Connection, quotas: &Quotas, path: &str, ends: &Re
         if is_last {
             return;
         }
-        if swept.elapsed() >= SWEPT_EVERY {
-            swept = Instant::now();
+        if swept.is_none_or(|swept| swept.elapsed() >= SWEPT_EVERY) {
+            swept = Some(Instant::now());
             quotas.books().iter().for_each(|book| book.sweep(today()));
+            // What is too old stays for another hour where it cannot be removed.
+            let _ = database
+                .execute("DELETE FROM quota_usage WHERE day < ?1", [today().saturating_sub(KEPT_FOR)]);
         }
     }
 }
 
-/// Writes what is new: all of it, or nothing.
-fn write(database: &mut Connection, quotas: &Quotas) -> rusqlite::Result<u64> {
+/// Writes what is new, or all: all of that, or nothing.
+fn write(database: &mut Connection, quotas: &Quotas, writes_all: bool) -> rusqlite::Result<u64> {
     let books = quotas.books();
-    let news = |book: &Book| if book.is_shared() { book.unkept() } else { book.changes() };
+    let news = |book: &Book| match (writes_all, book.is_shared()) {
+        (true, _) => book.all(today()),
+        (false, true) => book.unkept(),
+        (false, false) => book.changes(),
+    };
     let news: Vec<(&Book, Vec<Change>)> = books.iter().map(|book| (&**book, news(book))).collect();
     if news.iter().all(|(_, changes)| changes.is_empty()) {
         return Ok(0);
@@ -207,7 +255,7 @@ fn write(database: &mut Connection, quotas: &Quotas) -> rusqlite::Result<u64> {
     transaction.commit()?;
     for (change, total) in &written {
         match total {
-            Some(total) => change.settled(*total),
+            Some(total) => change.settled(change.used, *total),
             None => change.kept(),
         }
     }

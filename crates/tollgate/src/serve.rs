@@ -78,7 +78,7 @@ pub(crate) fn serve(
     let sharing = Arc::new(control.sharing());
     sharing.prepare(&snapshot, CONNECT_BEFORE);
     let store = Arc::new(Store::default());
-    store.prepare(&snapshot).map_err(Failure::new)?;
+    store.prepare(&snapshot).and_then(|()| store.put_in_force(&snapshot)).map_err(Failure::new)?;
     let count = count(&config, workers);
     let engine = Arc::new(Engine::start(snapshot, count, Arc::clone(&catalog), &mut inheritance.listeners)?);
     note_listeners(&[], &engine.listening());
@@ -458,6 +458,9 @@ fn load_again(
         envoy.serve(snapshot);
     });
     let (config, warnings) = reloaded?;
+    if let Some(Err(error)) = engine.look(|snapshot| store.put_in_force(snapshot)) {
+        note(&error);
+    }
     if !warnings.is_empty() {
         note(&format!("{origin} has warnings\n{}", warnings.render(false)));
     }

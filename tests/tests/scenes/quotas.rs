@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tollgate_tests::{Gateway, eventually, gateway, load_with, python, redis, redis_cli};
+use tollgate_tests::{Gateway, Redis, eventually, gateway, load_with, python, redis, redis_cli};
 
 /// Two apps of one plan, and one without; this is what the plan says, and these are the routes.
 fn config(plan: &str, routes: &str, more: &str) -> String {
@@ -73,19 +73,22 @@ fn a_plan_says_how_much_each_of_its_apps_may_use_of_all_routes_together() {
   - { match: /public, respond: 200, access: public }";
     let gate = gateway(kept(&folder, "quota: 3/d", routes));
     let first = as_app(&gate, "mob", "/a").expect(200);
-    assert_eq!(first.header("RateLimit-Policy"), Some("\"app-day\";q=3;w=86400"));
+    assert_eq!(first.header("RateLimit-Policy"), Some("\"plan-app-day\";q=3;w=86400"));
     let told = first.header("RateLimit").unwrap();
-    let anew: u64 = told.strip_prefix("\"app-day\";r=2;t=").unwrap().parse().unwrap();
+    let anew: u64 = told.strip_prefix("\"plan-app-day\";r=2;t=").unwrap().parse().unwrap();
     assert!(anew.abs_diff(until_midnight()) <= 2, "{told}");
     let second = as_app(&gate, "mob", "/b").expect(200);
-    assert_eq!(second.fields.all("RateLimit-Policy"), ["\"app-month\";q=100", "\"app-day\";q=3;w=86400"]);
-    assert!(second.header("RateLimit").unwrap().starts_with("\"app-day\";r=1;"), "{second:?}");
+    assert_eq!(
+        second.fields.all("RateLimit-Policy"),
+        ["\"app-month\";q=100", "\"plan-app-day\";q=3;w=86400"]
+    );
+    assert!(second.header("RateLimit").unwrap().starts_with("\"plan-app-day\";r=1;"), "{second:?}");
     as_app(&gate, "mob", "/a").expect(200);
 
     let refused = as_app(&gate, "mob", "/a").expect(429);
     let wait: u64 = refused.header("Retry-After").unwrap().parse().unwrap();
     assert!(wait.abs_diff(until_midnight()) <= 2, "{wait}");
-    assert!(refused.header("RateLimit").unwrap().starts_with("\"app-day\";r=0;"), "{refused:?}");
+    assert!(refused.header("RateLimit").unwrap().starts_with("\"plan-app-day\";r=0;"), "{refused:?}");
     let problem = refused.expect_refusal("quota_exceeded");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("one app may make in a day (3); it begins anew at 20"), "{detail}");
@@ -108,7 +111,7 @@ fn a_plan_says_how_much_each_of_its_apps_may_use_of_all_routes_together() {
     assert_eq!(
         shown,
         [
-            json!(["plan gold", "app-day", 3, "day", [["app", "mobile", 3, 0], ["app", "web", 1, 2]]]),
+            json!(["plan gold", "plan-app-day", 3, "day", [["app", "mobile", 3, 0], ["app", "web", 1, 2]]]),
             json!(["route /b", "app-month", 100, "month", [["app", "old", 2, 98], ["app", "mobile", 1, 99]]]),
         ]
     );
@@ -310,8 +313,9 @@ fn gateways_with_one_redis_use_one_quota() {
     let mut keys = String::new();
     eventually("Redis knows it", || {
         keys = redis_cli(store.address(), &["--scan", "--pattern", "tg:quota:*"]);
-        let totals =
-            keys.lines().map(|key| redis_cli(store.address(), &["GET", key]).parse::<u64>().unwrap());
+        let totals = keys
+            .lines()
+            .map(|key| redis_cli(store.address(), &["HGET", key, "used"]).parse::<u64>().unwrap());
         (20..40).contains(&totals.max().unwrap_or_default())
     });
     let life: u64 = redis_cli(store.address(), &["TTL", keys.lines().next().unwrap()]).parse().unwrap();
@@ -321,6 +325,83 @@ fn gateways_with_one_redis_use_one_quota() {
     as_app(&gates[0], "mob", "/a").expect(429);
     as_app(&gates[1], "web", "/a").expect(200);
     assert_eq!(used(&gates[1], "web"), 1);
+}
+
+/// What Redis keeps of the one account that there is.
+fn in_redis(store: &Redis) -> String {
+    let key = redis_cli(store.address(), &["--scan", "--pattern", "tg:quota:*"]);
+    if key.is_empty() { String::new() } else { redis_cli(store.address(), &["HGET", &key, "used"]) }
+}
+
+fn sharing(store: &Redis, limit: &str) -> Gateway {
+    let plan = format!("quota: {{ limit: {limit}, shared: true }}");
+    let cluster = format!("cluster: {{ redis: 'redis://{}', timeout: 100ms }}", store.address());
+    gateway(config(&plan, "[{ match: /a, respond: 200 }]", &cluster))
+}
+
+#[test]
+fn what_redis_answers_too_late_is_counted_once() {
+    not_at_midnight();
+    let store = redis();
+    let gate = sharing(&store, "1000/d");
+    for _ in 0..5 {
+        as_app(&gate, "mob", "/a").expect(200);
+    }
+    eventually("Redis knows it", || in_redis(&store) == "5");
+    let failures = || gate.metrics().sum("tollgate_redis_timeouts_total", &[]);
+    for round in 1..=4 {
+        store.pause();
+        let before = failures();
+        for _ in 0..5 {
+            as_app(&gate, "mob", "/a").expect(200);
+        }
+        eventually("an answer is missed", || failures() > before + 0.5);
+        store.resume();
+        eventually("Redis knows it", || in_redis(&store) == (5 + 5 * round).to_string());
+    }
+    as_app(&gate, "mob", "/a").expect(200);
+    eventually("Redis knows it", || in_redis(&store) == "26");
+    assert_eq!(used(&gate, "mobile"), 26);
+}
+
+#[test]
+fn a_redis_that_was_emptied_hears_of_those_who_have_used_up_what_they_had() {
+    not_at_midnight();
+    let mut store = redis();
+    let gate = sharing(&store, "3/d");
+    for expected in [200, 200, 200, 429] {
+        as_app(&gate, "mob", "/a").expect(expected);
+    }
+    eventually("Redis knows it", || in_redis(&store) == "3");
+    store.kill();
+    gate.expect_line("does not answer");
+    store.revive();
+    // Nobody asks for anything meanwhile.
+    eventually("Redis knows it again", || in_redis(&store) == "3");
+}
+
+#[test]
+fn a_refused_configuration_leaves_the_store_of_the_one_in_force() {
+    not_at_midnight();
+    let folder = tempfile::tempdir().unwrap();
+    let good = kept(&folder, "quota: 9/d", "[{ match: /a, respond: 200 }]");
+    let gate = gateway(&good);
+    as_app(&gate, "mob", "/a").expect(200);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners = format!(
+        "listeners: [{{ address: '{}' }}, {{ address: '{}' }}]",
+        gate.address(),
+        taken.local_addr().unwrap()
+    );
+    let without = config("", "[{ match: /a, respond: 200 }]", &listeners);
+    gate.replace_config(&without);
+    gate.expect_line("kept the configuration in force");
+    let written = || gate.metrics().sum("tollgate_store_writes_total", &[]);
+    eventually("the first is written", || written() > 0.5);
+    as_app(&gate, "mob", "/a").expect(200);
+    eventually("the second is written", || written() > 1.5);
+    drop(gate);
+    assert_eq!(used(&gateway(&good), "mobile"), 2);
 }
 
 #[test]
@@ -344,9 +425,5 @@ fn a_shared_quota_outlives_redis_and_gateways_where_there_is_a_store() {
     let gate = gateway(&config);
     assert_eq!(used(&gate, "mobile"), 5);
     as_app(&gate, "mob", "/a").expect(200);
-    let in_redis = || {
-        let key = redis_cli(store.address(), &["--scan", "--pattern", "tg:quota:*"]);
-        if key.is_empty() { String::new() } else { redis_cli(store.address(), &["GET", &key]) }
-    };
-    eventually("Redis knows it again", || in_redis() == "6");
+    eventually("Redis knows it again", || in_redis(&store) == "6");
 }

@@ -36,8 +36,8 @@ fn what_was_written_is_known_to_the_next_process() {
     let path = directory.path().join("tollgate.db");
     let (mut database, quotas) = opened(&path);
     spend(&quotas, 7);
-    assert_eq!(write(&mut database, &quotas).unwrap(), 1);
-    assert_eq!(write(&mut database, &quotas).unwrap(), 0, "nothing is new");
+    assert_eq!(write(&mut database, &quotas, false).unwrap(), 1);
+    assert_eq!(write(&mut database, &quotas, false).unwrap(), 0, "nothing is new");
     spend(&quotas, 2);
     // It is killed before it has written that.
     drop((database, quotas));
@@ -50,19 +50,19 @@ fn two_processes_count_together_while_one_takes_over_from_the_other() {
     let path = directory.path().join("tollgate.db");
     let (mut old_database, old) = opened(&path);
     spend(&old, 10);
-    write(&mut old_database, &old).unwrap();
+    write(&mut old_database, &old, false).unwrap();
     let (mut new_database, new) = opened(&path);
     spend(&old, 1);
     spend(&new, 2);
     for _ in 0..2 {
-        write(&mut old_database, &old).unwrap();
-        write(&mut new_database, &new).unwrap();
+        write(&mut old_database, &old, false).unwrap();
+        write(&mut new_database, &new, false).unwrap();
         spend(&old, 100);
     }
-    write(&mut old_database, &old).unwrap();
+    write(&mut old_database, &old, false).unwrap();
     assert_eq!(used(&old), 213);
     spend(&new, 1);
-    write(&mut new_database, &new).unwrap();
+    write(&mut new_database, &new, false).unwrap();
     assert_eq!(used(&new), 214);
 }
 
@@ -71,9 +71,9 @@ fn a_period_begins_anew_and_the_last_one_is_kept_beside_it() {
     let directory = tempfile::tempdir().unwrap();
     let (mut database, quotas) = opened(&directory.path().join("tollgate.db"));
     quotas.book(title()).spend(&mobile(), today() - 1, 5);
-    write(&mut database, &quotas).unwrap();
+    write(&mut database, &quotas, false).unwrap();
     spend(&quotas, 3);
-    write(&mut database, &quotas).unwrap();
+    write(&mut database, &quotas, false).unwrap();
     let rows: Vec<(u32, u64)> = database
         .prepare("SELECT day, used FROM quota_usage ORDER BY day")
         .unwrap()
@@ -88,7 +88,7 @@ fn a_period_begins_anew_and_the_last_one_is_kept_beside_it() {
 fn a_file_that_is_no_store_is_told_of() {
     let directory = tempfile::tempdir().unwrap();
     let quotas = Arc::new(Quotas::default());
-    let why = |path: &Path| Writer::begin(path, &quotas).err().unwrap();
+    let why = |path: &Path| Opened::at(path, None, &quotas).err().unwrap();
     let text = directory.path().join("text");
     std::fs::write(&text, "a text that is long enough to be looked at\n".repeat(50)).unwrap();
     assert!(why(&text).contains("not a database"), "{}", why(&text));
@@ -104,7 +104,10 @@ fn the_file_is_for_its_owner_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tollgate.db");
     let quotas = Arc::new(Quotas::default());
-    let writer = Writer::begin(&path, &quotas).unwrap();
+    let opened_once = Opened::at(&path, None, &quotas).unwrap().unwrap();
+    let writer = Writer::begin(opened_once, &quotas).unwrap();
+    let again = Opened::at(&directory.path().join("./tollgate.db"), Some(&writer), &quotas).unwrap();
+    assert!(again.is_none(), "it is open already");
     spend(&quotas, 1);
     for file in std::fs::read_dir(directory.path()).unwrap() {
         let mode = file.unwrap().metadata().unwrap().permissions().mode();
@@ -112,4 +115,16 @@ fn the_file_is_for_its_owner_alone() {
     }
     drop(writer);
     assert_eq!(used(&opened(&path).1), 1, "what was new is written at the end");
+}
+
+#[test]
+fn a_new_file_is_told_what_was_written_to_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut database, quotas) = opened(&directory.path().join("tollgate.db"));
+    spend(&quotas, 7);
+    write(&mut database, &quotas, false).unwrap();
+    let other = directory.path().join("other.db");
+    let mut database = open(&other).unwrap();
+    assert_eq!(write(&mut database, &quotas, true).unwrap(), 1);
+    assert_eq!(used(&opened(&other).1), 7);
 }

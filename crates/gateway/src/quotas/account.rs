@@ -58,9 +58,14 @@ impl Account {
 
     /// The day with which its last period began, what was known of it and what is used, where the two differ.
     pub(super) fn unsettled(&self) -> Option<(u32, u64, u64)> {
+        self.all().filter(|(_, known, used)| known != used)
+    }
+
+    /// The same, also where they are alike; nothing where nothing is used.
+    pub(super) fn all(&self) -> Option<(u32, u64, u64)> {
         let (used, settled) = (self.used.load(Acquire), self.settled.load(Relaxed));
         let day = day_of(used);
-        (used != settled).then(|| (day, used_in(settled, day), used_in(used, day)))
+        (used != 0).then(|| (day, used_in(settled, day), used_in(used, day)))
     }
 
     /// All together have used so much, with what was used here when they were asked.

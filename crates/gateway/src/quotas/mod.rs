@@ -27,6 +27,8 @@ pub use who::Who;
 #[derive(Debug, Default)]
 pub struct Quotas {
     books: Mutex<BTreeMap<Title, Arc<Book>>>,
+    /// The number of the fleet that is in force; zero without one.
+    fleet: AtomicU64,
     /// How the store stands; nothing was written before there is one.
     pub store: StoreState,
 }
@@ -105,11 +107,17 @@ impl Quotas {
         self.lock().values().map(Arc::clone).collect()
     }
 
-    /// A configuration is about to be in force, with these quotas.
-    pub fn put_in_force(&self, quotas: &[InForce]) {
+    /// A configuration is in force, with these quotas, of which those that are shared are settled by a fleet of this number.
+    pub fn put_in_force(&self, quotas: &[InForce], fleet: Option<u64>) {
+        self.fleet.store(fleet.unwrap_or_default(), Ordering::Release);
         for quota in quotas {
             quota.book.is_shared.store(quota.is_shared, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a fleet of this number settles those that are shared.
+    pub fn are_settled_by(&self, fleet: u64) -> bool {
+        self.fleet.load(Ordering::Acquire) == fleet
     }
 
     /// A panic elsewhere cannot leave a map half changed.
@@ -151,9 +159,19 @@ impl Book {
 
     /// What is new since it was last settled.
     pub fn changes(&self) -> Vec<Change> {
+        self.changes_by(Account::unsettled)
+    }
+
+    /// The same for all that may not have ended by today, for a place that may not know what was settled elsewhere.
+    pub fn all(&self, today: u32) -> Vec<Change> {
+        let first = today.saturating_sub(LONGEST_PERIOD);
+        self.changes_by(|account| account.all().filter(|(day, ..)| *day >= first))
+    }
+
+    fn changes_by(&self, of: impl Fn(&Account) -> Option<(u32, u64, u64)>) -> Vec<Change> {
         let accounts = self.accounts.pin();
         let changed = accounts.iter().filter_map(|(who, account)| {
-            let (day, known, used) = account.unsettled()?;
+            let (day, known, used) = of(account)?;
             Some(Change { who: who.clone(), account: Arc::clone(account), day, known, used })
         });
         changed.collect()
@@ -199,8 +217,10 @@ impl Book {
 
 impl Change {
     /// It has been written down, and this is what all together have used by then.
-    pub fn settled(&self, total: u64) {
-        self.account.settle(self.day, self.used, total);
+    ///
+    /// What was said may have been less than is used by now, where it was said before.
+    pub fn settled(&self, said: u64, total: u64) {
+        self.account.settle(self.day, said, total);
     }
 
     /// It has been kept, by a store that does not say what others used.
@@ -210,6 +230,11 @@ impl Change {
 }
 
 impl StoreState {
+    /// There is none any more.
+    pub fn is_gone(&self) {
+        self.is_there.store(false, Ordering::Relaxed);
+    }
+
     /// So many accounts were written, or none could be.
     pub fn has_written(&self, accounts: Option<u64>) {
         self.is_there.store(true, Ordering::Relaxed);
@@ -225,13 +250,13 @@ impl CalendarUnit {
     /// Seconds that it has at most.
     pub(crate) fn longest(self) -> u64 {
         const DAY: u64 = 86_400;
-        // A day in which clocks are set back, and more than any were.
+        // A day in which clocks are set back, and some more.
         let days = match self {
             Self::Day => 1,
             Self::Week => 7,
             Self::Month => 31,
         };
-        days * DAY + DAY / 2
+        days * DAY + DAY / 8
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Counts {
     pub(super) timeouts: AtomicU64,
     /// Microseconds that answers took, in all.
     pub(super) micros: AtomicU64,
+    /// Connections that were made.
+    pub(super) connections: AtomicU64,
 }
 
 /// A connection, which ends with its last handle.

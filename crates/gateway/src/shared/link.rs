@@ -143,6 +143,7 @@ impl Link {
         // A kernel takes connections for a program that answers nothing.
         self.look(&connection).await?;
         self.connection.store(Some(Arc::new(connection)));
+        self.setup.counts.connections.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -243,8 +244,8 @@ impl fmt::Display for Link {
 
 /// Whether a server has said no more than where to ask, or how. Then nothing was done there.
 fn is_direction(error: &RedisError) -> bool {
-    use ServerErrorKind::{Ask, Moved, NoScript};
-    matches!(error.kind(), ErrorKind::Server(Ask | Moved | NoScript))
+    use ServerErrorKind::{Ask, Moved, NoScript, TryAgain};
+    matches!(error.kind(), ErrorKind::Server(Ask | Moved | NoScript | TryAgain))
 }
 
 /// What a server says may hold anything.

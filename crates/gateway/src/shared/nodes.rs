@@ -47,6 +47,8 @@ type Range = (Slot, Slot, RedisServer);
 const MADE_EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
 /// It is not made more often than that.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
+/// When is asked again what is just moving.
+const AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How often a question is sent on.
 const MOST_HOPS: usize = 4;
 /// Servers of a cluster: it is not made for more.
@@ -99,12 +101,18 @@ impl Nodes {
             self.moved.notify_one();
             return Err(error);
         };
-        let mut is_asking = false;
-        for _ in 0..MOST_HOPS {
+        let (mut is_asking, mut hops) = (false, 0);
+        while hops < MOST_HOPS {
             let error = match link.ask(command, is_asking, left()).await {
-                Err(error) if error.redirect_node().is_some() => error,
+                // Of what is asked for some has moved already: that is over in a moment, or the next says where to ask.
+                Err(error) if is_half_moved(&error) && left() > AGAIN_AFTER => {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    continue;
+                }
+                Err(error) if error.redirect_node().is_some() && !left().is_zero() => error,
                 answer => return answer,
             };
+            hops += 1;
             is_asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
             if !is_asking {
                 self.moved.notify_one();
@@ -280,6 +288,11 @@ impl Map {
     fn missing_in<'m>(&'m self, other: &'m Self) -> impl Iterator<Item = &'m Arc<Link>> {
         self.links.iter().filter(|link| !other.links.iter().any(|known| Arc::ptr_eq(known, link)))
     }
+}
+
+/// Whether a server has only some of what is asked for, as its slot is moving. Then nothing was done there.
+fn is_half_moved(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::TryAgain)
 }
 
 /// The server that another one sends us to: one without a host is at the same.

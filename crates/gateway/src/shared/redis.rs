@@ -164,6 +164,19 @@ impl Redis {
         }
     }
 
+    /// How many connections were made: behind a new one it may have forgotten what it knew.
+    pub(super) fn connections(&self) -> u64 {
+        self.setup.counts.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it answers, as far as is known.
+    pub(super) fn is_up(&self) -> bool {
+        match &self.servers {
+            Servers::One(link) => link.is_in_use(),
+            Servers::Cluster(nodes) => nodes.are_in_use(),
+        }
+    }
+
     /// How long an answer is waited for.
     pub(super) fn timeout(&self) -> Duration {
         *self.setup.config.timeout
@@ -184,12 +197,9 @@ impl Redis {
     /// How it stands.
     pub fn reading(&self) -> RedisReading {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counts { commands, failures, timeouts, micros } = &*self.setup.counts;
+        let Counts { commands, failures, timeouts, micros, .. } = &*self.setup.counts;
         RedisReading {
-            is_up: match &self.servers {
-                Servers::One(link) => link.is_in_use(),
-                Servers::Cluster(nodes) => nodes.are_in_use(),
-            },
+            is_up: self.is_up(),
             commands: count(commands),
             failures: count(failures),
             timeouts: count(timeouts),

@@ -74,11 +74,11 @@ pub struct Usage {
 }
 
 impl Terms {
-    /// Compiles quotas that stand at this place, with their expressions.
+    /// Compiles quotas that stand at this place, which may be a plan, with their expressions.
     pub fn new(
         quotas: &config::Quotas,
         expressions: Vec<Expressions>,
-        place: &str,
+        (place, is_of_plan): (&str, bool),
         accounts: &Quotas,
     ) -> Self {
         let mut names: Vec<String> = Vec::new();
@@ -88,7 +88,8 @@ impl Terms {
             // One by an expression has been refused before.
             let Some(by) = By::new(&config.by.value, None) else { continue };
             let unit = config.limit.unit;
-            let word = format!("{}-{}", config.by.value.word(), unit.word());
+            let of_plan = if is_of_plan { "plan-" } else { "" };
+            let word = format!("{of_plan}{}-{}", config.by.value.word(), unit.word());
             let before = names.iter().filter(|name| **name == word).count();
             let name = if before == 0 { word.clone() } else { format!("{word}-{}", before + 1) };
             names.push(word);
@@ -116,6 +117,10 @@ impl Terms {
         }
         let told = (!told.is_empty()).then(|| PreparedField::new(Known::RateLimitPolicy, &told.join(", ")));
         Self { limits: limits.into(), told }
+    }
+
+    fn explain(&self) -> String {
+        self.limits.iter().map(|limit| limit.summary.as_str()).collect::<Vec<_>>().join("; ")
     }
 
     /// Those that are in force with it.
@@ -266,11 +271,10 @@ impl Policy for Quota {
     }
 
     fn explain(&self) -> String {
-        let own = self.own.limits.iter().map(|limit| limit.summary.clone());
-        let of_plans = self.of_plans.iter().flat_map(|(plan, terms)| {
-            terms.limits.iter().map(move |limit| format!("{} by plan {plan}", limit.summary))
-        });
-        own.chain(of_plans).collect::<Vec<_>>().join("; ")
+        let own = (!self.own.limits.is_empty()).then(|| self.own.explain());
+        let of_plans =
+            self.of_plans.iter().map(|(plan, terms)| format!("with the plan {plan}: {}", terms.explain()));
+        own.into_iter().chain(of_plans).collect::<Vec<_>>().join("; ")
     }
 }
 

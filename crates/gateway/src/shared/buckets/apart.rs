@@ -21,14 +21,14 @@ impl SharedBuckets {
             let of: Vec<_> = group.iter().map(|at| wanted[*at]).collect();
             (group, self.ask(1, &of).await)
         });
-        let (mut rest, mut taken) = (vec![Rest::default(); wanted.len()], Vec::new());
-        let (mut refused, mut is_known): (Option<(usize, Empty)>, bool) = (None, true);
+        let (mut rest, mut taken) = (vec![None::<Rest>; wanted.len()], Vec::new());
+        let mut refused: Option<(usize, Empty)> = None;
         for (group, verdict) in join_all(asked).await {
             match verdict {
                 Ok(Verdict::Granted(granted)) => {
                     for (at, each) in group.iter().zip(granted.rest) {
                         rest[*at] = each;
-                        taken.push((wanted[*at], each.at));
+                        taken.extend(each.map(|each| (wanted[*at], each.at)));
                     }
                 }
                 // It is the first that speaks, as in one step.
@@ -36,13 +36,16 @@ impl SharedBuckets {
                     let at = group[at];
                     refused = refused.filter(|(first, _)| *first < at).or(Some((at, empty)));
                 }
-                Err(Unanswered) => is_known = false,
+                Err(Unanswered) => {}
             }
         }
-        if refused.is_none() && is_known {
-            return Ok(Ok(Granted { requests: 1, rest }));
+        match refused {
+            None if taken.is_empty() => Err(Unanswered),
+            None => Ok(Ok(Granted { requests: 1, rest })),
+            Some(empty) => {
+                self.give_back(taken);
+                Ok(Err(empty))
+            }
         }
-        self.give_back(taken);
-        refused.map(Err).ok_or(Unanswered)
     }
 }

@@ -33,7 +33,7 @@ local function lack_of(key)
   end
   -- Seconds have ten digits until 2286.
   local full_at, rest = tonumber(string.sub(kept, 1, 10)), tonumber(string.sub(kept, 11, 19))
-  local kept_at = tonumber(string.sub(kept, 21))
+  local kept_at = tonumber(string.sub(kept, 21)) or seconds
   if kept_at > seconds + LAG / 1e6 then
     local lack = (full_at - kept_at) * 1e9 + rest
     keep(key, bucket_of(lack))

@@ -93,11 +93,11 @@ impl SharedBuckets {
         let now = self.leases.get().map_or(0, Leases::now);
         match verdict {
             Ok(Verdict::Granted(granted)) => {
-                let full_in = granted.rest.first().map_or(0, |rest| rest.full_in);
+                let full_in = granted.rest.first().copied().flatten().map_or(0, |rest| rest.full_in);
                 if granted.requests < tokens {
                     lease.is_short(0, full_in, now);
                 }
-                lease.receive(granted.requests, full_in, now);
+                lease.receive(granted.requests.min(tokens), full_in, now);
             }
             Ok(Verdict::Empty(_, Empty { wait, full_in })) => lease.is_short(wait, full_in, now),
             // Those who wait find that Redis is not in use.

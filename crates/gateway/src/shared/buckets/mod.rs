@@ -11,13 +11,14 @@ mod tests;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use futures_util::future::join_all;
 use redis::Value;
 
+use super::quotas::Settling;
 use super::redis::{Redis, Unanswered};
 use super::script::Script;
 use super::slot::Slot;
@@ -41,10 +42,14 @@ pub struct SharedBuckets {
     leases: OnceLock<Leases>,
     is_kept: AtomicBool,
     pub(super) is_settling: AtomicBool,
+    /// What tells it from all others, as Redis and [`crate::quotas::Quotas`] know it.
+    pub(super) number: u64,
+    /// Nothing while it is at work.
+    pub(super) settling: Mutex<Option<Settling>>,
 }
 
 /// A bucket's name: the same for all gateways, and without their secret nobody can tell whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
     pub(super) digest: [u8; 16],
     /// Where it is kept.
@@ -67,8 +72,8 @@ pub struct Wanted {
 pub struct Granted {
     /// For so many requests.
     requests: u64,
-    /// What there is still of each limit.
-    pub rest: Vec<Rest>,
+    /// What there is still of each limit; nothing for those whose server gave no answer, of which nothing was taken as far as is known.
+    pub rest: Vec<Option<Rest>>,
 }
 
 /// What there is still of a limit.
@@ -106,8 +111,15 @@ impl SharedBuckets {
                 leases: OnceLock::new(),
                 is_kept: AtomicBool::new(false),
                 is_settling: AtomicBool::new(false),
+                number: random(),
+                settling: Mutex::new(Some(Settling::default())),
             }),
         }
+    }
+
+    /// What tells it from all others; not zero.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// What gives back leases that nobody uses, for the control plane to run; nothing when it was asked for before.
@@ -223,7 +235,8 @@ impl Verdict {
         match numbers.split_first()? {
             (0, [at, requests, rest @ ..]) if rest.len() == 2 * limits => {
                 let (pairs, _) = rest.as_chunks();
-                let rest = pairs.iter().map(|&[left, full_in]| Rest { at: *at, left, full_in }).collect();
+                let rest =
+                    pairs.iter().map(|&[left, full_in]| Some(Rest { at: *at, left, full_in })).collect();
                 Some(Self::Granted(Granted { requests: *requests, rest }))
             }
             (place, &[wait, full_in]) => {
@@ -233,6 +246,13 @@ impl Verdict {
             _ => None,
         }
     }
+}
+
+/// A number that no other gateway has. Those without any randomness would have the same.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_ne_bytes(bytes).max(1)
 }
 
 fn are_buckets(wanted: &[Wanted]) -> bool {

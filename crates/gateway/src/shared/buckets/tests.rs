@@ -266,7 +266,7 @@ fn a_clock_that_is_set_back_makes_nobody_wait_for_it() {
 fn answers_that_are_none_are_not_believed() {
     let read =
         |numbers: &[i64]| Verdict::read(&Value::Array(numbers.iter().copied().map(Value::Int).collect()), 1);
-    let granted = Granted { requests: 1, rest: vec![Rest { at: 7, left: 4, full_in: 5 }] };
+    let granted = Granted { requests: 1, rest: vec![Some(Rest { at: 7, left: 4, full_in: 5 })] };
     assert_eq!(read(&[0, 7, 1, 4, 5]), Some(Verdict::Granted(granted)));
     assert_eq!(read(&[1, 2, 3]), Some(Verdict::Empty(0, Empty { wait: 2, full_in: 3 })));
     for wrong in [

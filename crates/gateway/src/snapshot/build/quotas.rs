@@ -32,7 +32,7 @@ impl Compiler<'_> {
         let own = own.map(|own| {
             has_expressions = own.limit.0.iter().any(|quota| quota.when.is_some() || quota.cost.is_some());
             let allowed = Roots::BEFORE_RESPONSE.without(Root::Body);
-            self.terms(own.limit, &own.place, |this, text| this.of_route(text, path, allowed))
+            self.terms(own.limit, (&own.place, false), |this, text| this.of_route(text, path, allowed))
         });
         let policy: Arc<dyn Policy> = Arc::new(Quota::new(own.unwrap_or_default(), of_plans));
         if !has_expressions {
@@ -48,7 +48,7 @@ impl Compiler<'_> {
         let plans = self.config.plans.iter();
         let quotas = plans.filter_map(|(name, plan)| {
             let allowed = Roots::BEFORE_RESPONSE.without(Root::Body).without(Root::Params);
-            let terms = self.terms(plan.quota.as_ref()?, &format!("plan {name}"), |this, text| {
+            let terms = self.terms(plan.quota.as_ref()?, (&format!("plan {name}"), true), |this, text| {
                 this.expression(text, allowed)
             });
             Some((name.as_str().into(), terms))
@@ -61,7 +61,7 @@ impl Compiler<'_> {
     fn terms(
         &mut self,
         quotas: &config::Quotas,
-        place: &str,
+        place: (&str, bool),
         compile: impl Fn(&mut Self, &Located<String>) -> Option<Expression>,
     ) -> Terms {
         let mut compiled = |text: Option<&Located<String>>| text.and_then(|text| compile(self, text));

@@ -248,8 +248,12 @@ impl<'p> Round<'p> {
         for (place, (limit, name, standing)) in asked.enumerate() {
             match &answer {
                 Ok(Ok(granted)) => {
-                    let Rest { at, left, full_in } = granted.rest.get(place).copied().unwrap_or_default();
-                    *standing = Standing::Counted(name, at, limit.rest(left, full_in));
+                    *standing = match granted.rest.get(place).copied().flatten() {
+                        Some(Rest { at, left, full_in }) => {
+                            Standing::Counted(name, at, limit.rest(left, full_in))
+                        }
+                        None => Standing::Out,
+                    };
                 }
                 Ok(Err((empty_at, empty))) if *empty_at == place => *standing = Standing::Empty(*empty),
                 Ok(Err(_)) => {}
