@@ -190,20 +190,20 @@ fn write_always(mut database: Connection, quotas: &Quotas, path: &str, ends: &Re
         match write(&mut database, quotas, is_first) {
             Ok(accounts) => {
                 is_first = false;
+                quotas.store.has_written(Some(accounts));
                 if is_told {
                     notice(format_args!("the store {path} can be written again"));
                 }
                 is_told = false;
-                quotas.store.has_written(Some(accounts));
             }
             Err(error) => {
+                quotas.store.has_written(None);
                 if !is_told {
                     let known =
                         "what is used of quotas is counted on, and kept in memory until it can be written";
                     notice(format_args!("the store {path} cannot be written, {known}: {error}"));
                 }
                 is_told = true;
-                quotas.store.has_written(None);
             }
         }
         if is_last {
