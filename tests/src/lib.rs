@@ -18,6 +18,7 @@ mod gateway;
 mod grpc;
 mod haproxy;
 pub mod http2;
+pub mod limits;
 mod load;
 mod login;
 mod message;

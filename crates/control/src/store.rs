@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use gateway::notice::notice;
-use gateway::quotas::{Book, Change, LONGEST_PERIOD, Quotas, Title, Who};
+use gateway::quotas::{Book, Change, LONGEST_PERIOD, Quotas, Title, Who, today};
 use gateway::snapshot::Snapshot;
 use rusqlite::{Connection, TransactionBehavior, named_params};
 
@@ -260,12 +260,6 @@ fn write(database: &mut Connection, quotas: &Quotas, writes_all: bool) -> rusqli
         }
     }
     Ok(written.len() as u64)
-}
-
-/// Days since 1970-01-01.
-fn today() -> u32 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    (seconds / 86_400) as u32
 }
 
 /// How often it is written what is new: what a process that is killed may lose.

@@ -15,6 +15,14 @@ pub struct Allowance {
     pub full_in: u64,
 }
 
+/// What a limit is called in what callers are told: a word, with a number where it is not the first of it. Takes the word down.
+pub(crate) fn name_among(before: &mut Vec<String>, word: String) -> String {
+    let same = before.iter().filter(|known| **known == word).count();
+    let name = if same == 0 { word.clone() } else { format!("{word}-{}", same + 1) };
+    before.push(word);
+    name
+}
+
 /// `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, section 4), with a name that ends before the first number.
 pub(crate) fn tell(Allowance { left, full_in, .. }: Allowance, told: &PreparedField, fields: &mut Fields) {
     // From its end to its beginning, as numbers are written.

@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod outside;
 pub mod overload;
 pub mod password;
+pub mod plans;
 pub mod policies;
 pub mod quotas;
 pub mod recent;

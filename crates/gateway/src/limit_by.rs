@@ -1,4 +1,4 @@
-//! Whose requests a limit counts together.
+//! Whose requests a limit counts together, for which it is, and what one counts.
 
 use crate::config::LimitBy;
 use crate::customer::{USUAL_PREFIX, with_octets};
@@ -98,6 +98,32 @@ impl By {
                 value.map_or_else(ip, |value| key(8, value.as_bytes()))
             }
         }
+    }
+}
+
+/// Whether a limit is for a request. It is where that cannot be told.
+pub(crate) fn is_for(when: Option<&Expression>, exchange: &Exchange) -> bool {
+    when.is_none_or(|when| when.matches(&exchange.context()).unwrap_or(true))
+}
+
+/// What a request counts; nothing where it is not counted. It counts 1 where that cannot be told.
+pub(crate) fn cost_of(cost: Option<&Expression>, exchange: &Exchange) -> Option<u64> {
+    let Some(cost) = cost else { return Some(1) };
+    Some(cost.evaluate_count(&exchange.context()).unwrap_or(1)).filter(|cost| *cost > 0)
+}
+
+/// Who may do no more, for who is refused: what comes behind `these are more requests than`.
+pub(crate) fn who_may(by: &LimitBy) -> String {
+    match by {
+        LimitBy::Global => "all callers together may make".to_owned(),
+        LimitBy::Route => "all callers together may make of this route".to_owned(),
+        LimitBy::Api => "all callers together may make of this API".to_owned(),
+        LimitBy::Plan => "all callers of one plan together may make".to_owned(),
+        LimitBy::Device => "all of one kind of device together may make".to_owned(),
+        LimitBy::Ip => "one address may make".to_owned(),
+        LimitBy::Header(name) => format!("callers with one value of {name} may make"),
+        LimitBy::Expression(_) => "one caller may make".to_owned(),
+        by => format!("one {by} may make"),
     }
 }
 

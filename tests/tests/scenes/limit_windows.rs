@@ -2,11 +2,8 @@
 //!
 //! Limits by the day do not turn while a scene runs; for what turns there are those by the second.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use tollgate_tests::{Answer, Gateway, gateway, gateway_with, hello, tollgate};
-
-const DAY: u64 = 86_400;
+use tollgate_tests::limits::{DAY, expect_about, number, unix, until_midnight};
+use tollgate_tests::{Gateway, gateway, gateway_with, hello, tollgate};
 
 fn gate_of(limit: &str) -> Gateway {
     gateway(with(limit))
@@ -24,27 +21,6 @@ fn statuses(gate: &Gateway, count: usize) -> Vec<u16> {
 /// How many of a hundred requests are let through.
 fn served(gate: &Gateway) -> usize {
     statuses(gate, 100).into_iter().filter(|status| *status == 200).count()
-}
-
-/// The number at the end of a field.
-fn number(answer: &Answer, name: &str) -> u64 {
-    let value = answer.header(name).unwrap_or_else(|| panic!("no {name}: {answer:?}"));
-    value.rsplit('=').next().unwrap().parse().unwrap()
-}
-
-fn unix() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
-}
-
-/// Seconds until the day of UTC ends.
-fn until_midnight() -> u64 {
-    DAY - unix() as u64 % DAY
-}
-
-/// That a number of seconds is what it should be, give or take those that the scene has run.
-#[track_caller]
-fn expect_about(found: u64, expected: u64) {
-    assert!(found.abs_diff(expected) <= 3, "{found} seconds, and not {expected}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use tollgate_tests::limits::{admitted, decided, is_up};
 use tollgate_tests::{Gateway, Redis, binary, eventually, free_port, gateway, redis, redis_cli, tollgate};
 
 /// A gateway of two workers that believes who the scene says that it is, with this more about its cluster. Buckets fill so slowly that no
@@ -29,19 +30,6 @@ fn fleet(store: &Redis, routes: &str) -> [Gateway; 2] {
 
 fn from(gate: &Gateway, path: &str, client: &str) -> u16 {
     gate.ask("GET", path).header("X-Forwarded-For", client).send().status
-}
-
-/// How many of so many requests in turn are let through.
-fn admitted(gates: &[Gateway], path: &str, requests: usize) -> usize {
-    (0..requests).filter(|number| gates[number % gates.len()].get(path).status == 200).count()
-}
-
-fn decided(gate: &Gateway, by: &str) -> f64 {
-    gate.metrics().sum("tollgate_shared_limit_requests_total", &[("by", by)])
-}
-
-fn is_up(gate: &Gateway) -> bool {
-    gate.metrics().sum("tollgate_redis_up", &[]) > 0.5
 }
 
 #[test]

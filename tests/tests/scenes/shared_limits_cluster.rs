@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tollgate_tests::limits::{decided, is_up};
 use tollgate_tests::{Gateway, Raised, RedisCluster, eventually, gateway, redis_cluster};
 
 /// How long an answer is waited for where one does not come.
@@ -30,14 +31,6 @@ defaults: {{ access: public }}
         eventually("the cluster is in use", || is_up(gate));
     }
     gates
-}
-
-fn is_up(gate: &Gateway) -> bool {
-    gate.metrics().sum("tollgate_redis_up", &[]) > 0.5
-}
-
-fn decided(gate: &Gateway, by: &str) -> f64 {
-    gate.metrics().sum("tollgate_shared_limit_requests_total", &[("by", by)])
 }
 
 fn ask(gate: &Gateway, path: &str, client: &str, tenant: &str) -> u16 {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tollgate_tests::limits::{decided, is_up};
 use tollgate_tests::{Gateway, Raised, eventually, gateway, redis_cli, sentinel_redis};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -19,14 +20,6 @@ routes:
 ",
         TIMEOUT.as_millis()
     ))
-}
-
-fn is_up(gate: &Gateway) -> bool {
-    gate.metrics().sum("tollgate_redis_up", &[]) > 0.5
-}
-
-fn decided(gate: &Gateway, by: &str) -> f64 {
-    gate.metrics().sum("tollgate_shared_limit_requests_total", &[("by", by)])
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tollgate_tests::limits::{decided, is_up};
 use tollgate_tests::{Gateway, Raised, eventually, gateway, redis};
 
 const GATEWAYS: usize = 3;
@@ -29,20 +30,11 @@ routes:
     ))
 }
 
-fn is_up(gate: &Gateway) -> bool {
-    gate.metrics().sum("tollgate_redis_up", &[]) > 0.5
-}
-
 #[test]
 fn a_redis_that_stands_still_hangs_nobody_and_is_used_again_by_itself() {
     let store = redis();
     let gates: Vec<Gateway> = (0..GATEWAYS).map(|_| gate_of(&store.address().to_string())).collect();
-    let decided = |by: &str| -> f64 {
-        gates
-            .iter()
-            .map(|gate| gate.metrics().sum("tollgate_shared_limit_requests_total", &[("by", by)]))
-            .sum()
-    };
+    let decided = |by: &str| -> f64 { gates.iter().map(|gate| decided(gate, by)).sum() };
     let is_over = AtomicBool::new(false);
     let (paused, noticed, resumed, back, asked) = std::thread::scope(|scope| {
         let (is_over, ending) = (&is_over, Raised(&is_over));

@@ -2,11 +2,8 @@
 //!
 //! Limits by the day do not turn while a scene runs; for what turns there are those by the second.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use tollgate_tests::{Answer, Gateway, Redis, eventually, gateway, redis, redis_cli};
-
-const DAY: u64 = 86_400;
+use tollgate_tests::limits::{DAY, admitted, decided, expect_about, number, unix, until_midnight};
+use tollgate_tests::{Gateway, Redis, eventually, gateway, redis, redis_cli};
 
 fn with(store: &Redis, cluster: &str, routes: &str) -> String {
     format!(
@@ -25,32 +22,6 @@ routes:
 /// Two gateways with one Redis.
 fn fleet(store: &Redis, routes: &str) -> [Gateway; 2] {
     [(); 2].map(|()| gateway(with(store, "timeout: 2s", routes)))
-}
-
-/// How many of so many requests in turn are let through.
-fn admitted(gates: &[Gateway], path: &str, requests: usize) -> usize {
-    (0..requests).filter(|number| gates[number % gates.len()].get(path).status == 200).count()
-}
-
-/// The number at the end of a field.
-fn number(answer: &Answer, name: &str) -> u64 {
-    let value = answer.header(name).unwrap_or_else(|| panic!("no {name}: {answer:?}"));
-    value.rsplit('=').next().unwrap().parse().unwrap()
-}
-
-fn unix() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
-}
-
-/// Seconds until the day of UTC ends.
-fn until_midnight() -> u64 {
-    DAY - unix() as u64 % DAY
-}
-
-/// That a number of seconds is what it should be, give or take those that the scene has run.
-#[track_caller]
-fn expect_about(found: u64, expected: u64) {
-    assert!(found.abs_diff(expected) <= 3, "{found} seconds, and not {expected}");
 }
 
 /// A limit of each way to count, by its path: how many a day there may be.
@@ -176,7 +147,7 @@ fn a_fast_limit_gives_what_requests_cost_and_asks_redis_for_what_is_more_than_it
         |gate: usize, units: u64| gates[gate].ask("GET", "/x").header("X-Units", &units.to_string()).send();
     let first = ask(0, 7).expect(200);
     assert!(first.header("RateLimit").unwrap().starts_with("\"global\";r=193;"), "{first:?}");
-    let decided = |by: &str| gates[0].metrics().sum("tollgate_shared_limit_requests_total", &[("by", by)]);
+    let decided = |by: &str| decided(&gates[0], by);
     eventually("a lease has decided", || decided("lease") > 0.5);
     ask(0, 100).expect(200);
     eventually("Redis has decided", || decided("redis") > 0.5);

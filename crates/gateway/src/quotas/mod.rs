@@ -13,6 +13,7 @@ mod who;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use papaya::HashMap;
 
@@ -179,12 +180,7 @@ impl Book {
 
     /// What is not as it was last kept by a store that does not settle.
     pub fn unkept(&self) -> Vec<Change> {
-        let accounts = self.accounts.pin();
-        let changed = accounts.iter().filter_map(|(who, account)| {
-            let (day, used) = account.unkept()?;
-            Some(Change { who: who.clone(), account: Arc::clone(account), day, known: used, used })
-        });
-        changed.collect()
+        self.changes_by(|account| account.unkept().map(|(day, used)| (day, used, used)))
     }
 
     /// Every account with what was used in the period that began with this day.
@@ -202,16 +198,6 @@ impl Book {
         for who in gone.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
             accounts.remove(&who);
         }
-    }
-
-    /// How many callers have an account.
-    pub fn len(&self) -> usize {
-        self.accounts.len()
-    }
-
-    /// Whether nobody has one.
-    pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty()
     }
 }
 
@@ -258,6 +244,12 @@ impl CalendarUnit {
         };
         days * DAY + DAY / 8
     }
+}
+
+/// Days since 1970-01-01, in UTC.
+pub fn today() -> u32 {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    (seconds / 86_400) as u32
 }
 
 /// Days that the longest period has, and one more.

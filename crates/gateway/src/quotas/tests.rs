@@ -75,10 +75,10 @@ fn accounts_are_forgotten_when_no_period_of_theirs_can_last() {
     book.spend(&app("old"), 100, 1);
     book.spend(&app("new"), 101, 1);
     book.sweep(100 + LONGEST_PERIOD);
-    assert_eq!(book.len(), 2);
+    assert_eq!(book.accounts.len(), 2);
     book.sweep(101 + LONGEST_PERIOD);
     assert_eq!(book.usage(101), [(app("new"), 1)]);
-    assert_eq!(book.len(), 1);
+    assert_eq!(book.accounts.len(), 1);
 }
 
 /// What happens to gateways that count together over one place.

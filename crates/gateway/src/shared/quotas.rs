@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{Name, SharedBuckets};
 use crate::clock;
-use crate::quotas::{Book, Change, LONGEST_PERIOD, Quotas};
+use crate::quotas::{Book, Change, LONGEST_PERIOD, Quotas, today};
 
 /// What was said and has not been answered yet: it is said again as it was, and Redis adds it once.
 #[derive(Debug, Default)]
@@ -99,7 +99,7 @@ impl SharedBuckets {
             let mut under_way = JoinSet::new();
             for change in if tells_all { book.all(today()) } else { book.changes() } {
                 let name = self.name_of(&book, &change);
-                if !self.redis.is_in_use(self.redis.slot(KIND, &name.digest)) {
+                if !self.is_in_use(name) {
                     settling.has_doubt = true;
                     continue;
                 }
@@ -123,8 +123,8 @@ impl SharedBuckets {
         let Said { number, known, used, .. } = said;
         let numbers =
             [self.number, number, known, used.saturating_sub(known), known.saturating_sub(used), KEPT_FOR];
-        let (keys, slot) = ([self.redis.name(KIND, &name.digest)], self.redis.slot(KIND, &name.digest));
-        let Ok(Value::Int(total)) = self.redis.run(&self.settle, slot, &keys, &numbers).await else {
+        let keys = [self.redis.name(KIND, &name.digest)];
+        let Ok(Value::Int(total)) = self.redis.run(&self.settle, name.slot, &keys, &numbers).await else {
             return None;
         };
         change.settled(used, u64::try_from(total).ok()?);
@@ -135,7 +135,7 @@ impl SharedBuckets {
     fn name_of(&self, book: &Book, change: &Change) -> Name {
         let (who, day) = (change.who.name(), change.day.to_be_bytes());
         let title = [&*book.title.place, &*book.title.name, change.who.kind(), &who].map(str::as_bytes);
-        self.name(title.into_iter().chain([&day[..]]))
+        self.name_in(KIND, title.into_iter().chain([&day[..]]))
     }
 }
 
@@ -147,11 +147,6 @@ impl Settling {
             None => self.has_doubt = true,
         }
     }
-}
-
-/// Days since 1970-01-01, in UTC.
-fn today() -> u32 {
-    (clock::unix_seconds() / 86_400) as u32
 }
 
 /// What quotas are called there.

@@ -29,10 +29,11 @@ use crate::expression::{Expression, Roots};
 use crate::geo::Database;
 use crate::identity::Callers;
 use crate::overload::Bounds;
+use crate::plans::Plans;
 use crate::policies::Policy;
 use crate::policies::identify::{Authenticator, Means, build_ways};
-use crate::policies::limit::quota::OfPlans;
-use crate::policies::limit::rate_limit::Plans;
+use crate::policies::limit::quota;
+use crate::policies::limit::rate_limit::Limits;
 use crate::quotas::{InForce, Quotas, Title};
 use crate::record::{Format, LogConfig, LogTarget};
 use crate::route::{
@@ -86,7 +87,8 @@ impl Snapshot {
         compiler.waits = before.map(|before| before.waits.clone()).unwrap_or_default();
         compiler.fleet_before = before.and_then(|before| before.fleet.clone());
         compiler.redis.clone_from(&redis);
-        compiler.compile_plans();
+        compiler.compile_limits_of_plans();
+        compiler.compile_quotas_of_plans();
         let services: Vec<Arc<ServiceSpec>> = config
             .services
             .values()
@@ -187,7 +189,7 @@ struct Compiler<'c> {
     /// Limits by where they stand, and whether those of plans hold too.
     rate_limits: HashMap<(Option<*const RateLimits>, bool), Arc<dyn Policy>>,
     /// The limits of plans, where some have any.
-    plans: Option<Arc<Plans>>,
+    plans: Option<Arc<Plans<Limits>>>,
     firewalls: HashMap<*const Waf, policies::Halves>,
     /// Made when the first limit needs it: it is large.
     buckets: Option<Arc<Buckets>>,
@@ -195,8 +197,8 @@ struct Compiler<'c> {
     /// What was used of quotas, and those that are in force.
     quotas: Arc<Quotas>,
     quotas_in_force: BTreeMap<Title, InForce>,
-    /// Those of plans, once a route asks who calls, and the policies by the quotas of their routes and whether plans have a say.
-    quotas_of_plans: Option<OfPlans>,
+    /// Those of plans, and the policies by the quotas of their routes and whether plans have a say.
+    quotas_of_plans: Arc<Plans<quota::Terms>>,
     quota_policies: HashMap<(*const config::Quotas, bool), Arc<dyn Policy>>,
     /// Those of the fleet, once a limit is shared, those of the snapshot before, and where they stand.
     fleet: Option<Arc<SharedBuckets>>,
@@ -246,7 +248,7 @@ impl<'c> Compiler<'c> {
             buckets: None,
             quotas: Arc::default(),
             quotas_in_force: BTreeMap::new(),
-            quotas_of_plans: None,
+            quotas_of_plans: Arc::default(),
             quota_policies: HashMap::new(),
             waits: Waits::default(),
             fleet: None,

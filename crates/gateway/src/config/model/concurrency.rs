@@ -43,10 +43,8 @@ impl Read for Concurrency {
         }
         let mut map = reader.map(node, &CONCURRENCY)?;
         let max = map.demand("max", reader).and_then(|node| reader.count(node, 1..=MOST_UNDER_WAY));
-        let by = match map.take("by") {
-            Some(node) => LimitBy::read(node, reader).map(|by| Located::new(by, node.span)),
-            None => Some(Located::new(LimitBy::Route, map.head())),
-        };
+        let at = map.head();
+        let by = LimitBy::take(&mut map, LimitBy::Route, at, reader);
         let queue = map.count("queue", 0, 0..=LONGEST_QUEUE, reader);
         let queue_for = map.positive("queue_for", default_queue_for(), reader);
         if queue == 0 && map.has("queue_for") && !map.has("queue") {

@@ -97,7 +97,7 @@ impl Read for Quota {
         let mut map = reader.map(node, &QUOTA)?;
         let at = map.value_span("limit").unwrap_or(map.head());
         let limit: Option<CalendarRate> = map.required("limit", reader);
-        let by = map.take("by").map(|node| (node.span, read_by(node, reader)));
+        let by = LimitBy::take(&mut map, LimitBy::App, at, reader).and_then(|by| known(by, reader));
         let zone = map.or("zone", Zone::default(), reader);
         let soft = map.or("soft", false, reader);
         let warn = map.optional("warn", reader);
@@ -107,22 +107,17 @@ impl Read for Quota {
         let shared = map.optional("shared", reader);
         map.finish(reader);
         let usual = Self::new(limit?, at);
-        let by = match by {
-            Some((span, by)) => Located::new(by?, span),
-            None => usual.by,
-        };
         let shared = shared.unwrap_or(usual.shared);
-        Some(Self { limit: usual.limit, by, zone, soft, warn, when, cost, headers, shared })
+        Some(Self { limit: usual.limit, by: by?, zone, soft, warn, when, cost, headers, shared })
     }
 }
 
 /// What made-up values would make endless is not for what is written down.
-fn read_by(node: &Node, reader: &mut Reader) -> Option<LimitBy> {
-    let by = LimitBy::read(node, reader)?;
-    if matches!(by, LimitBy::Ip | LimitBy::Device | LimitBy::Header(_) | LimitBy::Expression(_)) {
+fn known(by: Located<LimitBy>, reader: &mut Reader) -> Option<Located<LimitBy>> {
+    if matches!(by.value, LimitBy::Ip | LimitBy::Device | LimitBy::Header(_) | LimitBy::Expression(_)) {
         let message =
             "a quota is for who is known: app, user, key or plan, or for the route, the api or global";
-        let fault = Fault::error("bad_value", node.span, message);
+        let fault = Fault::error("bad_value", by.span, message);
         reader.fault(fault.help("`rate_limit` with `algorithm: fixed_window` counts by the day for anybody"));
         return None;
     }

@@ -116,6 +116,19 @@ pub enum LimitAlgorithm {
 }
 
 impl LimitBy {
+    /// What `by` of a map says, or this where it says nothing; nothing where it is wrong.
+    pub(super) fn take(
+        map: &mut MapReader<'_>,
+        usual: Self,
+        at: Span,
+        reader: &mut Reader,
+    ) -> Option<Located<Self>> {
+        match map.take("by") {
+            Some(node) => Located::read(node, reader),
+            None => Some(Located::new(usual, at)),
+        }
+    }
+
     /// Whether it goes by what only `access` finds out.
     pub fn needs_identity(&self) -> bool {
         matches!(self, Self::App | Self::User | Self::Key | Self::Plan)
@@ -246,7 +259,7 @@ impl RateLimit {
         let limit: Option<Rate> = map.required("limit", reader);
         let burst_at = map.value_span("burst").unwrap_or(at);
         let burst = map.take("burst").and_then(|node| reader.count(node, 1..=MOST_BURST)).map(u64::from);
-        let by = map.take("by").map(|node| (node.span, LimitBy::read(node, reader)));
+        let by = LimitBy::take(&mut map, usual, at, reader);
         let algorithm = map.take("algorithm").and_then(|node| LimitAlgorithm::read(node, reader));
         let queue = map.take("queue").and_then(|node| reader.count(node, 1..=LONGEST_QUEUE));
         let is_queue_right = check_queue(&map, algorithm, reader);
@@ -270,10 +283,7 @@ impl RateLimit {
         if !is_queue_right {
             return None;
         }
-        let by = match by {
-            Some((span, by)) => Located::new(by?, span),
-            None => Located::new(usual, at),
-        };
+        let by = by?;
         if ipv6_prefix.is_some() && !by.value.may_need_address() {
             let message = format!("`ipv6_prefix` with `by: {}`: no addresses are told apart", by.value);
             reader.wrong(prefix_at, message);

@@ -64,7 +64,7 @@ impl Read for Spike {
         let mut map = reader.map(node, &SPIKE)?;
         let at = map.value_span("limit").unwrap_or(map.head());
         let limit: Option<Rate> = map.required("limit", reader);
-        let by = map.take("by").map(|node| (node.span, LimitBy::read(node, reader)));
+        let by = LimitBy::take(&mut map, LimitBy::Route, at, reader);
         let smooth_at = map.value_span("smooth").unwrap_or(at);
         let smooth = map.positive("smooth", default_smooth(), reader);
         let when = map.optional("when", reader);
@@ -73,12 +73,7 @@ impl Read for Spike {
             reader.wrong(smooth_at, format!("what comes within more than {MAX_SMOOTH} is no spike"));
             return None;
         }
-        let usual = Self::new(limit?, at);
-        let by = match by {
-            Some((span, by)) => Located::new(by?, span),
-            None => usual.by,
-        };
-        Self { limit: limit?, by, smooth, when }.check(at, reader)
+        Self { limit: limit?, by: by?, smooth, when }.check(at, reader)
     }
 }
 

@@ -79,7 +79,7 @@ impl Read for Throttle {
         let limit: Option<Rate> = map.required("limit", reader);
         let burst_at = map.value_span("burst").unwrap_or(at);
         let burst = map.take("burst").and_then(|node| reader.count(node, 1..=MOST_BURST)).map(u64::from);
-        let by = map.take("by").map(|node| (node.span, LimitBy::read(node, reader)));
+        let by = LimitBy::take(&mut map, LimitBy::Ip, at, reader);
         let delay_at = map.value_span("delay").unwrap_or(at);
         let delay = map.positive("delay", default_delay(), reader);
         let queue = map.count("queue", default_queue(), 1..=LONGEST_QUEUE, reader);
@@ -89,12 +89,7 @@ impl Read for Throttle {
             reader.wrong(delay_at, format!("nobody is held up for longer than {MAX_DELAY}"));
             return None;
         }
-        let usual = Self::new(limit?, at);
-        let by = match by {
-            Some((span, by)) => Located::new(by?, span),
-            None => usual.by,
-        };
-        Self { limit: limit?, burst, by, delay, queue, when }.check(at, burst_at, reader)
+        Self { limit: limit?, burst, by: by?, delay, queue, when }.check(at, burst_at, reader)
     }
 }
 

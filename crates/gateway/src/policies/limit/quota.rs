@@ -8,13 +8,14 @@ use std::sync::Arc;
 use http::StatusCode;
 use http1::{Known, PreparedField};
 
-use crate::allowance::{Allowance, tell};
+use crate::allowance::{Allowance, name_among, tell};
 use crate::clock;
+use crate::config;
 use crate::config::values::CalendarUnit;
-use crate::config::{self, LimitBy};
 use crate::exchange::Exchange;
 use crate::expression::Expression;
-use crate::limit_by::By;
+use crate::limit_by::{By, cost_of, is_for, who_may};
+use crate::plans::Plans;
 use crate::policies::{Policy, Step};
 use crate::quotas::{Calendar, InForce, Period, Quotas, Spent, Title};
 use crate::refusal::{Refusal, Stage};
@@ -23,12 +24,9 @@ use crate::refusal::{Refusal, Stage};
 #[derive(Debug)]
 pub struct Quota {
     own: Terms,
-    /// By the names of plans. None on routes that do not ask who calls.
-    of_plans: OfPlans,
+    /// Those of its callers' plans. None on routes that do not ask who calls.
+    of_plans: Arc<Plans<Terms>>,
 }
-
-/// The quotas of plans, by their names.
-pub type OfPlans = Arc<[(Box<str>, Terms)]>;
 
 /// The quotas of one place.
 #[derive(Debug, Default)]
@@ -90,9 +88,7 @@ impl Terms {
             let unit = config.limit.unit;
             let of_plan = if is_of_plan { "plan-" } else { "" };
             let word = format!("{of_plan}{}-{}", config.by.value.word(), unit.word());
-            let before = names.iter().filter(|name| **name == word).count();
-            let name = if before == 0 { word.clone() } else { format!("{word}-{}", before + 1) };
-            names.push(word);
+            let name = name_among(&mut names, word);
             if config.headers {
                 told.push(format!("\"{name}\";q={}{}", config.limit.count, window(unit)));
             }
@@ -131,27 +127,13 @@ impl Terms {
 
 impl Quota {
     /// The quotas of a route, and those of plans for callers that have one.
-    pub fn new(own: Terms, of_plans: OfPlans) -> Self {
+    pub fn new(own: Terms, of_plans: Arc<Plans<Terms>>) -> Self {
         Self { own, of_plans }
-    }
-
-    /// Those of the route.
-    pub fn own(&self) -> &Terms {
-        &self.own
-    }
-
-    /// Those of the caller's plan.
-    fn of_plan(&self, exchange: &Exchange) -> Option<&Terms> {
-        if self.of_plans.is_empty() {
-            return None;
-        }
-        let plan = &exchange.identity()?.plan;
-        self.of_plans.iter().find_map(|(name, terms)| (name == plan).then_some(terms))
     }
 
     /// All that are for a request.
     fn limits(&self, exchange: &Exchange) -> impl Iterator<Item = &Limit> {
-        let of_plan = self.of_plan(exchange).map_or(&[][..], |terms| &terms.limits);
+        let of_plan = self.of_plans.of(exchange).map_or(&[][..], |terms| &terms.limits);
         self.own.limits.iter().chain(of_plan)
     }
 
@@ -171,13 +153,10 @@ impl Quota {
 impl Limit {
     /// What a request counts; nothing where the quota is not for it. It is where that cannot be told, and counts 1.
     fn cost(&self, exchange: &Exchange) -> Option<u64> {
-        if let Some(when) = &self.when
-            && !when.matches(&exchange.context()).unwrap_or(true)
-        {
+        if !is_for(self.when.as_ref(), exchange) {
             return None;
         }
-        let Some(cost) = &self.cost else { return Some(1) };
-        Some(cost.evaluate_count(&exchange.context()).unwrap_or(1)).filter(|cost| *cost > 0)
+        cost_of(self.cost.as_ref(), exchange)
     }
 
     fn spend(&self, exchange: &Exchange, cost: u64, period: Period) -> Spent {
@@ -256,7 +235,7 @@ impl Policy for Quota {
             self.give_back(exchange, usize::MAX, clock::unix_seconds());
             return;
         }
-        let places = [Some(&self.own), self.of_plan(exchange)];
+        let places = [Some(&self.own), self.of_plans.of(exchange)];
         let fields = &mut exchange.response.fields;
         if let Some(name) = &limit.told {
             for policy in places.into_iter().flatten().filter_map(|terms| terms.told.as_ref()) {
@@ -272,8 +251,7 @@ impl Policy for Quota {
 
     fn explain(&self) -> String {
         let own = (!self.own.limits.is_empty()).then(|| self.own.explain());
-        let of_plans =
-            self.of_plans.iter().map(|(plan, terms)| format!("with the plan {plan}: {}", terms.explain()));
+        let of_plans = self.of_plans.explain(Terms::explain);
         own.into_iter().chain(of_plans).collect::<Vec<_>>().join("; ")
     }
 }
@@ -288,15 +266,9 @@ fn window(unit: CalendarUnit) -> &'static str {
 }
 
 fn refusal(config: &config::Quota) -> String {
-    let of = match &config.by.value {
-        LimitBy::Global => "all callers together may make".to_owned(),
-        LimitBy::Route => "all callers together may make of this route".to_owned(),
-        LimitBy::Api => "all callers together may make of this API".to_owned(),
-        LimitBy::Plan => "all callers of one plan together may make".to_owned(),
-        by => format!("one {by} may make"),
-    };
     let unit = config.limit.unit.word();
     let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
+    let of = who_may(&config.by.value);
     format!("these are more requests{by_cost} than {of} in a {unit} ({})", config.limit.count)
 }
 

@@ -5,7 +5,6 @@
 
 mod charge;
 mod leaky;
-mod plans;
 mod shared;
 
 use std::sync::Arc;
@@ -13,21 +12,21 @@ use std::sync::Arc;
 use http::StatusCode;
 use http1::{Fields, Known, PreparedField};
 
-use crate::allowance::{Allowance, tell};
+use crate::allowance::{Allowance, name_among, tell};
 use crate::buckets::{Buckets, Empty, Key, Rule, Spent, Taken};
 use crate::clock::{self, whole_seconds};
 use crate::config::values::Cidr;
-use crate::config::{self, LimitBy, MOST_LIMITS};
+use crate::config::{self, MOST_LIMITS};
 use crate::exchange::Exchange;
 use crate::expression::Expression;
-use crate::limit_by::By;
+use crate::limit_by::{By, cost_of, is_for, who_may};
+use crate::plans::Plans;
 use crate::policies::{Policy, Step};
 use crate::record::decimal::write_before;
 use crate::refusal::{Refusal, Stage};
 use crate::shared::SharedBuckets;
 use crate::waiting::Lines;
 use leaky::Leaky;
-pub use plans::Plans;
 use shared::Shared;
 
 /// The compiled policy.
@@ -36,7 +35,7 @@ pub struct RateLimit {
     /// The route's own.
     own: Limits,
     /// Those of its callers' plans, where the route knows its callers.
-    plans: Option<Arc<Plans>>,
+    plans: Option<Arc<Plans<Limits>>>,
     buckets: Arc<Buckets>,
     /// Where some are shared.
     fleet: Option<Arc<SharedBuckets>>,
@@ -118,6 +117,16 @@ impl Limits {
         Self::compile(limits, expressions, place, None, tables)
     }
 
+    /// The same of a plan, where all routes count together.
+    pub fn of_plan(
+        name: &str,
+        limits: &[config::RateLimit],
+        expressions: Vec<Expressions>,
+        tables: Tables<'_>,
+    ) -> Self {
+        Self::compile(limits, expressions, &format!("plan {name}"), Some(name), tables)
+    }
+
     /// The same, or those of a plan.
     fn compile(
         limits: &[config::RateLimit],
@@ -127,7 +136,7 @@ impl Limits {
         Tables { buckets, lines }: Tables<'_>,
     ) -> Self {
         let (before_name, first) = if plan.is_some() { ("plan-", MOST_LIMITS) } else { ("", 0) };
-        let mut names: Vec<&str> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         let mut told: Vec<String> = Vec::new();
         let mut compiled = Vec::new();
         for (config, Expressions { by, when, cost, charge }) in
@@ -140,9 +149,7 @@ impl Limits {
             let span = rule.span().saturating_mul(config.capacity() / rule.quota());
             let late = span - exact_span(config).min(span);
             let word = config.by.value.word();
-            let before = names.iter().filter(|name| **name == word).count();
-            let name = if before == 0 { word.to_owned() } else { format!("{word}-{}", before + 1) };
-            names.push(word);
+            let name = name_among(&mut names, word.to_owned());
             let public_name = format!("{before_name}{name}");
             if config.headers {
                 let (quota, window) = (config.capacity(), whole_seconds(span - late));
@@ -185,7 +192,7 @@ impl RateLimit {
     /// The limits of a route, and those of its callers' plans.
     pub fn new(
         own: Limits,
-        plans: Option<Arc<Plans>>,
+        plans: Option<Arc<Plans<Limits>>>,
         buckets: Arc<Buckets>,
         fleet: Option<Arc<SharedBuckets>>,
     ) -> Self {
@@ -280,7 +287,7 @@ impl RateLimit {
 
     /// The limits of the caller's plan.
     fn of_plan(&self, exchange: &Exchange) -> Option<&Limits> {
-        self.plans.as_ref()?.of(&exchange.identity()?.plan)
+        self.plans.as_ref()?.of(exchange)
     }
 }
 
@@ -341,13 +348,10 @@ impl Terms {
         if self.except.iter().any(|network| network.contains(exchange.caller.ip)) {
             return None;
         }
-        if let Some(when) = &self.when
-            && !when.matches(&exchange.context()).unwrap_or(true)
-        {
+        if !is_for(self.when.as_ref(), exchange) {
             return None;
         }
-        let Some(cost) = &self.cost else { return Some(1) };
-        Some(cost.evaluate_count(&exchange.context()).unwrap_or(1)).filter(|cost| *cost > 0)
+        cost_of(self.cost.as_ref(), exchange)
     }
 }
 
@@ -398,7 +402,7 @@ impl Policy for RateLimit {
 
     fn explain(&self) -> String {
         let own = (!self.own.list.is_empty()).then(|| self.own.explain());
-        let of_plans = self.plans.iter().flat_map(|plans| plans.explain());
+        let of_plans = self.plans.iter().flat_map(|plans| plans.explain(Limits::explain));
         own.into_iter().chain(of_plans).collect::<Vec<_>>().join("; ")
     }
 }
@@ -422,17 +426,7 @@ fn exact_span(config: &config::RateLimit) -> u64 {
 }
 
 fn refusal(config: &config::RateLimit, plan: Option<&str>) -> String {
-    let of = match &config.by.value {
-        LimitBy::Global => "all callers together may make".to_owned(),
-        LimitBy::Route => "all callers together may make of this route".to_owned(),
-        LimitBy::Api => "all callers together may make of this API".to_owned(),
-        LimitBy::Plan => "all callers of one plan together may make".to_owned(),
-        LimitBy::Device => "all of one kind of device together may make".to_owned(),
-        LimitBy::Ip => "one address may make".to_owned(),
-        LimitBy::Header(name) => format!("callers with one value of {name} may make"),
-        LimitBy::Expression(_) => "one caller may make".to_owned(),
-        by => format!("one {by} may make"),
-    };
+    let of = who_may(&config.by.value);
     let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
     let by_plan = plan.map(|name| format!(", by the plan {name}")).unwrap_or_default();
     let limit = format!("{}{by_plan}", config.limit);

@@ -6,14 +6,13 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http1::Known;
 
 use crate::buckets::{Buckets, Rule};
 use crate::clock::whole_seconds;
 use crate::config;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
-use crate::limit_by::{By, whose};
+use crate::limit_by::{By, is_for, whose};
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 
@@ -71,9 +70,7 @@ impl Policy for Spike {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
-        if let Some(when) = &self.when
-            && !when.matches(&exchange.context()).unwrap_or(true)
-        {
+        if !is_for(self.when.as_ref(), exchange) {
             return Step::Continue;
         }
         let key = self.by.key(exchange, |way, of| self.buckets.caller(self.place, way, of));
@@ -82,7 +79,7 @@ impl Policy for Spike {
         };
         let detail = self.refusal.to_string();
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "spike_arrested", Stage::Limit, detail);
-        Step::refuse(refusal.with_field(Known::RetryAfter, whole_seconds(empty.wait).max(1).to_string()))
+        Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }
 
     fn explain(&self) -> String {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http1::Known;
 
 use crate::buckets::{Buckets, Key, Rule, Taken};
 use crate::clock::whole_seconds;
 use crate::config;
 use crate::exchange::Exchange;
 use crate::expression::Expression;
-use crate::limit_by::{By, whose};
+use crate::limit_by::{By, is_for, whose};
 use crate::policies::{Policy, Step};
 use crate::refusal::{Refusal, Stage};
 use crate::waiting::{Entry, Gates, Terms};
@@ -104,7 +103,7 @@ impl Throttle {
     fn refuse(&self) -> Step<'_> {
         let detail = self.refusal.to_string();
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "throttle_full", Stage::Limit, detail);
-        Step::refuse(refusal.with_field(Known::RetryAfter, whole_seconds(self.delay).to_string()))
+        Step::refuse(refusal.with_retry_after(whole_seconds(self.delay)))
     }
 }
 
@@ -118,9 +117,7 @@ impl Policy for Throttle {
     }
 
     fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
-        if let Some(when) = &self.when
-            && !when.matches(&exchange.context()).unwrap_or(true)
-        {
+        if !is_for(self.when.as_ref(), exchange) {
             return Step::Continue;
         }
         let key = self.by.key(exchange, |way, of| self.buckets.caller(self.place, way, of));

@@ -53,7 +53,7 @@ pub struct SharedBuckets {
 pub struct Name {
     pub(super) digest: [u8; 16],
     /// Where it is kept.
-    slot: Slot,
+    pub(super) slot: Slot,
 }
 
 /// What a request takes of one limit.
@@ -130,6 +130,11 @@ impl SharedBuckets {
 
     /// The name of what these parts say together.
     pub fn name<'n>(&self, parts: impl IntoIterator<Item = &'n [u8]>) -> Name {
+        self.name_in(KIND, parts)
+    }
+
+    /// The same of another kind.
+    pub(super) fn name_in<'n>(&self, kind: &str, parts: impl IntoIterator<Item = &'n [u8]>) -> Name {
         let mut context = hmac::Context::with_key(&self.names);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
@@ -137,7 +142,7 @@ impl SharedBuckets {
         }
         let mut digest = [0; 16];
         digest.copy_from_slice(&context.sign().as_ref()[..16]);
-        Name { digest, slot: self.redis.slot(KIND, &digest) }
+        Name { digest, slot: self.redis.slot(kind, &digest) }
     }
 
     /// Whether Redis is asked for it at all, or everybody goes without for now.

@@ -5,25 +5,26 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::config::{self, EffectiveRoute, LimitBy, Located, PlacedLimit, RateLimits};
 use crate::expression::{Expression, Root, Roots};
+use crate::plans::Plans;
 use crate::policies::Policy;
-use crate::policies::limit::rate_limit::{Expressions, Limits, Plans, RateLimit, Tables};
+use crate::policies::limit::rate_limit::{Expressions, Limits, RateLimit, Tables};
 use crate::route::PathPattern;
 use crate::shared::SharedBuckets;
 
 impl Compiler<'_> {
     /// Compiles the limits of all plans, which no route changes.
-    pub(super) fn compile_plans(&mut self) {
-        let mut plans = Plans::default();
-        let config = self.config;
-        for (name, plan) in &config.plans {
-            let Some(RateLimits(limits)) = &plan.rate_limit else { continue };
+    pub(super) fn compile_limits_of_plans(&mut self) {
+        let of_plans = self.config.plans.iter();
+        let plans = of_plans.filter_map(|(name, plan)| {
+            let RateLimits(limits) = plan.rate_limit.as_ref()?;
             let known = Roots::ALL.without(Root::Params);
             let (expressions, _) =
                 expressions(limits, known, |text, allowed| self.of_head(text, allowed, Self::expression));
             let buckets = Arc::clone(self.buckets.get_or_insert_default());
-            let lines = self.waits.lines(&buckets);
-            plans.add(name, limits, expressions, Tables { buckets: &buckets, lines: &lines });
-        }
+            let tables = Tables { buckets: &buckets, lines: &self.waits.lines(&buckets) };
+            Some((name.as_str().into(), Limits::of_plan(name, limits, expressions, tables)))
+        });
+        let plans: Plans<Limits> = plans.collect();
         self.plans = (!plans.is_empty()).then(|| Arc::new(plans));
     }
 

@@ -20,12 +20,8 @@ impl Compiler<'_> {
         let PlacedLimit { limit, place } = spike;
         let expressions = self.by_and_when(&limit.by.value, limit.when.as_ref(), path);
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
-        let is_shared = expressions.iter().all(Option::is_none);
-        let build = || {
-            let policy = Spike::new(limit, expressions, place, buckets)?;
-            Some(Arc::new(policy) as Arc<dyn Policy>)
-        };
-        if is_shared { self.shared(*limit, |_, _| build()) } else { build() }
+        let is_own = expressions.iter().any(Option::is_some);
+        self.own_or_shared(*limit, is_own, || Spike::new(limit, expressions, place, buckets))
     }
 
     /// The same.
@@ -47,16 +43,12 @@ impl Compiler<'_> {
         let expressions = self.by_and_when(&limit.by.value, limit.when.as_ref(), path);
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
         let waiting = self.waits.gates();
-        let is_shared = expressions.iter().all(Option::is_none);
-        let build = || {
-            let policy = Throttle::new(limit, expressions, place, buckets, waiting)?;
-            Some(Arc::new(policy) as Arc<dyn Policy>)
-        };
-        if is_shared { self.shared(*limit, |_, _| build()) } else { build() }
+        let is_own = expressions.iter().any(Option::is_some);
+        self.own_or_shared(*limit, is_own, || Throttle::new(limit, expressions, place, buckets, waiting))
     }
 
     /// What a limit goes by, and for which requests it is, where these are expressions.
-    fn by_and_when(
+    pub(super) fn by_and_when(
         &mut self,
         by: &LimitBy,
         when: Option<&Located<String>>,

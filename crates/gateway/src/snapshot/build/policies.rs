@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Compiler;
 use crate::config::{
-    self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, LimitBy, PlacedLimit, VersionState,
+    self, AccessTerms, Config, EffectiveRoute, EffectiveVersion, Faults, PlacedLimit, VersionState,
 };
 use crate::expression::{Root, Roots};
 use crate::firewall::Firewall;
@@ -148,16 +148,20 @@ impl Compiler<'_> {
     ) -> Option<Arc<dyn Policy>> {
         let PlacedLimit { limit, place } = concurrency;
         let gates = self.waits.gates();
-        let build = |expression| {
-            let policy = Concurrency::new(limit, expression, place, gates)?;
-            Some(Arc::new(policy) as Arc<dyn Policy>)
-        };
-        match &limit.by.value {
-            LimitBy::Expression(text) => {
-                build(self.of_route(text, path, Roots::BEFORE_RESPONSE.without(Root::Body)))
-            }
-            _ => self.shared(*limit, |_, _| build(None)),
-        }
+        let [by, _] = self.by_and_when(&limit.by.value, None, path);
+        let is_own = by.is_some();
+        self.own_or_shared(*limit, is_own, || Concurrency::new(limit, by, place, gates))
+    }
+
+    /// One for all routes that share its configuration, unless it has expressions, which may speak of what a route's path captures.
+    pub(super) fn own_or_shared<T, P: Policy + 'static>(
+        &mut self,
+        config: &T,
+        is_own: bool,
+        build: impl FnOnce() -> Option<P>,
+    ) -> Option<Arc<dyn Policy>> {
+        let build = || Some(Arc::new(build()?) as Arc<dyn Policy>);
+        if is_own { build() } else { self.shared(config, |_, _| build()) }
     }
 
     /// One for all routes of an API that share what they ask. Names that are none have been refused before.

@@ -6,7 +6,7 @@ use super::Compiler;
 use crate::config::{self, Access, EffectiveRoute, Located};
 use crate::expression::{Expression, Root, Roots};
 use crate::policies::Policy;
-use crate::policies::limit::quota::{Expressions, OfPlans, Quota, Terms};
+use crate::policies::limit::quota::{Expressions, Quota, Terms};
 use crate::quotas::InForce;
 use crate::route::PathPattern;
 
@@ -19,7 +19,7 @@ impl Compiler<'_> {
         path: &PathPattern,
     ) -> Option<Arc<dyn Policy>> {
         let knows_plans = route.access.and_then(Access::terms).is_some() && !route.is_without_quota;
-        let of_plans = if knows_plans { self.quotas_of_plans() } else { Arc::default() };
+        let of_plans = if knows_plans { Arc::clone(&self.quotas_of_plans) } else { Arc::default() };
         let own = route.quotas.as_ref();
         if own.is_none() && of_plans.is_empty() {
             return None;
@@ -41,10 +41,8 @@ impl Compiler<'_> {
         Some(policy)
     }
 
-    fn quotas_of_plans(&mut self) -> OfPlans {
-        if let Some(quotas) = &self.quotas_of_plans {
-            return Arc::clone(quotas);
-        }
+    /// Compiles the quotas of all plans, which no route changes.
+    pub(super) fn compile_quotas_of_plans(&mut self) {
         let plans = self.config.plans.iter();
         let quotas = plans.filter_map(|(name, plan)| {
             let allowed = Roots::BEFORE_RESPONSE.without(Root::Body).without(Root::Params);
@@ -53,9 +51,7 @@ impl Compiler<'_> {
             });
             Some((name.as_str().into(), terms))
         });
-        let quotas: OfPlans = quotas.collect();
-        self.quotas_of_plans = Some(Arc::clone(&quotas));
-        quotas
+        self.quotas_of_plans = Arc::new(quotas.collect());
     }
 
     fn terms(
