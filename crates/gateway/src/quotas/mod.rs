@@ -13,10 +13,10 @@ mod who;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use papaya::HashMap;
 
+use crate::clock;
 use crate::config::values::{CalendarRate, CalendarUnit};
 pub use account::{Account, Spent};
 pub use calendar::{Calendar, Period};
@@ -248,8 +248,9 @@ impl CalendarUnit {
 
 /// Days since 1970-01-01, in UTC.
 pub fn today() -> u32 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    (seconds / 86_400) as u32
+    // Threads that read the clock for nothing else ask too.
+    clock::refresh();
+    (clock::unix_seconds() / 86_400) as u32
 }
 
 /// Days that the longest period has, and one more.
