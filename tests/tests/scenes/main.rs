@@ -58,6 +58,7 @@ mod routing;
 mod scripts;
 mod secrets;
 mod services;
+mod shared_charges;
 mod shared_limits;
 mod shared_limits_cluster;
 mod shared_limits_sentinel;

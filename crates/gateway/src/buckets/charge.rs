@@ -5,27 +5,11 @@
 
 use std::convert::Infallible;
 
-use super::{Buckets, Key, NEVER, Rule};
-use crate::allowance::Allowance;
-
-/// What a request has taken of a limit.
-#[derive(Debug, Clone, Copy)]
-pub struct Spent {
-    /// Whose bucket it was.
-    pub key: Key,
-    /// How many it was.
-    pub cost: u64,
-    /// When.
-    pub at: u64,
-    /// What was left.
-    pub allowance: Allowance,
-}
+use super::{Buckets, Key, NEVER, Rule, log};
 
 impl Buckets {
-    /// Has a request cost so much in all; gives what is left, and the nanoseconds until all is there again. Nothing is done by a rule that
-    /// keeps each request by itself.
-    pub fn charge(&self, rule: Rule, spent: &Spent, total: u64, now: u64) -> Option<(u64, u64)> {
-        let Spent { key, cost, at, .. } = *spent;
+    /// Has a request that took so much then cost so much in all; gives what is left, and the nanoseconds until all is there again.
+    pub fn charge(&self, key: Key, rule: Rule, (cost, at): (u64, u64), total: u64, now: u64) -> (u64, u64) {
         if total > cost {
             self.owe(key, rule, total - cost, now);
         } else if total < cost {
@@ -50,7 +34,10 @@ impl Buckets {
                 let ([current, _], first) = (key.pair(window, now), window.end(now) + window.length());
                 places.change(current, NEVER, now, |kept| Ok(window.owe(kept.number, first, more)))
             }
-            Rule::SlidingLog(_) => return,
+            Rule::SlidingLog(window) => {
+                log::owe(places, key, window, more, now);
+                return;
+            }
         };
     }
 
@@ -60,11 +47,8 @@ impl Buckets {
         match rule {
             Rule::TokenBucket(pace) => {
                 let time = pace.interval().saturating_mul(less);
-                places.set(key).lower(
-                    key.0,
-                    now,
-                    |due| if due > now { due.saturating_sub(time) } else { due },
-                );
+                let lower = |due: u64| if due > now { due.saturating_sub(time) } else { due };
+                places.set(key).lower(key.0, now, lower);
             }
             Rule::FixedWindow(window) => {
                 let first = window.end(at);
@@ -74,27 +58,27 @@ impl Buckets {
                 let ([place, _], first) = (key.pair(window, at), window.end(at) + window.length());
                 places.set(place).lower(place.0, now, |kept| window.return_to(kept, first, less));
             }
-            Rule::SlidingLog(_) => {}
+            Rule::SlidingLog(window) => log::put_back(places, key, window, (less, at), now),
         }
     }
 
-    fn standing(&self, key: Key, rule: Rule, now: u64) -> Option<(u64, u64)> {
+    fn standing(&self, key: Key, rule: Rule, now: u64) -> (u64, u64) {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {
                 let due = places.read(key, now.saturating_add(pace.longest()), now).number;
-                Some((pace.left(due, now), due.saturating_sub(now)))
+                (pace.left(due, now), due.saturating_sub(now))
             }
             Rule::FixedWindow(window) => {
                 let end = window.end(now);
                 let used = places.read(key, NEVER, now).number.saturating_sub(end);
-                Some((window.count().saturating_sub(used), end - now))
+                (window.count().saturating_sub(used), end - now)
             }
             Rule::SlidingCounter(window) => {
                 let [current, before] = key.pair(window, now).map(|key| places.read(key, NEVER, now).number);
-                Some((window.left(current, before, now), window.end(now) + window.length() - now))
+                (window.left(current, before, now), window.end(now) + window.length() - now)
             }
-            Rule::SlidingLog(_) => None,
+            Rule::SlidingLog(window) => log::standing(places, key, window, now),
         }
     }
 }

@@ -19,7 +19,6 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-pub use charge::Spent;
 pub use pace::{Empty, Pace};
 pub use rule::{LONGEST_LOG, Rule};
 pub use window::Window;

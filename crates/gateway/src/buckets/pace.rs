@@ -107,7 +107,8 @@ impl Pace {
     pub fn part(self, gateways: u64) -> Self {
         let interval = self.interval.saturating_mul(gateways.max(1)).min(LONGEST_SPAN);
         let span = interval.max(self.span / interval * interval);
-        Self { interval, span, longest: span }
+        let longest = if self.longest > self.span { span * 2 } else { span };
+        Self { interval, span, longest }
     }
 }
 

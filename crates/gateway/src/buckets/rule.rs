@@ -67,6 +67,30 @@ impl Rule {
         }
     }
 
+    /// Nanoseconds in which all of it comes where as much is used up, or owed, as can be.
+    pub fn longest(self) -> u64 {
+        match self {
+            Self::TokenBucket(pace) => pace.longest(),
+            Self::SlidingCounter(window) => window.length() * 2,
+            Self::FixedWindow(window) | Self::SlidingLog(window) => window.length(),
+        }
+    }
+
+    /// What is left, and the nanoseconds until all is, where that was so before a request has cost so much more or less.
+    pub fn after(self, (left, full_in): (u64, u64), cost: u64, total: u64) -> (u64, u64) {
+        let (more, less) = (total.saturating_sub(cost), cost.saturating_sub(total));
+        let left = left.saturating_sub(more).saturating_add(less).min(self.quota());
+        let full_in = match self {
+            Self::TokenBucket(pace) => {
+                let time = |tokens: u64| pace.interval().saturating_mul(tokens);
+                full_in.saturating_add(time(more)).saturating_sub(time(less)).min(pace.longest())
+            }
+            Self::SlidingLog(window) if more > 0 => window.length(),
+            Self::FixedWindow(_) | Self::SlidingLog(_) | Self::SlidingCounter(_) => full_in,
+        };
+        (left, full_in)
+    }
+
     /// The part of one gateway among so many: one at least.
     #[must_use]
     pub fn part(self, gateways: u64) -> Self {

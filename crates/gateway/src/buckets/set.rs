@@ -95,16 +95,20 @@ impl Set {
         let _ = self.due[way].compare_exchange(after, before, SeqCst, SeqCst);
     }
 
-    /// Puts something back at a key's own place, unless a guest has been there: what that owes must not shrink with it.
-    pub(super) fn lower(&self, key: u64, now: u64, less: impl Fn(u64) -> u64) {
+    /// Puts something back at a key's own place, unless a guest has been there: what that owes must not shrink with it. Says whether
+    /// anything was.
+    pub(super) fn lower(&self, key: u64, now: u64, less: impl Fn(u64) -> u64) -> bool {
         while let Some(way) = self.find(key) {
             let before = self.due(way);
             let after = less(before);
-            let is_done = after >= before || self.has_guests(now);
-            if is_done || self.due[way].compare_exchange(before, after, SeqCst, SeqCst).is_ok() {
-                return;
+            if after >= before || self.has_guests(now) {
+                return false;
+            }
+            if self.due[way].compare_exchange(before, after, SeqCst, SeqCst).is_ok() {
+                return true;
             }
         }
+        false
     }
 
     /// Takes a place whose bucket is full. Nobody else does so in this set at the same time, or a key could get two.

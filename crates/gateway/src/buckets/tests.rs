@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-mod charges;
+pub(crate) mod charges;
 pub(crate) mod windows;
 
 const SECOND: u64 = 1_000_000_000;

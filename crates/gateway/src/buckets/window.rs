@@ -37,6 +37,11 @@ impl Window {
         self.count
     }
 
+    /// Requests that it may have seen at most.
+    pub fn most(self) -> u64 {
+        self.most
+    }
+
     /// Nanoseconds of a window.
     pub fn length(self) -> u64 {
         self.length
@@ -45,7 +50,9 @@ impl Window {
     /// So many fewer in each window, and one at least.
     #[must_use]
     pub(super) fn part(self, gateways: u64) -> Self {
-        Self { count: (self.count / gateways.max(1)).max(1), ..self }
+        let count = (self.count / gateways.max(1)).max(1);
+        let most = if self.most > self.count { count * 2 } else { count };
+        Self { count, most, ..self }
     }
 
     /// Takes so many of a fixed window, of which this is kept; gives what is then.

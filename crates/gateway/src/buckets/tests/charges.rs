@@ -5,24 +5,27 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::allowance::Allowance;
 
 /// What there is, and what has been taken of it, which may be more.
-enum Account {
+#[derive(Clone)]
+pub(crate) enum Account {
     /// A level in nanoseconds' worth, that may be as far below nothing as it can be above.
     Tokens { token: i128, capacity: i128, level: i128, at: u64 },
     /// What was taken in each window.
     Windows { length: u64, count: u64, used: HashMap<u64, u64>, is_sliding: bool },
+    /// When each of those came that matter still.
+    Log { length: u64, count: u64, times: Vec<u64> },
 }
 
 impl Account {
-    fn new(kind: usize, micros: u64, count: u64) -> (Rule, Self) {
+    pub(crate) fn new(kind: usize, micros: u64, count: u64) -> (Rule, Self) {
         let (length, period) = (micros * 1000, Duration::from_micros(micros));
         let window = Window::new(count, period).unwrap();
         let windows = |is_sliding| Self::Windows { length, count, used: HashMap::new(), is_sliding };
         let (rule, account) = match kind {
             0 => (Rule::FixedWindow(window), windows(false)),
             1 => (Rule::SlidingCounter(window), windows(true)),
+            2 => (Rule::SlidingLog(window), Self::Log { length, count, times: Vec::new() }),
             _ => {
                 let (token, capacity) = (i128::from(length), i128::from(length * count));
                 (pace(micros, count), Self::Tokens { token, capacity, level: capacity, at: 0 })
@@ -31,7 +34,7 @@ impl Account {
         (rule.with_debt(), account)
     }
 
-    fn left(&mut self, now: u64) -> u64 {
+    pub(crate) fn left(&mut self, now: u64) -> u64 {
         match self {
             Self::Tokens { token, capacity, level, at } => {
                 *level = (*capacity).min(*level + i128::from(now - *at));
@@ -47,22 +50,26 @@ impl Account {
                 let used = of(Some(window)) * part + before * (part - i128::from(now % *length));
                 u64::try_from((i128::from(*count) * part - used) / part).unwrap_or(0)
             }
+            Self::Log { length, count, times } => {
+                *count - times.iter().filter(|time| **time + *length > now).count() as u64
+            }
         }
     }
 
-    fn take(&mut self, cost: u64, now: u64) -> bool {
+    pub(crate) fn take(&mut self, cost: u64, now: u64) -> bool {
         let has_enough = self.left(now) >= cost;
         if has_enough {
             match self {
                 Self::Tokens { token, level, .. } => *level -= *token * i128::from(cost),
                 Self::Windows { length, used, .. } => *used.entry(now / *length).or_default() += cost,
+                Self::Log { times, .. } => times.extend((0..cost).map(|_| now)),
             }
         }
         has_enough
     }
 
     /// What cost so much then has cost another sum.
-    fn charge(&mut self, (cost, then): (u64, u64), total: u64, now: u64) {
+    pub(crate) fn charge(&mut self, (cost, then): (u64, u64), total: u64, now: u64) {
         self.left(now);
         match self {
             Self::Tokens { token, capacity, level, .. } => {
@@ -79,8 +86,27 @@ impl Account {
                     *used = used.saturating_sub(cost - total);
                 }
             }
+            Self::Log { count, times, .. } => {
+                times.extend((cost..total).take(*count as usize).map(|_| now));
+                for _ in total..cost {
+                    let place = times.iter().position(|time| *time == then);
+                    place.map(|place| times.remove(place));
+                }
+                // Until the newest have gone the others make no room.
+                times.drain(..times.len().saturating_sub(*count as usize));
+            }
         }
     }
+}
+
+/// How is counted, as accounts know it, microseconds, and how many.
+pub(crate) fn limits() -> impl Strategy<Value = (usize, u64, u64)> {
+    let few = |most: u64| (1..=most).prop_flat_map(|count| (count..5000 + count, Just(count)));
+    prop_oneof![
+        3 => (prop_oneof![Just(0_usize), Just(1), Just(3)], few(40)),
+        1 => (Just(2), few(LONGEST_LOG)),
+    ]
+    .prop_map(|(kind, (micros, count))| (kind, micros, count))
 }
 
 proptest! {
@@ -88,8 +114,7 @@ proptest! {
 
     #[test]
     fn what_answers_say_is_taken_or_put_back_as_in_an_account(
-        kind in 0..3_usize,
-        (micros, count) in (1..=40_u64).prop_flat_map(|count| (count..5000 + count, Just(count))),
+        (kind, micros, count) in limits(),
         start in 0..u64::MAX / 4,
         requests in prop::collection::vec((0..3_000_000_u64, 1..5_u64, 0..3_000_000_u64, prop_oneof![0..6_u64, 0..120_u64]), 1..60),
     ) {
@@ -99,13 +124,13 @@ proptest! {
         let mut now = start;
         account.left(now);
         // Answers in the order in which they come.
-        let mut answers: Vec<(u64, Spent, u64)> = Vec::new();
+        let mut answers: Vec<(u64, (u64, u64), u64)> = Vec::new();
         for (gap, cost, time, total) in requests {
             now += gap;
             answers.sort_by_key(|(at, ..)| *at);
             for (at, spent, total) in answers.extract_if(.., |(at, ..)| *at <= now) {
-                account.charge((spent.cost, spent.at), total, at);
-                let (left, _) = table.charge(rule, &spent, total, at).unwrap();
+                account.charge(spent, total, at);
+                let (left, _) = table.charge(key, rule, spent, total, at);
                 prop_assert_eq!(left, account.left(at), "after a charge of {} at {}", total, at);
             }
             let cost = cost.min(count);
@@ -115,8 +140,7 @@ proptest! {
                 Ok(taken) => {
                     prop_assert!(expected, "let through at {}", now);
                     prop_assert_eq!(taken.left, account.left(now));
-                    let allowance = Allowance { limit: 0, left: taken.left, full_in: 0 };
-                    answers.push((now + time, Spent { key, cost, at: now, allowance }, total));
+                    answers.push((now + time, (cost, now), total));
                 }
                 Err(empty) => {
                     prop_assert!(!expected, "refused at {}", now);
@@ -134,10 +158,8 @@ fn a_debt_is_one_full_bucket_at_most_and_outlasts_a_minute() {
     let key = table.key("a");
     let rule = Rule::token_bucket(1, Duration::from_mins(10), 3).unwrap().with_debt();
     let now = SECOND;
-    let taken = table.take(key, rule, 1, now).unwrap();
-    let spent =
-        Spent { key, cost: 1, at: now, allowance: Allowance { limit: 0, left: taken.left, full_in: 0 } };
-    let (left, full_in) = table.charge(rule, &spent, u64::MAX, now).unwrap();
+    table.take(key, rule, 1, now).unwrap();
+    let (left, full_in) = table.charge(key, rule, (1, now), u64::MAX, now);
     assert_eq!((left, full_in), (0, 3600 * SECOND));
     // Three tokens are owed, and the fourth is the first to be had.
     let empty = table.take(key, rule, 1, now).unwrap_err();
@@ -150,17 +172,15 @@ fn a_debt_is_one_full_bucket_at_most_and_outlasts_a_minute() {
 fn nothing_is_put_back_where_callers_share_a_place() {
     let table = Buckets::with_sets(1);
     let rule = Rule::token_bucket(1, Duration::from_secs(1), 10).unwrap().with_debt();
-    let keys: Vec<Key> = (0..8).map(|number| table.key(number)).collect();
-    let take = |key: Key| {
-        let taken = table.take(key, rule, 2, SECOND).unwrap();
-        Spent { key, cost: 2, at: SECOND, allowance: Allowance { limit: 0, left: taken.left, full_in: 0 } }
-    };
     // Of eight in a set of seven one is a guest, of whom nobody knows what it owes.
-    let spent: Vec<Spent> = keys.into_iter().map(take).collect();
-    for spent in &spent {
-        let before = table.look(spent.key, rule, 9, SECOND).is_ok();
-        table.charge(rule, spent, 0, SECOND);
-        assert_eq!(table.look(spent.key, rule, 9, SECOND).is_ok(), before);
+    let keys: Vec<Key> = (0..8).map(|number| table.key(number)).collect();
+    for key in &keys {
+        table.take(*key, rule, 2, SECOND).unwrap();
+    }
+    for key in keys {
+        let before = table.look(key, rule, 9, SECOND).is_ok();
+        table.charge(key, rule, (2, SECOND), 0, SECOND);
+        assert_eq!(table.look(key, rule, 9, SECOND).is_ok(), before);
     }
 }
 
@@ -175,9 +195,8 @@ fn all_that_workers_charge_and_put_back_at_once_is_counted() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for total in [1, 5, 0, 2].into_iter().cycle().take(4000) {
-                    let taken = table.take(key, rule, 2, SECOND).unwrap();
-                    let allowance = Allowance { limit: 0, left: taken.left, full_in: 0 };
-                    table.charge(rule, &Spent { key, cost: 2, at: SECOND, allowance }, total, SECOND);
+                    table.take(key, rule, 2, SECOND).unwrap();
+                    table.charge(key, rule, (2, SECOND), total, SECOND);
                 }
             });
         }
@@ -185,4 +204,47 @@ fn all_that_workers_charge_and_put_back_at_once_is_counted() {
     let left = 100_000 - 1 - 4 * 1000 * (1 + 5 + 2);
     assert!(table.look(key, rule, left, SECOND).is_ok());
     assert!(table.look(key, rule, left + 1, SECOND).is_err());
+}
+
+#[test]
+fn a_few_requests_that_cost_more_hold_up_others_for_one_window_at_most() {
+    let table = Buckets::with_sets(8);
+    let key = table.key("a");
+    let rule = Rule::sliding_window(3, Duration::from_mins(1)).unwrap().with_debt();
+    let take = |now| table.take(key, rule, 1, now * SECOND);
+    assert!((1..=3).all(|now| take(now).is_ok()));
+    // Two more: the first two make no room now when they are old enough.
+    assert_eq!(table.charge(key, rule, (1, 3 * SECOND), 3, 10 * SECOND), (0, 60 * SECOND));
+    assert_eq!(take(10).unwrap_err().wait, 53 * SECOND);
+    assert_eq!(take(63).unwrap().left, 0);
+    assert_eq!(take(63).unwrap_err().wait, 7 * SECOND);
+    assert_eq!(table.charge(key, rule, (1, 63 * SECOND), u64::MAX, 64 * SECOND), (0, 60 * SECOND));
+    assert_eq!(take(64).unwrap_err().wait, 60 * SECOND);
+    // What was taken and not needed is there again, as far as it mattered still.
+    assert!(take(124).is_ok());
+    assert_eq!(table.charge(key, rule, (1, 124 * SECOND), 0, 125 * SECOND), (3, 0));
+    assert_eq!(table.charge(key, rule, (1, 124 * SECOND), 0, 125 * SECOND), (3, 0));
+}
+
+#[test]
+fn all_that_threads_owe_of_a_few_is_owed_and_never_more_than_all() {
+    for round in 0..20 {
+        let table = Buckets::with_sets(64);
+        let key = table.key(round);
+        let rule = Rule::sliding_window(16, Duration::from_mins(1)).unwrap().with_debt();
+        // Their places are there: whoever comes while one is being taken is a guest.
+        let all = table.take(key, rule, 16, SECOND).unwrap();
+        table.give_back(&all);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        table.charge(key, rule, (0, SECOND), 1, SECOND);
+                    }
+                });
+            }
+        });
+        assert!(table.look(key, rule, 1, SECOND).is_ok());
+        assert!(table.look(key, rule, 2, SECOND).is_err());
+    }
 }

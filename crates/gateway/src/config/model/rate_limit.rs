@@ -339,11 +339,6 @@ impl RateLimit {
             return None;
         }
         if let Some(rule) = self.rule() {
-            if let (Some(charge), Rule::SlidingLog(_)) = (&self.charge, rule) {
-                let what = format!("`charge` with a `sliding_window` of up to {LONGEST_LOG}");
-                reader.not_yet(charge.span, &what);
-                return None;
-            }
             if let Some(shared) = &self.shared {
                 self.check_shared(rule, shared, reader)?;
             }
@@ -359,10 +354,6 @@ impl RateLimit {
 
     /// Nothing for what gateways cannot count together.
     fn check_shared(&self, rule: Rule, shared: &Located<Sharing>, reader: &mut Reader) -> Option<()> {
-        if self.charge.is_some() {
-            reader.not_yet(shared.span, "`shared` with `charge`");
-            return None;
-        }
         let (message, help) = match (self.algorithm, shared.value) {
             (LimitAlgorithm::LeakyBucket, _) => (
                 "requests wait in line at the gateway to which they came: a `leaky_bucket` cannot be `shared`",
@@ -372,11 +363,11 @@ impl RateLimit {
                 "`fast` is for buckets of tokens: what gateways have taken of a window is lost when it ends",
                 "write `shared: true`, or count by `algorithm: token_bucket`",
             ),
-            (LimitAlgorithm::TokenBucket, _) if rule.span() > LONGEST_SHARED_SPAN => {
-                reader.wrong(
-                    shared.span,
-                    "a shared bucket that is empty must be full again within a hundred days",
-                );
+            (LimitAlgorithm::TokenBucket, _) if rule.longest() > LONGEST_SHARED_SPAN => {
+                let and = if self.charge.is_some() { ", and in fifty with `charge`" } else { "" };
+                let message =
+                    format!("a shared bucket that is empty must be full again within a hundred days{and}");
+                reader.wrong(shared.span, message);
                 return None;
             }
             _ => return Some(()),

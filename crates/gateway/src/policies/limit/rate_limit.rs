@@ -13,7 +13,7 @@ use http::StatusCode;
 use http1::{Fields, Known, PreparedField};
 
 use crate::allowance::{Allowance, name_among, tell};
-use crate::buckets::{Buckets, Empty, Key, Rule, Spent, Taken};
+use crate::buckets::{Buckets, Empty, Key, Rule, Taken};
 use crate::clock::{self, whole_seconds};
 use crate::config::values::Cidr;
 use crate::config::{self, MOST_LIMITS};
@@ -26,6 +26,7 @@ use crate::record::decimal::write_before;
 use crate::refusal::{Refusal, Stage};
 use crate::shared::SharedBuckets;
 use crate::waiting::Lines;
+pub use charge::Spent;
 use leaky::Leaky;
 use shared::Shared;
 
@@ -207,11 +208,12 @@ impl RateLimit {
         if limit.leaky.is_some() {
             return self.line_up(exchange, limit, key, || ());
         }
-        match self.buckets.take(key, limit.rule, cost, self.buckets.now()) {
+        let now = self.buckets.now();
+        match self.buckets.take(key, limit.rule, cost, now) {
             Ok(taken) => {
                 let allowance = limit.allowance(&taken);
                 if limit.is_charged() {
-                    exchange.spent.push(Spent { key, cost, at: self.buckets.now(), allowance });
+                    exchange.spent.push(Spent { key, cost, at: now, allowance, shared: None });
                 }
                 exchange.allowance = Some(allowance);
                 Step::Continue
@@ -254,7 +256,7 @@ impl RateLimit {
                 Ok(taken) => {
                     let allowance = limit.allowance(&taken);
                     if is_charged {
-                        exchange.spent.push(Spent { key, cost, at: now, allowance });
+                        exchange.spent.push(Spent { key, cost, at: now, allowance, shared: None });
                     }
                     least = limit.least(least, allowance);
                     charged[at] = Some(taken);

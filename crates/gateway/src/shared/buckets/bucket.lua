@@ -42,13 +42,20 @@ local function lack_of(key)
   return math.max(0, (full_at - seconds) * 1e9 + rest - micros * 1e3)
 end
 
+-- What is said of the limit at a place, after the first number: how it is counted, what a request costs, and its numbers, of which the last
+-- is that of how much it may lack or count at most, which is more where callers may owe.
+local function limit_at(place)
+  local at = 5 * place - 3
+  return tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+end
+
 -- Each way to count gives what is left then, the nanoseconds until all is there, what is kept for how long, and for how many
 -- requests; or nothing, the nanoseconds until there is enough, and those until all is there.
 local ways = {}
 
-ways[BUCKET] = function(key, cost, interval, span, requests)
+ways[BUCKET] = function(key, cost, interval, span, most, requests)
   -- Others may have emptied it further than this limit can.
-  local lack = math.min(lack_of(key), span)
+  local lack = math.min(lack_of(key), most)
   requests = math.min(requests, math.floor((span - lack) / (interval * cost)))
   if requests < 1 then
     return nil, lack + interval * cost - span, lack

@@ -4,8 +4,7 @@
 -- was taken.
 local taken_at = tonumber(ARGV[1])
 for place, key in ipairs(KEYS) do
-  local at = 4 * place
-  local way, cost, one = tonumber(ARGV[at - 2]), tonumber(ARGV[at - 1]), tonumber(ARGV[at])
+  local way, cost, one = limit_at(place)
   if way == BUCKET then
     keep(key, bucket_of(lack_of(key) - cost * one))
   elseif way == LOG then

@@ -108,6 +108,22 @@ impl Lease {
         self.answered.notify_waiters();
     }
 
+    /// Takes so many, or all that there are; how many are missing then.
+    pub(super) fn pay(&self, tokens: u64) -> u64 {
+        let pay = |held: u64| Some(held.saturating_sub(tokens));
+        let (Ok(held) | Err(held)) = self.held.fetch_update(SeqCst, SeqCst, pay);
+        tokens.saturating_sub(held)
+    }
+
+    /// Puts back what was too much, as far as it may hold that for nobody; how much it may not.
+    pub(super) fn keep(&self, tokens: u64) -> u64 {
+        let most = batch(self.pace);
+        let keep = |held: u64| Some(held.max(held.saturating_add(tokens).min(most)));
+        let (Ok(held) | Err(held)) = self.held.fetch_update(SeqCst, SeqCst, keep);
+        self.answered.notify_waiters();
+        tokens - tokens.min(most.saturating_sub(held))
+    }
+
     /// How many to ask for, where it is time to; whoever is told asks, and nobody else meanwhile.
     pub(super) fn wants(&self, now: u64) -> Option<u64> {
         let held = self.held.load(SeqCst);
@@ -241,6 +257,19 @@ mod tests {
         lease.is_short(SECOND / 100, SECOND, 0);
         let empty = Empty { wait: SECOND / 100 * 7, full_in: SECOND };
         assert_eq!(lease.draw(10, 0), Drawn::Empty(empty));
+    }
+
+    #[test]
+    fn what_an_answer_says_is_paid_from_what_is_here_and_kept_as_far_as_it_may_be() {
+        let lease = lease();
+        lease.receive(3, 0, 0);
+        assert_eq!((lease.pay(2), lease.pay(4), lease.pay(0)), (0, 3, 0));
+        // Five are what it may hold.
+        assert_eq!((lease.keep(2), lease.keep(7), lease.keep(1)), (0, 4, 1));
+        assert_eq!(lease.draw(5, 0), Drawn::Tokens { left: 100, full_in: 0 });
+        // More than that it holds where requests have waited for it.
+        lease.receive(9, 0, 0);
+        assert_eq!((lease.keep(1), lease.pay(9)), (1, 0));
     }
 
     /// A bucket in Redis, and the leases of two gateways.

@@ -87,6 +87,19 @@ impl SharedBuckets {
         }
     }
 
+    /// Has what took so much of a lease cost so much in all. What a lease lacks or may not hold is a matter of Redis, and all of it where the
+    /// lease has been given back since.
+    pub fn charge_lease(self: &Arc<Self>, lease: &Lease, cost: u64, total: u64) {
+        let known = self.leases.get().and_then(|leases| leases.find(lease.key, lease.pace));
+        let (more, less) = (total.saturating_sub(cost), cost.saturating_sub(total));
+        let (owed, given) = match known {
+            Some(lease) => (lease.pay(more), lease.keep(less)),
+            None => (more, less),
+        };
+        // One of the two is nothing.
+        self.charge(lease.tokens(given), 0, owed);
+    }
+
     async fn fill(self: Arc<Self>, lease: Arc<Lease>, tokens: u64) {
         let verdict = self.ask(tokens, &[lease.tokens(1)]).await;
         clock::refresh();

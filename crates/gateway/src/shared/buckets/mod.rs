@@ -37,6 +37,7 @@ pub struct SharedBuckets {
     /// The same without windows, which buckets need not wait for.
     take_tokens: Script,
     give: Script,
+    owe: Script,
     pub(super) settle: Script,
     /// Made when the first lease is asked for.
     leases: OnceLock<Leases>,
@@ -107,6 +108,7 @@ impl SharedBuckets {
                 take: Script::new(TAKE),
                 take_tokens: Script::new(TAKE_TOKENS),
                 give: Script::new(GIVE),
+                owe: Script::new(OWE),
                 settle: Script::new(SETTLE),
                 leases: OnceLock::new(),
                 is_kept: AtomicBool::new(false),
@@ -183,6 +185,27 @@ impl SharedBuckets {
         }
     }
 
+    /// Has what took so much at this time cost so much in all, as soon as that may be; nobody waits for it. What is more is taken also
+    /// where it is not there. While Redis does not answer all stays as it is.
+    pub fn charge(self: &Arc<Self>, taken: Wanted, at: u64, total: u64) {
+        if !self.is_in_use(taken.name) {
+            return;
+        }
+        if total < taken.cost {
+            self.give_back(vec![(Wanted { cost: taken.cost - total, ..taken }, at)]);
+        } else if total > taken.cost {
+            self.owe(Wanted { cost: total - taken.cost, ..taken });
+        }
+    }
+
+    fn owe(self: &Arc<Self>, more: Wanted) {
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let (keys, numbers) = this.told(0, &[more]);
+            let _ = this.redis.run(&this.owe, more.name.slot, &keys, &numbers).await;
+        });
+    }
+
     /// Asks for up to so many requests, which may be more than one where it is of one bucket only; of what is in one slot.
     async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, Unanswered> {
         let slot = wanted.first().map_or(0, |wanted| wanted.name.slot);
@@ -219,14 +242,16 @@ impl SharedBuckets {
 
 impl Wanted {
     /// As the scripts are told of it: how it is counted, what it costs, and the numbers of the limit.
-    fn numbers(self) -> [u64; 4] {
-        let (way, one, two) = match self.rule {
-            Rule::TokenBucket(pace) => (1, pace.interval(), pace.span()),
-            Rule::FixedWindow(window) => (2, window.length() / MICROSECOND, window.count()),
-            Rule::SlidingLog(window) => (3, window.length() / MICROSECOND, window.count()),
-            Rule::SlidingCounter(window) => (4, window.length() / MICROSECOND, window.count()),
+    fn numbers(self) -> [u64; 5] {
+        let (way, window) = match self.rule {
+            Rule::TokenBucket(pace) => {
+                return [1, self.cost, pace.interval(), pace.span(), pace.longest()];
+            }
+            Rule::FixedWindow(window) => (2, window),
+            Rule::SlidingLog(window) => (3, window),
+            Rule::SlidingCounter(window) => (4, window),
         };
-        [way, self.cost, one, two]
+        [way, self.cost, window.length() / MICROSECOND, window.count(), window.most()]
     }
 }
 
@@ -272,4 +297,5 @@ const MICROSECOND: u64 = 1000;
 const TAKE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("take.lua"));
 const TAKE_TOKENS: &str = concat!(include_str!("bucket.lua"), include_str!("take.lua"));
 const GIVE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("give.lua"));
+const OWE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("owe.lua"));
 const SETTLE: &str = include_str!("../quota.lua");

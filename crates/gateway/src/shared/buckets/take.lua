@@ -1,17 +1,16 @@
 -- Takes what a request costs of all these limits, or of none.
 --
 -- KEYS: what is kept of the limits. ARGV: how many such requests there may be, which is one where it is not of one bucket only; then
--- of each limit how it is counted, what the request costs, and two numbers: of a bucket the nanoseconds between two tokens and those
--- in which an empty one fills, of windows the microseconds of one and its requests.
+-- of each limit how it is counted, what the request costs, and three numbers: of a bucket the nanoseconds between two tokens, those
+-- in which an empty one fills, and those in which one fills that is as empty as can be; of windows the microseconds of one, its requests, and
+-- those that it may have counted at most.
 --
 -- Gives 0, the time, how many requests may be made, and of each limit what is left and the nanoseconds until all is; or the place
 -- of the first limit that has not enough, the nanoseconds until it has, and those until all is there.
 local answer, kept = { 0, now, tonumber(ARGV[1]) }, {}
 for place, key in ipairs(KEYS) do
-  local at = 4 * place
-  local take, cost = ways[tonumber(ARGV[at - 2])], tonumber(ARGV[at - 1])
-  local left, full_in, text, lasts, requests =
-    take(key, cost, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), answer[3])
+  local way, cost, one, two, most = limit_at(place)
+  local left, full_in, text, lasts, requests = ways[way](key, cost, one, two, most, answer[3])
   if not left then
     return { place, full_in, text }
   end

@@ -13,6 +13,7 @@ use super::*;
 use crate::buckets::Pace;
 use crate::clock;
 
+mod charges;
 mod models;
 
 const SECOND: u64 = 1_000_000_000;

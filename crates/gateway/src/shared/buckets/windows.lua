@@ -93,11 +93,11 @@ local function share(of, part, whole)
 end
 
 -- Of the window before, so much counts as of it is within one length, as if its requests had come evenly.
-ways[SLIDING] = function(key, cost, length, count)
+ways[SLIDING] = function(key, cost, length, count, most)
   local ends, current, before = window_at(key, length)
   local remaining = math.min(ends - now, length)
   -- There may be more of them than a stricter limit counts.
-  local counted, weighed = math.min(current, count), math.min(before, count)
+  local counted, weighed = math.min(current, most), math.min(before, most)
   local left = count - counted - (weighed - share(weighed, length - remaining, length))
   if left >= cost then
     return left - cost, (remaining + length) * 1e3, window_of(SLIDING, length, ends, current + cost, before)

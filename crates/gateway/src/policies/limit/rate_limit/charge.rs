@@ -1,11 +1,44 @@
 //! `charge`: what a request has cost, where only its answer tells. What it took at the start is made more, or less.
 
+use std::sync::Arc;
+
 use super::{Limit, RateLimit};
 use crate::allowance::Allowance;
-use crate::buckets::Spent;
-use crate::clock::whole_seconds;
+use crate::buckets::Key;
 use crate::exchange::Exchange;
 use crate::expression::ResponseFacts;
+use crate::shared::{Lease, Name, Rest, SharedBuckets, Wanted};
+
+/// What a request has taken of a limit.
+#[derive(Debug)]
+pub struct Spent {
+    /// Whose bucket it was, in this process.
+    pub(super) key: Key,
+    /// How many it was.
+    pub(super) cost: u64,
+    /// When, as buckets of this process tell the time.
+    pub(super) at: u64,
+    /// What was left.
+    pub(super) allowance: Allowance,
+    /// Who has counted it, where others count too.
+    pub(super) shared: Option<Shares>,
+}
+
+/// What a request has taken of a limit that is shared.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// Of this gateway's part.
+    pub(super) part: u64,
+    /// Who counts for all of them, and what there was still; nobody while Redis does not answer.
+    pub(super) fleet: Option<(Keeper, Rest)>,
+}
+
+/// Who counts for a fleet.
+#[derive(Debug)]
+pub(super) enum Keeper {
+    Redis(Name),
+    Lease(Arc<Lease>),
+}
 
 impl RateLimit {
     /// Settles what the request has taken, by the head of the answer, and tells what is left after it.
@@ -18,7 +51,12 @@ impl RateLimit {
         let mut least = exchange.allowance.filter(|told| !is_settled(told));
         for spent in &spent {
             let Some(limit) = self.numbered(spent.allowance.limit, of_plan) else { continue };
-            least = limit.least(least, self.settle(exchange, limit, spent, now));
+            // Where the cost cannot be told, what was taken at the start stays.
+            let allowance = match limit.total(exchange) {
+                Some(total) => self.settle(limit, spent, total, now),
+                None => spent.allowance,
+            };
+            least = limit.least(least, allowance);
         }
         exchange.allowance = least;
         // Its memory is used again.
@@ -26,12 +64,35 @@ impl RateLimit {
         exchange.spent = spent;
     }
 
-    /// Where the cost cannot be told, what was taken at the start stays.
-    fn settle(&self, exchange: &Exchange, limit: &Limit, spent: &Spent, now: u64) -> Allowance {
-        let charged =
-            limit.total(exchange).and_then(|total| self.buckets.charge(limit.rule, spent, total, now));
-        let Some((left, full_in)) = charged else { return spent.allowance };
-        Allowance { limit: limit.number, left, full_in: whole_seconds(full_in.saturating_sub(limit.late)) }
+    fn settle(&self, limit: &Limit, spent: &Spent, total: u64, now: u64) -> Allowance {
+        let (left, full_in) = match (&spent.shared, &self.fleet) {
+            (Some(shares), Some(fleet)) => self.settle_shared(fleet, limit, spent, shares, total, now),
+            _ => self.buckets.charge(spent.key, limit.rule, (spent.cost, spent.at), total, now),
+        };
+        limit.rest(left, full_in)
+    }
+
+    /// The fleet is told beside the request, which waits for nobody: what is left is then what was, but for this.
+    fn settle_shared(
+        &self,
+        fleet: &Arc<SharedBuckets>,
+        limit: &Limit,
+        Spent { key, cost, at, .. }: &Spent,
+        Shares { part, fleet: keeper }: &Shares,
+        total: u64,
+        now: u64,
+    ) -> (u64, u64) {
+        let (rule, total_of_part) =
+            (fleet.part(limit.rule), part.saturating_add(total).saturating_sub(*cost));
+        let here = self.buckets.charge(*key, rule, (*part, *at), total_of_part, now);
+        let Some((keeper, rest)) = keeper else { return here };
+        match keeper {
+            Keeper::Redis(name) => {
+                fleet.charge(Wanted { name: *name, rule: limit.rule, cost: *cost }, rest.at, total);
+            }
+            Keeper::Lease(lease) => fleet.charge_lease(lease, *cost, total),
+        }
+        limit.rule.after((rest.left, rest.full_in), *cost, total)
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::{Limit, RateLimit};
+use super::charge::{Keeper, Shares};
+use super::{Limit, RateLimit, Spent};
 use crate::allowance::Allowance;
-use crate::buckets::{Empty, Key, Rule, Spent, Taken};
+use crate::buckets::{Empty, Key, Rule, Taken};
 use crate::config::{self, MOST_LIMITS, OnOutage, Sharing};
 use crate::exchange::Exchange;
 use crate::policies::Step;
@@ -52,10 +53,10 @@ enum Standing {
     Unasked(Name),
     /// Tokens are to come from the lease.
     Undrawn(Arc<Lease>),
-    /// Redis has counted it, at this time.
-    Counted(Name, u64, Allowance),
+    /// Redis has counted it.
+    Counted(Name, Rest),
     /// Tokens of the lease were taken.
-    Drawn(Arc<Lease>, Allowance),
+    Drawn(Arc<Lease>, Rest),
     /// There is not enough.
     Empty(Empty),
     /// Redis has no answer.
@@ -176,13 +177,15 @@ impl Limit {
         let name = name();
         if fleet.is_in_use(name) { Standing::Unasked(name) } else { Standing::Out }
     }
+}
 
+impl Standing {
     /// What has come of a lease.
-    fn stands(&self, lease: &Arc<Lease>, drawn: Drawn) -> Standing {
+    fn of(lease: &Arc<Lease>, drawn: Drawn) -> Self {
         match drawn {
-            Drawn::Tokens { left, full_in } => Standing::Drawn(Arc::clone(lease), self.rest(left, full_in)),
-            Drawn::Empty(empty) => Standing::Empty(empty),
-            Drawn::Ask => Standing::Undrawn(Arc::clone(lease)),
+            Drawn::Tokens { left, full_in } => Self::Drawn(Arc::clone(lease), Rest { at: 0, left, full_in }),
+            Drawn::Empty(empty) => Self::Empty(empty),
+            Drawn::Ask => Self::Undrawn(Arc::clone(lease)),
         }
     }
 }
@@ -190,12 +193,12 @@ impl Limit {
 impl<'p> Round<'p> {
     /// Draws from leases what they have.
     fn draw(&mut self) {
-        for Turn { limit, cost, standing, .. } in self.turns.iter_mut().flatten() {
+        for Turn { cost, standing, .. } in self.turns.iter_mut().flatten() {
             if let Standing::Undrawn(lease) = standing {
                 *standing = match self.fleet.draw(lease, *cost) {
                     Drawn::Ask if !self.fleet.is_in_use(lease.name()) => Standing::Out,
                     Drawn::Ask if !lease.is_for(*cost) => Standing::Unasked(lease.name()),
-                    drawn => limit.stands(lease, drawn),
+                    drawn => Standing::of(lease, drawn),
                 };
             }
         }
@@ -241,19 +244,15 @@ impl<'p> Round<'p> {
         }
         let answer = self.fleet.take(&wanted).await;
         self.by = "redis";
-        let asked = self.turns.iter_mut().flatten().filter_map(|Turn { limit, standing, .. }| {
+        let asked = self.turns.iter_mut().flatten().filter_map(|Turn { standing, .. }| {
             let Standing::Unasked(name) = *standing else { return None };
-            Some((&**limit, name, standing))
+            Some((name, standing))
         });
-        for (place, (limit, name, standing)) in asked.enumerate() {
+        for (place, (name, standing)) in asked.enumerate() {
             match &answer {
                 Ok(Ok(granted)) => {
-                    *standing = match granted.rest.get(place).copied().flatten() {
-                        Some(Rest { at, left, full_in }) => {
-                            Standing::Counted(name, at, limit.rest(left, full_in))
-                        }
-                        None => Standing::Out,
-                    };
+                    let rest = granted.rest.get(place).copied().flatten();
+                    *standing = rest.map_or(Standing::Out, |rest| Standing::Counted(name, rest));
                 }
                 Ok(Err((empty_at, empty))) if *empty_at == place => *standing = Standing::Empty(*empty),
                 Ok(Err(_)) => {}
@@ -264,10 +263,10 @@ impl<'p> Round<'p> {
 
     /// Waits until each lease that was empty has given tokens, or one cannot.
     async fn await_leases(&mut self) {
-        for Turn { limit, cost, standing, .. } in self.turns.iter_mut().flatten() {
+        for Turn { cost, standing, .. } in self.turns.iter_mut().flatten() {
             if let Standing::Undrawn(lease) = standing {
                 *standing = match self.fleet.await_tokens(lease, *cost).await {
-                    Some(drawn) => limit.stands(lease, drawn),
+                    Some(drawn) => Standing::of(lease, drawn),
                     None => Standing::Out,
                 };
             }
@@ -285,19 +284,9 @@ impl<'p> Round<'p> {
             return Decision::Refused { limit, empty, by };
         }
         let now = self.policy.buckets.now();
-        let is_charged = self.turns.iter().flatten().any(|turn| turn.limit.is_charged());
-        let mut spent = Vec::new();
-        let mut least: Option<Allowance> = None;
         for at in 0..MOST_LIMITS {
             let Some(turn) = &mut self.turns[at] else { continue };
             let limit = turn.limit;
-            let (key, cost) = (turn.key, turn.cost);
-            let mut tell = |allowance| {
-                least = limit.least(least, allowance);
-                if is_charged {
-                    spent.push(Spent { key, cost, at: now, allowance });
-                }
-            };
             let rule = match (&turn.standing, &limit.shared) {
                 (Standing::Here, _) => limit.rule,
                 (Standing::Out, Some(shared)) => {
@@ -311,37 +300,52 @@ impl<'p> Round<'p> {
                         }
                     }
                 }
-                (Standing::Counted(_, _, allowance) | Standing::Drawn(_, allowance), _) => {
-                    tell(*allowance);
-                    continue;
-                }
                 _ => continue,
             };
             // Of a part too there may be all of it at most.
             match self.policy.buckets.take(turn.key, rule, turn.cost.min(rule.quota()), now) {
-                Ok(taken) => {
-                    tell(limit.allowance(&taken));
-                    turn.standing = Standing::CountedHere(taken);
-                }
+                Ok(taken) => turn.standing = Standing::CountedHere(taken),
                 Err(empty) => {
                     self.undo();
                     return Decision::Refused { limit, empty, by };
                 }
             }
         }
-        self.count_here(now);
+        let is_charged = self.turns.iter().flatten().any(|turn| turn.limit.is_charged());
+        let (mut least, mut spent) = (None, Vec::new());
+        for turn in self.turns.iter().flatten() {
+            let Some((allowance, shared)) = self.taken(turn, now) else { continue };
+            least = turn.limit.least(least, allowance);
+            if is_charged {
+                spent.push(Spent { key: turn.key, cost: turn.cost, at: now, allowance, shared });
+            }
+        }
         Decision::Admitted { least, spent, by }
     }
 
-    /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind.
-    fn count_here(&self, now: u64) {
-        for turn in self.turns.iter().flatten() {
-            if matches!(turn.standing, Standing::Counted(..) | Standing::Drawn(..)) {
-                // One who gets more than a gateway's part has none of it left, or less than a request costs.
-                let part = self.fleet.part(turn.limit.rule);
-                let _ = self.policy.buckets.take(turn.key, part, turn.cost.min(part.quota()), now);
+    /// What was taken of a limit, where anything was.
+    fn taken(&self, turn: &Turn, now: u64) -> Option<(Allowance, Option<Shares>)> {
+        let limit = turn.limit;
+        let (keeper, rest) = match &turn.standing {
+            Standing::CountedHere(taken) => {
+                let part = || turn.cost.min(self.fleet.part(limit.rule).quota());
+                let shares = limit.shared.as_ref().map(|_| Shares { part: part(), fleet: None });
+                return Some((limit.allowance(taken), shares));
             }
-        }
+            Standing::Counted(name, rest) => (Keeper::Redis(*name), *rest),
+            Standing::Drawn(lease, rest) => (Keeper::Lease(Arc::clone(lease)), *rest),
+            _ => return None,
+        };
+        let shares = Shares { part: self.count_here(turn, now), fleet: Some((keeper, rest)) };
+        Some((limit.rest(rest.left, rest.full_in), Some(shares)))
+    }
+
+    /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind. Says how much of it is.
+    fn count_here(&self, turn: &Turn, now: u64) -> u64 {
+        let part = self.fleet.part(turn.limit.rule);
+        let cost = turn.cost.min(part.quota());
+        // One who gets more than a gateway's part has none of it left, or less than a request costs.
+        self.policy.buckets.take(turn.key, part, cost, now).map_or(0, |_| cost)
     }
 
     /// Puts back all that was taken.
@@ -354,7 +358,7 @@ impl<'p> Round<'p> {
             }
         }
         let counted = self.turns.iter().flatten().filter_map(|turn| match turn.standing {
-            Standing::Counted(name, at, _) => Some((turn.wanted(name), at)),
+            Standing::Counted(name, rest) => Some((turn.wanted(name), rest.at)),
             _ => None,
         });
         self.fleet.give_back(counted.collect());
