@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+use gateway::config::values::CalendarUnit::Day;
+use gateway::config::values::{CalendarRate, Zone};
+use gateway::quotas::{Calendar, InForce};
+
 use super::*;
 
 fn title() -> Title {
@@ -70,18 +74,42 @@ fn two_processes_count_together_while_one_takes_over_from_the_other() {
 fn a_period_begins_anew_and_the_last_one_is_kept_beside_it() {
     let directory = tempfile::tempdir().unwrap();
     let (mut database, quotas) = opened(&directory.path().join("tollgate.db"));
-    quotas.book(title()).spend(&mobile(), today() - 1, 5);
+    let today = today();
+    quotas.book(title()).spend(&mobile(), today - 1, 5);
     write(&mut database, &quotas, false).unwrap();
-    spend(&quotas, 3);
+    // What comes in the last moment is written in the next period.
+    quotas.book(title()).spend(&mobile(), today - 1, 2);
+    quotas.book(title()).spend(&mobile(), today, 3);
+    assert_eq!(write(&mut database, &quotas, false).unwrap(), 2);
+    assert_eq!(rows(&database), [(today - 1, 7), (today, 3)]);
+    assert_eq!(write(&mut database, &quotas, false).unwrap(), 0, "nothing is new");
+}
+
+#[test]
+fn of_shared_quotas_too_the_last_moments_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut database, quotas) = opened(&directory.path().join("tollgate.db"));
+    let (book, today) = (quotas.book(title()), today());
+    let (rate, calendar) = (CalendarRate { count: 100, unit: Day }, Calendar::new(Day, Zone::default()));
+    let book_in_force = Arc::clone(&book);
+    let quota =
+        InForce { book: book_in_force, rate, calendar: Arc::new(calendar), is_soft: false, is_shared: true };
+    quotas.put_in_force(&[quota], Some(1));
+    book.spend(&mobile(), today - 1, 5);
     write(&mut database, &quotas, false).unwrap();
-    let rows: Vec<(u32, u64)> = database
-        .prepare("SELECT day, used FROM quota_usage ORDER BY day")
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(rows, [(today() - 1, 5), (today(), 3)]);
+    book.spend(&mobile(), today - 1, 2);
+    book.spend(&mobile(), today, 3);
+    // The fleet has used more.
+    book.changes().iter().for_each(|change| change.settled(change.used, change.used + 10));
+    write(&mut database, &quotas, false).unwrap();
+    assert_eq!(rows(&database), [(today - 1, 17), (today, 13)]);
+    assert_eq!(write(&mut database, &quotas, false).unwrap(), 0, "nothing is new");
+}
+
+/// What stands in the file for each day.
+fn rows(database: &Connection) -> Vec<(u32, u64)> {
+    let mut rows = database.prepare("SELECT day, used FROM quota_usage ORDER BY day").unwrap();
+    rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }
 
 #[test]

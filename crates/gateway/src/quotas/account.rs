@@ -7,11 +7,23 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 #[derive(Debug, Default)]
 pub struct Account {
     used: AtomicU64,
-    /// The same as it was when it was last settled: what all who count together had used.
-    settled: AtomicU64,
-    /// The same as it was last kept.
-    kept: AtomicU64,
+    /// The same of the period before, of which the last moments may not have been settled when it ended.
+    ended: AtomicU64,
+    /// What all who count together had used when it was last settled.
+    settled: Known,
+    /// What was last kept.
+    kept: Known,
 }
+
+/// What is known elsewhere of the last period, and of the one before. Only who settles changes it.
+#[derive(Debug, Default)]
+struct Known {
+    current: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// What was used in one period: the number of the day with which it began, what is known elsewhere and what is used.
+pub(super) type Use = (u32, u64, u64);
 
 /// What a request finds in an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +38,8 @@ impl Account {
     /// As it was written down.
     pub(super) fn restored(day: u32, used: u64) -> Self {
         let packed = pack(day, used);
-        Self { used: packed.into(), settled: packed.into(), kept: packed.into() }
+        let known = || Known { current: packed.into(), ended: AtomicU64::default() };
+        Self { used: packed.into(), ended: AtomicU64::default(), settled: known(), kept: known() }
     }
 
     /// Counts a request that costs so much in the period that began with this day, where no more than `most` is used with it.
@@ -39,11 +52,22 @@ impl Account {
             if after > most {
                 return Spent::Beyond(used);
             }
+            if before != 0 && day_of(before) != day {
+                self.end(before);
+            }
             match self.used.compare_exchange_weak(before, pack(day, after), AcqRel, Relaxed) {
                 Ok(_) => return Spent::Within(after.min(MOST)),
                 Err(now) => before = now,
             }
         }
+    }
+
+    /// What was used in a period, before another begins. Whoever loses the race to begin it says as much, or less.
+    #[cold]
+    fn end(&self, last: u64) {
+        let greater = |ended| Some(if day_of(ended) == day_of(last) { last.max(ended) } else { last });
+        // It never fails.
+        let _ = self.ended.fetch_update(AcqRel, Relaxed, greater);
     }
 
     /// Takes back what was counted for nothing.
@@ -56,33 +80,49 @@ impl Account {
         used_in(self.used.load(Relaxed), day)
     }
 
-    /// The day with which its last period began, what was known of it and what is used, where the two differ.
-    pub(super) fn unsettled(&self) -> Option<(u32, u64, u64)> {
-        self.all().filter(|(_, known, used)| known != used)
+    /// What was used in the period before and in the last, where that differs from what was settled.
+    pub(super) fn unsettled(&self) -> [Option<Use>; 2] {
+        self.all().map(new)
     }
 
-    /// The same, also where they are alike; nothing where nothing is used.
-    pub(super) fn all(&self) -> Option<(u32, u64, u64)> {
-        let (used, settled) = (self.used.load(Acquire), self.settled.load(Relaxed));
-        let day = day_of(used);
-        (used != 0).then(|| (day, used_in(settled, day), used_in(used, day)))
+    /// The same, also where they are alike.
+    pub(super) fn all(&self) -> [Option<Use>; 2] {
+        self.uses(&self.settled)
+    }
+
+    /// The same, where that differs from what was kept.
+    pub(super) fn unkept(&self) -> [Option<Use>; 2] {
+        self.uses(&self.kept).map(new)
+    }
+
+    fn uses(&self, known: &Known) -> [Option<Use>; 2] {
+        // It is ended before the next begins.
+        let current = self.used.load(Acquire);
+        let ended = self.ended.load(Acquire);
+        let (day, last) = (day_of(current), day_of(ended));
+        let of_ended = (ended != 0 && last != day).then(|| (last, known.of_ended(last), ended & MOST));
+        let of_current =
+            (current != 0).then(|| (day, used_in(known.current.load(Relaxed), day), current & MOST));
+        [of_ended, of_current]
     }
 
     /// All together have used so much, with what was used here when they were asked.
     pub(super) fn settle(&self, day: u32, used: u64, total: u64) {
-        self.settled.store(pack(day, total), Relaxed);
+        self.know(&self.settled, day, total);
         // Requests have come since.
         self.change(day, |now| (now + total).saturating_sub(used));
     }
 
-    /// The day with which its last period began and what is used, where that is not what was kept.
-    pub(super) fn unkept(&self) -> Option<(u32, u64)> {
-        let used = self.used.load(Acquire);
-        (used != self.kept.load(Relaxed)).then(|| (day_of(used), used & MOST))
+    pub(super) fn keep(&self, day: u32, used: u64) {
+        self.know(&self.kept, day, used);
     }
 
-    pub(super) fn keep(&self, day: u32, used: u64) {
-        self.kept.store(pack(day, used), Relaxed);
+    fn know(&self, known: &Known, day: u32, used: u64) {
+        if day_of(self.used.load(Acquire)) == day {
+            known.set_current(pack(day, used), day_of(self.ended.load(Acquire)));
+        } else {
+            known.ended.store(pack(day, used), Relaxed);
+        }
     }
 
     /// Whether its last period began before this day, and it has been settled since or never will be.
@@ -90,13 +130,34 @@ impl Account {
         day_of(self.used.load(Relaxed)) < day
     }
 
-    /// Changes what is used in this period; nothing if another has begun.
+    /// Changes what is used in this period, or was if it has just ended.
     fn change(&self, day: u32, to: impl Fn(u64) -> u64) {
-        // It fails where nothing is to be changed.
-        let _ = self.used.fetch_update(AcqRel, Relaxed, |before| {
-            (day_of(before) == day).then(|| pack(day, to(before & MOST)))
-        });
+        let change = |before| (day_of(before) == day).then(|| pack(day, to(before & MOST)));
+        if self.used.fetch_update(AcqRel, Relaxed, change).is_err() {
+            // It fails where nothing is to be changed.
+            let _ = self.ended.fetch_update(AcqRel, Relaxed, change);
+        }
     }
+}
+
+impl Known {
+    fn of_ended(&self, day: u32) -> u64 {
+        let ended = self.ended.load(Relaxed);
+        used_in(if day_of(ended) == day { ended } else { self.current.load(Relaxed) }, day)
+    }
+
+    /// This is known of the last period. What was known of the one that has ended stays known.
+    fn set_current(&self, packed: u64, ended: u32) {
+        let before = self.current.swap(packed, Relaxed);
+        let is_of_ended = day_of(before) == ended && day_of(packed) != ended;
+        if is_of_ended && day_of(self.ended.load(Relaxed)) != ended {
+            self.ended.store(before, Relaxed);
+        }
+    }
+}
+
+fn new(of: Option<Use>) -> Option<Use> {
+    of.filter(|(_, known, used)| known != used)
 }
 
 /// Days stand in front: 24 bits are enough for 45,000 years.

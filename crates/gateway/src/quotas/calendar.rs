@@ -39,6 +39,11 @@ impl Calendar {
         if now < known.ends && known.ends - now <= self.unit.longest() { known } else { self.look_up(now) }
     }
 
+    /// The day with which the period of an earlier time began.
+    pub fn day_at(&self, then: u64) -> u32 {
+        self.find(then).map_or(0, |period| period.day)
+    }
+
     /// The zone whose days they are.
     pub fn zone(&self) -> &Zone {
         &self.zone
@@ -156,6 +161,15 @@ mod tests {
         ] {
             assert_eq!(day(now), began, "{now}");
         }
+    }
+
+    #[test]
+    fn what_belongs_to_yesterday_is_told_so_today() {
+        let calendar = Calendar::new(CalendarUnit::Day, Zone::default());
+        let midnight = at("2026-11-23T00:00:00Z");
+        assert_eq!(Calendar::date(calendar.period(midnight).day), "2026-11-23");
+        assert_eq!(Calendar::date(calendar.day_at(midnight - 1)), "2026-11-22");
+        assert_eq!(Calendar::date(calendar.day_at(midnight)), "2026-11-23");
     }
 
     #[test]

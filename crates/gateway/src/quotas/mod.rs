@@ -18,6 +18,7 @@ use papaya::HashMap;
 
 use crate::clock;
 use crate::config::values::{CalendarRate, CalendarUnit};
+use account::Use;
 pub use account::{Account, Spent};
 pub use calendar::{Calendar, Period};
 pub use report::{Question, Report, report};
@@ -74,7 +75,7 @@ pub struct Change {
     /// Whose it is.
     pub who: Who,
     account: Arc<Account>,
-    /// The number of the day with which its period began.
+    /// The number of the day with which its period began, the last one or the one before.
     pub day: u32,
     /// What was known to be used in that period.
     pub known: u64,
@@ -166,21 +167,28 @@ impl Book {
     /// The same for all that may not have ended by today, for a place that may not know what was settled elsewhere.
     pub fn all(&self, today: u32) -> Vec<Change> {
         let first = today.saturating_sub(LONGEST_PERIOD);
-        self.changes_by(|account| account.all().filter(|(day, ..)| *day >= first))
+        self.changes_by(|account| account.all().map(|of| of.filter(|(day, ..)| *day >= first)))
     }
 
-    fn changes_by(&self, of: impl Fn(&Account) -> Option<(u32, u64, u64)>) -> Vec<Change> {
+    fn changes_by(&self, of: impl Fn(&Account) -> [Option<Use>; 2]) -> Vec<Change> {
         let accounts = self.accounts.pin();
-        let changed = accounts.iter().filter_map(|(who, account)| {
-            let (day, known, used) = of(account)?;
-            Some(Change { who: who.clone(), account: Arc::clone(account), day, known, used })
-        });
-        changed.collect()
+        let mut changes = Vec::new();
+        for (who, account) in &accounts {
+            let change = |(day, known, used)| Change {
+                who: who.clone(),
+                account: Arc::clone(account),
+                day,
+                known,
+                used,
+            };
+            changes.extend(of(account).into_iter().flatten().map(change));
+        }
+        changes
     }
 
     /// What is not as it was last kept by a store that does not settle.
     pub fn unkept(&self) -> Vec<Change> {
-        self.changes_by(|account| account.unkept().map(|(day, used)| (day, used, used)))
+        self.changes_by(Account::unkept)
     }
 
     /// Every account with what was used in the period that began with this day.

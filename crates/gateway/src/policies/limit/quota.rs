@@ -67,6 +67,8 @@ pub struct Usage {
     /// The quota's place among those of the route and of the plan.
     limit: usize,
     used: u64,
+    /// When, in seconds since the Unix epoch.
+    at: u64,
     /// Seconds until it begins anew.
     anew_in: u64,
 }
@@ -137,11 +139,11 @@ impl Quota {
         self.own.limits.iter().chain(of_plan)
     }
 
-    /// Takes back what was counted of the first so many.
-    fn give_back(&self, exchange: &Exchange, first: usize, now: u64) {
+    /// Takes back what was counted of the first so many, in the period of this day.
+    fn give_back(&self, exchange: &Exchange, first: usize, day: impl Fn(&Calendar) -> u32) {
         for limit in self.limits(exchange).take(first) {
             if let Some(cost) = limit.cost(exchange) {
-                let day = limit.in_force.calendar.period(now).day;
+                let day = day(&limit.in_force.calendar);
                 limit.by.key(exchange, |way, of| {
                     limit.in_force.book.account(way, of, |account| account.give_back(day, cost));
                 });
@@ -205,11 +207,11 @@ impl Policy for Quota {
             match limit.spend(exchange, cost, period) {
                 Spent::Within(used) => {
                     if most.is_none_or(|(other, usage)| limit.is_more_used(used, other, usage.used)) {
-                        most = Some((limit, Usage { limit: at, used, anew_in }));
+                        most = Some((limit, Usage { limit: at, used, at: now, anew_in }));
                     }
                 }
                 Spent::Beyond(used) => {
-                    refused = Some((limit, period, Usage { limit: at, used, anew_in }));
+                    refused = Some((limit, period, Usage { limit: at, used, at: now, anew_in }));
                     break;
                 }
             }
@@ -219,7 +221,7 @@ impl Policy for Quota {
             return Step::Continue;
         };
         // None is charged when another refuses.
-        self.give_back(exchange, usage.limit, now);
+        self.give_back(exchange, usage.limit, |calendar| calendar.period(now).day);
         exchange.quota = Some(usage);
         limit.refuse(period, usage.anew_in)
     }
@@ -231,8 +233,8 @@ impl Policy for Quota {
         if exchange.outcome.stage == Some(Stage::Limit.as_str())
             && exchange.outcome.code != Some("quota_exceeded")
         {
-            // Another limit has refused it since.
-            self.give_back(exchange, usize::MAX, clock::unix_seconds());
+            // Another limit has refused it since, maybe after midnight.
+            self.give_back(exchange, usize::MAX, |calendar| calendar.day_at(usage.at));
             return;
         }
         let places = [Some(&self.own), self.of_plans.of(exchange)];
