@@ -8,14 +8,13 @@ use std::convert::Infallible;
 use super::{Buckets, Key, NEVER, Rule, log};
 
 impl Buckets {
-    /// Has a request that took so much then cost so much in all; gives what is left, and the nanoseconds until all is there again.
-    pub fn charge(&self, key: Key, rule: Rule, (cost, at): (u64, u64), total: u64, now: u64) -> (u64, u64) {
+    /// Has a request that took so much then cost so much in all.
+    pub fn charge(&self, key: Key, rule: Rule, (cost, at): (u64, u64), total: u64, now: u64) {
         if total > cost {
             self.owe(key, rule, total - cost, now);
         } else if total < cost {
             self.put_back(key, rule, (cost - total, at), now);
         }
-        self.standing(key, rule, now)
     }
 
     /// What was taken long ago is taken now: who comes at the end of a window pays for it in the next.
@@ -62,7 +61,8 @@ impl Buckets {
         }
     }
 
-    fn standing(&self, key: Key, rule: Rule, now: u64) -> (u64, u64) {
+    /// What is left, and the nanoseconds until all is there again.
+    pub fn standing(&self, key: Key, rule: Rule, now: u64) -> (u64, u64) {
         let places = self.places(rule);
         match rule {
             Rule::TokenBucket(pace) => {

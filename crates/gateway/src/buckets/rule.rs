@@ -76,6 +76,15 @@ impl Rule {
         }
     }
 
+    /// How many of so many that were too much come back after this time, in nanoseconds, where it was so long until all was there when they
+    /// were taken. Of a bucket no more than what has not come by itself since: it may have been full meanwhile.
+    pub fn returned(self, less: u64, full_in: u64, elapsed: u64) -> u64 {
+        match self {
+            Self::TokenBucket(pace) => less.min(full_in.saturating_sub(elapsed) / pace.interval()),
+            Self::FixedWindow(_) | Self::SlidingLog(_) | Self::SlidingCounter(_) => less,
+        }
+    }
+
     /// What is left, and the nanoseconds until all is, where that was so before a request has cost so much more or less.
     pub fn after(self, (left, full_in): (u64, u64), cost: u64, total: u64) -> (u64, u64) {
         let (more, less) = (total.saturating_sub(cost), cost.saturating_sub(total));

@@ -36,6 +36,8 @@ pub(super) struct Counts {
     pub(super) timeouts: AtomicU64,
     /// Microseconds that answers took, in all.
     pub(super) micros: AtomicU64,
+    /// What requests have cost, of which it was not told.
+    pub(super) lost_charges: AtomicU64,
     /// Connections that were made.
     pub(super) connections: AtomicU64,
 }

@@ -46,6 +46,8 @@ pub struct RedisReading {
     pub failures: u64,
     /// Those of them whose answer was waited for until the time was over.
     pub timeouts: u64,
+    /// What requests have cost at limits, of which it was not told, as far as is known.
+    pub lost_charges: u64,
     /// Gateways that count together, as far as was heard; none where they do not.
     pub gateways: Option<u64>,
     /// Seconds that answers took, in all.
@@ -164,6 +166,11 @@ impl Redis {
         }
     }
 
+    /// What a request has cost could not be told.
+    pub(super) fn has_lost_charge(&self) {
+        self.setup.counts.lost_charges.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many connections were made: behind a new one it may have forgotten what it knew.
     pub(super) fn connections(&self) -> u64 {
         self.setup.counts.connections.load(Ordering::Relaxed)
@@ -197,12 +204,13 @@ impl Redis {
     /// How it stands.
     pub fn reading(&self) -> RedisReading {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counts { commands, failures, timeouts, micros, .. } = &*self.setup.counts;
+        let Counts { commands, failures, timeouts, lost_charges, micros, .. } = &*self.setup.counts;
         RedisReading {
             is_up: self.is_up(),
             commands: count(commands),
             failures: count(failures),
             timeouts: count(timeouts),
+            lost_charges: count(lost_charges),
             gateways: self.setup.fleet.reading(),
             seconds: count(micros) as f64 / 1e6,
         }

@@ -130,7 +130,8 @@ proptest! {
             answers.sort_by_key(|(at, ..)| *at);
             for (at, spent, total) in answers.extract_if(.., |(at, ..)| *at <= now) {
                 account.charge(spent, total, at);
-                let (left, _) = table.charge(key, rule, spent, total, at);
+                table.charge(key, rule, spent, total, at);
+                let (left, _) = table.standing(key, rule, at);
                 prop_assert_eq!(left, account.left(at), "after a charge of {} at {}", total, at);
             }
             let cost = cost.min(count);
@@ -152,6 +153,43 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_comes_back_late_makes_nobody_freer_than_if_it_had_never_been_taken(
+        (micros, count) in (1..5000_u64, 1..40_u64),
+        (cost, total) in (1..40_u64, 0..40_u64),
+        before in prop::collection::vec((0..20_000_000_u64, 1..5_u64), 0..20),
+        after in prop::collection::vec((0..20_000_000_u64, 1..5_u64), 0..20),
+    ) {
+        let Rule::TokenBucket(pace) = pace(micros, count) else { unreachable!() };
+        let (cost, mut now) = (cost.min(count), SECOND);
+        let mut due = 0;
+        for (gap, cost) in before {
+            now += gap;
+            due = pace.take(due, cost.min(count), now).unwrap_or(due);
+        }
+        now += pace.take(due, cost, now).map_or_else(|empty| empty.wait, |_| 0);
+        // As it would be had the cost been known at first, and as it is.
+        let (at, total) = (now, total.min(cost));
+        let mut known = if total > 0 { pace.take(due, total, now).unwrap_or(due) } else { due };
+        due = pace.take(due, cost, now).unwrap();
+        let full_in = due - now;
+        for (gap, cost) in after {
+            now += gap;
+            if let Ok(taken) = pace.take(due, cost.min(count), now) {
+                due = taken;
+                known = pace.take(known, cost.min(count), now).unwrap();
+            }
+        }
+        let returned = Rule::TokenBucket(pace).returned(cost - total, full_in, now - at);
+        let back = due.saturating_sub(returned * pace.interval());
+        prop_assert!(back.max(now) >= known.max(now));
+        prop_assert!(returned <= cost - total);
+    }
+}
+
 #[test]
 fn a_debt_is_one_full_bucket_at_most_and_outlasts_a_minute() {
     let table = Buckets::with_sets(1);
@@ -159,8 +197,8 @@ fn a_debt_is_one_full_bucket_at_most_and_outlasts_a_minute() {
     let rule = Rule::token_bucket(1, Duration::from_mins(10), 3).unwrap().with_debt();
     let now = SECOND;
     table.take(key, rule, 1, now).unwrap();
-    let (left, full_in) = table.charge(key, rule, (1, now), u64::MAX, now);
-    assert_eq!((left, full_in), (0, 3600 * SECOND));
+    table.charge(key, rule, (1, now), u64::MAX, now);
+    assert_eq!(table.standing(key, rule, now), (0, 3600 * SECOND));
     // Three tokens are owed, and the fourth is the first to be had.
     let empty = table.take(key, rule, 1, now).unwrap_err();
     assert_eq!((empty.wait, empty.full_in), (2400 * SECOND, 3600 * SECOND));
@@ -212,18 +250,22 @@ fn a_few_requests_that_cost_more_hold_up_others_for_one_window_at_most() {
     let key = table.key("a");
     let rule = Rule::sliding_window(3, Duration::from_mins(1)).unwrap().with_debt();
     let take = |now| table.take(key, rule, 1, now * SECOND);
+    let charge = |at, total, now| {
+        table.charge(key, rule, (1, at * SECOND), total, now * SECOND);
+        table.standing(key, rule, now * SECOND)
+    };
     assert!((1..=3).all(|now| take(now).is_ok()));
     // Two more: the first two make no room now when they are old enough.
-    assert_eq!(table.charge(key, rule, (1, 3 * SECOND), 3, 10 * SECOND), (0, 60 * SECOND));
+    assert_eq!(charge(3, 3, 10), (0, 60 * SECOND));
     assert_eq!(take(10).unwrap_err().wait, 53 * SECOND);
     assert_eq!(take(63).unwrap().left, 0);
     assert_eq!(take(63).unwrap_err().wait, 7 * SECOND);
-    assert_eq!(table.charge(key, rule, (1, 63 * SECOND), u64::MAX, 64 * SECOND), (0, 60 * SECOND));
+    assert_eq!(charge(63, u64::MAX, 64), (0, 60 * SECOND));
     assert_eq!(take(64).unwrap_err().wait, 60 * SECOND);
     // What was taken and not needed is there again, as far as it mattered still.
     assert!(take(124).is_ok());
-    assert_eq!(table.charge(key, rule, (1, 124 * SECOND), 0, 125 * SECOND), (3, 0));
-    assert_eq!(table.charge(key, rule, (1, 124 * SECOND), 0, 125 * SECOND), (3, 0));
+    assert_eq!(charge(124, 0, 125), (3, 0));
+    assert_eq!(charge(124, 0, 125), (3, 0));
 }
 
 #[test]

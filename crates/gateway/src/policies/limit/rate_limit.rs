@@ -213,7 +213,7 @@ impl RateLimit {
             Ok(taken) => {
                 let allowance = limit.allowance(&taken);
                 if limit.is_charged() {
-                    exchange.spent.push(Spent { key, cost, at: now, allowance, shared: None });
+                    exchange.spent.push(Spent::here(key, cost, now, &taken, allowance));
                 }
                 exchange.allowance = Some(allowance);
                 Step::Continue
@@ -256,7 +256,7 @@ impl RateLimit {
                 Ok(taken) => {
                     let allowance = limit.allowance(&taken);
                     if is_charged {
-                        exchange.spent.push(Spent { key, cost, at: now, allowance, shared: None });
+                        exchange.spent.push(Spent::here(key, cost, now, &taken, allowance));
                     }
                     least = limit.least(least, allowance);
                     charged[at] = Some(taken);

@@ -40,6 +40,8 @@ fn write_redis(metrics: &Metrics, text: &mut Text) {
     text.one("redis_failures_total", "counter", help, reading.failures);
     let help = "Commands whose answer did not come in time.";
     text.one("redis_timeouts_total", "counter", help, reading.timeouts);
+    let help = "Answers whose `charge` it was not told.";
+    text.one("redis_lost_charges_total", "counter", help, reading.lost_charges);
     if let Some(gateways) = reading.gateways {
         let help = "Gateways that share limits over the Redis of the fleet, this one among them.";
         text.one("redis_gateways", "gauge", help, gateways);

@@ -25,11 +25,11 @@ local function bucket_of(lack)
   return string.format('%.0f%09.0f %.0f', seconds + math.floor(at / 1e9), at % 1e9, seconds), lack / 1e3
 end
 
--- Nanoseconds until a bucket is full. If the clock was set back since, as many as there were then.
+-- Nanoseconds until a bucket is full, and the second in which that was written. If the clock was set back since, as many as there were then.
 local function lack_of(key)
   local kept = redis.call('GET', key)
   if not kept then
-    return 0
+    return 0, seconds
   end
   -- Seconds have ten digits until 2286.
   local full_at, rest = tonumber(string.sub(kept, 1, 10)), tonumber(string.sub(kept, 11, 19))
@@ -37,9 +37,20 @@ local function lack_of(key)
   if kept_at > seconds + LAG / 1e6 then
     local lack = (full_at - kept_at) * 1e9 + rest
     keep(key, bucket_of(lack))
-    return lack
+    return lack, seconds
   end
-  return math.max(0, (full_at - seconds) * 1e9 + rest - micros * 1e3)
+  return math.max(0, (full_at - seconds) * 1e9 + rest - micros * 1e3), kept_at
+end
+
+-- The same for a limit of which a bucket may lack so much at most. Others may have emptied it further, or this limit had other numbers: when
+-- nobody has done so for a while, it is just as empty as it can be.
+local function lack_within(key, most)
+  local lack, kept_at = lack_of(key)
+  if lack > most and kept_at + LAG / 1e6 < seconds then
+    keep(key, bucket_of(most))
+    return most
+  end
+  return lack
 end
 
 -- What is said of the limit at a place, after the first number: how it is counted, what a request costs, and its numbers, of which the last
@@ -54,8 +65,7 @@ end
 local ways = {}
 
 ways[BUCKET] = function(key, cost, interval, span, most, requests)
-  -- Others may have emptied it further than this limit can.
-  local lack = math.min(lack_of(key), most)
+  local lack = lack_within(key, most)
   requests = math.min(requests, math.floor((span - lack) / (interval * cost)))
   if requests < 1 then
     return nil, lack + interval * cost - span, lack

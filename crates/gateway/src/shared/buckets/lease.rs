@@ -108,20 +108,28 @@ impl Lease {
         self.answered.notify_waiters();
     }
 
-    /// Takes so many, or all that there are; how many are missing then.
+    /// Takes so many, or all that there are but for those who wait; how many are missing then.
     pub(super) fn pay(&self, tokens: u64) -> u64 {
-        let pay = |held: u64| Some(held.saturating_sub(tokens));
-        let (Ok(held) | Err(held)) = self.held.fetch_update(SeqCst, SeqCst, pay);
-        tokens.saturating_sub(held)
+        let waiting = self.waiting.load(SeqCst);
+        let payable = |held: u64| tokens.min(held.saturating_sub(waiting));
+        let (Ok(held) | Err(held)) =
+            self.held.fetch_update(SeqCst, SeqCst, |held| Some(held - payable(held)));
+        tokens - payable(held)
     }
 
-    /// Puts back what was too much, as far as it may hold that for nobody; how much it may not.
+    /// Puts back what was too much, as far as it may hold that for nobody; how much it may not. While more are under way it may hold none
+    /// beside them.
     pub(super) fn keep(&self, tokens: u64) -> u64 {
+        if self.is_asking.load(SeqCst) {
+            return tokens;
+        }
         let most = batch(self.pace);
-        let keep = |held: u64| Some(held.max(held.saturating_add(tokens).min(most)));
-        let (Ok(held) | Err(held)) = self.held.fetch_update(SeqCst, SeqCst, keep);
-        self.answered.notify_waiters();
-        tokens - tokens.min(most.saturating_sub(held))
+        let room = |held: u64| tokens.min(most.saturating_sub(held));
+        let (Ok(held) | Err(held)) = self.held.fetch_update(SeqCst, SeqCst, |held| Some(held + room(held)));
+        if room(held) > 0 {
+            self.answered.notify_waiters();
+        }
+        tokens - room(held)
     }
 
     /// How many to ask for, where it is time to; whoever is told asks, and nobody else meanwhile.
@@ -267,9 +275,48 @@ mod tests {
         // Five are what it may hold.
         assert_eq!((lease.keep(2), lease.keep(7), lease.keep(1)), (0, 4, 1));
         assert_eq!(lease.draw(5, 0), Drawn::Tokens { left: 100, full_in: 0 });
-        // More than that it holds where requests have waited for it.
+        // More than that it holds where requests wait, for whom it is.
+        lease.waiting.fetch_add(7, SeqCst);
         lease.receive(9, 0, 0);
-        assert_eq!((lease.keep(1), lease.pay(9)), (1, 0));
+        assert_eq!((lease.keep(1), lease.pay(9)), (1, 7));
+        // While it asks for more it would have twice as many when they come.
+        lease.waiting.fetch_sub(7, SeqCst);
+        assert_eq!(lease.draw(5, 0), Drawn::Tokens { left: 102, full_in: 0 });
+        assert_eq!((lease.wants(0), lease.keep(1)), (Some(3), 1));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_answers_say_loses_nothing_and_is_not_held_beyond_what_may_be(
+            steps in prop::collection::vec((0..4_u32, 1..12_u64, 0..40_u64), 1..80),
+        ) {
+            let lease = lease();
+            let (mut taken, mut used) = (0, 0);
+            let mut under_way = None;
+            for (what, cost, total) in steps {
+                let cost = 1 + cost % batch(lease.pace);
+                if what == 0 {
+                    // Somebody asks for more, or gets them.
+                    let Some(tokens) = under_way.take() else {
+                        under_way = lease.wants(0);
+                        continue;
+                    };
+                    lease.receive(tokens, 0, 0);
+                    lease.has_asked();
+                    taken += tokens;
+                } else if let Drawn::Tokens { .. } = lease.draw(cost, 0) {
+                    // Of what is owed and what goes back Redis hears.
+                    taken += lease.pay(total.saturating_sub(cost));
+                    taken -= lease.keep(cost.saturating_sub(total));
+                    used += total;
+                }
+                let held = lease.held.load(SeqCst);
+                prop_assert_eq!(taken, used + held);
+                prop_assert!(held <= batch(lease.pace));
+            }
+        }
     }
 
     /// A bucket in Redis, and the leases of two gateways.

@@ -64,12 +64,16 @@ impl SharedBuckets {
         let Some(leases) = self.leases.get() else { return Drawn::Ask };
         let now = leases.now();
         let drawn = lease.draw(cost, now);
+        self.fill_if_low(lease, now);
+        drawn
+    }
+
+    fn fill_if_low(self: &Arc<Self>, lease: &Arc<Lease>, now: u64) {
         if self.is_in_use(lease.name)
             && let Some(tokens) = lease.wants(now)
         {
             tokio::spawn(Arc::clone(self).fill(Arc::clone(lease), tokens));
         }
-        drawn
     }
 
     /// Takes so many tokens of a lease that has not enough, when more have come; nothing where Redis gives no answer.
@@ -90,14 +94,18 @@ impl SharedBuckets {
     /// Has what took so much of a lease cost so much in all. What a lease lacks or may not hold is a matter of Redis, and all of it where the
     /// lease has been given back since.
     pub fn charge_lease(self: &Arc<Self>, lease: &Lease, cost: u64, total: u64) {
-        let known = self.leases.get().and_then(|leases| leases.find(lease.key, lease.pace));
-        let (more, less) = (total.saturating_sub(cost), cost.saturating_sub(total));
-        let (owed, given) = match known {
-            Some(lease) => (lease.pay(more), lease.keep(less)),
-            None => (more, less),
-        };
-        // One of the two is nothing.
-        self.charge(lease.tokens(given), 0, owed);
+        let Some(leases) = self.leases.get() else { return };
+        let known = leases.find(lease.key, lease.pace);
+        if total > cost {
+            let owed = known.as_ref().map_or(total - cost, |known| known.pay(total - cost));
+            self.charge(lease.tokens(0), 0, owed);
+            if let Some(known) = known {
+                self.fill_if_low(&known, leases.now());
+            }
+        } else if total < cost {
+            let given = known.map_or(cost - total, |known| known.keep(cost - total));
+            self.charge(lease.tokens(given), 0, 0);
+        }
     }
 
     async fn fill(self: Arc<Self>, lease: Arc<Lease>, tokens: u64) {

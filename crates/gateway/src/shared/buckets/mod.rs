@@ -9,8 +9,10 @@ mod leases;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::AcqRel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -33,11 +35,9 @@ use leases::Leases;
 pub struct SharedBuckets {
     pub(super) redis: Arc<Redis>,
     names: hmac::Key,
-    take: Script,
-    /// The same without windows, which buckets need not wait for.
-    take_tokens: Script,
-    give: Script,
-    owe: Script,
+    take: Scripts,
+    give: Scripts,
+    owe: Scripts,
     pub(super) settle: Script,
     /// Made when the first lease is asked for.
     leases: OnceLock<Leases>,
@@ -47,6 +47,14 @@ pub struct SharedBuckets {
     pub(super) number: u64,
     /// Nothing while it is at work.
     pub(super) settling: Mutex<Option<Settling>>,
+}
+
+/// A script that counts.
+#[derive(Debug)]
+struct Scripts {
+    all: Script,
+    /// The same without windows, which buckets need not wait for.
+    tokens: Script,
 }
 
 /// A bucket's name: the same for all gateways, and without their secret nobody can tell whose it is.
@@ -105,10 +113,9 @@ impl SharedBuckets {
             _ => Arc::new(Self {
                 redis: Arc::clone(redis),
                 names: hmac::Key::new(hmac::HMAC_SHA256, secret.map_or(b"", |key| key.expose().as_bytes())),
-                take: Script::new(TAKE),
-                take_tokens: Script::new(TAKE_TOKENS),
-                give: Script::new(GIVE),
-                owe: Script::new(OWE),
+                take: Scripts::new(TAKE, TAKE_TOKENS),
+                give: Scripts::new(GIVE, GIVE_TOKENS),
+                owe: Scripts::new(OWE, OWE_TOKENS),
                 settle: Script::new(SETTLE),
                 leases: OnceLock::new(),
                 is_kept: AtomicBool::new(false),
@@ -126,7 +133,7 @@ impl SharedBuckets {
 
     /// What gives back leases that nobody uses, for the control plane to run; nothing when it was asked for before.
     pub fn keeper(self: &Arc<Self>) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let is_first = !self.is_kept.swap(true, Ordering::AcqRel);
+        let is_first = !self.is_kept.swap(true, AcqRel);
         is_first.then(|| Self::keep(Arc::downgrade(self)))
     }
 
@@ -186,32 +193,41 @@ impl SharedBuckets {
     }
 
     /// Has what took so much at this time cost so much in all, as soon as that may be; nobody waits for it. What is more is taken also
-    /// where it is not there. While Redis does not answer all stays as it is.
+    /// where it is not there. It is told once: a Redis that gives no answer may have counted it.
     pub fn charge(self: &Arc<Self>, taken: Wanted, at: u64, total: u64) {
-        if !self.is_in_use(taken.name) {
-            return;
-        }
-        if total < taken.cost {
-            self.give_back(vec![(Wanted { cost: taken.cost - total, ..taken }, at)]);
-        } else if total > taken.cost {
-            self.owe(Wanted { cost: total - taken.cost, ..taken });
-        }
+        let (scripts, first, cost): (fn(&Self) -> &Scripts, _, _) = match total.cmp(&taken.cost) {
+            Ordering::Greater => (|this| &this.owe, 0, total - taken.cost),
+            Ordering::Less => (|this| &this.give, at, taken.cost - total),
+            Ordering::Equal => return,
+        };
+        let (this, charge) = (Arc::clone(self), [Wanted { cost, ..taken }]);
+        tokio::spawn(async move {
+            let is_told = this.is_back(taken.name).await && {
+                let (keys, numbers) = this.told(first, &charge);
+                this.redis.run(scripts(&this).of(&charge), taken.name.slot, &keys, &numbers).await.is_ok()
+            };
+            if !is_told {
+                this.redis.has_lost_charge();
+            }
+        });
     }
 
-    fn owe(self: &Arc<Self>, more: Wanted) {
-        let this = Arc::clone(self);
-        tokio::spawn(async move {
-            let (keys, numbers) = this.told(0, &[more]);
-            let _ = this.redis.run(&this.owe, more.name.slot, &keys, &numbers).await;
-        });
+    /// Waits a while for a Redis that is in doubt, but nobody for that.
+    async fn is_back(&self, name: Name) -> bool {
+        let is_back = async {
+            while !self.is_in_use(name) {
+                tokio::time::sleep(LOOKED_AGAIN_AFTER).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_back).await.is_ok()
     }
 
     /// Asks for up to so many requests, which may be more than one where it is of one bucket only; of what is in one slot.
     async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, Unanswered> {
         let slot = wanted.first().map_or(0, |wanted| wanted.name.slot);
         let (keys, numbers) = self.told(requests, wanted);
-        let script = if are_buckets(wanted) { &self.take_tokens } else { &self.take };
-        Verdict::read(&self.redis.run(script, slot, &keys, &numbers).await?, wanted.len()).ok_or(Unanswered)
+        Verdict::read(&self.redis.run(self.take.of(wanted), slot, &keys, &numbers).await?, wanted.len())
+            .ok_or(Unanswered)
     }
 
     /// Whoever gets no answer has lost it, until it comes again by itself.
@@ -226,7 +242,7 @@ impl SharedBuckets {
         let Some((first, at)) = taken.first() else { return };
         let wanted: Vec<Wanted> = taken.iter().map(|(wanted, _)| *wanted).collect();
         let (keys, numbers) = self.told(*at, &wanted);
-        let _ = self.redis.run(&self.give, first.name.slot, &keys, &numbers).await;
+        let _ = self.redis.run(self.give.of(&wanted), first.name.slot, &keys, &numbers).await;
     }
 
     /// As the scripts are told.
@@ -237,6 +253,17 @@ impl SharedBuckets {
 
     fn key(&self, name: Name) -> String {
         self.redis.name(KIND, &name.digest)
+    }
+}
+
+impl Scripts {
+    fn new(all: &'static str, tokens: &'static str) -> Self {
+        Self { all: Script::new(all), tokens: Script::new(tokens) }
+    }
+
+    /// The one for these limits.
+    fn of(&self, wanted: &[Wanted]) -> &Script {
+        if are_buckets(wanted) { &self.tokens } else { &self.all }
     }
 }
 
@@ -293,9 +320,14 @@ fn are_buckets(wanted: &[Wanted]) -> bool {
 const KIND: &str = "limit:";
 /// Nanoseconds of what the clock of Redis counts.
 const MICROSECOND: u64 = 1000;
+/// When it is looked again whether Redis answers again, of what is to be charged there, and for how long.
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const TAKE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("take.lua"));
 const TAKE_TOKENS: &str = concat!(include_str!("bucket.lua"), include_str!("take.lua"));
 const GIVE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("give.lua"));
+const GIVE_TOKENS: &str = concat!(include_str!("bucket.lua"), include_str!("give.lua"));
 const OWE: &str = concat!(include_str!("bucket.lua"), include_str!("windows.lua"), include_str!("owe.lua"));
+const OWE_TOKENS: &str = concat!(include_str!("bucket.lua"), include_str!("owe.lua"));
 const SETTLE: &str = include_str!("../quota.lua");

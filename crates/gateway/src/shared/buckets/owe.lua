@@ -7,12 +7,14 @@ for place, key in ipairs(KEYS) do
     local lack = lack_of(key)
     keep(key, bucket_of(math.max(lack, math.min(lack + cost * one, most))))
   elseif way == LOG then
-    -- Of more than there may be the newest count: until these have gone, the others would make no room.
+    -- Of more than there may be the newest count: until these have gone, the others would make no room. There may be more already, where
+    -- another gateway has a looser limit.
     local times = times_at(key, one)
+    local count = math.max(two, #times)
     for _ = 1, math.min(cost, two) do
       times[#times + 1] = now
     end
-    keep(key, log_of(one, { unpack(times, math.max(1, #times - two + 1)) }))
+    keep(key, log_of(one, { unpack(times, math.max(1, #times - count + 1)) }))
   else
     local ends, current, before = window_at(key, one)
     current = math.max(current, math.min(current + cost, most))

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Limit, RateLimit};
 use crate::allowance::Allowance;
-use crate::buckets::Key;
+use crate::buckets::{Key, Taken};
 use crate::exchange::Exchange;
 use crate::expression::ResponseFacts;
-use crate::shared::{Lease, Name, Rest, SharedBuckets, Wanted};
+use crate::shared::{Lease, Name, SharedBuckets, Wanted};
 
 /// What a request has taken of a limit.
 #[derive(Debug)]
@@ -18,7 +18,11 @@ pub struct Spent {
     pub(super) cost: u64,
     /// When, as buckets of this process tell the time.
     pub(super) at: u64,
-    /// What was left.
+    /// How many were left.
+    pub(super) left: u64,
+    /// Nanoseconds until all were there again.
+    pub(super) full_in: u64,
+    /// What answers tell of that.
     pub(super) allowance: Allowance,
     /// Who has counted it, where others count too.
     pub(super) shared: Option<Shares>,
@@ -29,15 +33,23 @@ pub struct Spent {
 pub(super) struct Shares {
     /// Of this gateway's part.
     pub(super) part: u64,
-    /// Who counts for all of them, and what there was still; nobody while Redis does not answer.
-    pub(super) fleet: Option<(Keeper, Rest)>,
+    /// Who counts for all of them; nobody while Redis does not answer.
+    pub(super) keeper: Option<Keeper>,
 }
 
 /// Who counts for a fleet.
 #[derive(Debug)]
 pub(super) enum Keeper {
-    Redis(Name),
+    /// Redis, at this time of its clock.
+    Redis(Name, u64),
     Lease(Arc<Lease>),
+}
+
+impl Spent {
+    /// Of a limit that is counted in this gateway alone.
+    pub(super) fn here(key: Key, cost: u64, at: u64, taken: &Taken, allowance: Allowance) -> Self {
+        Self { key, cost, at, left: taken.left, full_in: taken.full_in, allowance, shared: None }
+    }
 }
 
 impl RateLimit {
@@ -65,9 +77,14 @@ impl RateLimit {
     }
 
     fn settle(&self, limit: &Limit, spent: &Spent, total: u64, now: u64) -> Allowance {
-        let (left, full_in) = match (&spent.shared, &self.fleet) {
-            (Some(shares), Some(fleet)) => self.settle_shared(fleet, limit, spent, shares, total, now),
-            _ => self.buckets.charge(spent.key, limit.rule, (spent.cost, spent.at), total, now),
+        let Spent { key, cost, at, full_in, .. } = *spent;
+        let less = cost.saturating_sub(total);
+        let total = if less > 0 { cost - limit.rule.returned(less, full_in, now - at) } else { total };
+        let (left, full_in) = if let Some((shares, fleet)) = spent.shared.as_ref().zip(self.fleet.as_ref()) {
+            self.settle_shared(fleet, limit, spent, shares, total, now)
+        } else {
+            self.buckets.charge(key, limit.rule, (cost, at), total, now);
+            self.buckets.standing(key, limit.rule, now)
         };
         limit.rest(left, full_in)
     }
@@ -77,22 +94,28 @@ impl RateLimit {
         &self,
         fleet: &Arc<SharedBuckets>,
         limit: &Limit,
-        Spent { key, cost, at, .. }: &Spent,
-        Shares { part, fleet: keeper }: &Shares,
+        spent: &Spent,
+        Shares { part, keeper }: &Shares,
         total: u64,
         now: u64,
     ) -> (u64, u64) {
-        let (rule, total_of_part) =
-            (fleet.part(limit.rule), part.saturating_add(total).saturating_sub(*cost));
-        let here = self.buckets.charge(*key, rule, (*part, *at), total_of_part, now);
-        let Some((keeper, rest)) = keeper else { return here };
+        let Spent { key, cost, at, left, full_in, .. } = *spent;
+        let rule = fleet.part(limit.rule);
+        let total_here = part.saturating_add(total).saturating_sub(cost);
+        let Some(keeper) = keeper else {
+            self.buckets.charge(key, rule, (*part, at), total_here, now);
+            return self.buckets.standing(key, rule, now);
+        };
+        // Where the fleet counts, one who gets more than a gateway's part has none of it left, and owes nothing there.
+        let rest_here = if total > cost { self.buckets.standing(key, rule, now).0 } else { 0 };
+        self.buckets.charge(key, rule, (*part, at), total_here.min(part + rest_here), now);
         match keeper {
-            Keeper::Redis(name) => {
-                fleet.charge(Wanted { name: *name, rule: limit.rule, cost: *cost }, rest.at, total);
+            Keeper::Redis(name, at) => {
+                fleet.charge(Wanted { name: *name, rule: limit.rule, cost }, *at, total);
             }
-            Keeper::Lease(lease) => fleet.charge_lease(lease, *cost, total),
+            Keeper::Lease(lease) => fleet.charge_lease(lease, cost, total),
         }
-        limit.rule.after((rest.left, rest.full_in), *cost, total)
+        limit.rule.after((left, full_in), cost, total)
     }
 }
 

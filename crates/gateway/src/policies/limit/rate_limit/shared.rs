@@ -314,38 +314,29 @@ impl<'p> Round<'p> {
         let is_charged = self.turns.iter().flatten().any(|turn| turn.limit.is_charged());
         let (mut least, mut spent) = (None, Vec::new());
         for turn in self.turns.iter().flatten() {
-            let Some((allowance, shared)) = self.taken(turn, now) else { continue };
+            let Some((left, full_in)) = turn.rest() else { continue };
+            let allowance = turn.limit.rest(left, full_in);
             least = turn.limit.least(least, allowance);
+            let part = self.count_here(turn, now);
             if is_charged {
-                spent.push(Spent { key: turn.key, cost: turn.cost, at: now, allowance, shared });
+                let (key, cost, shared) = (turn.key, turn.cost, turn.shares(part));
+                spent.push(Spent { key, cost, at: now, left, full_in, allowance, shared });
             }
         }
         Decision::Admitted { least, spent, by }
-    }
-
-    /// What was taken of a limit, where anything was.
-    fn taken(&self, turn: &Turn, now: u64) -> Option<(Allowance, Option<Shares>)> {
-        let limit = turn.limit;
-        let (keeper, rest) = match &turn.standing {
-            Standing::CountedHere(taken) => {
-                let part = || turn.cost.min(self.fleet.part(limit.rule).quota());
-                let shares = limit.shared.as_ref().map(|_| Shares { part: part(), fleet: None });
-                return Some((limit.allowance(taken), shares));
-            }
-            Standing::Counted(name, rest) => (Keeper::Redis(*name), *rest),
-            Standing::Drawn(lease, rest) => (Keeper::Lease(Arc::clone(lease)), *rest),
-            _ => return None,
-        };
-        let shares = Shares { part: self.count_here(turn, now), fleet: Some((keeper, rest)) };
-        Some((limit.rest(rest.left, rest.full_in), Some(shares)))
     }
 
     /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind. Says how much of it is.
     fn count_here(&self, turn: &Turn, now: u64) -> u64 {
         let part = self.fleet.part(turn.limit.rule);
         let cost = turn.cost.min(part.quota());
-        // One who gets more than a gateway's part has none of it left, or less than a request costs.
-        self.policy.buckets.take(turn.key, part, cost, now).map_or(0, |_| cost)
+        match turn.standing {
+            // One who gets more than a gateway's part has none of it left, or less than a request costs.
+            Standing::Counted(..) | Standing::Drawn(..) => {
+                self.policy.buckets.take(turn.key, part, cost, now).map_or(0, |_| cost)
+            }
+            _ => cost,
+        }
     }
 
     /// Puts back all that was taken.
@@ -367,6 +358,26 @@ impl<'p> Round<'p> {
 }
 
 impl Turn<'_> {
+    /// What is left of what was taken of, and nanoseconds until all is there again; nothing where nothing was.
+    fn rest(&self) -> Option<(u64, u64)> {
+        match &self.standing {
+            Standing::Counted(_, Rest { left, full_in, .. })
+            | Standing::Drawn(_, Rest { left, full_in, .. }) => Some((*left, *full_in)),
+            Standing::CountedHere(taken) => Some((taken.left, taken.full_in)),
+            _ => None,
+        }
+    }
+
+    /// Who has counted what was taken of it, and so much of this gateway's part; nothing where it is not shared.
+    fn shares(&self, part: u64) -> Option<Shares> {
+        let keeper = match &self.standing {
+            Standing::Counted(name, rest) => Some(Keeper::Redis(*name, rest.at)),
+            Standing::Drawn(lease, _) => Some(Keeper::Lease(Arc::clone(lease))),
+            _ => None,
+        };
+        self.limit.shared.as_ref().map(|_| Shares { part, keeper })
+    }
+
     /// What Redis is to count, or has counted, by this name.
     fn wanted(&self, name: Name) -> Wanted {
         Wanted { name, rule: self.limit.rule, cost: self.cost }

@@ -74,6 +74,21 @@ fn a_debt_is_one_full_bucket_at_most_in_redis_too() {
     assert_eq!(server.run(OWE, 0, &[("a", wanted(bucket, u64::MAX))], TODAY), [1]);
     // Three tokens are owed, and the fourth is the first to be had.
     assert_eq!(server.take("a", bucket, 1, TODAY), [1, 2400 * SECOND, 3600 * SECOND]);
-    // A gateway whose limit knows no debts finds the bucket just empty.
-    assert_eq!(server.take("a", pace(1, 600, 3), 1, TODAY), [1, 600 * SECOND, 1800 * SECOND]);
+    // A gateway whose limit knows no debts waits as long, until nobody has made any for a minute.
+    assert_eq!(server.take("a", pace(1, 600, 3), 1, TODAY), [1, 2400 * SECOND, 3600 * SECOND]);
+    assert_eq!(server.take("a", pace(1, 600, 3), 1, TODAY + 61 * SECOND), [1, 600 * SECOND, 1800 * SECOND]);
+}
+
+#[test]
+fn a_stricter_limit_that_owes_takes_nothing_from_what_a_looser_one_has_counted() {
+    let mut server = Server::start();
+    for (number, of) in [Rule::fixed_window, Rule::sliding_window].into_iter().enumerate() {
+        for (loose, strict) in [(15, 4), (100, 20)] {
+            let [loose, strict] = [loose, strict].map(|count| of(count, Duration::from_hours(24)).unwrap());
+            let key = format!("{number}-{}", loose.quota());
+            assert_eq!(server.take(&key, loose, loose.quota(), TODAY)[..2], [0, 0]);
+            assert_eq!(server.run(OWE, 0, &[(&key, wanted(strict, 1))], TODAY + 1000), [1]);
+            assert_eq!(server.take(&key, loose, 1, TODAY + 2000)[0], 1, "{loose:?}");
+        }
+    }
 }
