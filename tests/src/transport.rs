@@ -18,6 +18,8 @@ pub struct Redis {
     arguments: Vec<String>,
     /// Its port.
     pub port: u16,
+    /// The port at which it speaks TLS, if it does.
+    pub tls_port: Option<u16>,
 }
 
 /// A Redis.
@@ -49,10 +51,13 @@ pub fn redis_by_tls(authority: &Authority, is_strict: bool) -> Redis {
 fn redis_at(arguments: &[&str]) -> Redis {
     let folder = tempfile::tempdir().unwrap();
     let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-    let is_port = |name: &&String| ["--port", "--tls-port"].contains(&name.as_str());
-    let at = arguments.iter().rposition(|name| is_port(&name)).unwrap();
-    let port = arguments[at + 1].parse().unwrap();
-    Redis { peer: start_redis(&folder, &arguments, port), folder, arguments, port }
+    let port_of = |name| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        Some(arguments[at + 1].parse().unwrap()).filter(|port| *port != 0)
+    };
+    let tls_port = port_of("--tls-port");
+    let port = port_of("--port").or(tls_port).unwrap();
+    Redis { peer: start_redis(&folder, &arguments, port), folder, arguments, port, tls_port }
 }
 
 fn start_redis(folder: &TempDir, arguments: &[String], port: u16) -> Peer {
@@ -68,6 +73,11 @@ impl Redis {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The port at which gateways and its own fleet speak with it.
+    pub(crate) fn fleet_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// Kills it, as a crash would.
