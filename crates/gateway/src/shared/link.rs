@@ -157,7 +157,7 @@ impl Link {
             None => cmd("PING"),
         };
         match connection.ask(&command, false, *self.setup.config.timeout).await {
-            Ok(Value::Int(gateways)) => self.setup.fleet.heard(gateways.unsigned_abs()),
+            Ok(Value::Int(gateways)) => self.setup.fleet.heard(gateways.unsigned_abs(), clock::refresh()),
             Ok(Value::Array(role)) if role.first() != Some(&Value::BulkString(b"master".to_vec())) => {
                 return Err(unusable("it is no master".to_owned()));
             }
