@@ -60,6 +60,7 @@ mod secrets;
 mod services;
 mod shared_limits;
 mod shared_limits_cluster;
+mod shared_limits_moves;
 mod shared_limits_sentinel;
 mod shared_limits_tls;
 mod shared_outages;

@@ -2,9 +2,9 @@
 //! commands over it and wait for the answers, many at a time.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use super::dial::{Connection, Setup, unusable};
 use crate::clock;
 use crate::config::values::{Host, RedisServer};
-use crate::notice::notice;
+use crate::notice::{Told, notice};
 
 /// The connection to one server, as long as there is one.
 #[derive(Debug)]
@@ -31,6 +31,9 @@ pub(super) struct Link {
     presence: ArcSwapOption<String>,
     /// That something belongs elsewhere, or that the server fails: where there are others, it is looked which does what.
     moved: Arc<Notify>,
+    made: Instant,
+    /// In seconds from then on: until when it is kept without being in charge of anything.
+    kept_until: AtomicU64,
 }
 
 /// Where the server is.
@@ -44,6 +47,8 @@ pub(super) enum Place {
 
 /// How often a connection is tried that nobody doubts.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// Seconds for which a server is kept that others send us to and that has no slot yet.
+const KEPT_FOR: u64 = 60;
 /// The pause after the first failure to connect, and the longest: each is twice as long as the one before.
 pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -58,6 +63,8 @@ impl Link {
             has_tried: watch::Sender::new(false),
             presence: ArcSwapOption::empty(),
             moved: Arc::clone(moved),
+            made: clock::refresh(),
+            kept_until: AtomicU64::new(0),
         })
     }
 
@@ -82,6 +89,21 @@ impl Link {
     /// Whether it is worth a question: nobody has waited in vain since it last answered.
     pub(super) fn is_in_use(&self) -> bool {
         !self.is_in_doubt.load(Ordering::Relaxed) && self.connection.load().is_some()
+    }
+
+    /// Another server has sent somebody here.
+    pub(super) fn keep(&self, now: Instant) {
+        self.kept_until.store(self.age(now) + KEPT_FOR, Ordering::Relaxed);
+    }
+
+    /// Whether one has of late.
+    pub(super) fn is_kept(&self, now: Instant) -> bool {
+        self.age(now) < self.kept_until.load(Ordering::Relaxed)
+    }
+
+    /// In seconds.
+    fn age(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.made).as_secs()
     }
 
     /// Waits until the first attempt to connect has ended.
@@ -172,7 +194,7 @@ impl Link {
 
     /// Makes the connection and keeps it, as long as there is a handle.
     pub(super) async fn drive(this: Weak<Self>) {
-        let (mut pause, mut is_told) = (PAUSES.0, false);
+        let (mut pause, mut told) = (PAUSES.0, Told::default());
         while let Some(link) = this.upgrade() {
             let known = link.connection.load_full();
             let looked = match known {
@@ -181,18 +203,19 @@ impl Link {
             };
             let next = match looked {
                 Ok(()) => {
-                    if is_told {
+                    if told.is_news(false, clock::refresh()) {
                         notice(format_args!("{link} answers again"));
                     }
-                    (pause, is_told) = (PAUSES.0, false);
+                    pause = PAUSES.0;
                     LOOKED_AT_EVERY
                 }
                 Err(error) => {
                     link.connection.store(None);
-                    if !is_told {
+                    // Another may do what it did, also where nobody asks for that just now.
+                    link.moved.notify_one();
+                    if told.is_news(true, clock::refresh()) {
                         link.setup.tell_loss(&link, &error);
                     }
-                    is_told = true;
                     longer(&mut pause)
                 }
             };
@@ -211,7 +234,7 @@ impl Link {
 }
 
 impl Setup {
-    /// Says once that a server is gone, or what it is.
+    /// Says that a server is gone, or what it is.
     pub(super) fn tell_loss(&self, who: &dyn fmt::Display, error: &RedisError) {
         let and = if self.fleet.is_counted() { ", shared limits do what `on_outage` says" } else { "" };
         notice(format_args!("{who} does not answer, what needs it is refused{and}: {}", plain(error)));

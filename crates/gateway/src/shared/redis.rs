@@ -17,6 +17,7 @@ use super::link::{Link, Place};
 use super::nodes::Nodes;
 use super::script::Script;
 use super::slot::{Slot, slot_of};
+use crate::clock;
 use crate::config::Cluster;
 use crate::config::values::RedisServers;
 use crate::tls::ClientTls;
@@ -55,6 +56,14 @@ pub struct RedisReading {
 /// There was no answer, or none in time.
 #[derive(Debug, Clone, Copy)]
 pub struct Unanswered;
+
+/// Why a script was not run, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotRun {
+    /// What it is about is not all at one server, as its slot is just moving.
+    HalfMoved,
+    Unanswered,
+}
 
 impl Redis {
     /// The Redis of this configuration: as it was before where it is the same.
@@ -112,7 +121,7 @@ impl Redis {
     pub async fn take(&self, kind: &str, name: &[u8; 16], seconds: u64) -> Result<bool, Unanswered> {
         let mut command = cmd("SET");
         command.arg(self.name(kind, name)).arg(1).arg("NX").arg("EX").arg(seconds);
-        match self.ask(self.slot(kind, name), &command).await {
+        match self.ask(self.slot(kind, name), &command, self.timeout()).await {
             Ok(Value::Okay) => Ok(true),
             Ok(Value::Nil) => Ok(false),
             Ok(_) => {
@@ -130,14 +139,19 @@ impl Redis {
         slot: Slot,
         keys: &[String],
         numbers: &[u64],
-    ) -> Result<Value, Unanswered> {
-        match self.ask(slot, &script.known(keys, numbers)).await {
+    ) -> Result<Value, NotRun> {
+        let (began, limit) = (clock::refresh(), self.timeout());
+        match self.ask(slot, &script.known(keys, numbers), limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.ask(slot, &script.whole(keys, numbers)).await
+                let left = limit.saturating_sub(clock::refresh().duration_since(began));
+                self.ask(slot, &script.whole(keys, numbers), left).await
             }
             other => other,
         }
-        .map_err(|_| Unanswered)
+        .map_err(|error| match error.kind() {
+            ErrorKind::Server(ServerErrorKind::TryAgain) => NotRun::HalfMoved,
+            _ => NotRun::Unanswered,
+        })
     }
 
     /// The name of something there. Those who look into their Redis see text.
@@ -187,10 +201,10 @@ impl Redis {
         &self.setup.fleet
     }
 
-    async fn ask(&self, slot: Slot, command: &Cmd) -> Result<Value, RedisError> {
+    async fn ask(&self, slot: Slot, command: &Cmd, limit: Duration) -> Result<Value, RedisError> {
         match &self.servers {
-            Servers::One(link) => link.ask(command, false, self.timeout()).await,
-            Servers::Cluster(nodes) => nodes.ask(slot, command, self.timeout()).await,
+            Servers::One(link) => link.ask(command, false, limit).await,
+            Servers::Cluster(nodes) => nodes.ask(slot, command, limit).await,
         }
     }
 
