@@ -1,10 +1,12 @@
 //! How a server of the fleet's Redis is connected to, and what all these connections have in common. Only the control plane connects.
 
+use std::cmp::Reverse;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, Value, cmd, pipe};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -74,8 +76,35 @@ impl Setup {
         self.open(server, with_password(settings, password.as_ref())).await
     }
 
+    /// The servers that sentinels call the master of this name and how many do, the most first, as soon as most sentinels agree; or what the
+    /// last of them said.
+    pub(super) async fn masters(
+        &self,
+        sentinels: &[RedisServer],
+        name: &str,
+    ) -> Result<Vec<(RedisServer, usize)>, RedisError> {
+        let mut asked: FuturesUnordered<_> =
+            sentinels.iter().map(|sentinel| self.master(sentinel, name)).collect();
+        let mut masters: Vec<(RedisServer, usize)> = Vec::new();
+        let mut last = unusable("there are no sentinels".to_owned());
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(master) => match masters.iter_mut().find(|(known, _)| *known == master) {
+                    Some((_, votes)) => *votes += 1,
+                    None => masters.push((master, 1)),
+                },
+                Err(error) => last = error,
+            }
+            if masters.iter().any(|(_, votes)| votes * 2 > sentinels.len()) {
+                break;
+            }
+        }
+        masters.sort_by_key(|(_, votes)| Reverse(*votes));
+        if masters.is_empty() { Err(last) } else { Ok(masters) }
+    }
+
     /// The server that a sentinel calls the master of this name.
-    pub(super) async fn master(&self, sentinel: &RedisServer, name: &str) -> Result<RedisServer, RedisError> {
+    async fn master(&self, sentinel: &RedisServer, name: &str) -> Result<RedisServer, RedisError> {
         let settings = with_password(RedisConnectionInfo::default(), self.config.sentinel_password.as_ref());
         let connection = self.open(sentinel, settings).await?;
         let mut command = cmd("SENTINEL");

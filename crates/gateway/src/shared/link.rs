@@ -21,6 +21,8 @@ pub(super) struct Link {
     setup: Arc<Setup>,
     place: Place,
     connection: ArcSwapOption<Connection>,
+    /// The server that was connected to last.
+    current: ArcSwapOption<RedisServer>,
     /// That a command has failed, so that the connection is looked at.
     doubt: Arc<Notify>,
     /// Whether one has failed since the connection was last found to be good.
@@ -47,6 +49,8 @@ pub(super) enum Place {
 
 /// How often a connection is tried that nobody doubts.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// How often sentinels are asked while their master answers.
+const FOLLOWED_EVERY: Duration = Duration::from_secs(10);
 /// Seconds for which a server is kept that others send us to and that has no slot yet.
 const KEPT_FOR: u64 = 60;
 /// The pause after the first failure to connect, and the longest: each is twice as long as the one before.
@@ -58,6 +62,7 @@ impl Link {
             setup: Arc::clone(setup),
             place,
             connection: ArcSwapOption::empty(),
+            current: ArcSwapOption::empty(),
             doubt: Arc::default(),
             is_in_doubt: AtomicBool::new(false),
             has_tried: watch::Sender::new(false),
@@ -140,17 +145,14 @@ impl Link {
         answer
     }
 
-    /// Connects, by the word of the first sentinel whose master takes us where there are sentinels.
+    /// Connects; where there are sentinels to the server that most of them call the master, or else to another that some do.
     async fn connect(&self) -> Result<(), RedisError> {
         match &self.place {
             Place::Server(server) => self.connect_to(server).await,
             Place::Master(sentinels, name) => {
-                let mut last = Err(unusable("there are no sentinels".to_owned()));
-                for sentinel in sentinels {
-                    last = match self.setup.master(sentinel, name).await {
-                        Ok(master) => self.connect_to(&master).await,
-                        Err(error) => Err(error),
-                    };
+                let mut last = Ok(());
+                for (master, _) in self.setup.masters(sentinels, name).await? {
+                    last = self.connect_to(&master).await;
                     if last.is_ok() {
                         break;
                     }
@@ -165,6 +167,7 @@ impl Link {
         // A kernel takes connections for a program that answers nothing.
         self.look(&connection).await?;
         self.connection.store(Some(Arc::new(connection)));
+        self.current.store(Some(Arc::new(server.clone())));
         self.setup.counts.connections.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -190,6 +193,28 @@ impl Link {
         }
         self.is_in_doubt.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Asks sentinels now and then who the master is, as long as there is a handle: one that they do not see any more goes on and takes what is
+    /// written, while others ask the next.
+    pub(super) async fn follow(this: Weak<Self>) {
+        loop {
+            tokio::time::sleep(FOLLOWED_EVERY).await;
+            let Some(link) = this.upgrade() else { return };
+            let Place::Master(sentinels, name) = &link.place else { return };
+            let (Some(current), Ok(masters)) =
+                (link.current.load_full(), link.setup.masters(sentinels, name).await)
+            else {
+                continue;
+            };
+            let votes = masters.iter().find(|(master, _)| master == &*current).map_or(0, |(_, votes)| *votes);
+            // What is in use is left only for one that can be used.
+            if let Some((master, _)) = masters.iter().find(|(_, most)| *most > votes)
+                && link.connect_to(master).await.is_ok()
+            {
+                notice(format_args!("{link} is {master} from now on, and not {current}"));
+            }
+        }
     }
 
     /// Makes the connection and keeps it, as long as there is a handle.

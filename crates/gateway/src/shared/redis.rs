@@ -99,7 +99,12 @@ impl Redis {
             return None;
         }
         Some(match &self.servers {
-            Servers::One(link) => Box::pin(Link::drive(Arc::downgrade(link))),
+            Servers::One(link) => {
+                let (driven, followed) = (Arc::downgrade(link), Arc::downgrade(link));
+                Box::pin(async {
+                    tokio::join!(Link::drive(driven), Link::follow(followed));
+                })
+            }
             Servers::Cluster(nodes) => Box::pin(Nodes::drive(Arc::downgrade(nodes))),
         })
     }
