@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use super::dial::{Connection, Setup, unusable};
 use crate::clock;
 use crate::config::values::{Host, RedisServer};
-use crate::notice::{Told, notice};
+use crate::notice::{NowAndThen, Told, notice};
 
 /// The connection to one server, as long as there is one.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Link {
     doubt: Arc<Notify>,
     /// Whether one has failed since the connection was last found to be good.
     is_in_doubt: AtomicBool,
+    /// Why one has.
+    complaint: ArcSwapOption<String>,
     /// Whether the first attempt to connect has ended, in whatever way.
     has_tried: watch::Sender<bool>,
     /// The name under which gateways say there that they are there; none where the server has no name that is its own.
@@ -65,6 +67,7 @@ impl Link {
             current: ArcSwapOption::empty(),
             doubt: Arc::default(),
             is_in_doubt: AtomicBool::new(false),
+            complaint: ArcSwapOption::empty(),
             has_tried: watch::Sender::new(false),
             presence: ArcSwapOption::empty(),
             moved: Arc::clone(moved),
@@ -138,6 +141,9 @@ impl Link {
             && !is_direction(error)
         {
             counts.failed(error);
+            if self.complaint.load().is_none() {
+                self.complaint.store(Some(Arc::new(plain(error))));
+            }
             self.is_in_doubt.store(true, Ordering::Relaxed);
             self.doubt.notify_one();
             self.moved.notify_one();
@@ -220,8 +226,10 @@ impl Link {
     /// Makes the connection and keeps it, as long as there is a handle.
     pub(super) async fn drive(this: Weak<Self>) {
         let (mut pause, mut told) = (PAUSES.0, Told::default());
+        let complaints = NowAndThen::since(clock::refresh());
         while let Some(link) = this.upgrade() {
             let known = link.connection.load_full();
+            let complaint = link.complaint.swap(None).filter(|_| known.is_some());
             let looked = match known {
                 Some(connection) => link.look(&connection).await,
                 None => link.connect().await,
@@ -230,6 +238,12 @@ impl Link {
                 Ok(()) => {
                     if told.is_news(false, clock::refresh()) {
                         notice(format_args!("{link} answers again"));
+                    }
+                    // It takes what is written, and yet not what it was asked, or not in time.
+                    if let Some(complaint) = complaint
+                        && complaints.count(clock::refresh()).is_some()
+                    {
+                        notice(format_args!("{link} answers, but not all that it is asked: {complaint}"));
                     }
                     pause = PAUSES.0;
                     LOOKED_AT_EVERY
