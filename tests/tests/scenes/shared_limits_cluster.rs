@@ -195,6 +195,24 @@ fn a_replica_that_takes_over_is_found_while_nobody_asks() {
 }
 
 #[test]
+fn a_node_that_has_lost_its_cluster_is_not_believed() {
+    let mut store = redis_cluster(false);
+    // Nothing of the fleet's is at the third, which so is not written to.
+    let [gate, _] = fleet(&store, "timeout: 2s, prefix: '{tg}:'", MANY);
+    let owner = store.owner("{tg}:");
+    let [next, last] = [1, 2].map(|number| (owner + number) % 3);
+    for node in [owner, next] {
+        store.nodes[node].kill();
+    }
+    let line = gate.expect_line(&format!("{} does not answer", store.nodes[last].address()));
+    assert!(line.contains("it has lost its cluster"), "{line}");
+    for node in [owner, next] {
+        store.nodes[node].revive();
+    }
+    eventually("the cluster is in use", || is_up(&gate));
+}
+
+#[test]
 fn configurations_that_are_replaced_leave_no_connections_behind() {
     let store = redis_cluster(false);
     let gates = fleet(&store, LONG, MANY);

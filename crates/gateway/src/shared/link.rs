@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::dial::{Connection, Setup, unusable};
 use crate::clock;
-use crate::config::values::{Host, RedisServer};
+use crate::config::values::{Host, RedisServer, RedisServers};
 use crate::notice::{NowAndThen, Told, notice};
 
 /// The connection to one server, as long as there is one.
@@ -49,6 +49,8 @@ pub(super) enum Place {
     Master(Vec<RedisServer>, String),
 }
 
+/// What a server of a cluster says of itself that others do without, or that does without others.
+const LOST: &[u8] = b"cluster_state:fail";
 /// How often a connection is tried that nobody doubts.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// How often sentinels are asked while their master answers.
@@ -179,18 +181,24 @@ impl Link {
     }
 
     /// Whether a connection is good. Where gateways count together it must take what is written: a full Redis, or one that only
-    /// copies another, is of no use. Nor is a master that is none any more.
+    /// copies another, is of no use. Nor is a master that is none any more, or a server that has lost its cluster.
     async fn look(&self, connection: &Connection) -> Result<(), RedisError> {
         let place = self.presence.load_full();
         let command = match place.and_then(|name| self.setup.fleet.presence(&name)) {
             Some(command) => command,
-            None if matches!(self.place, Place::Master(..)) => cmd("ROLE"),
-            None => cmd("PING"),
+            None => match &self.setup.config.redis.value.servers {
+                RedisServers::One(_) => cmd("PING"),
+                RedisServers::Sentinels(..) => cmd("ROLE"),
+                RedisServers::Cluster(_) => cmd("CLUSTER").arg("INFO").take(),
+            },
         };
         match connection.ask(&command, false, *self.setup.config.timeout).await {
             Ok(Value::Int(gateways)) => self.setup.fleet.heard(gateways.unsigned_abs(), clock::refresh()),
             Ok(Value::Array(role)) if role.first() != Some(&Value::BulkString(b"master".to_vec())) => {
                 return Err(unusable("it is no master".to_owned()));
+            }
+            Ok(Value::BulkString(info)) if info.windows(LOST.len()).any(|words| words == LOST) => {
+                return Err(unusable("it has lost its cluster".to_owned()));
             }
             Ok(_) => {}
             // It is there, and knows that others have taken over.
