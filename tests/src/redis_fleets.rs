@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::peers::Peer;
-use crate::transport::await_port;
-use crate::{Authority, Redis, eventually, free_port, redis_cli, redis_with};
+use crate::transport::{await_port, redis_at};
+use crate::{Authority, Redis, eventually, free_port, redis_cli};
 
 /// A master, a replica, and three sentinels that watch them. The sentinels want a password.
 pub struct SentinelRedis {
@@ -160,16 +160,14 @@ fn cluster_with(authority: Option<&Authority>, has_replicas: bool) -> RedisClust
 /// A node of a cluster that is still to be.
 #[track_caller]
 fn cluster_node(common: &Options) -> Redis {
-    let bus = free_port().to_string();
-    let options = [
+    common.redis(&[
         "--cluster-enabled",
         "yes",
         "--cluster-node-timeout",
         "1000",
         "--cluster-require-full-coverage",
         "no",
-    ];
-    common.redis(&[&options[..], &["--cluster-port", &bus]].concat())
+    ])
 }
 
 impl RedisCluster {
@@ -299,8 +297,14 @@ impl Options {
 
     #[track_caller]
     fn redis(&self, more: &[&str]) -> Redis {
-        let (options, _) = self.draw();
-        redis_with(&options.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
+        redis_at(|| {
+            let ports = ["--port", "--cluster-port"].map(|name| [name.to_owned(), free_port().to_string()]);
+            let (own, _) = self.draw();
+            own.into_iter()
+                .chain(ports.into_iter().flatten())
+                .chain(more.iter().map(ToString::to_string))
+                .collect()
+        })
     }
 }
 
