@@ -9,7 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use tokio::sync::{Notify, watch};
 
-use super::dial::{Setup, server_at, unusable};
+use super::dial::{Setup, more_telling, server_at, unusable};
 use super::link::{Link, PAUSES, Place, longer};
 use super::slot::{SLOTS, Slot, slot_of, tag};
 use crate::clock;
@@ -205,12 +205,12 @@ impl Nodes {
         let mut command = cmd("CLUSTER");
         command.arg("SLOTS");
         let limit = *self.setup.config.timeout;
-        let mut last = unusable("no server is named".to_owned());
+        let mut why = None;
         for link in self.map.load_full().links.iter().filter(|link| link.is_in_use()) {
             let Some(server) = link.server() else { continue };
             match link.ask(&command, false, limit).await.and_then(|answer| read(&answer, server)) {
                 Ok(ranges) => return Ok(ranges),
-                Err(error) => last = error,
+                Err(error) => why = Some(error),
             }
         }
         let named = self.named.iter().map(async |server| {
@@ -221,10 +221,10 @@ impl Nodes {
         while let Some(answer) = asked.next().await {
             match answer {
                 Ok(ranges) => return Ok(ranges),
-                Err(error) => last = error,
+                Err(error) => why = Some(more_telling(why, error)),
             }
         }
-        Err(last)
+        Err(why.unwrap_or_else(|| unusable("no server is named".to_owned())))
     }
 
     /// Makes the map; servers that were in it keep their connections.
