@@ -49,7 +49,9 @@ pub use peers::{
     Browser, Curl, FileServer, Nginx, WebSocket, WebSocketListener, WebSocketServer, browser, curl,
     file_server, free_port, nginx, python, script_path, web_socket, web_socket_listener, web_socket_server,
 };
-pub use redis_fleets::{RedisCluster, SentinelRedis, redis_cluster, sentinel_redis};
+pub use redis_fleets::{
+    RedisCluster, SentinelRedis, redis_cluster, redis_cluster_by_tls, sentinel_redis, sentinel_redis_by_tls,
+};
 pub use registries::{ConsulDouble, DnsServer, Etcd, Instance, consul_double, dns_server, etcd};
 pub use rustix::process::Signal as Sent;
 pub use socket::{Broken, Ending, Socket};

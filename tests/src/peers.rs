@@ -39,6 +39,14 @@ impl Peer {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
     /// What it said on stderr, if it has ended.
     pub(crate) fn last_words(&mut self) -> Option<String> {
         self.0.try_wait().unwrap()?;

@@ -18,6 +18,8 @@ pub struct Redis {
     arguments: Vec<String>,
     /// Its port.
     pub port: u16,
+    /// The port at which it speaks TLS, if it does.
+    pub tls_port: Option<u16>,
 }
 
 /// A Redis.
@@ -29,8 +31,10 @@ pub fn redis() -> Redis {
 /// A Redis with these options: `--name value …`.
 #[track_caller]
 pub fn redis_with(options: &[&str]) -> Redis {
-    let port = free_port().to_string();
-    redis_at(&[&["--port", &port], options].concat())
+    redis_at(|| {
+        let port = ["--port".to_owned(), free_port().to_string()];
+        port.into_iter().chain(options.iter().map(ToString::to_string)).collect()
+    })
 }
 
 /// A Redis that speaks nothing but TLS, as 127.0.0.1 and as `redis.internal`, by the word of this authority. It believes callers whom the same
@@ -40,34 +44,62 @@ pub fn redis_by_tls(authority: &Authority, is_strict: bool) -> Redis {
     let pair = authority.sign(&["redis.internal", "127.0.0.1"]);
     let [cert, key, ca] =
         [pair.certificate, pair.key, authority.certificate()].map(|path| path.display().to_string());
-    let (port, callers) = (free_port().to_string(), if is_strict { "yes" } else { "no" });
-    let files = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
-    redis_at(&[&["--port", "0", "--tls-port", &port, "--tls-auth-clients", callers], &files[..]].concat())
+    let callers = if is_strict { "yes" } else { "no" };
+    redis_at(|| {
+        let files = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+        let port = free_port().to_string();
+        let rest = ["--port", "0", "--tls-port", &port, "--tls-auth-clients", callers];
+        rest.iter().chain(&files).map(ToString::to_string).collect()
+    })
 }
 
+/// A Redis with options that are drawn again where somebody else has taken one of its ports meanwhile.
 #[track_caller]
-fn redis_at(arguments: &[&str]) -> Redis {
-    let folder = tempfile::tempdir().unwrap();
-    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-    let is_port = |name: &&String| ["--port", "--tls-port"].contains(&name.as_str());
-    let at = arguments.iter().rposition(|name| is_port(&name)).unwrap();
-    let port = arguments[at + 1].parse().unwrap();
-    Redis { peer: start_redis(&folder, &arguments, port), folder, arguments, port }
+pub(crate) fn redis_at(draw: impl Fn() -> Vec<String>) -> Redis {
+    for _ in 0..5 {
+        let (folder, arguments) = (tempfile::tempdir().unwrap(), draw());
+        let port_of = |name| {
+            let at = arguments.iter().position(|argument| argument == name)?;
+            Some(arguments[at + 1].parse().unwrap()).filter(|port| *port != 0)
+        };
+        let tls_port = port_of("--tls-port");
+        let port = port_of("--port").or(tls_port).unwrap();
+        if let Some(peer) = start_redis(&folder, &arguments, port) {
+            return Redis { peer, folder, arguments, port, tls_port };
+        }
+    }
+    panic!("redis-server found no port that stayed free");
 }
 
-fn start_redis(folder: &TempDir, arguments: &[String], port: u16) -> Peer {
+/// Nothing where it has ended, as one that finds no port does.
+fn start_redis(folder: &TempDir, arguments: &[String], port: u16) -> Option<Peer> {
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]).arg(folder.path());
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-    let peer = Peer::start(&mut command);
-    await_port("redis-server", port);
-    peer
+    let mut peer = Peer::start(&mut command);
+    // Another that has the port says another number; one that wants a password or TLS first says none.
+    let told = || redis_cli((Ipv4Addr::LOCALHOST, port).into(), &["INFO", "server"]);
+    let is_itself = |told: &str, id: u32| {
+        told.lines()
+            .find_map(|line| line.strip_prefix("process_id:"))
+            .is_none_or(|told| told == id.to_string())
+    };
+    eventually("redis-server listens", || {
+        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        peer.has_ended() || listens() && is_itself(&told(), peer.id())
+    });
+    (!peer.has_ended()).then_some(peer)
 }
 
 impl Redis {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The port at which gateways and its own fleet speak with it.
+    pub(crate) fn fleet_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// Kills it, as a crash would.
@@ -77,7 +109,7 @@ impl Redis {
 
     /// Starts it again where it was, empty.
     pub fn revive(&mut self) {
-        self.peer = start_redis(&self.folder, &self.arguments, self.port);
+        self.peer = start_redis(&self.folder, &self.arguments, self.port).expect("its port is taken");
     }
 
     /// Stops it, so that it takes what is sent and answers nothing.

@@ -61,6 +61,7 @@ mod services;
 mod shared_charges;
 mod shared_limits;
 mod shared_limits_cluster;
+mod shared_limits_moves;
 mod shared_limits_sentinel;
 mod shared_limits_tls;
 mod shared_outages;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tollgate_tests::limits::{decided, is_up};
-use tollgate_tests::{Gateway, Raised, RedisCluster, eventually, gateway, redis_cluster};
+use tollgate_tests::{Gateway, Raised, RedisCluster, eventually, gateway, redis_cli, redis_cluster};
 
 /// How long an answer is waited for where one does not come.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -14,23 +14,24 @@ const LONG: &str = "timeout: 2s";
 
 /// Two gateways with this cluster.
 fn fleet(store: &RedisCluster, more: &str, routes: &str) -> [Gateway; 2] {
-    let gate = || {
-        gateway(format!(
-            "
+    let gates = [(); 2].map(|()| gateway(config(store, more, routes)));
+    for gate in &gates {
+        eventually("the cluster is in use", || is_up(gate));
+    }
+    gates
+}
+
+fn config(store: &RedisCluster, more: &str, routes: &str) -> String {
+    format!(
+        "
 workers: 2
 listeners: [{{ address: '127.0.0.1:0', trust_forwarded: {{ from: [127.0.0.1] }} }}]
 cluster: {{ redis: '{}', {more} }}
 defaults: {{ access: public }}
 {routes}
 ",
-            store.url(),
-        ))
-    };
-    let gates = [gate(), gate()];
-    for gate in &gates {
-        eventually("the cluster is in use", || is_up(gate));
-    }
-    gates
+        store.url(),
+    )
 }
 
 fn ask(gate: &Gateway, path: &str, client: &str, tenant: &str) -> u16 {
@@ -172,6 +173,84 @@ fn a_name_that_is_not_there_yet_is_made_where_its_slot_goes_to() {
     store.finish_move(&slot, from, 3);
     eventually("it is full again", || gates[1].get("/all").status == 200);
     assert!(decided(&gates[1], "local") < 0.5, "{}", gates[1].said());
+}
+
+#[test]
+fn a_replica_that_takes_over_is_found_while_nobody_asks() {
+    let mut store = redis_cluster(true);
+    let gates = fleet(&store, SHORT, MANY);
+    // They have known that all is well for a moment, and would not ask again for a while.
+    eventually("both have asked twice", || store.told(0, "commandstats", "cmdstat_cluster|slots") >= 4);
+    store.nodes[1].kill();
+    for gate in &gates {
+        eventually("it is missed", || !is_up(gate));
+    }
+    let role = || redis_cli(store.nodes[4].address(), &["ROLE"]);
+    eventually("its replica takes over", || role().starts_with("master"));
+    let began = Instant::now();
+    for gate in &gates {
+        eventually("it is found", || is_up(gate));
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_node_that_has_lost_its_cluster_is_not_believed() {
+    let mut store = redis_cluster(false);
+    // Nothing of the fleet's is at the third, which so is not written to.
+    let [gate, _] = fleet(&store, "timeout: 2s, prefix: '{tg}:'", MANY);
+    let owner = store.owner("{tg}:");
+    let [next, last] = [1, 2].map(|number| (owner + number) % 3);
+    for node in [owner, next] {
+        store.nodes[node].kill();
+    }
+    let line = gate.expect_line(&format!("{} does not answer", store.nodes[last].address()));
+    assert!(line.contains("it has lost its cluster"), "{line}");
+    for node in [owner, next] {
+        store.nodes[node].revive();
+    }
+    eventually("the cluster is in use", || is_up(&gate));
+}
+
+#[test]
+fn configurations_that_are_replaced_leave_no_connections_behind() {
+    let store = redis_cluster(false);
+    let gates = fleet(&store, LONG, MANY);
+    for number in 1..5 {
+        for gate in &gates {
+            gate.expect_reload(|| gate.replace_config(&config(&store, &format!("timeout: {number}s"), MANY)));
+            gate.get("/ip").expect(200);
+        }
+    }
+    for gate in &gates {
+        eventually("the cluster is in use", || is_up(gate));
+    }
+    for node in 0..3 {
+        eventually("each has one connection", || store.connections(node).len() == 2);
+    }
+}
+
+#[test]
+fn a_node_that_comes_back_and_knows_of_nobody_yet_takes_nobody_out_of_the_number_of_gateways() {
+    let mut store = redis_cluster(false);
+    let gates = fleet(&store, SHORT, MANY);
+    let heard = |gate: &Gateway| gate.metrics().sum("tollgate_redis_gateways", &[]);
+    for gate in &gates {
+        eventually("both are heard", || heard(gate) > 1.5);
+    }
+    for _ in 0..2 {
+        store.nodes[1].kill();
+        for gate in &gates {
+            eventually("it is missed", || !is_up(gate));
+        }
+        store.nodes[1].revive();
+        eventually("it is told by both", || {
+            assert!(gates.iter().all(|gate| heard(gate) > 1.5));
+            let name = store.names(1, "tg:gateways:*").pop();
+            let count = name.map(|name| redis_cli(store.nodes[1].address(), &["ZCARD", &name]));
+            count.is_some_and(|count| count == "2")
+        });
+    }
 }
 
 /// Asks for one caller after the other until it is over: the longest wait.

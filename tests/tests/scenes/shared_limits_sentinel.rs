@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tollgate_tests::limits::{decided, is_up};
+use tollgate_tests::limits::{admitted, decided, is_up};
 use tollgate_tests::{Gateway, Raised, eventually, gateway, redis_cli, sentinel_redis};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -81,6 +81,24 @@ fn the_master_that_takes_over_is_found_while_requests_run() {
     let info = || redis_cli(fleet.servers[0].address(), &["INFO", "replication"]);
     eventually("it follows the other", || info().contains("role:slave"));
     assert!(gates.iter().all(is_up));
+}
+
+#[test]
+fn a_master_that_sentinels_have_given_up_is_left_although_it_goes_on() {
+    let mut fleet = sentinel_redis();
+    let gates = [gate_of(&fleet.keys()), gate_of(&fleet.keys())];
+    assert_eq!(admitted(&gates, "/few", 15), 15);
+    let keys = |address| redis_cli(address, &["--scan", "--pattern", "tg:limit:*"]).lines().count();
+    eventually("the replica knows as much", || keys(fleet.servers[1].address()) == 1);
+    fleet.appoint_replica();
+    for gate in &gates {
+        gate.expect_line(&format!("mymaster is {} from now on", fleet.servers[1].address()));
+    }
+    fleet.servers[0].kill();
+    assert_eq!(admitted(&gates, "/few", 10), 5);
+    for gate in &gates {
+        assert!(is_up(gate) && decided(gate, "local") < 0.5, "{}", gate.said());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tollgate_tests::limits::{decided, is_up};
-use tollgate_tests::{Gateway, Raised, eventually, gateway, redis};
+use tollgate_tests::{Gateway, Raised, eventually, gateway, redis, redis_cli};
 
 const GATEWAYS: usize = 3;
 const TIMEOUT: Duration = Duration::from_millis(250);
@@ -28,6 +28,28 @@ routes:
 ",
         TIMEOUT.as_millis()
     ))
+}
+
+#[test]
+fn a_redis_that_takes_what_is_written_and_refuses_what_it_is_asked_is_told_of_now_and_then() {
+    let store = redis();
+    let gate = gate_of(&store.address().to_string());
+    gate.get("/exact").expect(200);
+    assert_eq!(redis_cli(store.address(), &["ACL", "SETUSER", "default", "-evalsha"]), "OK");
+    eventually("it is done without", || {
+        gate.get("/exact").expect(200);
+        gate.get("/fast").expect(200);
+        decided(&gate, "local") > 20.0
+    });
+    let line = gate.expect_line("answers, but not all that it is asked");
+    assert!(line.contains("evalsha"), "{line}");
+    assert!(gate.said().matches("but not all").count() <= 3, "{}", gate.said());
+    assert_eq!(redis_cli(store.address(), &["ACL", "SETUSER", "default", "+evalsha"]), "OK");
+    let before = decided(&gate, "redis");
+    eventually("it is asked again", || {
+        gate.get("/exact").expect(200);
+        decided(&gate, "redis") > before + 5.0
+    });
 }
 
 #[test]

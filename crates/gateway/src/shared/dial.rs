@@ -1,10 +1,12 @@
 //! How a server of the fleet's Redis is connected to, and what all these connections have in common. Only the control plane connects.
 
+use std::cmp::Reverse;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, Value, cmd, pipe};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -76,8 +78,38 @@ impl Setup {
         self.open(server, with_password(settings, password.as_ref())).await
     }
 
+    /// The servers that sentinels call the master of this name and how many do, the most first, as soon as most sentinels agree; or why none
+    /// says anything.
+    pub(super) async fn masters(
+        &self,
+        sentinels: &[RedisServer],
+        name: &str,
+    ) -> Result<Vec<(RedisServer, usize)>, RedisError> {
+        let mut asked: FuturesUnordered<_> =
+            sentinels.iter().map(|sentinel| self.master(sentinel, name)).collect();
+        let mut masters: Vec<(RedisServer, usize)> = Vec::new();
+        let mut why = None;
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(master) => match masters.iter_mut().find(|(known, _)| *known == master) {
+                    Some((_, votes)) => *votes += 1,
+                    None => masters.push((master, 1)),
+                },
+                Err(error) => why = Some(more_telling(why, error)),
+            }
+            if masters.iter().any(|(_, votes)| votes * 2 > sentinels.len()) {
+                break;
+            }
+        }
+        masters.sort_by_key(|(_, votes)| Reverse(*votes));
+        if masters.is_empty() {
+            return Err(why.unwrap_or_else(|| unusable("there are no sentinels".to_owned())));
+        }
+        Ok(masters)
+    }
+
     /// The server that a sentinel calls the master of this name.
-    pub(super) async fn master(&self, sentinel: &RedisServer, name: &str) -> Result<RedisServer, RedisError> {
+    async fn master(&self, sentinel: &RedisServer, name: &str) -> Result<RedisServer, RedisError> {
         let settings = with_password(RedisConnectionInfo::default(), self.config.sentinel_password.as_ref());
         let connection = self.open(sentinel, settings).await?;
         let mut command = cmd("SENTINEL");
@@ -185,6 +217,12 @@ pub(super) fn server_at(host: &[u8], port: &[u8]) -> Option<RedisServer> {
     RedisServer::at(text(host)?, text(port)?.parse().ok()?)
 }
 
+/// The reason that says more: it is no news of one of several servers that nobody is there.
+pub(super) fn more_telling(one: Option<RedisError>, other: RedisError) -> RedisError {
+    let is_gone = other.is_connection_refusal() || other.is_timeout();
+    one.filter(|_| is_gone).unwrap_or(other)
+}
+
 /// That something cannot be used, and why.
 pub(super) fn unusable(why: String) -> RedisError {
     RedisError::from((ErrorKind::Io, "it cannot be used", why))
@@ -192,4 +230,21 @@ pub(super) fn unusable(why: String) -> RedisError {
 
 fn timed_out() -> RedisError {
     RedisError::from(io::Error::from(io::ErrorKind::TimedOut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_reasons_one_is_told_that_is_more_than_that_nobody_is_there() {
+        let refused = RedisError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let wrong = || unusable("it speaks no TLS".to_owned());
+        let told = |one, other| more_telling(one, other).to_string();
+        for gone in [refused, timed_out()] {
+            assert_eq!(told(None, gone.clone()), gone.to_string());
+            assert_eq!(told(Some(wrong()), gone.clone()), wrong().to_string());
+            assert_eq!(told(Some(gone), wrong()), wrong().to_string());
+        }
+    }
 }

@@ -2,9 +2,9 @@
 //! commands over it and wait for the answers, many at a time.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
@@ -12,8 +12,8 @@ use tokio::sync::{Notify, watch};
 
 use super::dial::{Connection, Setup, unusable};
 use crate::clock;
-use crate::config::values::{Host, RedisServer};
-use crate::notice::notice;
+use crate::config::values::{Host, RedisServer, RedisServers};
+use crate::notice::{NowAndThen, Told, notice};
 
 /// The connection to one server, as long as there is one.
 #[derive(Debug)]
@@ -21,16 +21,23 @@ pub(super) struct Link {
     setup: Arc<Setup>,
     place: Place,
     connection: ArcSwapOption<Connection>,
+    /// The server that was connected to last.
+    current: ArcSwapOption<RedisServer>,
     /// That a command has failed, so that the connection is looked at.
     doubt: Arc<Notify>,
     /// Whether one has failed since the connection was last found to be good.
     is_in_doubt: AtomicBool,
+    /// Why one has.
+    complaint: ArcSwapOption<String>,
     /// Whether the first attempt to connect has ended, in whatever way.
     has_tried: watch::Sender<bool>,
     /// The name under which gateways say there that they are there; none where the server has no name that is its own.
     presence: ArcSwapOption<String>,
     /// That something belongs elsewhere, or that the server fails: where there are others, it is looked which does what.
     moved: Arc<Notify>,
+    made: Instant,
+    /// In seconds from then on: until when it is kept without being in charge of anything.
+    kept_until: AtomicU64,
 }
 
 /// Where the server is.
@@ -42,8 +49,14 @@ pub(super) enum Place {
     Master(Vec<RedisServer>, String),
 }
 
+/// What a server of a cluster says of itself that others do without, or that does without others.
+const LOST: &[u8] = b"cluster_state:fail";
 /// How often a connection is tried that nobody doubts.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// How often sentinels are asked while their master answers.
+const FOLLOWED_EVERY: Duration = Duration::from_secs(10);
+/// Seconds for which a server is kept that others send us to and that has no slot yet.
+const KEPT_FOR: u64 = 60;
 /// The pause after the first failure to connect, and the longest: each is twice as long as the one before.
 pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -53,11 +66,15 @@ impl Link {
             setup: Arc::clone(setup),
             place,
             connection: ArcSwapOption::empty(),
+            current: ArcSwapOption::empty(),
             doubt: Arc::default(),
             is_in_doubt: AtomicBool::new(false),
+            complaint: ArcSwapOption::empty(),
             has_tried: watch::Sender::new(false),
             presence: ArcSwapOption::empty(),
             moved: Arc::clone(moved),
+            made: clock::refresh(),
+            kept_until: AtomicU64::new(0),
         })
     }
 
@@ -82,6 +99,21 @@ impl Link {
     /// Whether it is worth a question: nobody has waited in vain since it last answered.
     pub(super) fn is_in_use(&self) -> bool {
         !self.is_in_doubt.load(Ordering::Relaxed) && self.connection.load().is_some()
+    }
+
+    /// Another server has sent somebody here.
+    pub(super) fn keep(&self, now: Instant) {
+        self.kept_until.store(self.age(now) + KEPT_FOR, Ordering::Relaxed);
+    }
+
+    /// Whether one has of late.
+    pub(super) fn is_kept(&self, now: Instant) -> bool {
+        self.age(now) < self.kept_until.load(Ordering::Relaxed)
+    }
+
+    /// In seconds.
+    fn age(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.made).as_secs()
     }
 
     /// Waits until the first attempt to connect has ended.
@@ -111,6 +143,9 @@ impl Link {
             && !is_direction(error)
         {
             counts.failed(error);
+            if self.complaint.load().is_none() {
+                self.complaint.store(Some(Arc::new(plain(error))));
+            }
             self.is_in_doubt.store(true, Ordering::Relaxed);
             self.doubt.notify_one();
             self.moved.notify_one();
@@ -118,17 +153,14 @@ impl Link {
         answer
     }
 
-    /// Connects, by the word of the first sentinel whose master takes us where there are sentinels.
+    /// Connects; where there are sentinels to the server that most of them call the master, or else to another that some do.
     async fn connect(&self) -> Result<(), RedisError> {
         match &self.place {
             Place::Server(server) => self.connect_to(server).await,
             Place::Master(sentinels, name) => {
-                let mut last = Err(unusable("there are no sentinels".to_owned()));
-                for sentinel in sentinels {
-                    last = match self.setup.master(sentinel, name).await {
-                        Ok(master) => self.connect_to(&master).await,
-                        Err(error) => Err(error),
-                    };
+                let mut last = Ok(());
+                for (master, _) in self.setup.masters(sentinels, name).await? {
+                    last = self.connect_to(&master).await;
                     if last.is_ok() {
                         break;
                     }
@@ -143,23 +175,30 @@ impl Link {
         // A kernel takes connections for a program that answers nothing.
         self.look(&connection).await?;
         self.connection.store(Some(Arc::new(connection)));
+        self.current.store(Some(Arc::new(server.clone())));
         self.setup.counts.connections.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Whether a connection is good. Where gateways count together it must take what is written: a full Redis, or one that only
-    /// copies another, is of no use. Nor is a master that is none any more.
+    /// copies another, is of no use. Nor is a master that is none any more, or a server that has lost its cluster.
     async fn look(&self, connection: &Connection) -> Result<(), RedisError> {
         let place = self.presence.load_full();
         let command = match place.and_then(|name| self.setup.fleet.presence(&name)) {
             Some(command) => command,
-            None if matches!(self.place, Place::Master(..)) => cmd("ROLE"),
-            None => cmd("PING"),
+            None => match &self.setup.config.redis.value.servers {
+                RedisServers::One(_) => cmd("PING"),
+                RedisServers::Sentinels(..) => cmd("ROLE"),
+                RedisServers::Cluster(_) => cmd("CLUSTER").arg("INFO").take(),
+            },
         };
         match connection.ask(&command, false, *self.setup.config.timeout).await {
-            Ok(Value::Int(gateways)) => self.setup.fleet.heard(gateways.unsigned_abs()),
+            Ok(Value::Int(gateways)) => self.setup.fleet.heard(gateways.unsigned_abs(), clock::refresh()),
             Ok(Value::Array(role)) if role.first() != Some(&Value::BulkString(b"master".to_vec())) => {
                 return Err(unusable("it is no master".to_owned()));
+            }
+            Ok(Value::BulkString(info)) if info.windows(LOST.len()).any(|words| words == LOST) => {
+                return Err(unusable("it has lost its cluster".to_owned()));
             }
             Ok(_) => {}
             // It is there, and knows that others have taken over.
@@ -170,29 +209,60 @@ impl Link {
         Ok(())
     }
 
+    /// Asks sentinels now and then who the master is, as long as there is a handle: one that they do not see any more goes on and takes what is
+    /// written, while others ask the next.
+    pub(super) async fn follow(this: Weak<Self>) {
+        loop {
+            tokio::time::sleep(FOLLOWED_EVERY).await;
+            let Some(link) = this.upgrade() else { return };
+            let Place::Master(sentinels, name) = &link.place else { return };
+            let (Some(current), Ok(masters)) =
+                (link.current.load_full(), link.setup.masters(sentinels, name).await)
+            else {
+                continue;
+            };
+            let votes = masters.iter().find(|(master, _)| master == &*current).map_or(0, |(_, votes)| *votes);
+            // What is in use is left only for one that can be used.
+            if let Some((master, _)) = masters.iter().find(|(_, most)| *most > votes)
+                && link.connect_to(master).await.is_ok()
+            {
+                notice(format_args!("{link} is {master} from now on, and not {current}"));
+            }
+        }
+    }
+
     /// Makes the connection and keeps it, as long as there is a handle.
     pub(super) async fn drive(this: Weak<Self>) {
-        let (mut pause, mut is_told) = (PAUSES.0, false);
+        let (mut pause, mut told) = (PAUSES.0, Told::default());
+        let complaints = NowAndThen::since(clock::refresh());
         while let Some(link) = this.upgrade() {
             let known = link.connection.load_full();
+            let complaint = link.complaint.swap(None).filter(|_| known.is_some());
             let looked = match known {
                 Some(connection) => link.look(&connection).await,
                 None => link.connect().await,
             };
             let next = match looked {
                 Ok(()) => {
-                    if is_told {
+                    if told.is_news(false, clock::refresh()) {
                         notice(format_args!("{link} answers again"));
                     }
-                    (pause, is_told) = (PAUSES.0, false);
+                    // It takes what is written, and yet not what it was asked, or not in time.
+                    if let Some(complaint) = complaint
+                        && complaints.count(clock::refresh()).is_some()
+                    {
+                        notice(format_args!("{link} answers, but not all that it is asked: {complaint}"));
+                    }
+                    pause = PAUSES.0;
                     LOOKED_AT_EVERY
                 }
                 Err(error) => {
                     link.connection.store(None);
-                    if !is_told {
+                    // Another may do what it did, also where nobody asks for that just now.
+                    link.moved.notify_one();
+                    if told.is_news(true, clock::refresh()) {
                         link.setup.tell_loss(&link, &error);
                     }
-                    is_told = true;
                     longer(&mut pause)
                 }
             };
@@ -211,7 +281,7 @@ impl Link {
 }
 
 impl Setup {
-    /// Says once that a server is gone, or what it is.
+    /// Says that a server is gone, or what it is.
     pub(super) fn tell_loss(&self, who: &dyn fmt::Display, error: &RedisError) {
         let and = if self.fleet.is_counted() { ", shared limits do what `on_outage` says" } else { "" };
         notice(format_args!("{who} does not answer, what needs it is refused{and}: {}", plain(error)));

@@ -2,18 +2,19 @@
 //! one that its slot belongs to.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
 use tokio::sync::{Notify, watch};
 
-use super::dial::{Setup, server_at, unusable};
+use super::dial::{Setup, more_telling, server_at, unusable};
 use super::link::{Link, PAUSES, Place, longer};
 use super::slot::{SLOTS, Slot, slot_of, tag};
 use crate::clock;
 use crate::config::values::RedisServer;
-use crate::notice::notice;
+use crate::notice::{Told, notice};
 
 /// The servers of a cluster.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Nodes {
     made: watch::Sender<u64>,
     /// That the map should be made anew.
     moved: Arc<Notify>,
-    /// Servers that others have sent us to and that the map lacks, as they have no slot yet.
+    /// Servers that others have sent us to and that the map lacks.
     wanted: Mutex<Vec<RedisServer>>,
     /// Whether the first attempt to know the cluster has ended, in whatever way.
     has_tried: watch::Sender<bool>,
@@ -36,6 +37,8 @@ pub(super) struct Nodes {
 #[derive(Debug, Default)]
 struct Map {
     links: Vec<Arc<Link>>,
+    /// Those of them, the first, that have slots. The others are those that slots are moving to.
+    in_charge: usize,
     /// Of each slot the place of its owner among them.
     owners: Box<[u16]>,
 }
@@ -47,8 +50,6 @@ type Range = (Slot, Slot, RedisServer);
 const MADE_EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
 /// It is not made more often than that.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
-/// When is asked again what is just moving.
-const AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How often a question is sent on.
 const MOST_HOPS: usize = 4;
 /// Servers of a cluster: it is not made for more.
@@ -76,7 +77,7 @@ impl Nodes {
         let map = self.map.load();
         !map.owners.is_empty()
             && !map.owners.contains(&NOBODY)
-            && map.links.iter().all(|link| link.is_in_use())
+            && map.in_charge().iter().all(|link| link.is_in_use())
     }
 
     /// Whether this slot has one.
@@ -91,39 +92,42 @@ impl Nodes {
     }
 
     /// Asks the server that has this slot, or the one that it sends us to, and waits so long at most for an answer. Only what was not done is
-    /// sent again.
+    /// sent again. Of what is asked for some may have moved already, and some not: then that is the answer.
     pub(super) async fn ask(&self, slot: Slot, command: &Cmd, limit: Duration) -> Result<Value, RedisError> {
         let began = clock::refresh();
         let left = || limit.saturating_sub(clock::refresh().duration_since(began));
         let Some(mut link) = self.map.load().owner(slot).cloned() else {
-            let error = unusable("no server has this slot".to_owned());
-            self.setup.counts.failed(&error);
             self.moved.notify_one();
-            return Err(error);
+            return Err(self.failed(unusable("no server has this slot".to_owned())));
         };
-        let (mut is_asking, mut hops) = (false, 0);
-        while hops < MOST_HOPS {
+        let mut is_asking = false;
+        for _ in 0..MOST_HOPS {
             let error = match link.ask(command, is_asking, left()).await {
-                // Of what is asked for some has moved already: that is over in a moment, or the next says where to ask.
-                Err(error) if is_half_moved(&error) && left() > AGAIN_AFTER => {
-                    tokio::time::sleep(AGAIN_AFTER).await;
-                    continue;
-                }
-                Err(error) if error.redirect_node().is_some() && !left().is_zero() => error,
+                Err(error) if error.redirect_node().is_some() => error,
                 answer => return answer,
             };
-            hops += 1;
             is_asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
             if !is_asking {
                 self.moved.notify_one();
             }
             let next = error.redirect_node().and_then(|(place, _)| directed(place, link.server()?));
-            link = match next {
-                Some(server) => self.link_to(&server, left()).await.ok_or(error)?,
-                None => return Err(error),
+            let found = match next {
+                Some(server) => self.link_to(&server, left()).await,
+                None => None,
+            };
+            // As everywhere, nobody waits for one that others have waited for in vain.
+            link = match found.filter(|link| link.is_in_use() && !left().is_zero()) {
+                Some(link) => link,
+                None => return Err(self.failed(error)),
             };
         }
-        Err(unusable("its servers send us in circles".to_owned()))
+        Err(self.failed(unusable("its servers send us in circles".to_owned())))
+    }
+
+    /// Counts what found no answer.
+    fn failed(&self, error: RedisError) -> RedisError {
+        self.setup.counts.failed(&error);
+        error
     }
 
     /// The connection to a server that another has named; one that is new to us is waited for so long at most.
@@ -131,7 +135,9 @@ impl Nodes {
         let mut made = self.made.subscribe();
         let found = async {
             loop {
-                if let Some(link) = self.map.load().find(server).cloned() {
+                let known = self.map.load().find(server).cloned();
+                if let Some(link) = known {
+                    link.keep(clock::now());
                     link.tried().await;
                     return Some(link);
                 }
@@ -155,22 +161,24 @@ impl Nodes {
 
     /// Makes the map and keeps it true, as long as there is a handle.
     pub(super) async fn drive(this: Weak<Self>) {
-        let (mut pause, mut is_told) = (PAUSES.0, false);
+        let (mut pause, mut told) = (PAUSES.0, Told::default());
         while let Some(nodes) = this.upgrade() {
-            let next = match nodes.ranges().await {
+            let asked = nodes.ranges().await;
+            let (is_lost, now) = (asked.is_err(), clock::refresh());
+            let (is_news, redis) = (told.is_news(is_lost, now), &nodes.setup.config.redis.value);
+            let next = match asked {
                 Ok(ranges) => {
-                    nodes.remake(&ranges);
-                    if is_told {
-                        notice(format_args!("{} answers again", nodes.setup.config.redis.value));
+                    nodes.remake(&ranges, now);
+                    if is_news {
+                        notice(format_args!("{redis} answers again"));
                     }
-                    (pause, is_told) = (PAUSES.0, false);
+                    pause = PAUSES.0;
                     if nodes.are_in_use() { MADE_EVERY.0 } else { MADE_EVERY.1 }
                 }
                 Err(error) => {
-                    if !is_told {
-                        nodes.setup.tell_loss(&nodes.setup.config.redis.value, &error);
+                    if is_news {
+                        nodes.setup.tell_loss(redis, &error);
                     }
-                    is_told = true;
                     longer(&mut pause)
                 }
             };
@@ -184,7 +192,7 @@ impl Nodes {
             // Nobody's handle is held while nothing is done.
             drop(nodes);
             tokio::time::sleep(LEAST_PAUSE).await;
-            if is_told {
+            if is_lost {
                 tokio::time::sleep(next).await;
             } else {
                 let _ = tokio::time::timeout(next, moved.notified()).await;
@@ -192,40 +200,46 @@ impl Nodes {
         }
     }
 
-    /// Who has which slots, by the word of the first that answers: those that are connected, or else those that are named.
+    /// Who has which slots, by the word of the first that answers: those that are connected, one by one, or else those that are named, at once.
     async fn ranges(&self) -> Result<Vec<Range>, RedisError> {
         let mut command = cmd("CLUSTER");
         command.arg("SLOTS");
         let limit = *self.setup.config.timeout;
-        let mut last = unusable("no server is named".to_owned());
+        let mut why = None;
         for link in self.map.load_full().links.iter().filter(|link| link.is_in_use()) {
             let Some(server) = link.server() else { continue };
             match link.ask(&command, false, limit).await.and_then(|answer| read(&answer, server)) {
                 Ok(ranges) => return Ok(ranges),
-                Err(error) => last = error,
+                Err(error) => why = Some(error),
             }
         }
-        for server in &self.named {
-            let answer = async { self.setup.connect(server).await?.ask(&command, false, limit).await };
-            match answer.await.and_then(|answer| read(&answer, server)) {
+        let named = self.named.iter().map(async |server| {
+            let answer = self.setup.connect(server).await?.ask(&command, false, limit).await?;
+            read(&answer, server)
+        });
+        let mut asked: FuturesUnordered<_> = named.collect();
+        while let Some(answer) = asked.next().await {
+            match answer {
                 Ok(ranges) => return Ok(ranges),
-                Err(error) => last = error,
+                Err(error) => why = Some(more_telling(why, error)),
             }
         }
-        Err(last)
+        Err(why.unwrap_or_else(|| unusable("no server is named".to_owned())))
     }
 
     /// Makes the map; servers that were in it keep their connections.
-    fn remake(&self, ranges: &[Range]) {
+    fn remake(&self, ranges: &[Range], now: Instant) {
         let before = self.map.load_full();
-        let mut map = Map { links: Vec::new(), owners: vec![NOBODY; SLOTS].into() };
+        let mut map = Map { owners: vec![NOBODY; SLOTS].into(), ..Map::default() };
         for (first, last, server) in ranges {
             if let Some(place) = self.place(&mut map, &before, server) {
                 map.owners[usize::from(*first)..=usize::from(*last)].fill(place);
             }
         }
+        map.in_charge = map.links.len();
         let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
-        for server in &wanted {
+        let kept = before.links.iter().filter(|link| link.is_kept(now)).filter_map(|link| link.server());
+        for server in wanted.iter().chain(kept) {
             self.place(&mut map, &before, server);
         }
         for (place, link) in (0_u16..).zip(&map.links) {
@@ -233,11 +247,11 @@ impl Nodes {
                 link.meet_at(self.meeting_place(&map, place));
             }
         }
-        for link in map.missing_in(&before) {
+        for link in missing(&map.links, &before.links) {
             tokio::spawn(Link::drive(Arc::downgrade(link)));
         }
-        for link in before.missing_in(&map) {
-            notice(format_args!("{link} has no slots any more, and is not asked again"));
+        for link in missing(before.in_charge(), map.in_charge()) {
+            notice(format_args!("{link} has no slots any more"));
         }
         self.map.store(Arc::new(map));
         self.made.send_modify(|made| *made += 1);
@@ -284,15 +298,15 @@ impl Map {
         self.links.iter().find(|link| link.server() == Some(server))
     }
 
-    /// Connections that another map has not.
-    fn missing_in<'m>(&'m self, other: &'m Self) -> impl Iterator<Item = &'m Arc<Link>> {
-        self.links.iter().filter(|link| !other.links.iter().any(|known| Arc::ptr_eq(known, link)))
+    /// Those that have slots.
+    fn in_charge(&self) -> &[Arc<Link>] {
+        &self.links[..self.in_charge]
     }
 }
 
-/// Whether a server has only some of what is asked for, as its slot is moving. Then nothing was done there.
-fn is_half_moved(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::TryAgain)
+/// Connections that are not among others.
+fn missing<'l>(links: &'l [Arc<Link>], others: &'l [Arc<Link>]) -> impl Iterator<Item = &'l Arc<Link>> {
+    links.iter().filter(|link| !others.iter().any(|other| Arc::ptr_eq(other, link)))
 }
 
 /// The server that another one sends us to: one without a host is at the same.
@@ -336,6 +350,39 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::config::load_text;
+    use crate::shared::fleet::Fleet;
+
+    fn nodes() -> Arc<Nodes> {
+        let text =
+            "cluster: 'redis+cluster://127.0.0.1:1'\nroutes: [{ match: /x, respond: 200, access: public }]\n";
+        let config = load_text(text).unwrap().0.cluster.unwrap();
+        let fleet = Fleet::new(&config, None);
+        Nodes::new(&Arc::new(Setup { config, tls: None, fleet, counts: Arc::default() }), &[])
+    }
+
+    #[tokio::test]
+    async fn a_server_that_others_send_us_to_is_kept_for_a_minute_without_a_slot() {
+        let (nodes, now) = (nodes(), Instant::now());
+        let [one, other] = [1, 2].map(|port| RedisServer::at("127.0.0.1", port).unwrap());
+        let known = |server: &RedisServer| nodes.map.load().find(server).cloned();
+        let remake = |owner: &RedisServer, seconds| {
+            nodes.remake(&[(0, 16_383, owner.clone())], now + Duration::from_secs(seconds));
+        };
+        remake(&one, 0);
+        nodes.want(&other);
+        remake(&one, 0);
+        let link = known(&other).unwrap();
+        link.keep(now + Duration::from_secs(20));
+        remake(&one, 79);
+        assert!(Arc::ptr_eq(&link, &known(&other).unwrap()));
+        assert_eq!(nodes.map.load().in_charge().len(), 1);
+        remake(&one, 81);
+        assert!(known(&other).is_none());
+        // One that was in charge is not kept, unless somebody is still sent there.
+        remake(&other, 82);
+        assert!(known(&one).is_none());
+    }
 
     fn text(text: &str) -> Value {
         Value::BulkString(text.into())

@@ -17,6 +17,7 @@ use super::link::{Link, Place};
 use super::nodes::Nodes;
 use super::script::Script;
 use super::slot::{Slot, slot_of};
+use crate::clock;
 use crate::config::Cluster;
 use crate::config::values::RedisServers;
 use crate::tls::ClientTls;
@@ -58,6 +59,14 @@ pub struct RedisReading {
 #[derive(Debug, Clone, Copy)]
 pub struct Unanswered;
 
+/// Why a script was not run, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotRun {
+    /// What it is about is not all at one server, as its slot is just moving.
+    HalfMoved,
+    Unanswered,
+}
+
 impl Redis {
     /// The Redis of this configuration: as it was before where it is the same.
     pub fn of(config: &Cluster, tls: Option<&Arc<ClientTls>>, before: Option<&Arc<Self>>) -> Arc<Self> {
@@ -92,7 +101,12 @@ impl Redis {
             return None;
         }
         Some(match &self.servers {
-            Servers::One(link) => Box::pin(Link::drive(Arc::downgrade(link))),
+            Servers::One(link) => {
+                let (driven, followed) = (Arc::downgrade(link), Arc::downgrade(link));
+                Box::pin(async {
+                    tokio::join!(Link::drive(driven), Link::follow(followed));
+                })
+            }
             Servers::Cluster(nodes) => Box::pin(Nodes::drive(Arc::downgrade(nodes))),
         })
     }
@@ -114,7 +128,7 @@ impl Redis {
     pub async fn take(&self, kind: &str, name: &[u8; 16], seconds: u64) -> Result<bool, Unanswered> {
         let mut command = cmd("SET");
         command.arg(self.name(kind, name)).arg(1).arg("NX").arg("EX").arg(seconds);
-        match self.ask(self.slot(kind, name), &command).await {
+        match self.ask(self.slot(kind, name), &command, self.timeout()).await {
             Ok(Value::Okay) => Ok(true),
             Ok(Value::Nil) => Ok(false),
             Ok(_) => {
@@ -132,14 +146,19 @@ impl Redis {
         slot: Slot,
         keys: &[String],
         numbers: &[u64],
-    ) -> Result<Value, Unanswered> {
-        match self.ask(slot, &script.known(keys, numbers)).await {
+    ) -> Result<Value, NotRun> {
+        let (began, limit) = (clock::refresh(), self.timeout());
+        match self.ask(slot, &script.known(keys, numbers), limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.ask(slot, &script.whole(keys, numbers)).await
+                let left = limit.saturating_sub(clock::refresh().duration_since(began));
+                self.ask(slot, &script.whole(keys, numbers), left).await
             }
             other => other,
         }
-        .map_err(|_| Unanswered)
+        .map_err(|error| match error.kind() {
+            ErrorKind::Server(ServerErrorKind::TryAgain) => NotRun::HalfMoved,
+            _ => NotRun::Unanswered,
+        })
     }
 
     /// The name of something there. Those who look into their Redis see text.
@@ -194,10 +213,10 @@ impl Redis {
         &self.setup.fleet
     }
 
-    async fn ask(&self, slot: Slot, command: &Cmd) -> Result<Value, RedisError> {
+    async fn ask(&self, slot: Slot, command: &Cmd, limit: Duration) -> Result<Value, RedisError> {
         match &self.servers {
-            Servers::One(link) => link.ask(command, false, self.timeout()).await,
-            Servers::Cluster(nodes) => nodes.ask(slot, command, self.timeout()).await,
+            Servers::One(link) => link.ask(command, false, limit).await,
+            Servers::Cluster(nodes) => nodes.ask(slot, command, limit).await,
         }
     }
 

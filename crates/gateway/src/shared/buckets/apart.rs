@@ -1,10 +1,10 @@
-//! Limits that are in different slots of a Redis Cluster, and so cannot be looked at in one step.
+//! Limits that are in different slots of a Redis Cluster, or in one that is just moving, and so cannot be looked at in one step.
 
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{Granted, Rest, SharedBuckets, Unanswered, Verdict, Wanted};
+use super::{Granted, NotRun, Rest, SharedBuckets, Unanswered, Verdict, Wanted};
 use crate::buckets::Empty;
 
 impl SharedBuckets {
@@ -17,13 +17,10 @@ impl SharedBuckets {
         let mut places: Vec<usize> = (0..wanted.len()).collect();
         places.sort_by_key(|at| wanted[*at].name.slot);
         let groups = places.chunk_by(|one, other| wanted[*one].name.slot == wanted[*other].name.slot);
-        let asked = groups.map(|group| async move {
-            let of: Vec<_> = group.iter().map(|at| wanted[*at]).collect();
-            (group, self.ask(1, &of).await)
-        });
+        let asked = groups.map(|group| self.ask_in_one(wanted, group));
         let (mut rest, mut taken) = (vec![None::<Rest>; wanted.len()], Vec::new());
         let mut refused: Option<(usize, Empty)> = None;
-        for (group, verdict) in join_all(asked).await {
+        for (group, verdict) in join_all(asked).await.into_iter().flatten() {
             match verdict {
                 Ok(Verdict::Granted(granted)) => {
                     for (at, each) in group.iter().zip(granted.rest) {
@@ -36,7 +33,7 @@ impl SharedBuckets {
                     let at = group[at];
                     refused = refused.filter(|(first, _)| *first < at).or(Some((at, empty)));
                 }
-                Err(Unanswered) => {}
+                Err(_) => {}
             }
         }
         match refused {
@@ -46,6 +43,23 @@ impl SharedBuckets {
                 self.give_back(taken);
                 Ok(Err(empty))
             }
+        }
+    }
+
+    /// Asks for those at these places, which are in one slot: in one step, or each by itself where the slot is just moving, as each is
+    /// wholly here or there.
+    async fn ask_in_one<'p>(
+        &self,
+        wanted: &[Wanted],
+        places: &'p [usize],
+    ) -> Vec<(&'p [usize], Result<Verdict, NotRun>)> {
+        let ask = async |places: &'p [usize]| {
+            let of: Vec<_> = places.iter().map(|at| wanted[*at]).collect();
+            (places, self.ask(1, &of).await)
+        };
+        match ask(places).await {
+            (_, Err(NotRun::HalfMoved)) => join_all(places.chunks(1).map(ask)).await,
+            answered => vec![answered],
         }
     }
 }

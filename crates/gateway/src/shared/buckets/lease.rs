@@ -28,6 +28,8 @@ pub struct Lease {
     is_asking: AtomicBool,
     /// Tokens for which requests wait.
     pub(super) waiting: AtomicU64,
+    /// Questions that found no answer.
+    pub(super) failures: AtomicU64,
     pub(super) answered: Notify,
 }
 
@@ -60,6 +62,7 @@ impl Lease {
             used_at: AtomicU64::new(now),
             is_asking: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             answered: Notify::new(),
         }
     }

@@ -79,11 +79,14 @@ impl SharedBuckets {
     /// Takes so many tokens of a lease that has not enough, when more have come; nothing where Redis gives no answer.
     pub async fn await_tokens(self: &Arc<Self>, lease: &Arc<Lease>, cost: u64) -> Option<Drawn> {
         let _waiting = Waiting::new(lease, cost);
+        let failures = lease.failures.load(SeqCst);
         loop {
             // First, so that no answer is missed.
             let mut answered = std::pin::pin!(lease.answered.notified());
             answered.as_mut().enable();
             match self.draw(lease, cost) {
+                // Redis may be in use, and yet have no answer about this one.
+                Drawn::Ask if lease.failures.load(SeqCst) != failures => return None,
                 Drawn::Ask if self.is_in_use(lease.name) => answered.await,
                 Drawn::Ask => return None,
                 drawn => return Some(drawn),
@@ -121,8 +124,8 @@ impl SharedBuckets {
                 lease.receive(granted.requests.min(tokens), full_in, now);
             }
             Ok(Verdict::Empty(_, Empty { wait, full_in })) => lease.is_short(wait, full_in, now),
-            // Those who wait find that Redis is not in use.
-            Err(_) => {}
+            // Those who wait go without.
+            Err(_) => drop(lease.failures.fetch_add(1, SeqCst)),
         }
         lease.has_asked();
     }

@@ -9,7 +9,6 @@ mod leases;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::AcqRel;
@@ -21,7 +20,7 @@ use futures_util::future::join_all;
 use redis::Value;
 
 use super::quotas::Settling;
-use super::redis::{Redis, Unanswered};
+use super::redis::{NotRun, Redis, Unanswered};
 use super::script::Script;
 use super::slot::Slot;
 use crate::buckets::{Empty, Rule};
@@ -170,16 +169,18 @@ impl SharedBuckets {
     }
 
     /// Takes what a request wants of each limit or, where one has not enough, of none of them: then says which. It is one step for all that
-    /// are in one slot. Those of other slots are asked at the same time, and what they gave goes back if any refuses.
+    /// are in one slot, unless that is just moving. Those of other slots are asked at the same time, and what they gave goes back if any refuses.
     pub async fn take(
         self: &Arc<Self>,
         wanted: &[Wanted],
     ) -> Result<Result<Granted, (usize, Empty)>, Unanswered> {
         if wanted.windows(2).all(|pair| pair[0].name.slot == pair[1].name.slot) {
-            return Ok(match self.ask(1, wanted).await? {
-                Verdict::Granted(granted) => Ok(granted),
-                Verdict::Empty(at, empty) => Err((at, empty)),
-            });
+            match self.ask(1, wanted).await {
+                Ok(Verdict::Granted(granted)) => return Ok(Ok(granted)),
+                Ok(Verdict::Empty(at, empty)) => return Ok(Err((at, empty))),
+                Err(NotRun::Unanswered) => return Err(Unanswered),
+                Err(NotRun::HalfMoved) => {}
+            }
         }
         self.take_apart(wanted).await
     }
@@ -195,18 +196,16 @@ impl SharedBuckets {
     /// Has what took so much at this time cost so much in all, as soon as that may be; nobody waits for it. What is more is taken also
     /// where it is not there. It is told once: a Redis that gives no answer may have counted it.
     pub fn charge(self: &Arc<Self>, taken: Wanted, at: u64, total: u64) {
-        let (scripts, first, cost): (fn(&Self) -> &Scripts, _, _) = match total.cmp(&taken.cost) {
-            Ordering::Greater => (|this| &this.owe, 0, total - taken.cost),
-            Ordering::Less => (|this| &this.give, at, taken.cost - total),
-            Ordering::Equal => return,
-        };
-        let (this, charge) = (Arc::clone(self), [Wanted { cost, ..taken }]);
+        let difference = Wanted { cost: total.abs_diff(taken.cost), ..taken };
+        if difference.cost == 0 {
+            return;
+        }
+        let this = Arc::clone(self);
         tokio::spawn(async move {
-            let is_told = this.is_back(taken.name).await && {
-                let (keys, numbers) = this.told(first, &charge);
-                this.redis.run(scripts(&this).of(&charge), taken.name.slot, &keys, &numbers).await.is_ok()
-            };
-            if !is_told {
+            let scripts = if total > taken.cost { &this.owe } else { &this.give };
+            let (keys, numbers) = this.told(at, &[difference]);
+            let tell = this.redis.run(scripts.of(&[difference]), taken.name.slot, &keys, &numbers);
+            if !this.is_back(taken.name).await || tell.await.is_err() {
                 this.redis.has_lost_charge();
             }
         });
@@ -223,11 +222,11 @@ impl SharedBuckets {
     }
 
     /// Asks for up to so many requests, which may be more than one where it is of one bucket only; of what is in one slot.
-    async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, Unanswered> {
+    async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, NotRun> {
         let slot = wanted.first().map_or(0, |wanted| wanted.name.slot);
         let (keys, numbers) = self.told(requests, wanted);
         Verdict::read(&self.redis.run(self.take.of(wanted), slot, &keys, &numbers).await?, wanted.len())
-            .ok_or(Unanswered)
+            .ok_or(NotRun::Unanswered)
     }
 
     /// Whoever gets no answer has lost it, until it comes again by itself.
@@ -235,14 +234,19 @@ impl SharedBuckets {
         let place = |(wanted, at): &(Wanted, u64)| (wanted.name.slot, *at);
         taken.sort_by_key(place);
         let together = taken.chunk_by(|one, other| place(one) == place(other));
-        join_all(together.map(|some| self.give_in_one(some))).await;
+        let given = together.map(|some| async {
+            if self.give_in_one(some).await == Err(NotRun::HalfMoved) {
+                join_all(some.chunks(1).map(|one| self.give_in_one(one))).await;
+            }
+        });
+        join_all(given).await;
     }
 
-    async fn give_in_one(&self, taken: &[(Wanted, u64)]) {
-        let Some((first, at)) = taken.first() else { return };
+    async fn give_in_one(&self, taken: &[(Wanted, u64)]) -> Result<(), NotRun> {
+        let Some((first, at)) = taken.first() else { return Ok(()) };
         let wanted: Vec<Wanted> = taken.iter().map(|(wanted, _)| *wanted).collect();
         let (keys, numbers) = self.told(*at, &wanted);
-        let _ = self.redis.run(self.give.of(&wanted), first.name.slot, &keys, &numbers).await;
+        self.redis.run(self.give.of(&wanted), first.name.slot, &keys, &numbers).await.map(drop)
     }
 
     /// As the scripts are told.

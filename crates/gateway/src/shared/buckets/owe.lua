@@ -1,6 +1,6 @@
 -- Takes what requests have cost beyond what they took, also where it is not there, as far as callers may owe.
 --
--- KEYS: what is kept of the limits. ARGV: a number that says nothing, then of each limit what it was, as for taking.
+-- KEYS: what is kept of the limits. ARGV: when it was taken, which does not matter, then of each limit what it was, as for taking.
 for place, key in ipairs(KEYS) do
   local way, cost, one, two, most = limit_at(place)
   if way == BUCKET then

@@ -79,7 +79,8 @@ impl RateLimit {
     fn settle(&self, limit: &Limit, spent: &Spent, total: u64, now: u64) -> Allowance {
         let Spent { key, cost, at, full_in, .. } = *spent;
         let less = cost.saturating_sub(total);
-        let total = if less > 0 { cost - limit.rule.returned(less, full_in, now.saturating_sub(at)) } else { total };
+        let total =
+            if less > 0 { cost - limit.rule.returned(less, full_in, now.saturating_sub(at)) } else { total };
         let (left, full_in) = if let Some((shares, fleet)) = spent.shared.as_ref().zip(self.fleet.as_ref()) {
             self.settle_shared(fleet, limit, spent, shares, total, now)
         } else {
