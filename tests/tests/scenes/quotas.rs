@@ -426,3 +426,23 @@ fn a_shared_quota_outlives_redis_and_gateways_where_there_is_a_store() {
     as_app(&gate, "mob", "/a").expect(200);
     eventually("Redis knows it again", || in_redis(&store) == "6");
 }
+
+#[test]
+fn who_has_nothing_left_stands_in_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let zone = zone().0;
+    let plan = format!("quota: {{ limit: 2/d, zone: {zone} }}");
+    let line = "rate_limit: { limit: 1/m, by: route, algorithm: leaky_bucket, queue: 5 }";
+    let gate = gateway(kept(
+        &folder,
+        &plan,
+        &format!("[{{ match: /x, respond: 200, {line} }}, {{ match: /y, respond: 200 }}]"),
+    ));
+    as_app(&gate, "mob", "/x").expect(200);
+    as_app(&gate, "mob", "/y").expect(200);
+    // It would wait for most of a minute, and be refused then.
+    let began = Instant::now();
+    as_app(&gate, "mob", "/x").expect(429).expect_refusal("quota_exceeded");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(used(&gate, "mobile"), 2);
+}

@@ -338,6 +338,9 @@ routes:
         let refused = ask(path, "7").expect(429);
         let detail = refused.expect_refusal("rate_limited")["detail"].to_string();
         assert!(detail.contains("more requests, by what they cost, than one address may make"), "{detail}");
+        // What is left is told also to who wants more.
+        let left = if path == "/counts" { 58 } else { 4 };
+        assert!(told(&refused)[1].unwrap().starts_with(&format!("\"ip\";r={left};")), "{path}: {refused:?}");
         ask(path, "4").expect(200);
         ask(path, "0").expect(200);
     }
@@ -355,6 +358,18 @@ routes:
     for (units, status) in [("8", 200), ("3", 429), ("3", 429), ("2", 200), ("0", 200), ("0", 429)] {
         assert_eq!(ask("/both", units).status, status, "{units}");
     }
+}
+
+#[test]
+fn a_limit_that_is_kept_to_itself_refuses_without_a_word_of_itself() {
+    let gate = gate_of(
+        "routes: [{ match: /x, respond: 200, access: public, rate_limit: [ 20/d, { limit: 2/d, by: global, headers: false } ] }]",
+    );
+    (0..2).for_each(|_| drop(gate.get("/x").expect(200)));
+    let refused = gate.get("/x").expect(429);
+    let detail = refused.expect_refusal("rate_limited")["detail"].to_string();
+    assert!(!detail.contains("2/d") && detail.contains("Retry-After"), "{detail}");
+    assert_eq!(told(&refused), [Some("\"ip\";q=20;w=86400"), None]);
 }
 
 #[test]

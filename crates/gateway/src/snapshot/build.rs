@@ -32,7 +32,7 @@ use crate::overload::Bounds;
 use crate::plans::Plans;
 use crate::policies::Policy;
 use crate::policies::identify::{Authenticator, Means, build_ways};
-use crate::policies::limit::quota;
+use crate::policies::limit::quota::{self, Quota};
 use crate::policies::limit::rate_limit::Limits;
 use crate::quotas::{InForce, Quotas, Title};
 use crate::record::{Format, LogConfig, LogTarget};
@@ -199,7 +199,7 @@ struct Compiler<'c> {
     quotas_in_force: BTreeMap<Title, InForce>,
     /// Those of plans, and the policies by the quotas of their routes and whether plans have a say.
     quotas_of_plans: Arc<Plans<quota::Terms>>,
-    quota_policies: HashMap<(*const config::Quotas, bool), Arc<dyn Policy>>,
+    quota_policies: HashMap<(*const config::Quotas, bool), Arc<Quota>>,
     /// Those of the fleet, once a limit is shared, those of the snapshot before, and where they stand.
     fleet: Option<Arc<SharedBuckets>>,
     fleet_before: Option<Arc<SharedBuckets>>,

@@ -211,6 +211,11 @@ impl RateLimits {
         Some(limits)
     }
 
+    /// Whether requests stand in line for one of them.
+    pub fn have_line(&self) -> bool {
+        self.0.iter().any(|limit| limit.queue.is_some())
+    }
+
     fn check(&self, node: &Node, reader: &mut Reader) {
         let Self(limits) = self;
         if let Value::List(items) = &node.value {
@@ -308,6 +313,11 @@ impl RateLimit {
             on_outage,
         }
         .check(at, burst_at, reader)
+    }
+
+    /// Whether callers are told of it.
+    pub fn is_told(&self) -> bool {
+        self.headers || self.legacy_headers
     }
 
     fn new(limit: Rate, by: Located<LimitBy>) -> Self {

@@ -28,6 +28,10 @@ pub struct Quota {
     of_plans: Arc<Plans<Terms>>,
 }
 
+/// The same before a line, in which nobody stands who has nothing left: it counts nothing yet.
+#[derive(Debug)]
+pub struct BeforeLine(Arc<Quota>);
+
 /// The quotas of one place.
 #[derive(Debug, Default)]
 pub struct Terms {
@@ -109,7 +113,7 @@ impl Terms {
                 when,
                 cost,
                 told: config.headers.then(|| PreparedField::new(Known::RateLimit, &format!("\"{name}\";r="))),
-                refusal: refusal(config).into(),
+                refusal: if config.headers { refusal(config).into() } else { UNTOLD.into() },
                 summary: config.to_string(),
             });
         }
@@ -131,6 +135,18 @@ impl Quota {
     /// The quotas of a route, and those of plans for callers that have one.
     pub fn new(own: Terms, of_plans: Arc<Plans<Terms>>) -> Self {
         Self { own, of_plans }
+    }
+
+    /// The first quota that has not enough for a request, which is not counted.
+    fn lacking(&self, exchange: &Exchange, now: u64) -> Option<(&Limit, Period, Usage)> {
+        self.limits(exchange).enumerate().find_map(|(at, limit)| {
+            let cost = limit.cost(exchange)?;
+            let period = limit.in_force.calendar.period(now);
+            let used = limit.used(exchange, period);
+            let is_lacking = !limit.in_force.is_soft && used.saturating_add(cost) > limit.in_force.rate.count;
+            let usage = Usage { limit: at, used, at: now, anew_in: period.ends - now };
+            is_lacking.then_some((limit, period, usage))
+        })
     }
 
     /// All that are for a request.
@@ -165,6 +181,12 @@ impl Limit {
         let most = if self.in_force.is_soft { u64::MAX } else { self.in_force.rate.count };
         self.by.key(exchange, |way, of| {
             self.in_force.book.account(way, of, |account| account.spend(period.day, cost, most))
+        })
+    }
+
+    fn used(&self, exchange: &Exchange, period: Period) -> u64 {
+        self.by.key(exchange, |way, of| {
+            self.in_force.book.account(way, of, |account| account.used_in(period.day))
         })
     }
 
@@ -258,6 +280,35 @@ impl Policy for Quota {
     }
 }
 
+impl BeforeLine {
+    /// What these quotas say.
+    pub fn new(quota: Arc<Quota>) -> Self {
+        Self(quota)
+    }
+}
+
+impl Policy for BeforeLine {
+    fn name(&self) -> &'static str {
+        "quota"
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Limit
+    }
+
+    fn on_request(&self, exchange: &mut Exchange) -> Step<'_> {
+        let Some((limit, period, usage)) = self.0.lacking(exchange, clock::unix_seconds()) else {
+            return Step::Continue;
+        };
+        exchange.quota = Some(usage);
+        limit.refuse(period, usage.anew_in)
+    }
+
+    fn explain(&self) -> String {
+        "who has nothing left stands in no line".to_owned()
+    }
+}
+
 /// A month has no length of its own.
 fn window(unit: CalendarUnit) -> &'static str {
     match unit {
@@ -273,5 +324,8 @@ fn refusal(config: &config::Quota) -> String {
     let of = who_may(&config.by.value);
     format!("these are more requests{by_cost} than {of} in a {unit} ({})", config.limit.count)
 }
+
+/// What is said of a quota that is kept to itself.
+const UNTOLD: &str = "what may be used is used up";
 
 const WARNING: &[u8] = b"X-Quota-Warning";

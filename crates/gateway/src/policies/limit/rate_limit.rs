@@ -169,7 +169,7 @@ impl Limits {
                     .headers
                     .then(|| PreparedField::new(Known::RateLimit, &format!("\"{public_name}\";r="))),
                 legacy: config.legacy_headers.then(|| config.capacity().to_string().into()),
-                refusal: refusal(config, plan).into(),
+                refusal: if config.is_told() { refusal(config, plan).into() } else { UNTOLD.into() },
                 summary: config.to_string(),
             });
         }
@@ -218,7 +218,7 @@ impl RateLimit {
                 exchange.allowance = Some(allowance);
                 Step::Continue
             }
-            Err(empty) => limit.refuse(exchange, empty),
+            Err(empty) => limit.refuse(exchange, empty, self.left_of(limit, key, cost, now)),
         }
     }
 
@@ -239,7 +239,7 @@ impl RateLimit {
                 None => self.buckets.look(found, limit.rule, cost, now).err(),
             };
             if let Some(empty) = lacks {
-                return limit.refuse(exchange, empty);
+                return limit.refuse(exchange, empty, self.left_of(limit, found, cost, now));
             }
             *key = Some((found, cost));
         }
@@ -264,7 +264,7 @@ impl RateLimit {
                 // Another worker took the last token in between.
                 Err(empty) => {
                     charged.iter().flatten().for_each(|taken| self.buckets.give_back(taken));
-                    return limit.refuse(exchange, empty);
+                    return limit.refuse(exchange, empty, 0);
                 }
             }
         }
@@ -272,6 +272,11 @@ impl RateLimit {
         // Last, as it may have to wait: there is one at most.
         let give_back = || charged.iter().flatten().for_each(|taken| self.buckets.give_back(taken));
         line.map_or(Step::Continue, |(limit, key)| self.line_up(exchange, limit, key, give_back))
+    }
+
+    /// What is left for who is refused, as it costs more.
+    fn left_of(&self, limit: &Limit, key: Key, cost: u64, now: u64) -> u64 {
+        if cost > 1 && limit.leaky.is_none() { self.buckets.standing(key, limit.rule, now).0 } else { 0 }
     }
 
     /// Whose bucket it is.
@@ -302,9 +307,8 @@ impl Limit {
         }
     }
 
-    fn refuse<'p>(&self, exchange: &mut Exchange, empty: Empty) -> Step<'p> {
-        let full_in = whole_seconds(empty.full_in.saturating_sub(self.late));
-        exchange.allowance = Some(Allowance { limit: self.number, left: 0, full_in });
+    fn refuse<'p>(&self, exchange: &mut Exchange, empty: Empty, left: u64) -> Step<'p> {
+        exchange.allowance = Some(self.rest(left, empty.full_in));
         exchange.spent.clear();
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -391,10 +395,10 @@ impl Policy for RateLimit {
         let of_plan = self.of_plan(exchange);
         let Some(limit) = self.numbered(allowance.limit, of_plan) else { return };
         let fields = &mut exchange.response.fields;
+        for limits in [Some(&self.own), of_plan].into_iter().flatten() {
+            limits.tell(fields);
+        }
         if let Some(told) = &limit.told {
-            for limits in [Some(&self.own), of_plan].into_iter().flatten() {
-                limits.tell(fields);
-            }
             tell(allowance, told, fields);
         }
         if let Some(quota) = &limit.legacy {
@@ -441,6 +445,9 @@ fn refusal(config: &config::RateLimit, plan: Option<&str>) -> String {
         ),
     }
 }
+
+/// What is said of a limit that is kept to itself.
+const UNTOLD: &str = "these are too many requests; Retry-After says when to come back";
 
 const LEGACY_FIELDS: [&[u8]; 3] = [b"X-RateLimit-Limit", b"X-RateLimit-Remaining", b"X-RateLimit-Reset"];
 

@@ -92,7 +92,8 @@ impl Lease {
         let full_in = full_at.saturating_sub(now);
         match taken {
             Ok(held) => {
-                Drawn::Tokens { left: (held - cost).saturating_add(self.pace.left(full_at, now)), full_in }
+                let left = (held - cost).saturating_add(self.pace.left(full_at, now)).min(self.pace.burst());
+                Drawn::Tokens { left, full_in }
             }
             Err(held) => match self.rests_until.load(SeqCst).saturating_sub(now) {
                 0 => Drawn::Ask,
@@ -260,7 +261,7 @@ mod tests {
         lease.receive(6, 0, 0);
         lease.has_asked();
         lease.waiting.fetch_sub(4, SeqCst);
-        assert_eq!(lease.draw(4, 0), Drawn::Tokens { left: 105, full_in: 0 });
+        assert_eq!(lease.draw(4, 0), Drawn::Tokens { left: 100, full_in: 0 });
         lease.put_back(4);
         assert!(lease.is_for(5) && !lease.is_for(6));
         // Three of ten are here, and the others come one after another.
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!((lease.keep(1), lease.pay(9)), (1, 7));
         // While it asks for more it would have twice as many when they come.
         lease.waiting.fetch_sub(7, SeqCst);
-        assert_eq!(lease.draw(5, 0), Drawn::Tokens { left: 102, full_in: 0 });
+        assert_eq!(lease.draw(5, 0), Drawn::Tokens { left: 100, full_in: 0 });
         assert_eq!((lease.wants(0), lease.keep(1)), (Some(3), 1));
     }
 

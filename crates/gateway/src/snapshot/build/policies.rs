@@ -19,6 +19,7 @@ use crate::policies::admit::waf::WafOfHead;
 use crate::policies::authorize::Authorize;
 use crate::policies::identify::Identify;
 use crate::policies::limit::concurrency::Concurrency;
+use crate::policies::limit::quota::BeforeLine;
 use crate::policies::shape::lifecycle::Lifecycle;
 use crate::policies::shape::response::Response;
 use crate::policies::shape::secure_headers::SecureHeaders;
@@ -80,9 +81,15 @@ impl Compiler<'_> {
         if let Some(spike) = &route.spike {
             policies.extend(self.spike(spike, path));
         }
+        // nobody stands in line who has nothing left
+        let quota = self.quota(route, path);
+        let has_line = route.limits.as_ref().is_some_and(|limits| limits.limit.have_line());
+        if let Some(quota) = quota.as_ref().filter(|_| has_line) {
+            policies.push(Arc::new(BeforeLine::new(Arc::clone(quota))));
+        }
         policies.extend(self.rate_limit(route, path));
         // what is refused for a moment is not what was bought
-        policies.extend(self.quota(route, path));
+        policies.extend(quota.map(|quota| quota as Arc<dyn Policy>));
         // nobody waits who is refused after that
         if let Some(throttle) = &route.throttle {
             policies.extend(self.throttle(throttle, route, path));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::config::{self, Access, EffectiveRoute, Located};
 use crate::expression::{Expression, Root, Roots};
-use crate::policies::Policy;
 use crate::policies::limit::quota::{Expressions, Quota, Terms};
 use crate::quotas::InForce;
 use crate::route::PathPattern;
@@ -13,11 +12,7 @@ use crate::route::PathPattern;
 impl Compiler<'_> {
     /// One for all routes that share it, but for expressions, which may speak of what a route's path captures. Plans have a say where
     /// the route asks who calls.
-    pub(super) fn quota(
-        &mut self,
-        route: &EffectiveRoute<'_>,
-        path: &PathPattern,
-    ) -> Option<Arc<dyn Policy>> {
+    pub(super) fn quota(&mut self, route: &EffectiveRoute<'_>, path: &PathPattern) -> Option<Arc<Quota>> {
         let knows_plans = route.access.and_then(Access::terms).is_some() && !route.is_without_quota;
         let of_plans = if knows_plans { Arc::clone(&self.quotas_of_plans) } else { Arc::default() };
         let own = route.quotas.as_ref();
@@ -34,7 +29,7 @@ impl Compiler<'_> {
             let allowed = Roots::BEFORE_RESPONSE.without(Root::Body);
             self.terms(own.limit, (&own.place, false), |this, text| this.of_route(text, path, allowed))
         });
-        let policy: Arc<dyn Policy> = Arc::new(Quota::new(own.unwrap_or_default(), of_plans));
+        let policy = Arc::new(Quota::new(own.unwrap_or_default(), of_plans));
         if !has_expressions {
             self.quota_policies.insert(key, Arc::clone(&policy));
         }

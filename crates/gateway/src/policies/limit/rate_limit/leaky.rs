@@ -42,7 +42,7 @@ impl RateLimit {
             }),
             Way::Full(level) => {
                 give_back();
-                limit.refuse(exchange, limit.full(level))
+                limit.refuse(exchange, limit.full(level), 0)
             }
         }
     }

@@ -90,7 +90,7 @@ impl RateLimit {
     ) -> Step<'p> {
         let mut round = match self.round(fleet, exchange, limits) {
             Ok(round) => round,
-            Err((limit, empty)) => return limit.refuse(exchange, empty),
+            Err((limit, empty)) => return limit.refuse(exchange, empty, limit.left_with(empty)),
         };
         if round.is_open() {
             return Step::wait(
@@ -151,7 +151,7 @@ impl RateLimit {
             }
             Decision::Refused { limit, empty, by } => {
                 exchange.outcome.limited_by = Some(by);
-                limit.refuse(exchange, empty)
+                limit.refuse(exchange, empty, limit.left_with(empty))
             }
             Decision::Unknown => {
                 exchange.outcome.limited_by = Some(OnOutage::Refuse.word());
@@ -165,6 +165,14 @@ impl RateLimit {
 }
 
 impl Limit {
+    /// What is left where not all of it is there for so long, as far as that tells.
+    fn left_with(&self, empty: Empty) -> u64 {
+        match self.rule {
+            Rule::TokenBucket(pace) => pace.left(empty.full_in, 0),
+            Rule::FixedWindow(_) | Rule::SlidingLog(_) | Rule::SlidingCounter(_) => 0,
+        }
+    }
+
     fn standing(&self, fleet: &Arc<SharedBuckets>, key: Key, way: u8, of: &[u8]) -> Standing {
         let Some(shared) = &self.shared else { return Standing::Here };
         let name = || fleet.name([&*shared.place, &[way], of]);
