@@ -255,7 +255,7 @@ fn write(database: &mut Connection, quotas: &Quotas, writes_all: bool) -> rusqli
     transaction.commit()?;
     for (change, total) in &written {
         match total {
-            Some(total) => change.settled(change.used, *total),
+            Some(total) => change.settled((change.known, change.used), *total),
             None => change.kept(),
         }
     }

@@ -71,6 +71,16 @@ fn an_answer_says_what_its_request_cost() {
 }
 
 #[test]
+fn what_costs_nothing_in_the_end_uses_up_nothing() {
+    let service = costly();
+    let gate = gate_of(&service, &format!("{{ limit: 1/m, {CHARGE} }}"));
+    for _ in 0..5 {
+        assert_eq!(left(&gate, "0"), Some(1));
+    }
+    assert_eq!([left(&gate, "1"), left(&gate, "0")], [Some(0), None]);
+}
+
+#[test]
 fn a_caller_owes_one_bucket_at_most() {
     let service = costly();
     let gate = gate_of(&service, &format!("{{ limit: 100/h, {CHARGE} }}"));

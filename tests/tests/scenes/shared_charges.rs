@@ -103,6 +103,15 @@ fn what_was_too_much_at_the_start_comes_back_for_all() {
 }
 
 #[test]
+fn what_costs_nothing_uses_up_nothing_of_the_fleet() {
+    let (store, service) = (redis(), costly());
+    let gates = fleet(&store, &service, &[("one", "limit: 1/m, shared: true")]);
+    for number in 0..4 {
+        eventually("it is there again", || left(&ask(&gates[number % 2], "one", 0)) == Some(1));
+    }
+}
+
+#[test]
 fn a_fast_limit_is_charged_from_what_its_gateway_holds() {
     let (store, service) = (redis(), costly());
     let gates = fleet(

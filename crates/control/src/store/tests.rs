@@ -100,7 +100,9 @@ fn of_shared_quotas_too_the_last_moments_are_kept() {
     book.spend(&mobile(), today - 1, 2);
     book.spend(&mobile(), today, 3);
     // The fleet has used more.
-    book.changes().iter().for_each(|change| change.settled(change.used, change.used + 10));
+    for change in book.changes() {
+        change.settled((change.known, change.used), change.used + 10);
+    }
     write(&mut database, &quotas, false).unwrap();
     assert_eq!(rows(&database), [(today - 1, 17), (today, 13)]);
     assert_eq!(write(&mut database, &quotas, false).unwrap(), 0, "nothing is new");

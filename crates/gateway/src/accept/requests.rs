@@ -93,7 +93,7 @@ impl RequestLimit {
 
     fn put_back(&self, address: IpAddr, count: u32) {
         let (rule, now) = (Rule::TokenBucket(self.pace), self.buckets.now());
-        self.buckets.put_back(self.key(address), rule, (u64::from(count), now), now);
+        self.buckets.put_back(self.key(address), rule, (rule.returned(u64::from(count)), now), now);
     }
 }
 

@@ -5,15 +5,15 @@
 
 use std::convert::Infallible;
 
-use super::{Buckets, Key, NEVER, Rule, log};
+use super::{Buckets, Difference, Key, NEVER, Returned, Rule, log};
 
 impl Buckets {
-    /// Has a request that took so much then cost so much in all.
-    pub fn charge(&self, key: Key, rule: Rule, (cost, at): (u64, u64), total: u64, now: u64) {
-        if total > cost {
-            self.owe(key, rule, total - cost, now);
-        } else if total < cost {
-            self.put_back(key, rule, (cost - total, at), now);
+    /// Has a request of that time cost more than it took, or less.
+    pub fn charge(&self, key: Key, rule: Rule, at: u64, difference: Difference, now: u64) {
+        match difference {
+            Difference::More(0) => {}
+            Difference::More(more) => self.owe(key, rule, more, now),
+            Difference::Less(returned) => self.put_back(key, rule, (returned, at), now),
         }
     }
 
@@ -40,12 +40,12 @@ impl Buckets {
         };
     }
 
-    /// Puts so many back that were taken then and not needed: to the window that they were taken of, if that still counts.
-    pub fn put_back(&self, key: Key, rule: Rule, (less, at): (u64, u64), now: u64) {
+    /// Puts back what was taken then and not needed: to the window that they were taken of, if that still counts.
+    pub fn put_back(&self, key: Key, rule: Rule, (returned, at): (Returned, u64), now: u64) {
         let places = self.places(rule);
+        let Returned { count: less, time } = returned;
         match rule {
-            Rule::TokenBucket(pace) => {
-                let time = pace.interval().saturating_mul(less);
+            Rule::TokenBucket(_) => {
                 let lower = |due: u64| if due > now { due.saturating_sub(time) } else { due };
                 places.set(key).lower(key.0, now, lower);
             }

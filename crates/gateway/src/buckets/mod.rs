@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 pub use pace::{Empty, Pace};
-pub use rule::{LONGEST_LOG, Rule};
+pub use rule::{Difference, LONGEST_LOG, Returned, Rule};
 pub use window::Window;
 
 use crate::clock;

@@ -18,6 +18,24 @@ pub enum Rule {
     SlidingCounter(Window),
 }
 
+/// What a request has cost beyond what it took, or of what it took it has not cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// So many more.
+    More(u64),
+    /// So much less.
+    Less(Returned),
+}
+
+/// What comes back to a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Returned {
+    /// Of a window: so many.
+    pub count: u64,
+    /// Of a bucket: the nanoseconds in which it would come by itself.
+    pub time: u64,
+}
+
 impl Rule {
     /// A bucket of tokens. Nothing for what cannot be counted, as with all rules.
     pub fn token_bucket(count: u64, period: Duration, burst: u64) -> Option<Self> {
@@ -76,28 +94,41 @@ impl Rule {
         }
     }
 
-    /// How many of so many that were too much come back after this time, in nanoseconds, where it was so long until all was there when they
-    /// were taken. Of a bucket no more than what has not come by itself since: it may have been full meanwhile.
-    pub fn returned(self, less: u64, full_in: u64, elapsed: u64) -> u64 {
-        match self {
-            Self::TokenBucket(pace) => less.min(full_in.saturating_sub(elapsed) / pace.interval()),
-            Self::FixedWindow(_) | Self::SlidingLog(_) | Self::SlidingCounter(_) => less,
+    /// What it means that a request which took `cost` has cost `total`, after so many nanoseconds, where it was `full_in` until all was there
+    /// when it took them. Of a bucket no more comes back than has not come by itself since: it may have been full meanwhile.
+    pub fn difference(self, cost: u64, total: u64, full_in: u64, elapsed: u64) -> Difference {
+        if total >= cost {
+            return Difference::More(total - cost);
         }
+        let returned = self.returned(cost - total);
+        Difference::Less(Returned { time: returned.time.min(full_in.saturating_sub(elapsed)), ..returned })
     }
 
-    /// What is left, and the nanoseconds until all is, where that was so before a request has cost so much more or less.
-    pub fn after(self, (left, full_in): (u64, u64), cost: u64, total: u64) -> (u64, u64) {
-        let (more, less) = (total.saturating_sub(cost), cost.saturating_sub(total));
-        let left = left.saturating_sub(more).saturating_add(less).min(self.quota());
-        let full_in = match self {
-            Self::TokenBucket(pace) => {
-                let time = |tokens: u64| pace.interval().saturating_mul(tokens);
-                full_in.saturating_add(time(more)).saturating_sub(time(less)).min(pace.longest())
+    /// So many, whole.
+    pub fn returned(self, count: u64) -> Returned {
+        let interval = if let Self::TokenBucket(pace) = self { pace.interval() } else { 0 };
+        Returned { count, time: interval.saturating_mul(count) }
+    }
+
+    /// What is left, and the nanoseconds until all is, where that was so before a request has cost more or less.
+    pub fn after(self, (left, full_in): (u64, u64), difference: Difference) -> (u64, u64) {
+        match (self, difference) {
+            (Self::TokenBucket(pace), Difference::More(more)) => {
+                let time = pace.interval().saturating_mul(more);
+                (left.saturating_sub(more), full_in.saturating_add(time).min(pace.longest()))
             }
-            Self::SlidingLog(window) if more > 0 => window.length(),
-            Self::FixedWindow(_) | Self::SlidingLog(_) | Self::SlidingCounter(_) => full_in,
-        };
-        (left, full_in)
+            (Self::TokenBucket(pace), Difference::Less(Returned { time, .. })) => {
+                let full_in = full_in.saturating_sub(time);
+                (pace.left(full_in, 0), full_in)
+            }
+            (Self::SlidingLog(window), Difference::More(more @ 1..)) => {
+                (left.saturating_sub(more), window.length())
+            }
+            (_, Difference::More(more)) => (left.saturating_sub(more), full_in),
+            (_, Difference::Less(Returned { count, .. })) => {
+                (left.saturating_add(count).min(self.quota()), full_in)
+            }
+        }
     }
 
     /// The part of one gateway among so many: one at least.

@@ -197,12 +197,13 @@ fn tokens_taken_in_advance_can_be_put_back_and_no_more_than_there_were() {
     let table = Buckets::with_sets(1);
     let (key, pace) = (table.key("a"), Pace::new(1, Duration::from_secs(1), 10).unwrap());
     let rule = Rule::TokenBucket(pace);
-    table.put_back(key, Rule::TokenBucket(pace), (5, 0), SECOND);
+    let put_back = |count| table.put_back(key, rule, (rule.returned(count), 0), SECOND);
+    put_back(5);
     assert_eq!(table.take(key, rule, 8, SECOND).unwrap().left, 2);
     assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 1);
-    table.put_back(key, Rule::TokenBucket(pace), (6, 0), SECOND);
+    put_back(6);
     assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 6);
-    table.put_back(key, Rule::TokenBucket(pace), (100, 0), SECOND);
+    put_back(100);
     assert_eq!(table.take(key, rule, 1, SECOND).unwrap().left, 9);
     assert!(table.take(table.key("b"), rule, 10, SECOND).is_ok());
 }

@@ -15,7 +15,7 @@ pub struct Account {
     kept: Known,
 }
 
-/// What is known elsewhere of the last period, and of the one before. Only who settles changes it.
+/// What is known elsewhere of the last period, and of the one before. Who settles changes it, each period by itself.
 #[derive(Debug, Default)]
 struct Known {
     current: AtomicU64,
@@ -45,8 +45,11 @@ impl Account {
     /// Counts a request that costs so much in the period that began with this day, where no more than `most` is used with it.
     #[inline]
     pub fn spend(&self, day: u32, cost: u64, most: u64) -> Spent {
-        let mut before = self.used.load(Relaxed);
+        let mut before = self.used.load(Acquire);
         loop {
+            if day < day_of(before) && day_of(self.ended.load(Acquire)) == day {
+                return self.spend_late(day, cost, most);
+            }
             let used = used_in(before, day);
             let after = used.saturating_add(cost);
             if after > most {
@@ -55,14 +58,33 @@ impl Account {
             if before != 0 && day_of(before) != day {
                 self.end(before);
             }
-            match self.used.compare_exchange_weak(before, pack(day, after), AcqRel, Relaxed) {
+            match self.used.compare_exchange_weak(before, pack(day, after), AcqRel, Acquire) {
                 Ok(_) => return Spent::Within(after.min(MOST)),
                 Err(now) => before = now,
             }
         }
     }
 
-    /// What was used in a period, before another begins. Whoever loses the race to begin it says as much, or less.
+    /// The same in the period before, for a worker whose clock is a little late.
+    #[cold]
+    fn spend_late(&self, day: u32, cost: u64, most: u64) -> Spent {
+        let mut before = self.ended.load(Acquire);
+        loop {
+            let used = used_in(before, day);
+            let after = used.saturating_add(cost);
+            // Another has begun since, which is a day ago.
+            if after > most || day_of(before) != day {
+                return Spent::Beyond(used);
+            }
+            match self.ended.compare_exchange_weak(before, pack(day, after), AcqRel, Acquire) {
+                Ok(_) => return Spent::Within(after.min(MOST)),
+                Err(now) => before = now,
+            }
+        }
+    }
+
+    /// What was used in a period, before another begins. Whoever loses the race to begin it says as much, or less; what is given back just
+    /// then may stay counted.
     #[cold]
     fn end(&self, last: u64) {
         let greater = |ended| Some(if day_of(ended) == day_of(last) { last.max(ended) } else { last });
@@ -75,9 +97,10 @@ impl Account {
         self.change(day, |used| used.saturating_sub(cost));
     }
 
-    /// What is used in the period that began with this day.
+    /// What is used in the period that began with this day, if that is the last or the one before.
     pub fn used_in(&self, day: u32) -> u64 {
-        used_in(self.used.load(Relaxed), day)
+        let used = self.used.load(Relaxed);
+        used_in(if day_of(used) == day { used } else { self.ended.load(Relaxed) }, day)
     }
 
     /// What was used in the period before and in the last, where that differs from what was settled.
@@ -106,8 +129,12 @@ impl Account {
         [of_ended, of_current]
     }
 
-    /// All together have used so much, with what was used here when they were asked.
-    pub(super) fn settle(&self, day: u32, used: u64, total: u64) {
+    /// All together have used so much, with what was used here when they were asked. Nothing where others have settled it since, as when it
+    /// became shared meanwhile: what was said is counted there.
+    pub(super) fn settle(&self, (day, known, used): Use, total: u64) {
+        if self.all().into_iter().flatten().any(|(of, now_known, _)| of == day && now_known != known) {
+            return;
+        }
         self.know(&self.settled, day, total);
         // Requests have come since.
         self.change(day, |now| (now + total).saturating_sub(used));
@@ -125,9 +152,14 @@ impl Account {
         }
     }
 
-    /// Whether its last period began before this day, and it has been settled since or never will be.
+    /// Whether its last period began before this day.
     pub(super) fn is_past(&self, day: u32) -> bool {
         day_of(self.used.load(Relaxed)) < day
+    }
+
+    /// Whether all of it is settled.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled() == [None, None]
     }
 
     /// Changes what is used in this period, or was if it has just ended.
@@ -150,8 +182,10 @@ impl Known {
     fn set_current(&self, packed: u64, ended: u32) {
         let before = self.current.swap(packed, Relaxed);
         let is_of_ended = day_of(before) == ended && day_of(packed) != ended;
-        if is_of_ended && day_of(self.ended.load(Relaxed)) != ended {
-            self.ended.store(before, Relaxed);
+        let known = self.ended.load(Relaxed);
+        if is_of_ended && day_of(known) != ended {
+            // It fails where it has just been settled, and more is known.
+            let _ = self.ended.compare_exchange(known, before, Relaxed, Relaxed);
         }
     }
 }

@@ -198,13 +198,17 @@ impl Book {
         used.filter(|(_, used)| *used > 0).collect()
     }
 
-    /// Forgets accounts whose last period is over, whatever the quota: it began so long before today.
+    /// Forgets accounts whose last period is over, whatever the quota: it began so long before today, and has been settled, or never will be.
     pub fn sweep(&self, today: u32) {
         let accounts = self.accounts.pin();
-        let gone =
-            accounts.iter().filter(|(_, account)| account.is_past(today.saturating_sub(LONGEST_PERIOD)));
+        let (over, given_up) = (today.saturating_sub(LONGEST_PERIOD), today.saturating_sub(GIVEN_UP_AFTER));
+        let is_gone = |account: &Arc<Account>| {
+            account.is_past(given_up) || (account.is_past(over) && account.is_settled())
+        };
+        let gone = accounts.iter().filter(|(_, account)| is_gone(account));
         for who in gone.map(|(who, _)| who.clone()).collect::<Vec<_>>() {
-            accounts.remove(&who);
+            // Somebody may count in it meanwhile.
+            let _ = accounts.remove_if(&who, |_, account| is_gone(account));
         }
     }
 }
@@ -212,9 +216,9 @@ impl Book {
 impl Change {
     /// It has been written down, and this is what all together have used by then.
     ///
-    /// What was said may have been less than is used by now, where it was said before.
-    pub fn settled(&self, said: u64, total: u64) {
-        self.account.settle(self.day, said, total);
+    /// What was said, of what was known and of what is used, may have been another than now, where it was said before.
+    pub fn settled(&self, (known, used): (u64, u64), total: u64) {
+        self.account.settle((self.day, known, used), total);
     }
 
     /// It has been kept, by a store that does not say what others used.
@@ -263,6 +267,9 @@ pub fn today() -> u32 {
 
 /// Days that the longest period has, and one more.
 pub const LONGEST_PERIOD: u32 = 32;
+
+/// Days after which nobody waits any more for what cannot be settled.
+const GIVEN_UP_AFTER: u32 = 400;
 
 #[cfg(test)]
 mod tests;

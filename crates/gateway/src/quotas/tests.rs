@@ -38,10 +38,10 @@ fn what_others_have_used_is_added_and_nothing_is_counted_twice() {
     assert_eq!(account.unsettled(), [None, Some((5, 0, 3))]);
     // Requests come while it is being settled.
     account.spend(5, 2, u64::MAX);
-    account.settle(5, 3, 10);
+    account.settle((5, 0, 3), 10);
     assert_eq!(account.used_in(5), 12);
     assert_eq!(account.unsettled(), [None, Some((5, 10, 12))]);
-    account.settle(5, 12, 12);
+    account.settle((5, 10, 12), 12);
     assert_eq!(account.unsettled(), [None, None]);
 }
 
@@ -49,13 +49,13 @@ fn what_others_have_used_is_added_and_nothing_is_counted_twice() {
 fn what_was_used_in_the_last_moments_of_a_period_is_settled_in_the_next() {
     let account = Account::default();
     account.spend(5, 3, u64::MAX);
-    account.settle(5, 3, 10);
+    account.settle((5, 0, 3), 10);
     account.spend(5, 2, u64::MAX);
     account.spend(6, 1, u64::MAX);
     assert_eq!(account.unsettled(), [Some((5, 10, 12)), Some((6, 0, 1))]);
     // Whichever is settled first, also by an answer that comes after the period's end, and whether or not the other is.
-    account.settle(6, 1, 7);
-    account.settle(5, 12, 30);
+    account.settle((6, 0, 1), 7);
+    account.settle((5, 10, 12), 30);
     assert_eq!((account.unsettled(), account.used_in(6)), ([None, None], 7));
     account.give_back(5, 1);
     assert_eq!(account.unsettled(), [Some((5, 30, 29)), None]);
@@ -63,13 +63,20 @@ fn what_was_used_in_the_last_moments_of_a_period_is_settled_in_the_next() {
     account.spend(7, 4, u64::MAX);
     account.spend(8, 5, u64::MAX);
     assert_eq!(account.all(), [Some((7, 0, 4)), Some((8, 0, 5))]);
-    account.settle(7, 4, 4);
-    account.settle(8, 5, 5);
+    account.settle((7, 0, 4), 4);
+    account.settle((8, 0, 5), 5);
     assert_eq!(account.unsettled(), [None, None]);
+    // A worker whose clock is late counts where it belongs, and no more than there is.
+    assert_eq!([account.spend(7, 2, 7), account.spend(7, 2, 7)], [Spent::Within(6), Spent::Beyond(6)]);
+    assert_eq!((account.used_in(7), account.used_in(8)), (6, 5));
+    account.settle((7, 4, 6), 6);
+    // What has been settled by others since is not settled again.
+    account.settle((8, 4, 5), 99);
+    assert_eq!((account.used_in(8), account.unsettled()), (5, [None, None]));
     // A clock that was set back, and has come to the same day again: what is known elsewhere is not known here any more.
     account.spend(6, 2, u64::MAX);
     assert_eq!(account.unsettled(), [None, Some((6, 0, 2))]);
-    account.settle(6, 2, 9);
+    account.settle((6, 0, 2), 9);
     account.spend(8, 1, u64::MAX);
     assert_eq!(account.unsettled(), [None, Some((8, 0, 1))]);
 }
@@ -118,17 +125,28 @@ fn accounts_are_forgotten_when_no_period_of_theirs_can_last() {
     let book = book();
     book.spend(&app("old"), 100, 1);
     book.spend(&app("new"), 101, 1);
+    book.sweep(101 + LONGEST_PERIOD);
+    assert_eq!(book.accounts.len(), 2, "they are not settled");
+    for change in book.changes() {
+        change.settled((change.known, change.used), change.used);
+    }
     book.sweep(100 + LONGEST_PERIOD);
     assert_eq!(book.accounts.len(), 2);
     book.sweep(101 + LONGEST_PERIOD);
     assert_eq!(book.usage(101), [(app("new"), 1)]);
     assert_eq!(book.accounts.len(), 1);
+    book.spend(&app("new"), 102, 1);
+    book.sweep(102 + GIVEN_UP_AFTER);
+    assert_eq!(book.accounts.len(), 1);
+    book.sweep(103 + GIVEN_UP_AFTER);
+    assert_eq!(book.accounts.len(), 0, "nobody ever settles them");
 }
 
 /// What happens to gateways that count together over one place.
 #[derive(Debug, Clone)]
 enum Event {
-    Spend(usize, u64),
+    /// In this period, or in the one before.
+    Spend(usize, u64, u32),
     /// Takes back something of this period, or of the one before.
     GiveBack(usize, u32),
     Settle(usize),
@@ -140,7 +158,8 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => (0..3_usize, 1..5_u64).prop_map(|(gateway, cost)| Event::Spend(gateway, cost)),
+        6 => (0..3_usize, 1..5_u64).prop_map(|(gateway, cost)| Event::Spend(gateway, cost, 0)),
+        1 => (0..3_usize, 1..5_u64).prop_map(|(gateway, cost)| Event::Spend(gateway, cost, 1)),
         1 => (0..3_usize, 0..2_u32).prop_map(|(gateway, before)| Event::GiveBack(gateway, before)),
         4 => (0..3_usize).prop_map(Event::Settle),
         1 => (0..3_usize).prop_map(Event::Turn),
@@ -156,7 +175,7 @@ fn settle(account: &Account, place: &mut Sums) {
     for (day, known, used) in account.unsettled().into_iter().flatten() {
         let sum = place.entry(day).or_default();
         *sum = ((*sum).max(known) + used).saturating_sub(known);
-        account.settle(day, used, *sum);
+        account.settle((day, known, used), *sum);
     }
 }
 
@@ -174,9 +193,13 @@ proptest! {
         let (mut is_lost, mut given) = (false, Sums::new());
         for event in events {
             match event {
-                Event::Spend(gateway, cost) => {
-                    gateways[gateway].spend(days[gateway], cost, u64::MAX);
-                    *spent[gateway].entry(days[gateway]).or_default() += cost;
+                Event::Spend(gateway, cost, late) => {
+                    let account = &gateways[gateway];
+                    // Whoever is late counts where others have counted.
+                    let is_known = account.all().into_iter().flatten().any(|(day, ..)| day == days[gateway] - late);
+                    let day = if is_known { days[gateway] - late } else { days[gateway] };
+                    account.spend(day, cost, u64::MAX);
+                    *spent[gateway].entry(day).or_default() += cost;
                 }
                 Event::GiveBack(gateway, before) => {
                     let day = days[gateway] - before;

@@ -223,7 +223,8 @@ impl Link {
             };
             let votes = masters.iter().find(|(master, _)| master == &*current).map_or(0, |(_, votes)| *votes);
             // What is in use is left only for one that can be used.
-            if let Some((master, _)) = masters.iter().find(|(_, most)| *most > votes)
+            if let Some((master, _)) =
+                masters.iter().find(|(_, most)| *most > votes && most * 2 > sentinels.len())
                 && link.connect_to(master).await.is_ok()
             {
                 notice(format_args!("{link} is {master} from now on, and not {current}"));
@@ -238,8 +239,9 @@ impl Link {
         while let Some(link) = this.upgrade() {
             let known = link.connection.load_full();
             let complaint = link.complaint.swap(None).filter(|_| known.is_some());
-            let looked = match known {
-                Some(connection) => link.look(&connection).await,
+            let is_doubted = complaint.is_some();
+            let looked = match &known {
+                Some(connection) => link.look(connection).await,
                 None => link.connect().await,
             };
             let next = match looked {
@@ -257,7 +259,8 @@ impl Link {
                     LOOKED_AT_EVERY
                 }
                 Err(error) => {
-                    link.connection.store(None);
+                    // Unless there is another since.
+                    link.connection.compare_and_swap(&known, None);
                     // Another may do what it did, also where nobody asks for that just now.
                     link.moved.notify_one();
                     if told.is_news(true, clock::refresh()) {
@@ -271,8 +274,11 @@ impl Link {
             // Nobody's handle is held while nothing is done.
             drop(link);
             if is_up {
-                // Whoever doubts it is right to be heard at once.
-                let _ = tokio::time::timeout(next, doubt.notified()).await;
+                // Whoever doubts it is right to be heard at once; but not without end, where it is good and yet not for what it is asked.
+                let heard = tokio::time::timeout(next, doubt.notified()).await;
+                if heard.is_ok() && is_doubted {
+                    tokio::time::sleep(PAUSES.0).await;
+                }
             } else {
                 tokio::time::sleep(next).await;
             }

@@ -238,8 +238,13 @@ impl Nodes {
         }
         map.in_charge = map.links.len();
         let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+        for server in &wanted {
+            if let Some(place) = self.place(&mut map, &before, server) {
+                map.links[usize::from(place)].keep(now);
+            }
+        }
         let kept = before.links.iter().filter(|link| link.is_kept(now)).filter_map(|link| link.server());
-        for server in wanted.iter().chain(kept) {
+        for server in kept {
             self.place(&mut map, &before, server);
         }
         for (place, link) in (0_u16..).zip(&map.links) {

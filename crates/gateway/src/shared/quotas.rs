@@ -127,7 +127,7 @@ impl SharedBuckets {
         let Ok(Value::Int(total)) = self.redis.run(&self.settle, name.slot, &keys, &numbers).await else {
             return None;
         };
-        change.settled(used, u64::try_from(total).ok()?);
+        change.settled((known, used), u64::try_from(total).ok()?);
         Some(name)
     }
 

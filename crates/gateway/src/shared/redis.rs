@@ -151,6 +151,9 @@ impl Redis {
         match self.ask(slot, &script.known(keys, numbers), limit).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 let left = limit.saturating_sub(clock::refresh().duration_since(began));
+                if left.is_zero() {
+                    return Err(NotRun::Unanswered);
+                }
                 self.ask(slot, &script.whole(keys, numbers), left).await
             }
             other => other,

@@ -99,6 +99,11 @@ impl Account {
     }
 }
 
+/// Has what took so much then cost so much in all, whatever has come by itself since.
+fn charge(table: &Buckets, (key, rule): (Key, Rule), (cost, at): (u64, u64), total: u64, now: u64) {
+    table.charge(key, rule, at, rule.difference(cost, total, u64::MAX, 0), now);
+}
+
 /// How is counted, as accounts know it, microseconds, and how many.
 pub(crate) fn limits() -> impl Strategy<Value = (usize, u64, u64)> {
     let few = |most: u64| (1..=most).prop_flat_map(|count| (count..5000 + count, Just(count)));
@@ -130,7 +135,7 @@ proptest! {
             answers.sort_by_key(|(at, ..)| *at);
             for (at, spent, total) in answers.extract_if(.., |(at, ..)| *at <= now) {
                 account.charge(spent, total, at);
-                table.charge(key, rule, spent, total, at);
+                charge(&table, (key, rule), spent, total, at);
                 let (left, _) = table.standing(key, rule, at);
                 prop_assert_eq!(left, account.left(at), "after a charge of {} at {}", total, at);
             }
@@ -183,10 +188,15 @@ proptest! {
                 known = pace.take(known, cost.min(count), now).unwrap();
             }
         }
-        let returned = Rule::TokenBucket(pace).returned(cost - total, full_in, now - at);
-        let back = due.saturating_sub(returned * pace.interval());
-        prop_assert!(back.max(now) >= known.max(now));
-        prop_assert!(returned <= cost - total);
+        let returned = match Rule::TokenBucket(pace).difference(cost, total, full_in, now - at) {
+            Difference::More(more) => {
+                prop_assert_eq!(more, 0);
+                0
+            }
+            Difference::Less(returned) => returned.time,
+        };
+        prop_assert!(due.saturating_sub(returned).max(now) >= known.max(now));
+        prop_assert!(returned <= (cost - total) * pace.interval());
     }
 }
 
@@ -197,7 +207,7 @@ fn a_debt_is_one_full_bucket_at_most_and_outlasts_a_minute() {
     let rule = Rule::token_bucket(1, Duration::from_mins(10), 3).unwrap().with_debt();
     let now = SECOND;
     table.take(key, rule, 1, now).unwrap();
-    table.charge(key, rule, (1, now), u64::MAX, now);
+    charge(&table, (key, rule), (1, now), u64::MAX, now);
     assert_eq!(table.standing(key, rule, now), (0, 3600 * SECOND));
     // Three tokens are owed, and the fourth is the first to be had.
     let empty = table.take(key, rule, 1, now).unwrap_err();
@@ -217,7 +227,7 @@ fn nothing_is_put_back_where_callers_share_a_place() {
     }
     for key in keys {
         let before = table.look(key, rule, 9, SECOND).is_ok();
-        table.charge(key, rule, (2, SECOND), 0, SECOND);
+        charge(&table, (key, rule), (2, SECOND), 0, SECOND);
         assert_eq!(table.look(key, rule, 9, SECOND).is_ok(), before);
     }
 }
@@ -234,7 +244,7 @@ fn all_that_workers_charge_and_put_back_at_once_is_counted() {
             scope.spawn(|| {
                 for total in [1, 5, 0, 2].into_iter().cycle().take(4000) {
                     table.take(key, rule, 2, SECOND).unwrap();
-                    table.charge(key, rule, (2, SECOND), total, SECOND);
+                    charge(&table, (key, rule), (2, SECOND), total, SECOND);
                 }
             });
         }
@@ -250,22 +260,22 @@ fn a_few_requests_that_cost_more_hold_up_others_for_one_window_at_most() {
     let key = table.key("a");
     let rule = Rule::sliding_window(3, Duration::from_mins(1)).unwrap().with_debt();
     let take = |now| table.take(key, rule, 1, now * SECOND);
-    let charge = |at, total, now| {
-        table.charge(key, rule, (1, at * SECOND), total, now * SECOND);
+    let charged = |at, total, now| {
+        charge(&table, (key, rule), (1, at * SECOND), total, now * SECOND);
         table.standing(key, rule, now * SECOND)
     };
     assert!((1..=3).all(|now| take(now).is_ok()));
     // Two more: the first two make no room now when they are old enough.
-    assert_eq!(charge(3, 3, 10), (0, 60 * SECOND));
+    assert_eq!(charged(3, 3, 10), (0, 60 * SECOND));
     assert_eq!(take(10).unwrap_err().wait, 53 * SECOND);
     assert_eq!(take(63).unwrap().left, 0);
     assert_eq!(take(63).unwrap_err().wait, 7 * SECOND);
-    assert_eq!(charge(63, u64::MAX, 64), (0, 60 * SECOND));
+    assert_eq!(charged(63, u64::MAX, 64), (0, 60 * SECOND));
     assert_eq!(take(64).unwrap_err().wait, 60 * SECOND);
     // What was taken and not needed is there again, as far as it mattered still.
     assert!(take(124).is_ok());
-    assert_eq!(charge(124, 0, 125), (3, 0));
-    assert_eq!(charge(124, 0, 125), (3, 0));
+    assert_eq!(charged(124, 0, 125), (3, 0));
+    assert_eq!(charged(124, 0, 125), (3, 0));
 }
 
 #[test]
@@ -281,12 +291,27 @@ fn all_that_threads_owe_of_a_few_is_owed_and_never_more_than_all() {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for _ in 0..5 {
-                        table.charge(key, rule, (0, SECOND), 1, SECOND);
+                        charge(&table, (key, rule), (0, SECOND), 1, SECOND);
                     }
                 });
             }
         });
         assert!(table.look(key, rule, 1, SECOND).is_ok());
         assert!(table.look(key, rule, 2, SECOND).is_err());
+    }
+}
+
+#[test]
+fn an_answer_that_costs_nothing_leaves_a_bucket_as_it_was() {
+    let (table, now) = (Buckets::with_sets(1), SECOND);
+    let (key, rule) = (table.key("a"), Rule::token_bucket(1, Duration::from_mins(1), 1).unwrap().with_debt());
+    for request in 0..5 {
+        let at = now + request * SECOND / 10;
+        let taken = table.take(key, rule, 1, at).unwrap();
+        let later = at + SECOND / 20;
+        let difference = rule.difference(1, 0, taken.full_in, later - at);
+        table.charge(key, rule, at, difference, later);
+        assert_eq!(table.standing(key, rule, later), (1, 0));
+        assert_eq!(rule.after((taken.left, taken.full_in - (later - at)), difference), (1, 0));
     }
 }

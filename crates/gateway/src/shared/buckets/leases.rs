@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 
 use super::lease::{Drawn, Lease};
 use super::{Name, SharedBuckets, Verdict};
-use crate::buckets::{Empty, Key, Pace};
+use crate::buckets::{Difference, Empty, Key, Pace, Returned, Rule};
 use crate::clock;
 
 /// The leases of a gateway.
@@ -94,20 +94,24 @@ impl SharedBuckets {
         }
     }
 
-    /// Has what took so much of a lease cost so much in all. What a lease lacks or may not hold is a matter of Redis, and all of it where the
-    /// lease has been given back since.
-    pub fn charge_lease(self: &Arc<Self>, lease: &Lease, cost: u64, total: u64) {
+    /// Has what was taken of a lease cost more or less. What a lease lacks or may not hold is a matter of Redis, and all of it where the lease
+    /// has been given back since.
+    pub fn charge_lease(self: &Arc<Self>, lease: &Lease, difference: Difference) {
         let Some(leases) = self.leases.get() else { return };
-        let known = leases.find(lease.key, lease.pace);
-        if total > cost {
-            let owed = known.as_ref().map_or(total - cost, |known| known.pay(total - cost));
-            self.charge(lease.tokens(0), 0, owed);
-            if let Some(known) = known {
-                self.fill_if_low(&known, leases.now());
+        let (known, rule) = (leases.find(lease.key, lease.pace), Rule::TokenBucket(lease.pace));
+        let rest = match difference {
+            Difference::More(more) => Difference::More(
+                known.as_ref().map_or(more, |known| if more > 0 { known.pay(more) } else { 0 }),
+            ),
+            // Tokens that it holds do not come by themselves.
+            Difference::Less(Returned { count, time }) => {
+                let count = known.as_ref().map_or(count, |known| known.keep(count));
+                Difference::Less(Returned { count, time: time.min(rule.returned(count).time) })
             }
-        } else if total < cost {
-            let given = known.map_or(cost - total, |known| known.keep(cost - total));
-            self.charge(lease.tokens(given), 0, 0);
+        };
+        self.charge(lease.name, rule, 0, rest);
+        if let (Difference::More(1..), Some(known)) = (difference, known) {
+            self.fill_if_low(&known, leases.now());
         }
     }
 

@@ -23,7 +23,7 @@ use super::quotas::Settling;
 use super::redis::{NotRun, Redis, Unanswered};
 use super::script::Script;
 use super::slot::Slot;
-use crate::buckets::{Empty, Rule};
+use crate::buckets::{Difference, Empty, Returned, Rule};
 use crate::config::values::Secret;
 
 pub use lease::{Drawn, Lease};
@@ -193,19 +193,24 @@ impl SharedBuckets {
         }
     }
 
-    /// Has what took so much at this time cost so much in all, as soon as that may be; nobody waits for it. What is more is taken also
-    /// where it is not there. It is told once: a Redis that gives no answer may have counted it.
-    pub fn charge(self: &Arc<Self>, taken: Wanted, at: u64, total: u64) {
-        let difference = Wanted { cost: total.abs_diff(taken.cost), ..taken };
-        if difference.cost == 0 {
+    /// Has what was taken at this time cost more or less, as soon as that may be; nobody waits for it. What is more is taken also where it is
+    /// not there. It is told once: a Redis that gives no answer may have counted it.
+    pub fn charge(self: &Arc<Self>, name: Name, rule: Rule, at: u64, difference: Difference) {
+        let told = match difference {
+            Difference::More(cost) => Wanted { name, rule, cost }.numbers(),
+            Difference::Less(returned) => returned_numbers(rule, returned),
+        };
+        // Nothing of a window, and no time of a bucket.
+        if told[COST] == 0 || told[COST + 1] == 0 {
             return;
         }
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            let scripts = if total > taken.cost { &this.owe } else { &this.give };
-            let (keys, numbers) = this.told(at, &[difference]);
-            let tell = this.redis.run(scripts.of(&[difference]), taken.name.slot, &keys, &numbers);
-            if !this.is_back(taken.name).await || tell.await.is_err() {
+            let scripts = if let Difference::More(_) = difference { &this.owe } else { &this.give };
+            let script = if let Rule::TokenBucket(_) = rule { &scripts.tokens } else { &scripts.all };
+            let (keys, numbers) = ([this.key(name)], [&[at][..], &told].concat());
+            let tell = this.redis.run(script, name.slot, &keys, &numbers);
+            if !this.is_back(name).await || tell.await.is_err() {
                 this.redis.has_lost_charge();
             }
         });
@@ -316,12 +321,23 @@ fn random() -> u64 {
     u64::from_ne_bytes(bytes).max(1)
 }
 
+/// What comes back, as the scripts are told of it: of a bucket once as much as it is, as they count that in nanoseconds.
+fn returned_numbers(rule: Rule, Returned { count, time }: Returned) -> [u64; 5] {
+    let wanted = Wanted { name: Name { digest: [0; 16], slot: 0 }, rule, cost: count };
+    match (rule, wanted.numbers()) {
+        (Rule::TokenBucket(_), [way, _, _, span, longest]) => [way, 1, time, span, longest],
+        (_, numbers) => numbers,
+    }
+}
+
 fn are_buckets(wanted: &[Wanted]) -> bool {
     wanted.iter().all(|wanted| matches!(wanted.rule, Rule::TokenBucket(_)))
 }
 
 /// What limits are called there.
 const KIND: &str = "limit:";
+/// Where the scripts are told what a request costs; what it is made of follows.
+const COST: usize = 1;
 /// Nanoseconds of what the clock of Redis counts.
 const MICROSECOND: u64 = 1000;
 /// When it is looked again whether Redis answers again, of what is to be charged there, and for how long.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Limit, RateLimit};
 use crate::allowance::Allowance;
-use crate::buckets::{Key, Taken};
+use crate::buckets::{Difference, Key, Taken};
 use crate::exchange::Exchange;
 use crate::expression::ResponseFacts;
-use crate::shared::{Lease, Name, SharedBuckets, Wanted};
+use crate::shared::{Lease, Name, SharedBuckets};
 
 /// What a request has taken of a limit.
 #[derive(Debug)]
@@ -78,13 +78,11 @@ impl RateLimit {
 
     fn settle(&self, limit: &Limit, spent: &Spent, total: u64, now: u64) -> Allowance {
         let Spent { key, cost, at, full_in, .. } = *spent;
-        let less = cost.saturating_sub(total);
-        let total =
-            if less > 0 { cost - limit.rule.returned(less, full_in, now.saturating_sub(at)) } else { total };
         let (left, full_in) = if let Some((shares, fleet)) = spent.shared.as_ref().zip(self.fleet.as_ref()) {
             self.settle_shared(fleet, limit, spent, shares, total, now)
         } else {
-            self.buckets.charge(key, limit.rule, (cost, at), total, now);
+            let difference = limit.rule.difference(cost, total, full_in, now.saturating_sub(at));
+            self.buckets.charge(key, limit.rule, at, difference, now);
             self.buckets.standing(key, limit.rule, now)
         };
         limit.rest(left, full_in)
@@ -101,22 +99,25 @@ impl RateLimit {
         now: u64,
     ) -> (u64, u64) {
         let Spent { key, cost, at, left, full_in, .. } = *spent;
-        let rule = fleet.part(limit.rule);
+        let (rule, elapsed) = (fleet.part(limit.rule), now.saturating_sub(at));
         let total_here = part.saturating_add(total).saturating_sub(cost);
+        let here = rule.difference(*part, total_here, full_in, elapsed);
         let Some(keeper) = keeper else {
-            self.buckets.charge(key, rule, (*part, at), total_here, now);
+            self.buckets.charge(key, rule, at, here, now);
             return self.buckets.standing(key, rule, now);
         };
-        // Where the fleet counts, one who gets more than a gateway's part has none of it left, and owes nothing there.
-        let rest_here = if total > cost { self.buckets.standing(key, rule, now).0 } else { 0 };
-        self.buckets.charge(key, rule, (*part, at), total_here.min(part + rest_here), now);
+        let here = match here {
+            // Where the fleet counts, one who gets more than a gateway's part has none of it left, and owes nothing there.
+            Difference::More(more) => Difference::More(more.min(self.buckets.standing(key, rule, now).0)),
+            less @ Difference::Less(_) => less,
+        };
+        self.buckets.charge(key, rule, at, here, now);
+        let difference = limit.rule.difference(cost, total, full_in, elapsed);
         match keeper {
-            Keeper::Redis(name, at) => {
-                fleet.charge(Wanted { name: *name, rule: limit.rule, cost }, *at, total);
-            }
-            Keeper::Lease(lease) => fleet.charge_lease(lease, cost, total),
+            Keeper::Redis(name, at) => fleet.charge(*name, limit.rule, *at, difference),
+            Keeper::Lease(lease) => fleet.charge_lease(lease, difference),
         }
-        limit.rule.after((left, full_in), cost, total)
+        limit.rule.after((left, full_in.saturating_sub(elapsed)), difference)
     }
 }
 
