@@ -121,9 +121,11 @@ impl Opened {
         self.files == Files::at(&self.path)
     }
 
-    /// Lets go a file that is not in its place. One that was only moved is whole without what is beside it.
-    fn leave(self) {
-        // It may be gone for good.
+    /// Lets go a file that is not in its place. First it is written what is new: another process may have it open too, and so each knows
+    /// what the others have counted. One that was only moved is whole without what is beside it.
+    fn leave(mut self, quotas: &Quotas) {
+        // Where that fails, only what they have not heard of each other is missing in the next.
+        let _ = write(&mut self.database, quotas, false);
         let _ = self.database.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
         self.files.clear(&self.path);
     }
@@ -214,7 +216,7 @@ fn write_always(opened: Opened, quotas: &Quotas, ends: &Receiver<()>) {
         if let Some(lost) = file.take_if(|file| !file.is_in_place()) {
             let then = "it is opened anew, and what is known of current periods is written there";
             notice(format_args!("the store {shown} was deleted, moved or replaced, {then}"));
-            lost.leave();
+            lost.leave(quotas);
             is_first = true;
         }
         let opened = match &mut file {
