@@ -49,7 +49,9 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
     match OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
         Ok(_) => {
             // What is beside it is of one that was deleted, and another process may have it open still. Mostly there is none.
-            beside(path).iter().for_each(|path| drop(fs::remove_file(path)));
+            for path in beside(path) {
+                let _ = fs::remove_file(path);
+            }
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -201,38 +201,28 @@ fn a_file_stays_in_its_place_while_processes_come_and_go() {
 
 #[test]
 fn a_file_that_is_not_in_its_place_any_more_is_begun_anew() {
-    let remove = |path: &Path| std::fs::remove_file(path).unwrap();
-    let beside = |path: &Path, end: &str| PathBuf::from(format!("{}-{end}", path.display()));
-    let deleted = |path: &Path| remove(path);
-    let all_deleted = |path: &Path| {
-        remove(path);
-        remove(&beside(path, "wal"));
-        remove(&beside(path, "shm"));
-    };
-    let deleted_beside = |path: &Path| remove(&beside(path, "wal"));
-    let emptied = |path: &Path| {
-        remove(path);
-        std::fs::write(path, "").unwrap();
-    };
-    let cases: [(&str, &dyn Fn(&Path)); 4] = [
-        ("deleted", &deleted),
-        ("deleted, and what is beside it", &all_deleted),
-        ("only what is beside it", &deleted_beside),
-        ("replaced by an empty one", &emptied),
-    ];
-    for (case, change) in cases {
+    // Which of its files are removed, and whether an empty one comes then.
+    let cases: [(&[&str], bool); 4] =
+        [(&[""], false), (&["", "-wal", "-shm"], false), (&["-wal"], false), (&[""], true)];
+    for case in cases {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tollgate.db");
         let process = writing(&path, 7);
-        change(&path);
+        let (removed, is_replaced) = case;
+        for end in removed {
+            std::fs::remove_file(format!("{}{end}", path.display())).unwrap();
+        }
+        if is_replaced {
+            std::fs::write(&path, "").unwrap();
+        }
         spend(&process.1, 1);
         let (mut file, quotas) = opened_anew(process);
         spend(&quotas, 1);
         write(&mut file.database, &quotas, false).unwrap();
         // It is killed before it has closed the file.
-        assert_eq!(kept(&path), 9, "{case}");
+        assert_eq!(kept(&path), 9, "{case:?}");
         drop(file);
-        assert_eq!(kept(&path), 9, "{case}");
+        assert_eq!(kept(&path), 9, "{case:?}");
     }
 }
 
