@@ -1,8 +1,7 @@
 //! The store: what callers have used of their quotas is written to a file, by a thread of its own, so that it outlasts the process.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+mod files;
+
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +12,8 @@ use gateway::notice::notice;
 use gateway::quotas::{Book, Change, LONGEST_PERIOD, Quotas, Title, Who, today};
 use gateway::snapshot::Snapshot;
 use rusqlite::{Connection, TransactionBehavior, named_params};
+
+use self::files::{Files, create};
 
 /// The store of a gateway, which has none until a configuration names one.
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ struct Desk {
 #[derive(Debug)]
 struct Opened {
     path: PathBuf,
+    files: Files,
     database: Connection,
 }
 
@@ -85,36 +87,57 @@ impl Store {
 impl Opened {
     /// Nothing where this file is written to already.
     fn at(path: &Path, writer: Option<&Writer>, quotas: &Quotas) -> Result<Option<Self>, String> {
-        // Who used what is nobody else's business: what SQLite makes beside it has the same mode.
-        match OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.to_string()),
-            _ => {}
-        }
+        create(path).map_err(|error| error.to_string())?;
         let path = path.canonicalize().map_err(|error| error.to_string())?;
         if writer.is_some_and(|writer| writer.path == path) {
             return Ok(None);
         }
-        let database = open(&path).and_then(|database| {
+        Self::open(path, quotas).map(Some)
+    }
+
+    /// Opens the file that is at this path by now, or one that is made there.
+    fn anew(path: &Path, quotas: &Quotas) -> Result<Self, String> {
+        create(path).map_err(|error| error.to_string())?;
+        Self::open(path.to_owned(), quotas)
+    }
+
+    fn open(path: PathBuf, quotas: &Quotas) -> Result<Self, String> {
+        let opened = Files::opened(&path, || {
+            let database = open(&path)?;
             restore(&database, quotas)?;
             Ok(database)
         });
-        let database = database.map_err(|error| match error {
+        let (files, database) = opened.map_err(|error| match error {
             Unusable::Database(error) => error.to_string(),
             Unusable::Newer(version) => {
                 format!("it was written by a newer tollgate (its version is {version})")
             }
         })?;
-        Ok(Some(Self { path, database }))
+        Ok(Self { path, files, database })
+    }
+
+    /// Whether what is written is found by whoever opens the file next.
+    fn is_in_place(&self) -> bool {
+        self.files == Files::at(&self.path)
+    }
+
+    /// Lets go a file that is not in its place. First it is written what is new: another process may have it open too, and so each knows
+    /// what the others have counted. One that was only moved is whole without what is beside it.
+    fn leave(mut self, quotas: &Quotas) {
+        // Where that fails, only what they have not heard of each other is missing in the next.
+        let _ = write(&mut self.database, quotas, false);
+        let _ = self.database.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
+        self.files.clear(&self.path);
     }
 }
 
 impl Writer {
-    fn begin(Opened { path, database }: Opened, quotas: &Arc<Quotas>) -> Result<Self, String> {
+    fn begin(opened: Opened, quotas: &Arc<Quotas>) -> Result<Self, String> {
         quotas.store.has_written(Some(0));
         let (end, ends) = mpsc::channel();
-        let (quotas, shown) = (Arc::clone(quotas), path.display().to_string());
+        let (quotas, path) = (Arc::clone(quotas), opened.path.clone());
         let thread = thread::Builder::new().name("store".to_owned());
-        let thread = thread.spawn(move || write_always(database, &quotas, &shown, &ends));
+        let thread = thread.spawn(move || write_always(opened, &quotas, &ends));
         let thread = thread.map_err(|error| error.to_string())?;
         Ok(Self { path, end: Some(end), thread: Some(thread) })
     }
@@ -181,18 +204,34 @@ fn restore(database: &Connection, quotas: &Quotas) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn write_always(mut database: Connection, quotas: &Quotas, path: &str, ends: &Receiver<()>) {
+fn write_always(opened: Opened, quotas: &Quotas, ends: &Receiver<()>) {
+    let path = opened.path.clone();
+    let shown = path.display();
+    // None while it cannot be opened anew.
+    let mut file = Some(opened);
     let (mut is_told, mut is_first) = (false, true);
     let mut swept: Option<Instant> = None;
     loop {
         let is_last = ends.recv_timeout(WRITTEN_EVERY) != Err(RecvTimeoutError::Timeout);
+        if let Some(lost) = file.take_if(|file| !file.is_in_place()) {
+            let then = "it is opened anew, and what is known of current periods is written there";
+            notice(format_args!("the store {shown} was deleted, moved or replaced, {then}"));
+            lost.leave(quotas);
+            is_first = true;
+        }
+        let opened = match &mut file {
+            Some(file) => Ok(file),
+            None => Opened::anew(&path, quotas).map(|opened| file.insert(opened)),
+        };
         // What was settled elsewhere is not known to a file that is new here.
-        match write(&mut database, quotas, is_first) {
+        let written = opened
+            .and_then(|file| write(&mut file.database, quotas, is_first).map_err(|error| error.to_string()));
+        match written {
             Ok(accounts) => {
                 is_first = false;
                 quotas.store.has_written(Some(accounts));
                 if is_told {
-                    notice(format_args!("the store {path} can be written again"));
+                    notice(format_args!("the store {shown} can be written again"));
                 }
                 is_told = false;
             }
@@ -201,7 +240,7 @@ fn write_always(mut database: Connection, quotas: &Quotas, path: &str, ends: &Re
                 if !is_told {
                     let known =
                         "what is used of quotas is counted on, and kept in memory until it can be written";
-                    notice(format_args!("the store {path} cannot be written, {known}: {error}"));
+                    notice(format_args!("the store {shown} cannot be written, {known}: {error}"));
                 }
                 is_told = true;
             }
@@ -212,9 +251,12 @@ fn write_always(mut database: Connection, quotas: &Quotas, path: &str, ends: &Re
         if swept.is_none_or(|swept| swept.elapsed() >= SWEPT_EVERY) {
             swept = Some(Instant::now());
             quotas.books().iter().for_each(|book| book.sweep(today()));
-            // What is too old stays for another hour where it cannot be removed.
-            let _ = database
-                .execute("DELETE FROM quota_usage WHERE day < ?1", [today().saturating_sub(KEPT_FOR)]);
+            if let Some(file) = &file {
+                // What is too old stays for another hour where it cannot be removed.
+                let _ = file
+                    .database
+                    .execute("DELETE FROM quota_usage WHERE day < ?1", [today().saturating_sub(KEPT_FOR)]);
+            }
         }
     }
 }

@@ -257,6 +257,67 @@ fn a_store_that_cannot_be_written_delays_nobody_and_nothing_is_lost() {
     assert_eq!(used(&gateway(&config), "mobile"), 5);
 }
 
+/// How many accounts it has written to its store.
+fn written(gate: &Gateway) -> f64 {
+    gate.metrics().sum("tollgate_store_writes_total", &[])
+}
+
+/// Does something, and waits until all of these have written to their store because of it.
+fn expect_writes(gates: &[Gateway], act: impl FnOnce()) {
+    let before: Vec<f64> = gates.iter().map(written).collect();
+    act();
+    eventually("it is written", || {
+        gates.iter().zip(&before).all(|(gate, before)| written(gate) > before + 0.5)
+    });
+}
+
+#[test]
+fn a_store_that_is_deleted_is_made_anew_with_all_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = kept(&folder, &daily(100, ""), "[{ match: /a, respond: 200 }]");
+    // As during an upgrade: two processes.
+    let gates = [gateway(&config), gateway(&config)];
+    let ask = || gates.iter().for_each(|gate| drop(as_app(gate, "mob", "/a").expect(200)));
+    expect_writes(&gates, ask);
+    for _ in 0..2 {
+        expect_writes(&gates, || std::fs::remove_file(folder.path().join("tollgate.db")).unwrap());
+        expect_writes(&gates, ask);
+    }
+    for gate in &gates {
+        assert_eq!(gate.said().matches("was deleted, moved or replaced").count(), 2, "{}", gate.said());
+        assert!(gate.metrics().sum("tollgate_store_up", &[]) > 0.5);
+    }
+    // Both are killed.
+    drop(gates);
+    assert_eq!(used(&gateway(&config), "mobile"), 6);
+}
+
+#[test]
+fn a_store_whose_folder_is_gone_is_told_of_and_written_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, aside) = (folder.path().join("data"), folder.path().join("aside"));
+    std::fs::create_dir(&data).unwrap();
+    let config = kept(&folder, &daily(100, ""), "[{ match: /a, respond: 200 }]");
+    let config = config.replace("tollgate.db", "data/tollgate.db");
+    let gates = [gateway(&config)];
+    let gate = &gates[0];
+    let ask = || drop(as_app(gate, "mob", "/a").expect(200));
+    expect_writes(&gates, ask);
+    std::fs::rename(&data, &aside).unwrap();
+    let line = gate.expect_line("cannot be written");
+    assert!(line.contains("No such file"), "{line}");
+    ask();
+    eventually("it is tried again", || gate.metrics().sum("tollgate_store_failures_total", &[]) > 1.5);
+    assert!(gate.metrics().sum("tollgate_store_up", &[]) < 0.5);
+    expect_writes(&gates, || std::fs::rename(&aside, &data).unwrap());
+    gate.expect_line("can be written again");
+    assert!(gate.metrics().sum("tollgate_store_up", &[]) > 0.5);
+    let said = gate.said();
+    assert_eq!(said.matches("the store").count(), 3, "each is told once: {said}");
+    drop(gates);
+    assert_eq!(used(&gateway(&config), "mobile"), 2);
+}
+
 #[test]
 fn a_store_that_cannot_be_opened_is_told_of_and_a_reload_keeps_what_was() {
     let folder = tempfile::tempdir().unwrap();
@@ -397,10 +458,9 @@ fn a_refused_configuration_leaves_the_store_of_the_one_in_force() {
     let without = config("", "[{ match: /a, respond: 200 }]", &listeners);
     gate.replace_config(&without);
     gate.expect_line("kept the configuration in force");
-    let written = || gate.metrics().sum("tollgate_store_writes_total", &[]);
-    eventually("the first is written", || written() > 0.5);
+    eventually("the first is written", || written(&gate) > 0.5);
     as_app(&gate, "mob", "/a").expect(200);
-    eventually("the second is written", || written() > 1.5);
+    eventually("the second is written", || written(&gate) > 1.5);
     drop(gate);
     assert_eq!(used(&gateway(&good), "mobile"), 2);
 }

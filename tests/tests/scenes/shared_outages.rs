@@ -1,4 +1,5 @@
-//! Several gateways with one Redis that stands still while requests run: what is refused, what is let through, and how long anybody waits.
+//! Several gateways with one Redis that stands still, or takes nothing more, while requests run: what is refused, what is let through, and how
+//! long anybody waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -50,6 +51,48 @@ fn a_redis_that_takes_what_is_written_and_refuses_what_it_is_asked_is_told_of_no
         gate.get("/exact").expect(200);
         decided(&gate, "redis") > before + 5.0
     });
+}
+
+#[test]
+fn a_full_redis_is_done_without_until_it_has_room() {
+    let store = redis();
+    let room = |bytes: &str| {
+        assert_eq!(redis_cli(store.address(), &["CONFIG", "SET", "maxmemory", bytes]), "OK");
+    };
+    let gates = [(); GATEWAYS].map(|()| gate_of(&store.address().to_string()));
+    for gate in &gates {
+        gate.get("/exact").expect(200);
+        gate.get("/refuse").expect(200);
+    }
+    room("1");
+    // Nobody has to ask for anything.
+    eventually("all notice", || !gates.iter().any(is_up));
+    for gate in &gates {
+        let line = gate.expect_line("does not answer");
+        assert!(line.contains("OOM"), "{line}");
+        let before = decided(gate, "redis");
+        for _ in 0..10 {
+            gate.get("/exact").expect(200);
+            gate.get("/fast").expect(200);
+            gate.get("/refuse").expect(503);
+            gate.get("/allow").expect(200);
+        }
+        eventually("all are counted", || {
+            [("local", 20.0), ("refuse", 10.0), ("allow", 10.0)]
+                .iter()
+                .all(|(by, count)| decided(gate, by) >= *count)
+        });
+        assert!(decided(gate, "redis") < before + 0.5, "a full Redis decides nothing");
+    }
+    room("0");
+    eventually("all use it again", || gates.iter().all(is_up));
+    for gate in &gates {
+        gate.expect_line("answers again");
+        gate.get("/refuse").expect(200);
+        let said = gate.said();
+        assert_eq!(said.matches("does not answer").count(), 1, "{said}");
+        assert!(!said.contains("but not all"), "{said}");
+    }
 }
 
 #[test]

@@ -158,3 +158,120 @@ fn a_new_file_is_told_what_was_written_to_another() {
     assert_eq!(write(&mut database, &quotas, true).unwrap(), 1);
     assert_eq!(used(&opened(&other).1), 7);
 }
+
+/// A process that has opened this file and written to it what its app has used.
+fn writing(path: &Path, cost: u64) -> (Opened, Quotas) {
+    let quotas = Quotas::default();
+    let mut file = Opened::anew(path, &quotas).unwrap();
+    spend(&quotas, cost);
+    write(&mut file.database, &quotas, true).unwrap();
+    (file, quotas)
+}
+
+/// What it does when its file is not in its place.
+fn opened_anew((file, quotas): (Opened, Quotas)) -> (Opened, Quotas) {
+    let path = file.path.clone();
+    assert!(!file.is_in_place());
+    file.leave(&quotas);
+    let mut file = Opened::anew(&path, &quotas).unwrap();
+    write(&mut file.database, &quotas, true).unwrap();
+    assert!(file.is_in_place());
+    (file, quotas)
+}
+
+/// All that a file knows to have been used, which is whole.
+fn kept(path: &Path) -> u64 {
+    let (database, _) = opened(path);
+    let whole: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(whole, "ok");
+    rows(&database).iter().map(|(_, used)| used).sum()
+}
+
+#[test]
+fn a_file_stays_in_its_place_while_processes_come_and_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.db");
+    let (file, _) = writing(&path, 1);
+    assert!(file.is_in_place());
+    let (other, _) = writing(&path, 2);
+    assert!(file.is_in_place() && other.is_in_place());
+    drop(other);
+    assert!(file.is_in_place());
+    file.database.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    assert!(file.is_in_place());
+}
+
+#[test]
+fn a_file_that_is_not_in_its_place_any_more_is_begun_anew() {
+    // Which of its files are removed, and whether an empty one comes then.
+    let cases: [(&[&str], bool); 4] =
+        [(&[""], false), (&["", "-wal", "-shm"], false), (&["-wal"], false), (&[""], true)];
+    for case in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tollgate.db");
+        let process = writing(&path, 7);
+        let (removed, is_replaced) = case;
+        for end in removed {
+            std::fs::remove_file(format!("{}{end}", path.display())).unwrap();
+        }
+        if is_replaced {
+            std::fs::write(&path, "").unwrap();
+        }
+        spend(&process.1, 1);
+        let (mut file, quotas) = opened_anew(process);
+        spend(&quotas, 1);
+        write(&mut file.database, &quotas, false).unwrap();
+        // It is killed before it has closed the file.
+        assert_eq!(kept(&path), 9, "{case:?}");
+        drop(file);
+        assert_eq!(kept(&path), 9, "{case:?}");
+    }
+}
+
+#[test]
+fn a_file_that_was_put_in_the_place_of_another_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.db");
+    let (aside, backup) = (directory.path().join("aside.db"), directory.path().join("backup.db"));
+    let web = Who::named("app", "web").unwrap();
+    let (mut file, quotas) = writing(&backup, 100);
+    quotas.book(title()).spend(&web, today(), 5);
+    write(&mut file.database, &quotas, false).unwrap();
+    drop((file, quotas));
+    let process = writing(&path, 7);
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::rename(&backup, &path).unwrap();
+    let (file, quotas) = opened_anew(process);
+    assert_eq!(kept(&aside), 7, "what was only moved is whole");
+    assert_eq!((used(&quotas), kept(&path)), (107 - 7, 100 + 5));
+    assert_eq!(quotas.book(title()).usage(today()).len(), 2, "what only the backup knew is restored");
+    drop(file);
+    assert_eq!(kept(&path), 105);
+}
+
+#[test]
+fn two_processes_begin_a_file_anew_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.db");
+    // The old one has not heard yet of what the new one has counted.
+    let (old, new) = (writing(&path, 7), writing(&path, 3));
+    std::fs::remove_file(&path).unwrap();
+    spend(&old.1, 1);
+    let old = opened_anew(old);
+    spend(&new.1, 2);
+    let new = opened_anew(new);
+    assert!(old.0.is_in_place(), "who comes second takes what is there");
+    assert_eq!((used(&new.1), kept(&path)), (13, 13));
+}
+
+#[test]
+fn who_writes_notices_that_the_file_is_gone_before_it_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tollgate.db");
+    let quotas = Arc::new(Quotas::default());
+    let writer = Writer::begin(Opened::anew(&path, &quotas).unwrap(), &quotas).unwrap();
+    spend(&quotas, 7);
+    std::fs::remove_file(&path).unwrap();
+    drop(writer);
+    assert_eq!(kept(&path), 7);
+}
