@@ -45,6 +45,7 @@ pub struct Line<'a> {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub duration_us: u64,
+    pub wait_us: Option<u64>,
     pub connect_us: Option<u64>,
     pub first_byte_us: Option<u64>,
     pub upstream_us: Option<u64>,
@@ -102,6 +103,7 @@ impl Default for Line<'_> {
             bytes_in: 0,
             bytes_out: 0,
             duration_us: 0,
+            wait_us: None,
             connect_us: None,
             first_byte_us: None,
             upstream_us: None,
@@ -195,6 +197,7 @@ impl Formatter {
         push_decimal(line.bytes_out, out);
         out.extend_from_slice(b",\"duration_ms\":");
         push_micros_as_ms(line.duration_us, out);
+        time(b",\"wait_ms\":", line.wait_us, out);
         time(b",\"connect_ms\":", line.connect_us, out);
         time(b",\"first_byte_ms\":", line.first_byte_us, out);
         time(b",\"upstream_ms\":", line.upstream_us, out);
