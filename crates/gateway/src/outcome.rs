@@ -39,6 +39,8 @@ pub struct Outcome {
     pub fallback: Option<&'static str>,
     /// What the firewall found in the request.
     pub findings: Option<Box<Findings>>,
+    /// The limit that refused, as `RateLimit-Policy` names it, be it told there or not.
+    pub limit: Option<Arc<str>>,
     /// What decided on limits that gateways share.
     pub limited_by: Option<&'static str>,
     /// The service that was called.
@@ -198,6 +200,7 @@ impl Outcome {
             endpoint: self.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
             code: self.code.unwrap_or_default(),
             stage: self.stage.unwrap_or_default(),
+            limit: self.limit.as_deref().unwrap_or_default(),
             cause: &self.cause,
             fallback: self.fallback.unwrap_or_default(),
             violations: self.violations.as_ref().map_or(0, |violated| violated.count),

@@ -38,6 +38,7 @@ pub struct Line<'a> {
     pub endpoint: &'a str,
     pub code: &'a str,
     pub stage: &'a str,
+    pub limit: &'a str,
     pub cause: &'a str,
     pub fallback: &'a str,
     pub violations: usize,
@@ -96,6 +97,7 @@ impl Default for Line<'_> {
             endpoint: "",
             code: "",
             stage: "",
+            limit: "",
             cause: "",
             fallback: "",
             violations: 0,
@@ -186,6 +188,7 @@ impl Formatter {
         text(b",\"endpoint\":\"", line.endpoint.as_bytes(), out);
         text(b",\"code\":\"", line.code.as_bytes(), out);
         text(b",\"stage\":\"", line.stage.as_bytes(), out);
+        text(b",\"limit\":\"", line.limit.as_bytes(), out);
         text(b",\"cause\":\"", line.cause.as_bytes(), out);
         text(b",\"fallback\":\"", line.fallback.as_bytes(), out);
         if line.violations > 0 {
@@ -458,6 +461,18 @@ mod tests {
             "\"user_agent\":\"curl/8\"}\n"
         );
         assert_eq!(written(Format::Json, &line()), expected);
+    }
+
+    #[test]
+    fn a_line_says_which_limit_refused_and_how_long_it_was_waited_for() {
+        let code = "rate_limited";
+        let line = Line { code, stage: "limit", limit: "plan-app", wait_us: Some(997_753), ..line() };
+        let text = written(Format::Json, &line);
+        assert!(
+            text.contains(r#""code":"rate_limited","stage":"limit","limit":"plan-app","bytes_in""#),
+            "{text}"
+        );
+        assert!(text.contains(r#""duration_ms":1.234,"wait_ms":997.753,"connect_ms":0.000,"#), "{text}");
     }
 
     #[test]

@@ -223,6 +223,7 @@ impl Policy for Quota {
         // None is charged when another refuses.
         self.give_back(exchange, usage.limit, |calendar| calendar.period(now).day);
         exchange.quota = Some(usage);
+        exchange.outcome.limit = Some(Arc::clone(&limit.in_force.book.title.name));
         limit.refuse(period, usage.anew_in)
     }
 

@@ -69,6 +69,8 @@ pub struct Expressions {
 struct Limit {
     /// Which it is: of a route from 0 on, of a plan from [`MOST_LIMITS`] on.
     number: usize,
+    /// What callers know it as, where they are told of it.
+    name: Arc<str>,
     rule: Rule,
     /// Where requests wait for it, and go one by one.
     leaky: Option<Leaky>,
@@ -158,6 +160,7 @@ impl Limits {
             }
             compiled.push(Limit {
                 number: first + compiled.len(),
+                name: public_name.as_str().into(),
                 rule,
                 leaky,
                 late,
@@ -306,6 +309,7 @@ impl Limit {
         let full_in = whole_seconds(empty.full_in.saturating_sub(self.late));
         exchange.allowance = Some(Allowance { limit: self.number, left: 0, full_in });
         exchange.spent.clear();
+        exchange.outcome.limit = Some(Arc::clone(&self.name));
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
