@@ -99,7 +99,7 @@ fn a_plan_says_how_much_each_of_its_apps_may_use_of_all_routes_together() {
     let problem = refused.expect_refusal("quota_exceeded");
     let detail = problem["detail"].as_str().unwrap();
     assert!(
-        detail.contains("one app may make in a day (3); it begins anew at 20"),
+        detail.contains("one app may make in a day (3, by the plan gold); it begins anew at 20"),
         "{detail}"
     );
     assert!(detail.ends_with(zone().1), "{detail}");

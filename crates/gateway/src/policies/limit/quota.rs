@@ -109,7 +109,7 @@ impl Terms {
                 when,
                 cost,
                 told: config.headers.then(|| PreparedField::new(Known::RateLimit, &format!("\"{name}\";r="))),
-                refusal: refusal(config).into(),
+                refusal: refusal(config, is_of_plan.then_some(place)).into(),
                 summary: config.to_string(),
             });
         }
@@ -268,11 +268,13 @@ fn window(unit: CalendarUnit) -> &'static str {
     }
 }
 
-fn refusal(config: &config::Quota) -> String {
+/// What the refused are told; of a plan's, whose it is: `plan gold`.
+fn refusal(config: &config::Quota, plan: Option<&str>) -> String {
     let unit = config.limit.unit.word();
     let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
+    let by_plan = plan.map(|plan| format!(", by the {plan}")).unwrap_or_default();
     let of = who_may(&config.by.value);
-    format!("these are more requests{by_cost} than {of} in a {unit} ({})", config.limit.count)
+    format!("these are more requests{by_cost} than {of} in a {unit} ({}{by_plan})", config.limit.count)
 }
 
 const WARNING: &[u8] = b"X-Quota-Warning";
