@@ -39,6 +39,8 @@ pub struct Outcome {
     pub fallback: Option<&'static str>,
     /// What the firewall found in the request.
     pub findings: Option<Box<Findings>>,
+    /// The limit that refused, as `RateLimit-Policy` names it, be it told there or not.
+    pub limit: Option<Arc<str>>,
     /// What decided on limits that gateways share.
     pub limited_by: Option<&'static str>,
     /// The service that was called.
@@ -59,7 +61,11 @@ pub struct Outcome {
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,
-    /// When the connection to the service was there.
+    /// How long policies had it wait: for its turn at a limit, or for whom they had to ask.
+    pub waited: Duration,
+    /// When the attempt that counts began.
+    pub attempted_at: Option<Instant>,
+    /// When its connection to the service was there.
     pub connected_at: Option<Instant>,
     /// When the request had been sent.
     pub sent_at: Option<Instant>,
@@ -122,6 +128,8 @@ impl Outcome {
     pub fn attempt(&mut self, endpoint: &Rc<Endpoint>) {
         self.endpoint = Some(Rc::clone(endpoint));
         self.attempts += 1;
+        self.attempted_at = Some(clock::now());
+        self.connected_at = None;
     }
 
     /// What was tried has failed, and something else will be.
@@ -149,10 +157,17 @@ impl Outcome {
         });
     }
 
-    /// What was tried has failed, or was slower than another endpoint, which was sent the request at that time.
-    pub fn outrun(&mut self, began: Instant, code: &'static str, by: &Rc<Endpoint>, sent_at: Instant) {
+    /// What was tried has failed, or was slower than another endpoint, which was turned to and sent the request at these times.
+    pub fn outrun(
+        &mut self,
+        began: Instant,
+        code: &'static str,
+        by: &Rc<Endpoint>,
+        [attempted_at, sent_at]: [Instant; 2],
+    ) {
         self.attempt_failed(began, code, None);
         self.endpoint = Some(Rc::clone(by));
+        self.attempted_at = Some(attempted_at);
         self.connected_at = Some(sent_at);
         self.sent_at = Some(sent_at);
     }
@@ -175,7 +190,8 @@ impl Outcome {
 
     /// What the access log says of it, whatever it was; times count from `started`.
     pub fn line(&self, started: Instant) -> Line<'_> {
-        let since = |at: Instant| at.saturating_duration_since(started).as_micros() as u64;
+        let micros = |from: Instant, to: Instant| to.saturating_duration_since(from).as_micros() as u64;
+        let connection = self.attempted_at.zip(self.connected_at);
         Line {
             unix_ms: clock::unix_ms(),
             country: self.country.map_or("", Country::as_str),
@@ -184,14 +200,16 @@ impl Outcome {
             endpoint: self.endpoint.as_ref().map_or("", |endpoint| &endpoint.spec.url),
             code: self.code.unwrap_or_default(),
             stage: self.stage.unwrap_or_default(),
+            limit: self.limit.as_deref().unwrap_or_default(),
             cause: &self.cause,
             fallback: self.fallback.unwrap_or_default(),
             violations: self.violations.as_ref().map_or(0, |violated| violated.count),
             first_violations: self.violations.as_ref().map_or("", |violated| &violated.first),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            connect_us: self.connected_at.map(since),
-            first_byte_us: self.first_byte_at.map(since),
+            wait_us: (!self.waited.is_zero()).then_some(self.waited.as_micros() as u64),
+            connect_us: connection.map(|(from, to)| micros(from, to)),
+            first_byte_us: self.first_byte_at.map(|at| micros(started, at)),
             attempts: self.attempts,
             failed_attempts: &self.failed_attempts,
             findings: self.findings.as_deref(),

@@ -427,6 +427,30 @@ routes:
 }
 
 #[test]
+fn the_log_says_how_long_a_request_has_waited_be_it_served_or_gone() {
+    let service = held();
+    let gate = gate_with(&service, "{ max: 1, queue: 5, queue_for: 60s }", "");
+    let mut wires = vec![send(&gate, "/at-once")];
+    service.seen(1);
+    let leaves = queue_up(&gate, || send(&gate, "/leaves"));
+    wires.push(queue_up(&gate, || send(&gate, "/waits")));
+    leaves.reset();
+    eventually("it has left", || waiting(&gate) == 1);
+    service.let_go(2);
+    expect_done(&mut wires);
+    let lines = gate.log(3);
+    let of = |path: &str| lines.iter().find(|line| line["path"] == path).unwrap();
+    assert!(of("/at-once").get("wait_ms").is_none(), "{lines:?}");
+    assert!(of("/leaves")["wait_ms"].as_f64() > Some(0.0), "{lines:?}");
+    assert!(of("/leaves").get("connect_ms").is_none(), "{lines:?}");
+    let waits = of("/waits");
+    let time = |member: &str| waits[member].as_f64().unwrap();
+    assert!(time("wait_ms") > 0.0, "{waits}");
+    let parts = time("wait_ms") + time("connect_ms") + time("upstream_ms");
+    assert!(parts <= time("first_byte_ms") + 0.01, "{waits}");
+}
+
+#[test]
 fn explain_tells_of_it() {
     let service = held();
     let gate = gate_with(&service, "{ max: 200, by: api, queue: 100 }", "");

@@ -83,6 +83,28 @@ routes:
 }
 
 #[test]
+fn the_log_says_which_of_several_limits_has_refused_be_callers_told_of_it_or_not() {
+    let gate = gate_of(
+        "free: { rate_limit: [ 2/h, { limit: 1/h, by: key, headers: false } ] }, gold: {}",
+        "
+defaults: { access: keys }
+routes:
+  - { match: /plan, respond: 200 }
+  - { match: /own, respond: 200, rate_limit: [ 9/h, { limit: 1/h, headers: false } ] }
+",
+    );
+    let refused = [("/plan", "web", ""), ("/plan", "web", "plan-key"), ("/plan", "web2", "")];
+    let refused = refused.into_iter().chain([("/plan", "web2", "plan-app"), ("/own", "big", "")]);
+    for (line, (path, key, limit)) in (1..).zip(refused.chain([("/own", "big", "ip-2")])) {
+        let answer = ask(&gate, path, key);
+        assert_eq!(answer.status == 429, !limit.is_empty(), "{path} {key}: {answer:?}");
+        let lines = gate.log(line);
+        let line = lines.last().unwrap();
+        assert_eq!(line["limit"].as_str().unwrap_or_default(), limit, "{line}");
+    }
+}
+
+#[test]
 fn none_is_charged_when_the_other_refuses_be_it_the_routes_or_the_plans() {
     let gate = gate_of(
         "free: { rate_limit: 3/h }, gold: {}",

@@ -98,7 +98,10 @@ fn a_plan_says_how_much_each_of_its_apps_may_use_of_all_routes_together() {
     assert!(refused.header("RateLimit").unwrap().starts_with("\"plan-app-day\";r=0;"), "{refused:?}");
     let problem = refused.expect_refusal("quota_exceeded");
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("one app may make in a day (3); it begins anew at 20"), "{detail}");
+    assert!(
+        detail.contains("one app may make in a day (3, by the plan gold); it begins anew at 20"),
+        "{detail}"
+    );
     assert!(detail.ends_with(zone().1), "{detail}");
 
     // What refuses costs nothing at the other.
@@ -133,6 +136,24 @@ fn what_another_limit_refuses_is_not_counted() {
         as_app(&gate, "mob", "/a").expect(expected);
     }
     assert_eq!(used(&gate, "mobile"), 2);
+}
+
+#[test]
+fn the_log_says_which_of_several_quotas_has_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "quota: [ 9/month, { limit: 2/month, headers: false } ]";
+    let routes = "[{ match: /a, respond: 200 }, { match: /b, respond: 200, quota: [ 8/month, 1/month ] }]";
+    let gate = gateway(kept(&folder, plan, routes));
+    for (app, path, status) in
+        [("mob", "/b", 200), ("mob", "/b", 429), ("mob", "/a", 200), ("mob", "/a", 429), ("old", "/b", 200)]
+    {
+        as_app(&gate, app, path).expect(status);
+    }
+    let limits: Vec<Value> = gate.log(5).iter().map(|line| line["limit"].clone()).collect();
+    for expected in [Value::Null, json!("app-month-2"), json!("plan-app-month-2")] {
+        let count = limits.iter().filter(|limit| **limit == expected).count();
+        assert_eq!(count, if expected.is_null() { 3 } else { 1 }, "{expected} in {limits:?}");
+    }
 }
 
 #[test]

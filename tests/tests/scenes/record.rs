@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::Value;
 use tollgate_tests::{backend, eventually, front, front_with, gateway, gateway_with, hello};
 
 #[test]
@@ -47,6 +48,30 @@ fn a_refusal_s_code_stands_in_the_log_and_in_the_metrics() {
     assert_eq!(lines[0]["stage"], "route");
     assert_eq!(lines[0]["status"], 404);
     assert!(gate.metrics().sum("tollgate_refusals_total", &[("code", "no_route")]) >= 1.0);
+}
+
+#[test]
+fn what_a_request_waits_for_a_limit_is_not_taken_for_time_of_the_service() {
+    let users = hello();
+    for policy in [
+        "throttle: { limit: 1/h, burst: 1, delay: 200ms }",
+        "rate_limit: { limit: 2/s, algorithm: leaky_bucket, queue: 5 }",
+    ] {
+        let gate = front_with(&users, &format!("defaults: {{ {policy} }}"));
+        let send = || gate.send(gate.ask("GET", "/x").bytes());
+        for mut wire in [send(), send()] {
+            wire.answer().expect(200);
+        }
+        let lines = gate.log(2);
+        let time = |line: &Value, member: &str| line[member].as_f64().unwrap_or_default();
+        assert_eq!(lines.iter().filter(|line| line.get("wait_ms").is_none()).count(), 1, "{lines:?}");
+        assert!(lines.iter().any(|line| time(line, "wait_ms") > 50.0), "{lines:?}");
+        for line in &lines {
+            let parts: f64 =
+                ["wait_ms", "connect_ms", "upstream_ms"].iter().map(|part| time(line, part)).sum();
+            assert!(line["connect_ms"].is_f64() && parts <= time(line, "first_byte_ms") + 0.01, "{line}");
+        }
+    }
 }
 
 #[test]

@@ -60,6 +60,7 @@ routes:
         assert!(decided(gate, "local") < 0.5);
         // They wait for a word of Redis, and not for their turn.
         assert!(gate.metrics().sum("tollgate_requests_waited_total", &[]) < 0.5);
+        assert!(gate.log(1)[0]["wait_ms"].as_f64() > Some(0.0));
         eventually("both are heard", || gate.metrics().sum("tollgate_redis_gateways", &[]) > 1.5);
     }
 }

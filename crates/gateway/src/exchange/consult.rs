@@ -10,6 +10,7 @@ use super::{Exchange, Failed, find_route};
 use crate::accept::Client;
 use crate::accept::client::Interrupted;
 use crate::accept::whole_body::Unread;
+use crate::clock;
 use crate::policies::{Policy, Resume, Step, Waiting};
 use crate::refusal::{Refusal, Stage};
 use crate::snapshot::Route;
@@ -74,13 +75,17 @@ async fn stay<'p>(
             }
             Step::Wait(waiting) => {
                 let late = "what has to be found out about the request took longer than the request may";
-                wait(worker, client, waiting, due, || timed_out(policy.stage(), late)).await?(exchange)
+                let timed_out = || timed_out(policy.stage(), late);
+                let go_on = wait(worker, client, exchange, waiting, due, timed_out).await?;
+                go_on(exchange)
             }
             Step::Queue(waiting) => {
                 let live = Rc::clone(&exchange.live);
                 let _waits = live.route_metrics(worker, exchange.route).begin_wait();
                 let late = "the request would have to wait for its turn for longer than it may take";
-                wait(worker, client, waiting, due, || timed_out(policy.stage(), late)).await?(exchange)
+                let timed_out = || timed_out(policy.stage(), late);
+                let go_on = wait(worker, client, exchange, waiting, due, timed_out).await?;
+                go_on(exchange)
             }
         }
     }
@@ -90,12 +95,16 @@ async fn stay<'p>(
 async fn wait<'p>(
     worker: &Worker,
     client: &mut Client,
+    exchange: &mut Exchange,
     waiting: Waiting<'p>,
     due: Instant,
     timed_out: impl FnOnce() -> Refusal,
 ) -> Result<Resume<'p>, Failed> {
     client.deadline.set(due);
-    client.unless_gone(worker, waiting).await.map_err(|interrupted| match interrupted {
+    let began = clock::now();
+    let waited = client.unless_gone(worker, waiting).await;
+    exchange.outcome.waited += clock::now().saturating_duration_since(began);
+    waited.map_err(|interrupted| match interrupted {
         Interrupted::Gone => Failed::Gone,
         Interrupted::TimedOut => timed_out().into(),
     })

@@ -41,7 +41,7 @@ pub struct Title {
     /// `plan gold`, `route orders`, `api shop` or `defaults`.
     pub place: Box<str>,
     /// `app-month`, as callers are told.
-    pub name: Box<str>,
+    pub name: Arc<str>,
 }
 
 /// The accounts of a quota.

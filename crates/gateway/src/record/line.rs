@@ -38,6 +38,7 @@ pub struct Line<'a> {
     pub endpoint: &'a str,
     pub code: &'a str,
     pub stage: &'a str,
+    pub limit: &'a str,
     pub cause: &'a str,
     pub fallback: &'a str,
     pub violations: usize,
@@ -45,6 +46,7 @@ pub struct Line<'a> {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub duration_us: u64,
+    pub wait_us: Option<u64>,
     pub connect_us: Option<u64>,
     pub first_byte_us: Option<u64>,
     pub upstream_us: Option<u64>,
@@ -95,6 +97,7 @@ impl Default for Line<'_> {
             endpoint: "",
             code: "",
             stage: "",
+            limit: "",
             cause: "",
             fallback: "",
             violations: 0,
@@ -102,6 +105,7 @@ impl Default for Line<'_> {
             bytes_in: 0,
             bytes_out: 0,
             duration_us: 0,
+            wait_us: None,
             connect_us: None,
             first_byte_us: None,
             upstream_us: None,
@@ -184,6 +188,7 @@ impl Formatter {
         text(b",\"endpoint\":\"", line.endpoint.as_bytes(), out);
         text(b",\"code\":\"", line.code.as_bytes(), out);
         text(b",\"stage\":\"", line.stage.as_bytes(), out);
+        text(b",\"limit\":\"", line.limit.as_bytes(), out);
         text(b",\"cause\":\"", line.cause.as_bytes(), out);
         text(b",\"fallback\":\"", line.fallback.as_bytes(), out);
         if line.violations > 0 {
@@ -195,6 +200,7 @@ impl Formatter {
         push_decimal(line.bytes_out, out);
         out.extend_from_slice(b",\"duration_ms\":");
         push_micros_as_ms(line.duration_us, out);
+        time(b",\"wait_ms\":", line.wait_us, out);
         time(b",\"connect_ms\":", line.connect_us, out);
         time(b",\"first_byte_ms\":", line.first_byte_us, out);
         time(b",\"upstream_ms\":", line.upstream_us, out);
@@ -455,6 +461,18 @@ mod tests {
             "\"user_agent\":\"curl/8\"}\n"
         );
         assert_eq!(written(Format::Json, &line()), expected);
+    }
+
+    #[test]
+    fn a_line_says_which_limit_refused_and_how_long_it_was_waited_for() {
+        let code = "rate_limited";
+        let line = Line { code, stage: "limit", limit: "plan-app", wait_us: Some(997_753), ..line() };
+        let text = written(Format::Json, &line);
+        assert!(
+            text.contains(r#""code":"rate_limited","stage":"limit","limit":"plan-app","bytes_in""#),
+            "{text}"
+        );
+        assert!(text.contains(r#""duration_ms":1.234,"wait_ms":997.753,"connect_ms":0.000,"#), "{text}");
     }
 
     #[test]

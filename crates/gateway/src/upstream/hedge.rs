@@ -322,7 +322,7 @@ impl Race<'_, '_> {
 
     /// The second has won: it takes the place of the first.
     fn replace(self, exchange: &mut Exchange, leg: &mut Leg, asked: Asked) -> Progress {
-        let Asked { leg: winner, progress, response, sent_at, .. } = asked;
+        let Asked { leg: winner, progress, response, began, sent_at } = asked;
         let waited = exchange.outcome.since_sent();
         let mut code = OUTRUN;
         if let Some(Failure::Service { code: failed, is_to_blame, heard, .. }) = self.first_failed {
@@ -335,7 +335,7 @@ impl Race<'_, '_> {
             leg.picked.outrun(waited);
         }
         winner.picked.endpoint.metrics.hedges_won.add(1);
-        exchange.outcome.outrun(self.began, code, &winner.picked.endpoint, sent_at);
+        exchange.outcome.outrun(self.began, code, &winner.picked.endpoint, [began, sent_at]);
         exchange.response = response;
         *leg = winner;
         progress

@@ -113,7 +113,11 @@ impl Terms {
                 when,
                 cost,
                 told: config.headers.then(|| PreparedField::new(Known::RateLimit, &format!("\"{name}\";r="))),
-                refusal: if config.headers { refusal(config).into() } else { UNTOLD.into() },
+                refusal: if config.headers {
+                    refusal(config, is_of_plan.then_some(place)).into()
+                } else {
+                    UNTOLD.into()
+                },
                 summary: config.to_string(),
             });
         }
@@ -245,6 +249,7 @@ impl Policy for Quota {
         // None is charged when another refuses.
         self.give_back(exchange, usage.limit, |calendar| calendar.period(now).day);
         exchange.quota = Some(usage);
+        exchange.outcome.limit = Some(Arc::clone(&limit.in_force.book.title.name));
         limit.refuse(period, usage.anew_in)
     }
 
@@ -318,11 +323,13 @@ fn window(unit: CalendarUnit) -> &'static str {
     }
 }
 
-fn refusal(config: &config::Quota) -> String {
+/// What the refused are told; of a plan's, whose it is: `plan gold`.
+fn refusal(config: &config::Quota, plan: Option<&str>) -> String {
     let unit = config.limit.unit.word();
     let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
+    let by_plan = plan.map(|plan| format!(", by the {plan}")).unwrap_or_default();
     let of = who_may(&config.by.value);
-    format!("these are more requests{by_cost} than {of} in a {unit} ({})", config.limit.count)
+    format!("these are more requests{by_cost} than {of} in a {unit} ({}{by_plan})", config.limit.count)
 }
 
 /// What is said of a quota that is kept to itself.

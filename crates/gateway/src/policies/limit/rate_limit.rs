@@ -69,6 +69,8 @@ pub struct Expressions {
 struct Limit {
     /// Which it is: of a route from 0 on, of a plan from [`MOST_LIMITS`] on.
     number: usize,
+    /// What callers know it as, where they are told of it.
+    name: Arc<str>,
     rule: Rule,
     /// Where requests wait for it, and go one by one.
     leaky: Option<Leaky>,
@@ -158,6 +160,7 @@ impl Limits {
             }
             compiled.push(Limit {
                 number: first + compiled.len(),
+                name: public_name.as_str().into(),
                 rule,
                 leaky,
                 late,
@@ -310,6 +313,7 @@ impl Limit {
     fn refuse<'p>(&self, exchange: &mut Exchange, empty: Empty, left: u64) -> Step<'p> {
         exchange.allowance = Some(self.rest(left, empty.full_in));
         exchange.spent.clear();
+        exchange.outcome.limit = Some(Arc::clone(&self.name));
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
