@@ -134,6 +134,19 @@ impl Fact {
         }
     }
 
+    /// The type of its value, or of a member of it, where that is always the same.
+    pub(super) fn type_name(self, is_member: bool) -> Option<&'static str> {
+        match self {
+            Self::Size | Self::Status => Some("int"),
+            Self::Sans | Self::Scopes => Some("list"),
+            _ => match self.shape() {
+                Shape::Plain => Some("string"),
+                Shape::Texts { .. } => Some(if is_member { "string" } else { "map" }),
+                Shape::Json => None,
+            },
+        }
+    }
+
     /// The fact that a root is by itself.
     pub(super) fn of_root(root: &str) -> Option<Self> {
         Self::of_member(root, "")
