@@ -291,11 +291,17 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         &["API shop altered: version v1 becomes deprecated since 2026-01-01, sunset 2027-04-30 \
          (was deprecated since 2026-01-01, sunset 2027-03-31)"],
     ),
-    ("name: orders", "name: orders2", &["route orders2 altered: name becomes orders2 (was orders)"]),
+    (
+        "name: orders",
+        "name: orders2",
+        &["route orders2 altered: name becomes orders2 (was orders); its limits and quotas begin anew"],
+    ),
     (
         "    name: orders\n",
         "",
-        &["route GET,POST *.example.com/orders/{id} altered: name removed (was orders)"],
+        &[
+            "route GET,POST *.example.com/orders/{id} altered: name removed (was orders); its limits and quotas begin anew",
+        ],
     ),
     (
         "\"/orders/{id}\"",
@@ -355,6 +361,23 @@ fn changes_are_told_in_plain_sentences() {
         let told: Vec<String> = config::diff(&old, &new).iter().map(ToString::to_string).collect();
         assert_eq!(told, *expected, "{was} -> {becomes}");
     }
+}
+
+#[test]
+fn a_route_that_gets_another_name_is_said_to_count_anew_where_it_counts() {
+    let with = |name: &str, limit: &str| {
+        read(&format!(
+            "services: {{ a: http://a }}\ndefaults: {{ access: public, rate_limit: 5/s }}\nroutes: [ {{ match: /a, to: a{name}{limit} }} ]\n"
+        ))
+    };
+    let told = |limit| {
+        let changes = config::diff(&with("", limit), &with(", name: kq", limit));
+        changes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let anew = "route kq altered: name added: kq; its limits and quotas begin anew";
+    assert_eq!(told(", rate_limit: 10/s"), [anew]);
+    assert_eq!(told(""), ["route kq altered: name added: kq"]);
+    assert_eq!(told(", rate_limit: off"), ["route kq altered: name added: kq"]);
 }
 
 #[test]

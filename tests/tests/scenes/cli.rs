@@ -47,7 +47,9 @@ routes:
 #[test]
 fn a_good_file_is_said_to_be_good() {
     let files = Files::new();
-    expect(&tollgate(&["check", &files.write("good.yaml", GOOD)]), 0);
+    let path = files.write("good.yaml", GOOD);
+    expect(&tollgate(&["check", &path]), 0);
+    expect(&tollgate(&["check", "-c", &path]), 0);
 }
 
 #[test]
@@ -151,6 +153,8 @@ routes:
     let output = tollgate(&["explain", "GET", "http://shop.test/users/me", "-c", &path, "-H", "X-Beta: on"]);
     expect(&output, 0);
     assert!(!out(&output).contains("/u/me"), "{}", out(&output));
+    expect(&tollgate(&["explain", "GET", "/users/me", &path]), 0);
+    expect(&tollgate(&["explain", "GET", "/users/me", &path, "-c", &path]), 2);
     let output = tollgate(&["explain", "GET", "http://shop.test/nowhere", "-c", &path]);
     assert!(out(&output).contains("404") || out(&output).contains("no_route"), "{}", out(&output));
 }

@@ -66,6 +66,7 @@ fn no_redis(at: Span) -> Fault {
 /// Reports a limit of a route, or one that it inherits, which goes by callers that the route does not know, and limits of the route and a
 /// plan that are too many together.
 pub(super) fn check_route(config: &Config, api: Option<&Api>, route: &Route, faults: &mut Faults) {
+    check_charges(route, faults);
     let levels = [Some(&route.policies), api.map(|api| &api.policies), Some(&config.defaults)];
     let levels = || levels.into_iter().flatten();
     let access = levels().find_map(|policies: &Policies| policies.access.as_ref());
@@ -107,6 +108,16 @@ pub(super) fn check_route(config: &Config, api: Option<&Api>, route: &Route, fau
     let limit = levels().find_map(|policies| policies.concurrency.as_deref()).and_then(Setting::value);
     if let Some(limit) = limit.filter(|limit| limit.by.value.needs_identity()) {
         check(&limit.by, route.policies.concurrency.is_some(), "concurrency");
+    }
+}
+
+/// Reports what a route would have services say, where it asks none. One that inherits it has `cost` instead.
+fn check_charges(route: &Route, faults: &mut Faults) {
+    let own =
+        route.policies.rate_limit.as_deref().and_then(Setting::value).filter(|_| route.respond.is_some());
+    for charge in own.into_iter().flat_map(|limits| &limits.0).filter_map(|limit| limit.charge.as_ref()) {
+        let message = "`charge` has no effect beside `respond`: no service is called";
+        faults.push(Fault::error("bad_value", charge.span, message).help("write `cost` instead"));
     }
 }
 

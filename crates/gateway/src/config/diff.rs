@@ -169,7 +169,10 @@ fn compare_routes(old: &Outline, new: &Outline, changes: &mut Vec<Change>) {
                 facets.retain(|facet| !facet.starts_with("retr") && !facet.ends_with("timeout"));
             }
         }
-        let details = differences(&was, &becomes);
+        let mut details = differences(&was, &becomes);
+        if before.name != after.name && before.counts && after.counts {
+            details.push("its limits and quotas begin anew".to_owned());
+        }
         if details.is_empty() {
             continue;
         }

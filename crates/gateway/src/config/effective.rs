@@ -112,6 +112,13 @@ pub struct PlacedLimit<'c, T> {
     pub place: Cow<'static, str>,
 }
 
+impl<T> PlacedLimit<'_, T> {
+    /// Whether it is a route's own.
+    pub(super) fn is_of_route(&self) -> bool {
+        self.place.starts_with(OF_ROUTE)
+    }
+}
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Action<'c> {
@@ -338,7 +345,7 @@ impl Config {
                 Some(name) => name.value.clone(),
                 None => label(&route.matches.methods, host.map(|host| host.value.as_str()), &path()),
             };
-            (own, Cow::Owned(format!("route {name}")))
+            (own, Cow::Owned(format!("{OF_ROUTE}{name}")))
         } else if let Some((api, of_api)) = api.and_then(|api| Some((api, set(&api.policies)?))) {
             (of_api, Cow::Owned(format!("api {}", api.name.value)))
         } else {
@@ -415,3 +422,6 @@ fn nearest<'c, T, const N: usize>(
 ) -> Option<&'c Setting<T>> {
     levels.into_iter().flatten().find_map(policy)
 }
+
+/// What the text for a place begins with, where it is a route.
+const OF_ROUTE: &str = "route ";

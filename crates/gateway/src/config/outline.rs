@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 use std::hash::{Hash, Hasher};
 
-use super::effective::{Action, EffectiveCall, EffectiveRoute};
+use super::effective::{Action, EffectiveCall, EffectiveRoute, PlacedLimit};
 use super::model::{
     Api, Balance, Config, Device, Headers, Hedge, ProxyVersion, Retry, Service, ServiceProtocol, Split,
     SplitBy, Timeouts, VersionBy, VersionState,
@@ -46,6 +46,8 @@ pub(super) struct RouteOutline {
     pub(super) name: Option<Box<str>>,
     pub(super) host: Option<Box<str>>,
     pub(super) path: Box<str>,
+    /// Whether limits or quotas count at it, under its name.
+    pub(super) counts: bool,
     /// Where in `Outline::terms` the rest of it is.
     pub(super) terms: u32,
 }
@@ -93,11 +95,13 @@ impl Outline {
             let name = route.name.map(|name| name.value.as_str().into());
             let host = route.host.map(|host| host.value.as_str().into());
             let path = route.path.value.as_str().into();
+            let counts = route.limits.as_ref().is_some_and(PlacedLimit::is_of_route)
+                || route.quotas.as_ref().is_some_and(PlacedLimit::is_of_route);
             let terms = *known.entry(OnTerms(route)).or_insert_with_key(|route| {
                 outline.terms.push(Terms::new(&route.0));
                 (outline.terms.len() - 1) as u32
             });
-            outline.routes.push(RouteOutline { name, host, path, terms });
+            outline.routes.push(RouteOutline { name, host, path, counts, terms });
         }
         outline
     }

@@ -134,9 +134,14 @@ impl Bound {
         self.slots.iter().any(|slot| slot.fact == Fact::ResponseBody)
     }
 
+    /// What the evaluation calls `name`.
+    pub(super) fn slot_of(&self, name: &str) -> Option<&Slot> {
+        self.slots.get(name.strip_prefix('@')?.parse::<usize>().ok()?)
+    }
+
     /// How the expression's author writes what the evaluation calls `name`.
     pub(super) fn written(&self, name: &str) -> Option<String> {
-        let slot = self.slots.get(name.strip_prefix('@')?.parse::<usize>().ok()?)?;
+        let slot = self.slot_of(name)?;
         let mut text = members::written(slot.fact);
         for member in &slot.path {
             text.push('.');
@@ -223,7 +228,9 @@ impl Binder<'_> {
             }
             Expr::Ident(name) => {
                 if !self.locals.contains(name) && !TYPES.contains(&name.as_str()) {
-                    return Err(fault(self.offset(id), members::unknown_root(name, &self.locals)));
+                    let message =
+                        self.dashed(id).unwrap_or_else(|| members::unknown_root(name, &self.locals));
+                    return Err(fault(self.offset(id), message));
                 }
             }
             Expr::Select(select) => self.expression(&mut select.operand)?,
@@ -295,6 +302,9 @@ impl Binder<'_> {
     /// The slot of a chain.
     fn member(&mut self, chain: Chain, is_test: bool) -> Result<Expr, ExpressionFault> {
         let Chain { root, mut members, id } = chain;
+        if let Some(message) = self.dashed(id) {
+            return Err(fault(self.offset(id), message));
+        }
         let fact = match Fact::of_root(&root) {
             Some(fact) => fact,
             None if members.is_empty() => return Err(fault(self.offset(id), members::bare_root(&root))),
@@ -331,7 +341,7 @@ impl Binder<'_> {
         let [key, container] = call.args.as_slice() else { return None };
         let key = literal_text(key)?;
         let Expr::Ident(name) = &container.expr else { return None };
-        let slot = self.bound.slots.get(name.strip_prefix('@')?.parse::<usize>().ok()?)?;
+        let slot = self.bound.slot_of(name)?;
         let Shape::Texts { lower_case } = slot.fact.shape() else { return None };
         if slot.is_test || !slot.path.is_empty() {
             return None;
@@ -370,6 +380,11 @@ impl Binder<'_> {
             target: None,
             args: vec![text, argument],
         }))
+    }
+
+    /// The complaint about a name that begins behind a `-` which belongs to a longer one.
+    fn dashed(&self, id: u64) -> Option<String> {
+        members::dashed(self.text, self.offset(id))
     }
 
     /// Where a node begins in the text.

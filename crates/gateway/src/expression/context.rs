@@ -103,7 +103,8 @@ pub const MAX_VALUES: usize = 10_000;
 /// Looks slots up for one evaluation.
 pub(super) struct Facts<'a> {
     bound: &'a Bound,
-    context: &'a Context<'a>,
+    /// Nothing where an expression is evaluated that speaks of no request.
+    context: Option<&'a Context<'a>>,
     /// Steps that comprehensions took. Atomic only because the evaluator asks for `Sync`.
     steps: AtomicUsize,
 }
@@ -113,7 +114,7 @@ pub(super) struct Facts<'a> {
 pub(super) struct Pattern(pub(super) Regex);
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(bound: &'a Bound, context: &'a Context<'a>) -> Self {
+    pub(super) fn new(bound: &'a Bound, context: Option<&'a Context<'a>>) -> Self {
         Self { bound, context, steps: AtomicUsize::new(0) }
     }
 
@@ -128,7 +129,7 @@ impl<'a> Facts<'a> {
     }
 
     fn value(&self, slot: &'a Slot) -> Option<Box<dyn Val + 'a>> {
-        let context = self.context;
+        let context = self.context?;
         Some(match slot.fact {
             Fact::Method => text(context.head.method.as_str()),
             Fact::Path => text(context.head.path.as_str()),
@@ -175,7 +176,7 @@ impl<'a> Facts<'a> {
     }
 
     fn is_there(&self, slot: &'a Slot) -> bool {
-        let context = self.context;
+        let Some(context) = self.context else { return false };
         match (slot.fact, slot.path.first()) {
             (Fact::Headers, Some(name)) => has_field(&context.head.fields, name),
             (Fact::ResponseHeaders, Some(name)) => {

@@ -134,6 +134,19 @@ impl Fact {
         }
     }
 
+    /// The type of its value, or of a member of it, where that is always the same.
+    pub(super) fn type_name(self, is_member: bool) -> Option<&'static str> {
+        match self {
+            Self::Size | Self::Status => Some("int"),
+            Self::Sans | Self::Scopes => Some("list"),
+            _ => match self.shape() {
+                Shape::Plain => Some("string"),
+                Shape::Texts { .. } => Some(if is_member { "string" } else { "map" }),
+                Shape::Json => None,
+            },
+        }
+    }
+
     /// The fact that a root is by itself.
     pub(super) fn of_root(root: &str) -> Option<Self> {
         Self::of_member(root, "")
@@ -171,6 +184,23 @@ pub(super) fn unknown_member(root: &str, member: &str) -> String {
         return format!("`{root}` has no `{member}`; did you mean `{near}`?");
     }
     format!("`{root}` has no `{member}`; it has `{}`", members().collect::<Vec<_>>().join("`, `"))
+}
+
+/// The complaint about a name at this place, where it is the end of one that holds a `-`: `x-tokens` after a dot is `x` less `tokens`.
+pub(super) fn dashed(text: &str, at: usize) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let (before, rest) = text.split_at_checked(at)?;
+    let start = before.trim_end_matches(is_part).len();
+    let end = at + rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+    let (of, name) = text[start..end].rsplit_once('.')?;
+    if !name.contains('-') || at <= start + of.len() + 1 {
+        return None;
+    }
+    let mut members = of.split('.');
+    let root = members.next()?;
+    let fact = Fact::of_root(root).or_else(|| Fact::of_member(root, members.next()?))?;
+    let message = || format!("what has a `-` in its name stands in brackets: write `{of}['{name}']`");
+    (fact.shape() != Shape::Plain).then(message)
 }
 
 /// A fact as an expression spells it.

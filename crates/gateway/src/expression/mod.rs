@@ -7,6 +7,7 @@
 mod bind;
 mod context;
 mod members;
+mod purpose;
 mod template;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use cel::{Env, ExecutionError, IdedExpr, ParseErrors, Value};
 pub use bind::{MAX_COMPREHENSIONS, MAX_REGEXES};
 pub use context::{Context, IdentityFacts, MAX_STEPS, MAX_VALUES, ResponseFacts};
 pub use members::{Root, Roots};
+pub use purpose::Purpose;
 pub use template::{MAX_PIECES, Template};
 
 use bind::Bound;
@@ -124,7 +126,7 @@ impl Expression {
     /// Whether it holds. An error and an answer that is no bool are `Err` with a sentence: for a condition
     /// the caller counts it and treats it as not holding.
     pub fn matches(&self, context: &Context<'_>) -> Result<bool, String> {
-        self.evaluate(context, |value| match value.downcast_ref::<CelBool>() {
+        self.evaluate(Some(context), |value| match value.downcast_ref::<CelBool>() {
             Some(answer) => Ok(*answer.inner()),
             None => Err(format!("it is of the type {}, not bool", value.get_type().name())),
         })
@@ -132,7 +134,7 @@ impl Expression {
 
     /// Its value as text: a string as it is, numbers and bools as they are written.
     pub fn evaluate_text(&self, context: &Context<'_>) -> Result<String, String> {
-        self.evaluate(context, |value| {
+        self.evaluate(Some(context), |value| {
             text_of(value).ok_or_else(|| {
                 format!("it is of the type {}, not a text, number or bool", value.get_type().name())
             })
@@ -141,7 +143,7 @@ impl Expression {
 
     /// Its value as a count: a number that is not negative, rounded up.
     pub fn evaluate_count(&self, context: &Context<'_>) -> Result<u64, String> {
-        self.evaluate(context, |value| {
+        self.evaluate(Some(context), |value| {
             count_of(value).ok_or_else(|| {
                 format!("it is of the type {}, or negative, and not a count", value.get_type().name())
             })
@@ -150,17 +152,17 @@ impl Expression {
 
     /// Its value as a count, where a text that is a number counts as one: what fields of a message say is text.
     pub fn evaluate_amount(&self, context: &Context<'_>) -> Result<u64, String> {
-        self.evaluate(context, |value| {
-            let written = || value.downcast_ref::<CelString<'_>>().and_then(|text| amount(text.inner()));
-            count_of(value).or_else(written).ok_or_else(|| {
+        self.evaluate(Some(context), |value| {
+            amount_of(value).ok_or_else(|| {
                 format!("it is of the type {}, or negative, and not an amount", value.get_type().name())
             })
         })
     }
 
+    /// Without a context nothing has a value but what the expression itself spells.
     fn evaluate<T>(
         &self,
-        context: &Context<'_>,
+        context: Option<&Context<'_>>,
         read: impl FnOnce(&dyn Val) -> Result<T, String>,
     ) -> Result<T, String> {
         let facts = Facts::new(&self.bound, context);
@@ -274,6 +276,11 @@ fn count_of(value: &dyn Val) -> Option<u64> {
         return (number >= 0.0).then_some(number as u64);
     }
     value.downcast_ref::<CelUInt>().map(|number| *number.inner())
+}
+
+fn amount_of(value: &dyn Val) -> Option<u64> {
+    let written = || value.downcast_ref::<CelString<'_>>().and_then(|text| amount(text.inner()));
+    count_of(value).or_else(written)
 }
 
 /// A number as people write it, rounded up: digits, and perhaps a fraction.

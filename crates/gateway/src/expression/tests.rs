@@ -86,6 +86,7 @@ fn a_text_that_is_a_number_is_an_amount() {
         ("'7'", Some(7)),
         ("' 12 '", Some(12)),
         ("'6.1'", Some(7)),
+        ("'.5'", Some(1)),
         ("'0'", Some(0)),
         ("'18446744073709551615'", Some(u64::MAX)),
         ("'99999999999999999999'", Some(u64::MAX)),
@@ -104,6 +105,33 @@ fn a_text_that_is_a_number_is_an_amount() {
         let found = with_context(|context| expression.evaluate_amount(context));
         assert_eq!(found.clone().ok(), expected, "{text}: {found:?}");
     }
+}
+
+#[test]
+fn a_name_with_a_dash_stands_in_brackets() {
+    for (text, at, written) in [
+        ("response.headers.x-tokens", 19, "response.headers['x-tokens']"),
+        ("1 + request.headers.x-rate-limit-left", 22, "request.headers['x-rate-limit-left']"),
+        ("request.headers.x-api == 'a'", 18, "request.headers['x-api']"),
+        ("request.query.page-size == '1'", 19, "request.query['page-size']"),
+        ("params.user-id == 'a'", 12, "params['user-id']"),
+        ("identity.claims.realm.tenant-name == 'a'", 29, "identity.claims.realm['tenant-name']"),
+    ] {
+        let fault = Expression::compile(text).unwrap_err();
+        assert!(fault.message.contains(&format!("write `{written}`")), "{text}: {fault}");
+        assert_eq!(fault.offset, at, "{text}");
+    }
+    for text in [
+        "request.headers['x-tokens'] == '7'",
+        "identity.claims.a-identity.claims.b > 0",
+        "identity.claims.n - 1 > 0",
+        "identity.scopes.all(c, identity.claims.n-size(c) > 0)",
+        "request.size-response.status > 0",
+    ] {
+        Expression::compile(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    }
+    let fault = Expression::compile("request.size-tokens").unwrap_err();
+    assert!(fault.message.starts_with("`tokens` is unknown"), "{fault}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `tollgate explain`: the walk of one request, without sending it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -21,6 +21,9 @@ pub(crate) struct Explain {
     /// Its URL, `http://api.example.com/users/7?debug=1`, or only the path; `host:port` for CONNECT
     #[arg(value_parser = url)]
     url: Uri,
+    /// The same as `-c`, as `check` takes it
+    #[arg(conflicts_with = "config", hide = true)]
+    file: Option<PathBuf>,
     /// The configuration [default: tollgate.yaml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -33,7 +36,7 @@ impl Explain {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         self.check_form()?;
         let head = self.head();
-        let snapshot = Origin::file(self.config).compile_and_show()?.snapshot;
+        let snapshot = Origin::file(self.file.or(self.config)).compile_and_show()?.snapshot;
         terminal::show(&snapshot.explain(&head));
         Ok(ExitCode::SUCCESS)
     }
@@ -99,6 +102,9 @@ fn method(text: &str) -> Result<Method, String> {
         Method::CONNECT,
         Method::TRACE,
     ];
+    if Path::new(text).extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        return Err("the file comes last, as in `tollgate explain GET /users/7 tollgate.yaml`".to_owned());
+    }
     if text.contains('/') {
         return Err("the method comes first, as in `tollgate explain GET /users/7`".to_owned());
     }
@@ -164,6 +170,7 @@ mod tests {
         Explain {
             method: method(name).unwrap(),
             url: url(target).unwrap(),
+            file: None,
             config: None,
             headers: Vec::new(),
         }
@@ -198,6 +205,7 @@ mod tests {
             (method("get").unwrap_err(), "did you mean `GET`?"),
             (method("Delete").unwrap_err(), "did you mean `DELETE`?"),
             (method("/users").unwrap_err(), "the method comes first"),
+            (method("etc/tollgate.yaml").unwrap_err(), "the file comes last"),
             (method("G T").unwrap_err(), "such as GET"),
             (url("users/7").unwrap_err(), "did you mean `/users/7`?"),
             (url("localhost:8080/users").unwrap_err(), "did you mean `http://localhost:8080/users`?"),

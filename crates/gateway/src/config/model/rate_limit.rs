@@ -43,13 +43,13 @@ pub struct RateLimit {
     /// An expression: only requests for which it is true are counted. Where it cannot be told, they are. Default: all.
     #[schemars(with = "Option<String>")]
     pub when: Option<Located<String>>,
-    /// An expression: what a request counts, rounded up. With 0 the limit is not for it, with more than can come at once it counts
-    /// that; where it cannot be told, it counts 1. Default: 1.
+    /// An expression: what a request counts, a number, rounded up. With 0 the limit is not for it, with more than can come at once it
+    /// counts that; where it cannot be told, it counts 1. Default: 1.
     #[schemars(with = "Option<String>")]
     pub cost: Option<Located<String>>,
     /// An expression over the answer's head: what the request has cost in all, where only its service can tell, rounded up. What is more
     /// than `cost` is taken afterwards, also where it is not there, up to as much again as there may be; what is less comes back. A text
-    /// that is a number counts as one. Where it cannot be told, `cost` stays. Default: `cost` is all.
+    /// of digits, with a fraction if need be, counts as a number. Where it cannot be told, `cost` stays. Default: `cost` is all.
     #[schemars(with = "Option<String>")]
     pub charge: Option<Located<String>>,
     /// Networks that it is not for. Default: none.

@@ -437,7 +437,8 @@ fn exact_span(config: &config::RateLimit) -> u64 {
 
 fn refusal(config: &config::RateLimit, plan: Option<&str>) -> String {
     let of = who_may(&config.by.value);
-    let by_cost = if config.cost.is_some() { ", by what they cost," } else { "" };
+    let is_by_cost = config.cost.is_some() || config.charge.is_some();
+    let by_cost = if is_by_cost { ", by what they cost," } else { "" };
     let by_plan = plan.map(|name| format!(", by the plan {name}")).unwrap_or_default();
     let limit = format!("{}{by_plan}", config.limit);
     match config.queue {
@@ -510,6 +511,25 @@ mod tests {
             assert_eq!(limits.list[0].legacy.as_deref(), Some(told), "{text}");
             let policy = String::from_utf8_lossy(limits.told.as_ref().unwrap().value()).into_owned();
             assert!(policy.contains(&format!("q={told};")), "{policy}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_is_told_whether_requests_or_their_cost_were_too_much() {
+        let buckets = Arc::new(Buckets::with_sets(1));
+        for (text, told) in [
+            ("10/m", "more requests than one address may make (10/m);"),
+            (
+                "{ limit: 10/m, cost: '5' }",
+                "more requests, by what they cost, than one address may make (10/m);",
+            ),
+            (
+                "{ limit: 10/m, charge: '5' }",
+                "more requests, by what they cost, than one address may make (10/m);",
+            ),
+        ] {
+            let refusal = &compiled(text, "defaults", &buckets).list[0].refusal;
+            assert!(refusal.contains(told), "{text}: {refusal}");
         }
     }
 

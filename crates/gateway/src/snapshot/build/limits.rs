@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Compiler;
-use crate::config::{self, EffectiveRoute, LimitBy, Located, PlacedLimit, RateLimits};
-use crate::expression::{Expression, Root, Roots};
+use crate::config::values::Duration;
+use crate::config::{self, EffectiveRoute, Fault, LimitBy, Located, PlacedLimit, RateLimits};
+use crate::expression::{Expression, Purpose, Root, Roots};
 use crate::plans::Plans;
 use crate::policies::Policy;
 use crate::policies::limit::rate_limit::{Expressions, Limits, RateLimit, Tables};
@@ -18,8 +19,10 @@ impl Compiler<'_> {
         let plans = of_plans.filter_map(|(name, plan)| {
             let RateLimits(limits) = plan.rate_limit.as_ref()?;
             let known = Roots::ALL.without(Root::Params);
-            let (expressions, _) =
-                expressions(limits, known, |text, allowed| self.of_head(text, allowed, Self::expression));
+            let (expressions, _) = expressions(limits, known, |text, allowed, purpose| {
+                let expression = self.of_head(text, allowed, Self::expression)?;
+                Some(self.fit(text, expression, purpose))
+            });
             let buckets = Arc::clone(self.buckets.get_or_insert_default());
             let tables = Tables { buckets: &buckets, lines: &self.waits.lines(&buckets) };
             Some((name.as_str().into(), Limits::of_plan(name, limits, expressions, tables)))
@@ -38,6 +41,12 @@ impl Compiler<'_> {
         if route.limits.is_none() && plans.is_none() {
             return None;
         }
+        if let Some(total) = route.timeouts.total {
+            let mut limits = route.limits.iter().flat_map(|limits| &limits.limit.0);
+            if let Some(fault) = limits.find_map(|limit| line_too_long(limit, total, route)) {
+                self.faults.push(fault);
+            }
+        }
         let at = route.limits.as_ref().map(|limits| std::ptr::from_ref(limits.limit));
         let key = (at, plans.is_some());
         if let Some(policy) = self.rate_limits.get(&key) {
@@ -46,10 +55,11 @@ impl Compiler<'_> {
         let buckets = Arc::clone(self.buckets.get_or_insert_default());
         let (own, is_of_route) = match &route.limits {
             Some(PlacedLimit { limit: RateLimits(limits), place }) => {
-                let (expressions, has_some) = expressions(limits, Roots::ALL, |text, allowed| {
-                    self.of_head(text, allowed, |compiler, text, allowed| {
+                let (expressions, has_some) = expressions(limits, Roots::ALL, |text, allowed, purpose| {
+                    let expression = self.of_head(text, allowed, |compiler, text, allowed| {
                         compiler.of_route(text, path, allowed)
-                    })
+                    })?;
+                    Some(self.fit(text, expression, purpose))
                 });
                 let lines = self.waits.lines(&buckets);
                 let tables = Tables { buckets: &buckets, lines: &lines };
@@ -84,6 +94,19 @@ impl Compiler<'_> {
         Some(expression)
     }
 
+    /// The expression; that it can be told to be of no use for this is a fault.
+    pub(super) fn fit(
+        &mut self,
+        text: &Located<String>,
+        expression: Expression,
+        purpose: Purpose,
+    ) -> Expression {
+        if let Err(message) = expression.check(purpose) {
+            self.fault("invalid_expression", text, 0, message);
+        }
+        expression
+    }
+
     /// The buckets that gateways take from together. A limit that wants them where there is no Redis has been refused before.
     pub(super) fn fleet(&mut self) -> Option<Arc<SharedBuckets>> {
         let redis = self.redis.as_ref()?;
@@ -94,25 +117,44 @@ impl Compiler<'_> {
     }
 }
 
+/// The complaint about a line whose last place is further from its end than a request may take in all.
+fn line_too_long(limit: &config::RateLimit, total: Duration, route: &EffectiveRoute<'_>) -> Option<Fault> {
+    let (queue, rate) = (u128::from(limit.queue?), limit.limit);
+    let places = total.as_nanos() * u128::from(rate.count) / rate.period.as_nanos().max(1);
+    if queue <= places {
+        return None;
+    }
+    let message = format!(
+        "the last of a `queue` of {queue} would wait for longer than a request may take, {total}: then it is refused instead"
+    );
+    let fault = Fault::warning("delay_too_long", route.span, message);
+    Some(fault.help(match places {
+        0 => {
+            format!("make the `total` of `timeout` longer: at {rate} the next turn may come later than that")
+        }
+        _ => format!("write `queue: {places}` at most, or make the `total` of `timeout` longer"),
+    }))
+}
+
 /// The expressions of limits, and whether there are any.
 fn expressions(
     limits: &[config::RateLimit],
     known: Roots,
-    mut compile: impl FnMut(&Located<String>, Roots) -> Option<Expression>,
+    mut compile: impl FnMut(&Located<String>, Roots, Purpose) -> Option<Expression>,
 ) -> (Vec<Expressions>, bool) {
     let before = known.without(Root::Response).without(Root::Body);
     let mut has_some = false;
-    let mut compile = |text: Option<&Located<String>>, allowed| {
+    let mut compile = |text: Option<&Located<String>>, allowed, purpose| {
         has_some |= text.is_some();
-        text.and_then(|text| compile(text, allowed))
+        text.and_then(|text| compile(text, allowed, purpose))
     };
     let compiled = limits.iter().map(|limit| {
         let by = if let LimitBy::Expression(text) = &limit.by.value { Some(text) } else { None };
         Expressions {
-            by: compile(by, before),
-            when: compile(limit.when.as_ref(), before),
-            cost: compile(limit.cost.as_ref(), before),
-            charge: compile(limit.charge.as_ref(), known.without(Root::Body)),
+            by: compile(by, before, Purpose::Key),
+            when: compile(limit.when.as_ref(), before, Purpose::Condition),
+            cost: compile(limit.cost.as_ref(), before, Purpose::Count),
+            charge: compile(limit.charge.as_ref(), known.without(Root::Body), Purpose::Amount),
         }
     });
     (compiled.collect(), has_some)

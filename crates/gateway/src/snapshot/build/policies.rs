@@ -96,7 +96,7 @@ impl Compiler<'_> {
         }
         // what may not come, or not yet, is not under way
         if let Some(concurrency) = &route.concurrency {
-            policies.extend(self.concurrency(concurrency, path));
+            policies.extend(self.concurrency(concurrency, route, path));
         }
         // validate: bodies are held in memory only for who may send them
         if let Some(policy) = route.request.and_then(Json::build) {
@@ -151,9 +151,13 @@ impl Compiler<'_> {
     fn concurrency(
         &mut self,
         concurrency: &PlacedLimit<'_, config::Concurrency>,
+        route: &EffectiveRoute<'_>,
         path: &PathPattern,
     ) -> Option<Arc<dyn Policy>> {
         let PlacedLimit { limit, place } = concurrency;
+        if limit.queue > 0 {
+            self.check_delay(route, "concurrency", ("queue_for", limit.queue_for));
+        }
         let gates = self.waits.gates();
         let [by, _] = self.by_and_when(&limit.by.value, None, path);
         let is_own = by.is_some();

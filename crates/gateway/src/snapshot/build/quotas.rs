@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Compiler;
 use crate::config::{self, Access, EffectiveRoute, Located};
-use crate::expression::{Expression, Root, Roots};
+use crate::expression::{Expression, Purpose, Root, Roots};
 use crate::policies::limit::quota::{Expressions, Quota, Terms};
 use crate::quotas::InForce;
 use crate::route::PathPattern;
@@ -55,10 +55,13 @@ impl Compiler<'_> {
         place: (&str, bool),
         compile: impl Fn(&mut Self, &Located<String>) -> Option<Expression>,
     ) -> Terms {
-        let mut compiled = |text: Option<&Located<String>>| text.and_then(|text| compile(self, text));
+        let mut compiled = |text: Option<&Located<String>>, purpose| {
+            let expression = compile(self, text?)?;
+            Some(self.fit(text?, expression, purpose))
+        };
         let expressions = quotas.0.iter().map(|quota| Expressions {
-            when: compiled(quota.when.as_ref()),
-            cost: compiled(quota.cost.as_ref()),
+            when: compiled(quota.when.as_ref(), Purpose::Condition),
+            cost: compiled(quota.cost.as_ref(), Purpose::Count),
         });
         let expressions = expressions.collect();
         let terms = Terms::new(quotas, expressions, place, &self.quotas);
