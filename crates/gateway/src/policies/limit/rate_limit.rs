@@ -318,7 +318,7 @@ impl Limit {
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
             Stage::Limit,
-            self.refusal.to_string(),
+            self.refusal.clone().into_string(),
         );
         Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }
