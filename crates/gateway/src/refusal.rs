@@ -164,7 +164,6 @@ impl Refusal {
 
     /// Appends the problem document.
     pub fn write_body(&self, request_id: &str, out: &mut Vec<u8>) {
-        out.reserve(USUAL_BODY + self.detail.len() + self.errors.len());
         // Words of this program, and an id that was made or checked by it: nothing to escape but the sentence.
         out.extend_from_slice(b"{\"type\":\"urn:tollgate:problem:");
         out.extend_from_slice(self.code.as_bytes());
@@ -195,9 +194,6 @@ impl Refusal {
         out.extend_from_slice(b"}\n");
     }
 }
-
-/// Bytes of a problem document beside its texts, nearly always.
-const USUAL_BODY: usize = 256;
 
 fn write_member(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"");

@@ -105,7 +105,7 @@ impl Account {
 
     /// What was used in the period before and in the last, where that differs from what was settled.
     pub(super) fn unsettled(&self) -> [Option<Use>; 2] {
-        self.all().map(new)
+        self.all().map(unless_known)
     }
 
     /// The same, also where they are alike.
@@ -115,7 +115,7 @@ impl Account {
 
     /// The same, where that differs from what was kept.
     pub(super) fn unkept(&self) -> [Option<Use>; 2] {
-        self.uses(&self.kept).map(new)
+        self.uses(&self.kept).map(unless_known)
     }
 
     fn uses(&self, known: &Known) -> [Option<Use>; 2] {
@@ -190,7 +190,7 @@ impl Known {
     }
 }
 
-fn new(of: Option<Use>) -> Option<Use> {
+fn unless_known(of: Option<Use>) -> Option<Use> {
     of.filter(|(_, known, used)| known != used)
 }
 

@@ -205,11 +205,13 @@ impl Limit {
         share(used, other) > share(by_other, self)
     }
 
-    fn refuse(&self, period: Period, anew_in: u64) -> Step<'_> {
+    fn refuse(&self, exchange: &mut Exchange, period: Period, usage: Usage) -> Step<'_> {
+        exchange.quota = Some(usage);
+        exchange.outcome.limit = Some(Arc::clone(&self.in_force.book.title.name));
         let anew = self.in_force.calendar.time(period.ends);
         let detail = format!("{}; it begins anew at {anew}", self.refusal);
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", Stage::Limit, detail);
-        Step::refuse(refusal.with_retry_after(anew_in.max(1)))
+        Step::refuse(refusal.with_retry_after(usage.anew_in.max(1)))
     }
 }
 
@@ -248,9 +250,7 @@ impl Policy for Quota {
         };
         // None is charged when another refuses.
         self.give_back(exchange, usage.limit, |calendar| calendar.period(now).day);
-        exchange.quota = Some(usage);
-        exchange.outcome.limit = Some(Arc::clone(&limit.in_force.book.title.name));
-        limit.refuse(period, usage.anew_in)
+        limit.refuse(exchange, period, usage)
     }
 
     /// `RateLimit-Policy` tells of all, the others of the one of which the greatest share is used.
@@ -305,8 +305,7 @@ impl Policy for BeforeLine {
         let Some((limit, period, usage)) = self.0.lacking(exchange, clock::unix_seconds()) else {
             return Step::Continue;
         };
-        exchange.quota = Some(usage);
-        limit.refuse(period, usage.anew_in)
+        limit.refuse(exchange, period, usage)
     }
 
     fn explain(&self) -> String {

@@ -77,7 +77,7 @@ impl Policy for Spike {
         let Err(empty) = self.buckets.take(key, self.rule, 1, self.buckets.now()) else {
             return Step::Continue;
         };
-        let detail = self.refusal.to_string();
+        let detail = self.refusal.clone().into_string();
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "spike_arrested", Stage::Limit, detail);
         Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }

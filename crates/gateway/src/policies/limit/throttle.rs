@@ -101,7 +101,7 @@ impl Throttle {
 
     /// All who wait now have gone when the longest wait is over.
     fn refuse(&self) -> Step<'_> {
-        let detail = self.refusal.to_string();
+        let detail = self.refusal.clone().into_string();
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "throttle_full", Stage::Limit, detail);
         Step::refuse(refusal.with_retry_after(whole_seconds(self.delay)))
     }

@@ -97,21 +97,22 @@ impl SharedBuckets {
     /// Has what was taken of a lease cost more or less. What a lease lacks or may not hold is a matter of Redis, and all of it where the lease
     /// has been given back since.
     pub fn charge_lease(self: &Arc<Self>, lease: &Lease, difference: Difference) {
-        let Some(leases) = self.leases.get() else { return };
+        let Some(leases) = self.leases.get().filter(|_| difference != Difference::More(0)) else { return };
         let (known, rule) = (leases.find(lease.key, lease.pace), Rule::TokenBucket(lease.pace));
-        let rest = match difference {
-            Difference::More(more) => Difference::More(
-                known.as_ref().map_or(more, |known| if more > 0 { known.pay(more) } else { 0 }),
-            ),
+        match difference {
+            Difference::More(more) => {
+                let owed = known.as_ref().map_or(more, |known| known.pay(more));
+                self.charge(lease.name, rule, 0, Difference::More(owed));
+                if let Some(known) = known {
+                    self.fill_if_low(&known, leases.now());
+                }
+            }
             // Tokens that it holds do not come by themselves.
             Difference::Less(Returned { count, time }) => {
-                let count = known.as_ref().map_or(count, |known| known.keep(count));
-                Difference::Less(Returned { count, time: time.min(rule.returned(count).time) })
+                let count = known.map_or(count, |known| known.keep(count));
+                let time = time.min(rule.returned(count).time);
+                self.charge(lease.name, rule, 0, Difference::Less(Returned { count, time }));
             }
-        };
-        self.charge(lease.name, rule, 0, rest);
-        if let (Difference::More(1..), Some(known)) = (difference, known) {
-            self.fill_if_low(&known, leases.now());
         }
     }
 

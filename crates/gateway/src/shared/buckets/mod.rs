@@ -196,20 +196,22 @@ impl SharedBuckets {
     /// Has what was taken at this time cost more or less, as soon as that may be; nobody waits for it. What is more is taken also where it is
     /// not there. It is told once: a Redis that gives no answer may have counted it.
     pub fn charge(self: &Arc<Self>, name: Name, rule: Rule, at: u64, difference: Difference) {
-        let told = match difference {
-            Difference::More(cost) => Wanted { name, rule, cost }.numbers(),
-            Difference::Less(returned) => returned_numbers(rule, returned),
+        let told = match (rule, difference) {
+            (_, Difference::More(0) | Difference::Less(Returned { count: 0, .. }))
+            | (Rule::TokenBucket(_), Difference::Less(Returned { time: 0, .. })) => return,
+            // Once as much as it is, as that is counted in nanoseconds.
+            (Rule::TokenBucket(pace), Difference::Less(Returned { time, .. })) => {
+                [BUCKET, 1, time, pace.span(), pace.longest()]
+            }
+            (_, Difference::More(cost) | Difference::Less(Returned { count: cost, .. })) => {
+                Wanted { name, rule, cost }.numbers()
+            }
         };
-        // Nothing of a window, and no time of a bucket.
-        if told[COST] == 0 || told[COST + 1] == 0 {
-            return;
-        }
         let this = Arc::clone(self);
         tokio::spawn(async move {
             let scripts = if let Difference::More(_) = difference { &this.owe } else { &this.give };
-            let script = if let Rule::TokenBucket(_) = rule { &scripts.tokens } else { &scripts.all };
             let (keys, numbers) = ([this.key(name)], [&[at][..], &told].concat());
-            let tell = this.redis.run(script, name.slot, &keys, &numbers);
+            let tell = this.redis.run(scripts.of([rule]), name.slot, &keys, &numbers);
             if !this.is_back(name).await || tell.await.is_err() {
                 this.redis.has_lost_charge();
             }
@@ -230,8 +232,14 @@ impl SharedBuckets {
     async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, NotRun> {
         let slot = wanted.first().map_or(0, |wanted| wanted.name.slot);
         let (keys, numbers) = self.told(requests, wanted);
-        Verdict::read(&self.redis.run(self.take.of(wanted), slot, &keys, &numbers).await?, wanted.len())
-            .ok_or(NotRun::Unanswered)
+        Verdict::read(
+            &self
+                .redis
+                .run(self.take.of(wanted.iter().map(|wanted| wanted.rule)), slot, &keys, &numbers)
+                .await?,
+            wanted.len(),
+        )
+        .ok_or(NotRun::Unanswered)
     }
 
     /// Whoever gets no answer has lost it, until it comes again by itself.
@@ -251,7 +259,8 @@ impl SharedBuckets {
         let Some((first, at)) = taken.first() else { return Ok(()) };
         let wanted: Vec<Wanted> = taken.iter().map(|(wanted, _)| *wanted).collect();
         let (keys, numbers) = self.told(*at, &wanted);
-        self.redis.run(self.give.of(&wanted), first.name.slot, &keys, &numbers).await.map(drop)
+        let script = self.give.of(wanted.iter().map(|wanted| wanted.rule));
+        self.redis.run(script, first.name.slot, &keys, &numbers).await.map(drop)
     }
 
     /// As the scripts are told.
@@ -271,8 +280,8 @@ impl Scripts {
     }
 
     /// The one for these limits.
-    fn of(&self, wanted: &[Wanted]) -> &Script {
-        if are_buckets(wanted) { &self.tokens } else { &self.all }
+    fn of(&self, rules: impl IntoIterator<Item = Rule>) -> &Script {
+        if are_buckets(rules) { &self.tokens } else { &self.all }
     }
 }
 
@@ -281,7 +290,7 @@ impl Wanted {
     fn numbers(self) -> [u64; 5] {
         let (way, window) = match self.rule {
             Rule::TokenBucket(pace) => {
-                return [1, self.cost, pace.interval(), pace.span(), pace.longest()];
+                return [BUCKET, self.cost, pace.interval(), pace.span(), pace.longest()];
             }
             Rule::FixedWindow(window) => (2, window),
             Rule::SlidingLog(window) => (3, window),
@@ -321,23 +330,14 @@ fn random() -> u64 {
     u64::from_ne_bytes(bytes).max(1)
 }
 
-/// What comes back, as the scripts are told of it: of a bucket once as much as it is, as they count that in nanoseconds.
-fn returned_numbers(rule: Rule, Returned { count, time }: Returned) -> [u64; 5] {
-    let wanted = Wanted { name: Name { digest: [0; 16], slot: 0 }, rule, cost: count };
-    match (rule, wanted.numbers()) {
-        (Rule::TokenBucket(_), [way, _, _, span, longest]) => [way, 1, time, span, longest],
-        (_, numbers) => numbers,
-    }
-}
-
-fn are_buckets(wanted: &[Wanted]) -> bool {
-    wanted.iter().all(|wanted| matches!(wanted.rule, Rule::TokenBucket(_)))
+fn are_buckets(rules: impl IntoIterator<Item = Rule>) -> bool {
+    rules.into_iter().all(|rule| matches!(rule, Rule::TokenBucket(_)))
 }
 
 /// What limits are called there.
 const KIND: &str = "limit:";
-/// Where the scripts are told what a request costs; what it is made of follows.
-const COST: usize = 1;
+/// What the scripts call the way to count of a bucket.
+const BUCKET: u64 = 1;
 /// Nanoseconds of what the clock of Redis counts.
 const MICROSECOND: u64 = 1000;
 /// When it is looked again whether Redis answers again, of what is to be charged there, and for how long.

@@ -67,8 +67,8 @@ impl Server {
 
     /// Takes by the script that a gateway would have run.
     fn ask(&mut self, requests: u64, of: &[(&str, Wanted)], now: u64) -> Vec<u64> {
-        let wanted: Vec<Wanted> = of.iter().map(|(_, wanted)| *wanted).collect();
-        self.run(if are_buckets(&wanted) { TAKE_TOKENS } else { TAKE }, requests, of, now)
+        let has_no_windows = are_buckets(of.iter().map(|(_, wanted)| wanted.rule));
+        self.run(if has_no_windows { TAKE_TOKENS } else { TAKE }, requests, of, now)
     }
 
     /// Takes so much of one limit, and says what it says but for the time.
