@@ -1,8 +1,31 @@
 //! What scenes of limits ask of gateways and their answers.
 
+use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{Answer, Gateway};
+use crate::{Answer, Gateway, RedisCluster, eventually, gateway};
+
+/// A gateway of two workers that believes who the scene says that it is, whose fleet has this Redis, with this more about it.
+pub fn sharing(redis: impl Display, cluster: &str, routes: &str) -> String {
+    format!(
+        "
+workers: 2
+listeners: [{{ address: '127.0.0.1:0', trust_forwarded: {{ from: [127.0.0.1] }} }}]
+cluster: {{ redis: '{redis}', {cluster} }}
+defaults: {{ access: public }}
+{routes}
+"
+    )
+}
+
+/// Two gateways with this cluster, once it is in use.
+pub fn fleet_of(store: &RedisCluster, more: &str, routes: &str) -> [Gateway; 2] {
+    let gates = [(); 2].map(|()| gateway(sharing(store.url(), more, routes)));
+    for gate in &gates {
+        eventually("the cluster is in use", || is_up(gate));
+    }
+    gates
+}
 
 /// How many of so many requests, to one gateway after the other, are let through.
 pub fn admitted(gates: &[Gateway], path: &str, requests: usize) -> usize {

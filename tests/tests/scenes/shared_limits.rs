@@ -5,21 +5,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tollgate_tests::limits::{admitted, decided, is_up};
+use tollgate_tests::limits::{admitted, decided, is_up, sharing};
 use tollgate_tests::{Gateway, Redis, binary, eventually, free_port, gateway, redis, redis_cli, tollgate};
 
-/// A gateway of two workers that believes who the scene says that it is, with this more about its cluster. Buckets fill so slowly that no
-/// scene sees it.
+/// A gateway with this more about its cluster. Buckets fill so slowly that no scene sees it.
 fn gate_of(redis: &str, cluster: &str, routes: &str) -> Gateway {
-    gateway(format!(
-        "
-workers: 2
-listeners: [{{ address: '127.0.0.1:0', trust_forwarded: {{ from: [127.0.0.1] }} }}]
-cluster: {{ redis: 'redis://{redis}', {cluster} }}
-defaults: {{ access: public }}
-{routes}
-"
-    ))
+    gateway(sharing(format_args!("redis://{redis}"), cluster, routes))
 }
 
 /// Two gateways with one Redis.

@@ -3,36 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tollgate_tests::limits::{decided, is_up};
-use tollgate_tests::{Gateway, Raised, RedisCluster, eventually, gateway, redis_cli, redis_cluster};
+use tollgate_tests::limits::{decided, fleet_of, is_up, sharing};
+use tollgate_tests::{Gateway, Raised, eventually, redis_cli, redis_cluster};
 
 /// How long an answer is waited for where one does not come.
 const TIMEOUT: Duration = Duration::from_millis(500);
 const SHORT: &str = "timeout: 500ms";
 /// And where all do, on a busy machine.
 const LONG: &str = "timeout: 2s";
-
-/// Two gateways with this cluster.
-fn fleet(store: &RedisCluster, more: &str, routes: &str) -> [Gateway; 2] {
-    let gates = [(); 2].map(|()| gateway(config(store, more, routes)));
-    for gate in &gates {
-        eventually("the cluster is in use", || is_up(gate));
-    }
-    gates
-}
-
-fn config(store: &RedisCluster, more: &str, routes: &str) -> String {
-    format!(
-        "
-workers: 2
-listeners: [{{ address: '127.0.0.1:0', trust_forwarded: {{ from: [127.0.0.1] }} }}]
-cluster: {{ redis: '{}', {more} }}
-defaults: {{ access: public }}
-{routes}
-",
-        store.url(),
-    )
-}
 
 fn ask(gate: &Gateway, path: &str, client: &str, tenant: &str) -> u16 {
     let ask = gate.ask("GET", path).header("X-Forwarded-For", client).header("X-Tenant", tenant);
@@ -42,7 +20,7 @@ fn ask(gate: &Gateway, path: &str, client: &str, tenant: &str) -> u16 {
 #[test]
 fn gateways_count_together_in_all_of_a_cluster() {
     let store = redis_cluster(false);
-    let gates = fleet(
+    let gates = fleet_of(
         &store,
         LONG,
         "
@@ -85,7 +63,7 @@ fn a_limit_that_refuses_gives_back_what_was_taken_in_other_slots() {
     let limits =
         "rate_limit: [ { limit: 3/h, by: 'header:X-Tenant', shared: true }, { limit: 1/h, shared: true } ]";
     let routes = format!("routes: [{{ match: /x, respond: 200, {limits} }}]");
-    let gates = fleet(&store, LONG, &routes);
+    let gates = fleet_of(&store, LONG, &routes);
     // The names of many tenants are in many slots, with those of callers in others.
     for tenant in 0..20 {
         let of = |caller: u8, number: usize| {
@@ -109,7 +87,7 @@ fn one_slot_for_all_makes_decisions_of_several_limits_one_step() {
     let limits =
         "rate_limit: [ { limit: 3/h, by: 'header:X-Tenant', shared: true }, { limit: 1/h, shared: true } ]";
     let routes = format!("routes: [{{ match: /x, respond: 200, {limits} }}]");
-    let gates = fleet(&store, "timeout: 2s, prefix: '{shop}:'", &routes);
+    let gates = fleet_of(&store, "timeout: 2s, prefix: '{shop}:'", &routes);
     let of = |client: &str, number: usize| ask(&gates[number % 2], "/x", client, "a");
     assert_eq!([0, 1, 2, 3].map(|number| of("192.0.2.1", number)), [200, 429, 429, 429]);
     assert_eq!(
@@ -125,7 +103,7 @@ fn one_slot_for_all_makes_decisions_of_several_limits_one_step() {
 fn slots_that_move_to_a_new_node_are_followed_and_nothing_is_forgotten() {
     let mut store = redis_cluster(false);
     store.add();
-    let gates = fleet(
+    let gates = fleet_of(
         &store,
         LONG,
         "routes: [{ match: /all, respond: 200, rate_limit: { limit: 12/h, by: global, shared: true } }]",
@@ -152,7 +130,7 @@ fn slots_that_move_to_a_new_node_are_followed_and_nothing_is_forgotten() {
 fn a_name_that_is_not_there_yet_is_made_where_its_slot_goes_to() {
     let mut store = redis_cluster(false);
     store.add();
-    let gates = fleet(
+    let gates = fleet_of(
         &store,
         LONG,
         "routes: [{ match: /all, respond: 200, rate_limit: { limit: 5/s, burst: 1, by: global, shared: true } }]",
@@ -178,7 +156,7 @@ fn a_name_that_is_not_there_yet_is_made_where_its_slot_goes_to() {
 #[test]
 fn a_replica_that_takes_over_is_found_while_nobody_asks() {
     let mut store = redis_cluster(true);
-    let gates = fleet(&store, SHORT, MANY);
+    let gates = fleet_of(&store, SHORT, MANY);
     // They have known that all is well for a moment, and would not ask again for a while.
     eventually("both have asked twice", || store.told(0, "commandstats", "cmdstat_cluster|slots") >= 4);
     store.nodes[1].kill();
@@ -198,7 +176,7 @@ fn a_replica_that_takes_over_is_found_while_nobody_asks() {
 fn a_node_that_has_lost_its_cluster_is_not_believed() {
     let mut store = redis_cluster(false);
     // Nothing of the fleet's is at the third, which so is not written to.
-    let [gate, _] = fleet(&store, "timeout: 2s, prefix: '{tg}:'", MANY);
+    let [gate, _] = fleet_of(&store, "timeout: 2s, prefix: '{tg}:'", MANY);
     let owner = store.owner("{tg}:");
     let [next, last] = [1, 2].map(|number| (owner + number) % 3);
     for node in [owner, next] {
@@ -215,10 +193,12 @@ fn a_node_that_has_lost_its_cluster_is_not_believed() {
 #[test]
 fn configurations_that_are_replaced_leave_no_connections_behind() {
     let store = redis_cluster(false);
-    let gates = fleet(&store, LONG, MANY);
+    let gates = fleet_of(&store, LONG, MANY);
     for number in 1..5 {
         for gate in &gates {
-            gate.expect_reload(|| gate.replace_config(&config(&store, &format!("timeout: {number}s"), MANY)));
+            gate.expect_reload(|| {
+                gate.replace_config(&sharing(store.url(), &format!("timeout: {number}s"), MANY));
+            });
             gate.get("/ip").expect(200);
         }
     }
@@ -233,7 +213,7 @@ fn configurations_that_are_replaced_leave_no_connections_behind() {
 #[test]
 fn a_node_that_comes_back_and_knows_of_nobody_yet_takes_nobody_out_of_the_number_of_gateways() {
     let mut store = redis_cluster(false);
-    let gates = fleet(&store, SHORT, MANY);
+    let gates = fleet_of(&store, SHORT, MANY);
     let heard = |gate: &Gateway| gate.metrics().sum("tollgate_redis_gateways", &[]);
     for gate in &gates {
         eventually("both are heard", || heard(gate) > 1.5);
@@ -278,7 +258,7 @@ routes:
 #[test]
 fn a_node_that_stands_still_is_missed_by_its_own_callers_alone() {
     let store = redis_cluster(false);
-    let gates = fleet(&store, SHORT, MANY);
+    let gates = fleet_of(&store, SHORT, MANY);
     let is_over = AtomicBool::new(false);
     let longest = std::thread::scope(|scope| {
         let (is_over, ending) = (&is_over, Raised(&is_over));
@@ -316,7 +296,7 @@ fn a_node_that_stands_still_is_missed_by_its_own_callers_alone() {
 #[test]
 fn a_replica_that_takes_over_is_asked_while_requests_run() {
     let mut store = redis_cluster(true);
-    let gates = fleet(&store, SHORT, MANY);
+    let gates = fleet_of(&store, SHORT, MANY);
     let is_over = AtomicBool::new(false);
     let longest = std::thread::scope(|scope| {
         let (is_over, ending) = (&is_over, Raised(&is_over));

@@ -4,28 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tollgate_tests::limits::{decided, is_up};
-use tollgate_tests::{Gateway, Raised, RedisCluster, eventually, gateway, redis_cluster};
-
-fn fleet(store: &RedisCluster, more: &str, routes: &str) -> [Gateway; 2] {
-    let gate = || {
-        gateway(format!(
-            "
-workers: 2
-listeners: [{{ address: '127.0.0.1:0', trust_forwarded: {{ from: [127.0.0.1] }} }}]
-cluster: {{ redis: '{}', {more} }}
-defaults: {{ access: public }}
-{routes}
-",
-            store.url(),
-        ))
-    };
-    let gates = [gate(), gate()];
-    for gate in &gates {
-        eventually("the cluster is in use", || is_up(gate));
-    }
-    gates
-}
+use tollgate_tests::limits::{decided, fleet_of, is_up};
+use tollgate_tests::{Gateway, Raised, eventually, redis_cluster};
 
 /// A route with two limits, and what of it was let through.
 struct Shop {
@@ -91,7 +71,7 @@ routes:
         limits("shared: true"),
         limits("shared: true, algorithm: sliding_window"),
     );
-    let gates = fleet(&store, "timeout: 2s, prefix: '{tg}:'", &routes);
+    let gates = fleet_of(&store, "timeout: 2s, prefix: '{tg}:'", &routes);
     let slot = store.slot("{tg}:");
     let from = store.owner("{tg}:");
     let to = (from + 1) % 3;
@@ -164,7 +144,7 @@ fn ask_anew(gate: &Gateway, path: &str, caller: &mut u16) -> Duration {
 fn a_server_that_has_no_slot_yet_is_connected_to_once() {
     let mut store = redis_cluster(false);
     store.add();
-    let gates = fleet(&store, "timeout: 2s, prefix: '{tg}:'", EACH);
+    let gates = fleet_of(&store, "timeout: 2s, prefix: '{tg}:'", EACH);
     let (from, slot) = (store.owner("{tg}:"), store.slot("{tg}:"));
     store.begin_move(&slot, from, 3);
     let mut caller = 0;
@@ -197,7 +177,7 @@ fn a_server_that_a_slot_moves_to_and_that_stands_still_is_waited_for_by_the_firs
     const TIMEOUT: Duration = Duration::from_secs(1);
     let mut store = redis_cluster(false);
     store.add();
-    let [gate, _] = fleet(&store, "timeout: 1s, prefix: '{tg}:'", EACH);
+    let [gate, _] = fleet_of(&store, "timeout: 1s, prefix: '{tg}:'", EACH);
     let (from, slot) = (store.owner("{tg}:"), store.slot("{tg}:"));
     store.begin_move(&slot, from, 3);
     let mut caller = 0;

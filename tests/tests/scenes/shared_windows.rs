@@ -2,21 +2,11 @@
 //!
 //! Limits by the day do not turn while a scene runs; for what turns there are those by the second.
 
-use tollgate_tests::limits::{DAY, admitted, decided, expect_about, number, unix, until_midnight};
+use tollgate_tests::limits::{DAY, admitted, decided, expect_about, number, sharing, unix, until_midnight};
 use tollgate_tests::{Gateway, Redis, eventually, gateway, redis, redis_cli};
 
 fn with(store: &Redis, cluster: &str, routes: &str) -> String {
-    format!(
-        "
-workers: 2
-listeners: [{{ address: '127.0.0.1:0', trust_forwarded: {{ from: [127.0.0.1] }} }}]
-cluster: {{ redis: 'redis://{}', {cluster} }}
-defaults: {{ access: public }}
-routes:
-{routes}
-",
-        store.address()
-    )
+    sharing(format_args!("redis://{}", store.address()), cluster, &format!("routes:\n{routes}"))
 }
 
 /// Two gateways with one Redis.
