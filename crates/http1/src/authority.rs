@@ -16,53 +16,81 @@ pub(crate) fn append_authority(raw: &[u8], out: &mut String) -> Option<()> {
     if raw.len() > LONGEST {
         return None;
     }
-    let port = if let Some(rest) = raw.strip_prefix(b"[") {
+    if let Some(rest) = raw.strip_prefix(b"[") {
         let close = memchr::memchr(b']', rest)?;
         let address: Ipv6Addr = std::str::from_utf8(&rest[..close]).ok()?.parse().ok()?;
-        write!(out, "[{address}]").ok()?;
-        &rest[close + 1..]
-    } else {
-        let name = &raw[..memchr::memchr(b':', raw).unwrap_or(raw.len())];
-        append_name(name, out)?;
-        &raw[name.len()..]
-    };
-    let Some((b':', digits)) = port.split_first() else {
-        return port.is_empty().then_some(());
-    };
-    if digits.is_empty() {
-        return Some(());
+        let port = &rest[close + 1..];
+        let port = std::str::from_utf8(&port[..check_port(port)?]).ok()?;
+        return write!(out, "[{address}]{port}").ok();
     }
-    let number = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?;
-    // One spelling: no leading zero, so no port zero either.
-    if digits[0] == b'0' || number.parse::<u16>().is_err() {
-        return None;
+    let (name, has_capitals) = check_name(raw)?;
+    let port = check_port(&raw[name..])?;
+    let start = out.len();
+    out.push_str(std::str::from_utf8(&raw[..name + port]).ok()?);
+    if has_capitals {
+        out[start..].make_ascii_lowercase();
     }
-    out.push(':');
-    out.push_str(number);
     Some(())
 }
+
+/// The length of the name that it begins with, and whether that has capitals.
+fn check_name(raw: &[u8]) -> Option<(usize, bool)> {
+    let (mut length, mut before, mut seen) = (0, NAME_DOT, 0);
+    for byte in raw {
+        let kind = NAME_BYTES[usize::from(*byte)];
+        // No empty label; the one after a trailing dot is the root's.
+        if kind & before == NAME_DOT {
+            return None;
+        }
+        if kind == 0 {
+            break;
+        }
+        length += 1;
+        before = kind;
+        seen |= kind;
+    }
+    let is_whole = length > 0 && matches!(raw.get(length), None | Some(b':'));
+    is_whole.then_some((length, seen & NAME_CAPITAL != 0))
+}
+
+/// The length of the port with its colon, as it is to be written; 0 without one.
+fn check_port(port: &[u8]) -> Option<usize> {
+    let digits = match port {
+        [] | b":" => return Some(0),
+        // One spelling: no leading zero, so no port zero either.
+        [b':', b'0', ..] => return None,
+        [b':', digits @ ..] if digits.len() <= 5 => digits,
+        _ => return None,
+    };
+    let mut number = 0;
+    for digit in digits {
+        number = number * 10 + u32::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    }
+    u16::try_from(number).is_ok().then_some(port.len())
+}
+
+/// What names are made of, a bit for each kind; 0 for all other bytes.
+const NAME_BYTES: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => NAME_OTHER,
+            b'A'..=b'Z' => NAME_CAPITAL,
+            b'.' => NAME_DOT,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+const NAME_OTHER: u8 = 1;
+const NAME_CAPITAL: u8 = 2;
+const NAME_DOT: u8 = 4;
 
 /// Whether the authority says a port.
 pub(crate) fn has_port(authority: &str) -> bool {
     authority.rfind(':').is_some_and(|colon| !authority[colon..].contains(']'))
-}
-
-fn append_name(name: &[u8], out: &mut String) -> Option<()> {
-    let mut before = b'.';
-    for byte in name {
-        match byte {
-            // No empty label; the one after a trailing dot is the root's.
-            b'.' if before == b'.' => return None,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {}
-            _ => return None,
-        }
-        before = *byte;
-    }
-    let text = std::str::from_utf8(name).ok().filter(|text| !text.is_empty())?;
-    let start = out.len();
-    out.push_str(text);
-    out[start..].make_ascii_lowercase();
-    Some(())
 }
 
 #[cfg(test)]

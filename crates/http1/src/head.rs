@@ -122,11 +122,9 @@ impl RequestHead {
     /// The authority without its port.
     pub fn host(&self) -> &str {
         let authority = self.authority.as_str();
-        match authority.rfind(':') {
-            // A colon inside brackets belongs to an IPv6 address.
-            Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
-            _ => authority,
-        }
+        // Digits and a colon before them, from the end: an IPv6 address without a port ends with its bracket.
+        let digits = authority.bytes().rev().take_while(u8::is_ascii_digit).count();
+        authority[..authority.len() - digits].strip_suffix(':').unwrap_or(authority)
     }
 }
 
@@ -159,5 +157,27 @@ impl ResponseHead {
         self.content_length = None;
         self.persistent = true;
         self.upgrade.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_an_authority_without_its_port() {
+        for (authority, host) in [
+            ("example.com", "example.com"),
+            ("example.com:8080", "example.com"),
+            ("host2", "host2"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("[::1]:443", "[::1]"),
+            ("", ""),
+        ] {
+            let head = RequestHead { authority: authority.to_owned(), ..RequestHead::default() };
+            assert_eq!(head.host(), host, "{authority}");
+        }
     }
 }
