@@ -189,6 +189,8 @@ impl Outcome {
     }
 
     /// What the access log says of it, whatever it was; times count from `started`.
+    #[expect(clippy::inline_always, reason = "a line is large, and half of it is filled in by whoever asks")]
+    #[inline(always)]
     pub fn line(&self, started: Instant) -> Line<'_> {
         let micros = |from: Instant, to: Instant| to.saturating_duration_since(from).as_micros() as u64;
         let connection = self.attempted_at.zip(self.connected_at);

@@ -4,6 +4,7 @@
 //! in the metrics.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::StatusCode;
 use http1::{BodyFault, Known};
@@ -69,8 +70,8 @@ pub struct Refusal {
     pub code: &'static str,
     /// The stage that refused.
     pub stage: Stage,
-    /// A sentence for the caller: what happened and what to do about it.
-    pub detail: Cow<'static, str>,
+    /// What the caller is told.
+    pub detail: Detail,
     /// Fields of the answer beside those that every refusal has, e.g. `Allow`.
     pub fields: Vec<(Known, Cow<'static, str>)>,
     /// In how many seconds the caller may come again, where that is known.
@@ -79,6 +80,27 @@ pub struct Refusal {
     pub upstream: Option<Box<UpstreamCause>>,
     /// All that is wrong with the request, as a JSON array; empty where there is no more to say.
     pub errors: Vec<u8>,
+}
+
+/// A sentence for the caller: what happened and what to do about it.
+#[derive(Debug, Clone)]
+pub enum Detail {
+    /// As it was put together for this request, or is always the same.
+    Text(Cow<'static, str>),
+    /// As the configuration has it, in a document that was begun before.
+    Prepared(Arc<Prepared>),
+}
+
+/// What a policy refuses with again and again, as far as it is always the same: it is written once, when the configuration is
+/// loaded.
+#[derive(Debug)]
+pub struct Prepared {
+    status: StatusCode,
+    code: &'static str,
+    stage: Stage,
+    detail: Box<str>,
+    /// The problem document up to what differs.
+    beginning: Box<[u8]>,
 }
 
 /// What is told of a service that could not answer.
@@ -104,12 +126,18 @@ impl Refusal {
             status,
             code,
             stage,
-            detail: detail.into(),
+            detail: Detail::Text(detail.into()),
             fields: Vec::new(),
             retry_after: None,
             upstream: None,
             errors: Vec::new(),
         }
+    }
+
+    /// One with all that was prepared.
+    pub fn prepared(prepared: &Arc<Prepared>) -> Self {
+        let Prepared { status, code, stage, .. } = **prepared;
+        Self { detail: Detail::Prepared(Arc::clone(prepared)), ..Self::new(status, code, stage, "") }
     }
 
     /// Adds a field to the answer.
@@ -164,19 +192,11 @@ impl Refusal {
 
     /// Appends the problem document.
     pub fn write_body(&self, request_id: &str, out: &mut Vec<u8>) {
-        // Words of this program, and an id that was made or checked by it: nothing to escape but the sentence.
-        out.extend_from_slice(b"{\"type\":\"urn:tollgate:problem:");
-        out.extend_from_slice(self.code.as_bytes());
-        out.extend_from_slice(b"\",\"title\":\"");
-        out.extend_from_slice(self.status.canonical_reason().unwrap_or("Refused").as_bytes());
-        out.extend_from_slice(b"\",\"status\":");
-        out.extend_from_slice(self.status.as_str().as_bytes());
-        out.extend_from_slice(b",\"code\":\"");
-        out.extend_from_slice(self.code.as_bytes());
-        out.extend_from_slice(b"\",\"stage\":\"");
-        out.extend_from_slice(self.stage.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"detail\":");
-        write_text(&self.detail, out);
+        match &self.detail {
+            Detail::Text(detail) => write_beginning(self.status, self.code, self.stage, detail, out),
+            Detail::Prepared(prepared) => out.extend_from_slice(&prepared.beginning),
+        }
+        // An id that was made or checked by this program: nothing to escape.
         out.extend_from_slice(b",\"request_id\":\"");
         out.extend_from_slice(request_id.as_bytes());
         out.push(b'"');
@@ -193,6 +213,52 @@ impl Refusal {
         }
         out.extend_from_slice(b"}\n");
     }
+}
+
+impl Detail {
+    /// The sentence.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Prepared(prepared) => prepared.as_str(),
+        }
+    }
+}
+
+impl Prepared {
+    /// Writes what is always the same.
+    pub fn new(status: StatusCode, code: &'static str, stage: Stage, detail: &str) -> Arc<Self> {
+        let mut beginning = Vec::new();
+        write_beginning(status, code, stage, detail, &mut beginning);
+        Arc::new(Self { status, code, stage, detail: detail.into(), beginning: beginning.into() })
+    }
+
+    /// The sentence for the caller.
+    pub fn as_str(&self) -> &str {
+        &self.detail
+    }
+}
+
+/// Appends a problem document's members that do not depend on the request. Words of this program: nothing to escape but the
+/// sentence.
+fn write_beginning(status: StatusCode, code: &str, stage: Stage, detail: &str, out: &mut Vec<u8>) {
+    let title = status.canonical_reason().unwrap_or("Refused");
+    for part in [
+        "{\"type\":\"urn:tollgate:problem:",
+        code,
+        "\",\"title\":\"",
+        title,
+        "\",\"status\":",
+        status.as_str(),
+        ",\"code\":\"",
+        code,
+        "\",\"stage\":\"",
+        stage.as_str(),
+        "\",\"detail\":",
+    ] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    write_text(detail, out);
 }
 
 fn write_member(name: &str, value: &str, out: &mut Vec<u8>) {
@@ -249,5 +315,21 @@ mod tests {
         assert_eq!(document["request_id"], "0190-id");
         assert_eq!(document["endpoint"], "http://127.0.0.1:9001");
         assert_eq!(document["cause"], "connection reset\u{1}");
+    }
+
+    #[test]
+    fn what_was_prepared_reads_as_if_it_had_not_been() {
+        let (status, code, detail) = (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "more than \"ten\"");
+        let prepared = Prepared::new(status, code, Stage::Limit, detail);
+        let bodies =
+            [Refusal::prepared(&prepared), Refusal::new(status, code, Stage::Limit, detail)].map(|refusal| {
+                assert_eq!(refusal.detail.as_str(), detail);
+                let mut body = Vec::new();
+                refusal.write_body("0190-id", &mut body);
+                body
+            });
+        assert_eq!(bodies[0], bodies[1]);
+        let document: serde_json::Value = serde_json::from_slice(&bodies[0]).unwrap();
+        assert_eq!((&document["status"], &document["detail"]), (&429.into(), &detail.into()));
     }
 }

@@ -36,8 +36,8 @@ pub struct Line<'a> {
     pub api: &'a str,
     pub service: &'a str,
     pub endpoint: &'a str,
-    pub code: &'a str,
-    pub stage: &'a str,
+    pub code: &'static str,
+    pub stage: &'static str,
     pub limit: &'a str,
     pub cause: &'a str,
     pub fallback: &'a str,
@@ -186,8 +186,8 @@ impl Formatter {
         text(b",\"api\":\"", line.api.as_bytes(), out);
         text(b",\"service\":\"", line.service.as_bytes(), out);
         text(b",\"endpoint\":\"", line.endpoint.as_bytes(), out);
-        text(b",\"code\":\"", line.code.as_bytes(), out);
-        text(b",\"stage\":\"", line.stage.as_bytes(), out);
+        word(b",\"code\":\"", line.code, out);
+        word(b",\"stage\":\"", line.stage, out);
         text(b",\"limit\":\"", line.limit.as_bytes(), out);
         text(b",\"cause\":\"", line.cause.as_bytes(), out);
         text(b",\"fallback\":\"", line.fallback.as_bytes(), out);
@@ -267,6 +267,15 @@ fn text<const N: usize>(name: &[u8; N], value: &[u8], out: &mut Vec<u8>) {
         escaped(value, out);
     }
     out.push(b'"');
+}
+
+/// Appends a member with a word of this program, which has nothing to escape, unless it is empty.
+fn word<const N: usize>(name: &[u8; N], value: &'static str, out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        out.extend_from_slice(name);
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    }
 }
 
 /// Appends a member with a time, if there is one.

@@ -146,7 +146,7 @@ pub fn status_name(fields: &Fields) -> Option<&'static str> {
 pub fn write_refusal(refusal: &Refusal, dialect: Dialect, fields: &mut Fields) -> StatusCode {
     fields.append(Known::ContentType, dialect.media_type().as_bytes());
     refusal.write_own_fields(fields);
-    write_status(Status::of(refusal), &refusal.detail, refusal.code, fields);
+    write_status(Status::of(refusal), refusal.detail.as_str(), refusal.code, fields);
     StatusCode::OK
 }
 

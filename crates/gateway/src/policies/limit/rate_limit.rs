@@ -23,7 +23,7 @@ use crate::limit_by::{By, cost_of, is_for, who_may};
 use crate::plans::Plans;
 use crate::policies::{Policy, Step};
 use crate::record::decimal::write_before;
-use crate::refusal::{Refusal, Stage};
+use crate::refusal::{Prepared, Refusal, Stage};
 use crate::shared::SharedBuckets;
 use crate::waiting::Lines;
 pub use charge::Spent;
@@ -86,7 +86,7 @@ struct Limit {
     /// The value of `X-RateLimit-Limit`.
     legacy: Option<Box<str>>,
     /// What a refused caller is told.
-    refusal: Box<str>,
+    refusal: Arc<Prepared>,
     /// What the operator wrote, for `tollgate explain`.
     summary: String,
 }
@@ -172,7 +172,7 @@ impl Limits {
                     .headers
                     .then(|| PreparedField::new(Known::RateLimit, &format!("\"{public_name}\";r="))),
                 legacy: config.legacy_headers.then(|| config.capacity().to_string().into()),
-                refusal: if config.is_told() { refusal(config, plan).into() } else { UNTOLD.into() },
+                refusal: refusal(config, plan),
                 summary: config.to_string(),
             });
         }
@@ -314,12 +314,7 @@ impl Limit {
         exchange.allowance = Some(self.rest(left, empty.full_in));
         exchange.spent.clear();
         exchange.outcome.limit = Some(Arc::clone(&self.name));
-        let refusal = Refusal::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limited",
-            Stage::Limit,
-            self.refusal.clone().into_string(),
-        );
+        let refusal = Refusal::prepared(&self.refusal);
         Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }
 
@@ -435,7 +430,12 @@ fn exact_span(config: &config::RateLimit) -> u64 {
     u64::try_from(span).unwrap_or(u64::MAX)
 }
 
-fn refusal(config: &config::RateLimit, plan: Option<&str>) -> String {
+fn refusal(config: &config::RateLimit, plan: Option<&str>) -> Arc<Prepared> {
+    let detail = if config.is_told() { detail(config, plan) } else { UNTOLD.to_owned() };
+    Prepared::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", Stage::Limit, &detail)
+}
+
+fn detail(config: &config::RateLimit, plan: Option<&str>) -> String {
     let of = who_may(&config.by.value);
     let is_by_cost = config.cost.is_some() || config.charge.is_some();
     let by_cost = if is_by_cost { ", by what they cost," } else { "" };

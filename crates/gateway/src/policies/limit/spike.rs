@@ -14,7 +14,7 @@ use crate::exchange::Exchange;
 use crate::expression::Expression;
 use crate::limit_by::{By, is_for, whose};
 use crate::policies::{Policy, Step};
-use crate::refusal::{Refusal, Stage};
+use crate::refusal::{Prepared, Refusal, Stage};
 
 /// The compiled policy.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Spike {
     place: u64,
     buckets: Arc<Buckets>,
     /// What a refused caller is told.
-    refusal: Box<str>,
+    refusal: Arc<Prepared>,
     /// What the operator wrote, for `tollgate explain`.
     summary: String,
 }
@@ -48,16 +48,20 @@ impl Spike {
             when,
             place: buckets.identity(("spike", place, whose_it_is.to_string())),
             buckets,
-            refusal: format!(
-                "too many requests {} come at once: they may come evenly, {}, and {} at a time; Retry-After says when to come back",
-                whose(whose_it_is),
-                config.limit,
-                config.at_once()
-            )
-            .into(),
+            refusal: refusal(config, whose_it_is),
             summary: config.to_string(),
         })
     }
+}
+
+fn refusal(config: &config::Spike, whose_it_is: &config::LimitBy) -> Arc<Prepared> {
+    let detail = format!(
+        "too many requests {} come at once: they may come evenly, {}, and {} at a time; Retry-After says when to come back",
+        whose(whose_it_is),
+        config.limit,
+        config.at_once()
+    );
+    Prepared::new(StatusCode::TOO_MANY_REQUESTS, "spike_arrested", Stage::Limit, &detail)
 }
 
 impl Policy for Spike {
@@ -77,8 +81,7 @@ impl Policy for Spike {
         let Err(empty) = self.buckets.take(key, self.rule, 1, self.buckets.now()) else {
             return Step::Continue;
         };
-        let detail = self.refusal.clone().into_string();
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "spike_arrested", Stage::Limit, detail);
+        let refusal = Refusal::prepared(&self.refusal);
         Step::refuse(refusal.with_retry_after(whole_seconds(empty.wait).max(1)))
     }
 

@@ -15,7 +15,7 @@ use crate::exchange::Exchange;
 use crate::expression::Expression;
 use crate::limit_by::{By, is_for, whose};
 use crate::policies::{Policy, Step};
-use crate::refusal::{Refusal, Stage};
+use crate::refusal::{Prepared, Refusal, Stage};
 use crate::waiting::{Entry, Gates, Terms};
 
 /// The compiled policy.
@@ -36,7 +36,7 @@ pub struct Throttle {
     waiting: Arc<Gates>,
     queue: u32,
     /// What a refused caller is told.
-    refusal: Box<str>,
+    refusal: Arc<Prepared>,
     /// What the operator wrote, for `tollgate explain`.
     summary: String,
 }
@@ -54,6 +54,10 @@ impl Throttle {
         let rule = Rule::TokenBucket(pace.with_delay(*config.delay)?);
         buckets.reserve(rule);
         let config::Throttle { limit, queue, by: whose_it_is, .. } = config;
+        let detail = format!(
+            "requests {} come faster than {limit}, and as many wait as may ({queue}); try again in a moment",
+            whose(&whose_it_is.value)
+        );
         Some(Self {
             rule,
             span: pace.span(),
@@ -64,11 +68,7 @@ impl Throttle {
             buckets,
             waiting,
             queue: *queue,
-            refusal: format!(
-                "requests {} come faster than {limit}, and as many wait as may ({queue}); try again in a moment",
-                whose(&whose_it_is.value)
-            )
-            .into(),
+            refusal: Prepared::new(StatusCode::TOO_MANY_REQUESTS, "throttle_full", Stage::Limit, &detail),
             summary: config.to_string(),
         })
     }
@@ -101,8 +101,7 @@ impl Throttle {
 
     /// All who wait now have gone when the longest wait is over.
     fn refuse(&self) -> Step<'_> {
-        let detail = self.refusal.clone().into_string();
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "throttle_full", Stage::Limit, detail);
+        let refusal = Refusal::prepared(&self.refusal);
         Step::refuse(refusal.with_retry_after(whole_seconds(self.delay)))
     }
 }

@@ -60,7 +60,8 @@ fn who_is_refused_is_told_whether_requests_or_their_cost_were_too_much() {
             "more requests, by what they cost, than one address may make (10/m);",
         ),
     ] {
-        let refusal = &compiled(text, "defaults", &buckets).list[0].refusal;
+        let limits = compiled(text, "defaults", &buckets);
+        let refusal = limits.list[0].refusal.as_str();
         assert!(refusal.contains(told), "{text}: {refusal}");
     }
 }
