@@ -31,8 +31,8 @@ use set::{Set, Standing};
 #[derive(Debug)]
 pub struct Buckets {
     places: RandomState,
-    /// By how long a place is kept ([`Rule::table`]): who fills the one of days leaves the others as they are.
-    tables: [OnceLock<Box<[Set]>>; TABLES],
+    /// By how long a place is kept ([`Rule::table`]): who fills the one of days leaves the others as they are. The last is that of marks.
+    tables: [OnceLock<Box<[Set]>>; TABLES + 1],
     sets: usize,
     began: Instant,
     /// Nanoseconds from the Unix epoch until then.
@@ -100,6 +100,11 @@ impl Buckets {
     /// Takes the memory that a rule needs, so that no request has to.
     pub fn reserve(&self, rule: Rule) {
         self.table(rule.table());
+    }
+
+    /// Takes the memory that marks need.
+    pub fn reserve_marks(&self) {
+        self.table(MARKS);
     }
 
     /// The key of something.
@@ -209,10 +214,24 @@ impl Buckets {
         (kept.is_own && kept.number > now).then(|| kept.number - now)
     }
 
-    /// Marks stand among what is counted by the minute, of which most is over soon.
+    /// Whether what counts for a key is its own: at none of its places do others count.
+    pub fn is_alone(&self, key: Key, rule: Rule, now: u64) -> bool {
+        let places = self.places(rule);
+        let is_own = |key| {
+            let kept = places.read(key, NEVER, now);
+            kept.number <= now || kept.is_alone(now)
+        };
+        match rule {
+            Rule::TokenBucket(_) | Rule::FixedWindow(_) => is_own(key),
+            Rule::SlidingLog(window) => (0..window.count()).all(|at| is_own(key.beside(at))),
+            Rule::SlidingCounter(window) => key.pair(window, now).into_iter().all(is_own),
+        }
+    }
+
+    /// Marks may last for days: who fills their table leaves the buckets as they are.
     #[inline]
     fn marks(&self) -> Places<'_> {
-        Places { table: 0, sets: self.table(0) }
+        Places { table: MARKS, sets: self.table(MARKS) }
     }
 
     #[inline]
@@ -323,6 +342,9 @@ impl Kept<'_> {
 
 /// The longest that a place is kept for which there is nothing that would be too long.
 const NEVER: u64 = u64::MAX;
+
+/// The table of marks.
+const MARKS: usize = TABLES;
 
 /// 16 MiB a table, and 917,504 callers at once who have used up something.
 const SETS: usize = 1 << 17;

@@ -227,6 +227,35 @@ fn other_numbers_find_what_was_used_up() {
 }
 
 #[test]
+fn marks_of_days_leave_no_bucket_without_a_place() {
+    let table = Buckets::with_sets(1);
+    for who in 0..7 {
+        table.mark(table.key(who), 86_400 * SECOND, 0);
+    }
+    let rule = Rule::token_bucket(10, Duration::from_secs(1), 10).unwrap();
+    assert!((100..107).all(|who| table.take(table.key(who), rule, 10, SECOND).is_ok()));
+}
+
+#[test]
+fn who_has_no_place_of_its_own_is_not_alone_nor_is_whoever_shares_one() {
+    for count in [1, 100] {
+        let table = Buckets::with_sets(1);
+        let rule = Rule::sliding_window(count, Duration::from_mins(1)).unwrap();
+        let keys: Vec<Key> = (0..8).map(|who| table.key(who)).collect();
+        assert!(table.is_alone(keys[0], rule, SECOND), "nothing is counted yet");
+        for (who, key) in keys[..7].iter().enumerate() {
+            assert!(table.take(*key, rule, 1, SECOND).is_ok());
+            // With the last of them there is no place left for what counted before.
+            assert!(table.is_alone(*key, rule, SECOND) || who == 6);
+        }
+        let is_counted = table.take(keys[7], rule, 1, SECOND).is_ok();
+        assert!(!table.is_alone(keys[7], rule, SECOND));
+        // Whose count it is that the guest has added to is not known any more.
+        assert!(!is_counted || keys[..7].iter().all(|key| !table.is_alone(*key, rule, SECOND)));
+    }
+}
+
+#[test]
 fn a_mark_lasts_for_its_time_and_falls_on_nobody_else() {
     let table = Buckets::with_sets(1);
     let keys: Vec<Key> = (0..8).map(|who| table.key(who)).collect();

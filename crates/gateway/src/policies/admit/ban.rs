@@ -39,6 +39,7 @@ impl Ban {
         let Refusals { count, period } = config.after;
         let after = Rule::sliding_window(count, *period)?;
         buckets.reserve(after);
+        buckets.reserve_marks();
         Some(Self {
             after,
             term: u64::try_from(config.term.as_nanos()).ok()?,
@@ -104,8 +105,10 @@ impl Policy for Ban {
         if self.buckets.marked_for(self.term_of(address), now).is_some() {
             return;
         }
-        let counted = self.buckets.take(self.key(self.counts, address), self.after, 1, now);
-        if counted.is_ok_and(|taken| taken.left > 0) {
+        let key = self.key(self.counts, address);
+        let counted = self.buckets.take(key, self.after, 1, now);
+        // While the table is full others may count at its places, whose refusals are none of this one's.
+        if counted.is_ok_and(|taken| taken.left > 0) || !self.buckets.is_alone(key, self.after, now) {
             return;
         }
         self.buckets.mark(self.term_of(address), self.term, now);
