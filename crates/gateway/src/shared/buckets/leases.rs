@@ -68,6 +68,18 @@ impl SharedBuckets {
         drawn
     }
 
+    /// Puts tokens of a lease back that were taken for nothing.
+    pub fn put_back(self: &Arc<Self>, lease: &Lease, cost: u64) {
+        self.pass_on(lease, lease.put_back(cost));
+    }
+
+    /// Gives back what a lease may not hold.
+    fn pass_on(self: &Arc<Self>, lease: &Lease, beyond: u64) {
+        if beyond > 0 {
+            self.give_back(vec![(lease.tokens(beyond), 0)]);
+        }
+    }
+
     fn fill_if_low(self: &Arc<Self>, lease: &Arc<Lease>, now: u64) {
         if self.is_in_use(lease.name)
             && let Some(tokens) = lease.wants(now)
@@ -78,7 +90,7 @@ impl SharedBuckets {
 
     /// Takes so many tokens of a lease that has not enough, when more have come; nothing where Redis gives no answer.
     pub async fn await_tokens(self: &Arc<Self>, lease: &Arc<Lease>, cost: u64) -> Option<Drawn> {
-        let _waiting = Waiting::new(lease, cost);
+        let _waiting = Waiting::new(self, lease, cost);
         let failures = lease.failures.load(SeqCst);
         loop {
             // First, so that no answer is missed.
@@ -126,7 +138,7 @@ impl SharedBuckets {
                 if granted.requests < tokens {
                     lease.is_short(0, full_in, now);
                 }
-                lease.receive(granted.requests.min(tokens), full_in, now);
+                self.pass_on(&lease, lease.receive(granted.requests.min(tokens), full_in, now));
             }
             Ok(Verdict::Empty(_, Empty { wait, full_in })) => lease.is_short(wait, full_in, now),
             // Those who wait go without.
@@ -153,9 +165,13 @@ impl SharedBuckets {
         for place in &leases.places {
             let lease = place.load();
             let Some(lease) = lease.as_ref() else { continue };
-            let Some(tokens) = lease.give_up(since) else { continue };
-            // Whoever has it in hand may still get tokens, which are lost with it.
-            place.store(None);
+            let tokens = if let Some(tokens) = lease.give_up(since) {
+                // Whoever has it in hand may still get tokens, which are lost with it.
+                place.store(None);
+                tokens
+            } else {
+                lease.settle()
+            };
             if tokens > 0 {
                 given_back.push((lease.tokens(tokens), 0));
             }
@@ -167,18 +183,24 @@ impl SharedBuckets {
 }
 
 /// One request that waits for so many tokens, as long as it does.
-struct Waiting<'l>(&'l Lease, u64);
+struct Waiting<'l> {
+    fleet: &'l Arc<SharedBuckets>,
+    lease: &'l Lease,
+    cost: u64,
+}
 
 impl<'l> Waiting<'l> {
-    fn new(lease: &'l Lease, cost: u64) -> Self {
+    fn new(fleet: &'l Arc<SharedBuckets>, lease: &'l Lease, cost: u64) -> Self {
         lease.waiting.fetch_add(cost, SeqCst);
-        Self(lease, cost)
+        Self { fleet, lease, cost }
     }
 }
 
 impl Drop for Waiting<'_> {
+    /// The client may have left; then what came for it is for others.
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(self.1, SeqCst);
+        self.lease.waiting.fetch_sub(self.cost, SeqCst);
+        self.fleet.pass_on(self.lease, self.lease.trim());
     }
 }
 

@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::charge::{Keeper, Shares};
 use super::{Limit, RateLimit, Spent};
 use crate::allowance::Allowance;
-use crate::buckets::{Empty, Key, Rule, Taken};
+use crate::buckets::{Buckets, Empty, Key, Rule, Taken};
 use crate::config::{self, MOST_LIMITS, OnOutage, Sharing};
 use crate::exchange::Exchange;
 use crate::policies::Step;
@@ -44,6 +44,8 @@ struct Turn<'p> {
     /// What the request counts there.
     cost: u64,
     standing: Standing,
+    /// What was taken of this gateway's part, beside what others count.
+    here: Option<Taken>,
 }
 
 enum Standing {
@@ -124,7 +126,7 @@ impl RateLimit {
             }
             let turn = limit.by.key(exchange, |way, of| {
                 let key = self.buckets.caller(limit.place, way, of);
-                Turn { limit, key, cost, standing: limit.standing(fleet, key, way, of) }
+                Turn { limit, key, cost, standing: limit.standing(fleet, key, way, of), here: None }
             });
             if limit.shared.is_none() {
                 self.buckets.look(turn.key, limit.rule, cost, now).map_err(|empty| (limit, empty))?;
@@ -321,11 +323,12 @@ impl<'p> Round<'p> {
         }
         let is_charged = self.turns.iter().flatten().any(|turn| turn.limit.is_charged());
         let (mut least, mut spent) = (None, Vec::new());
-        for turn in self.turns.iter().flatten() {
+        let (buckets, fleet) = (&self.policy.buckets, self.fleet);
+        for turn in self.turns.iter_mut().flatten() {
             let Some((left, full_in)) = turn.rest() else { continue };
             let allowance = turn.limit.rest(left, full_in);
             least = turn.limit.least(least, allowance);
-            let part = self.count_here(turn, now);
+            let part = turn.count_here(buckets, fleet, now);
             if is_charged {
                 let (key, cost, shared) = (turn.key, turn.cost, turn.shares(part));
                 spent.push(Spent { key, cost, at: now, left, full_in, allowance, shared });
@@ -334,25 +337,15 @@ impl<'p> Round<'p> {
         Decision::Admitted { least, spent, by }
     }
 
-    /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind. Says how much of it is.
-    fn count_here(&self, turn: &Turn, now: u64) -> u64 {
-        let part = self.fleet.part(turn.limit.rule);
-        let cost = turn.cost.min(part.quota());
-        match turn.standing {
-            // One who gets more than a gateway's part has none of it left, or less than a request costs.
-            Standing::Counted(..) | Standing::Drawn(..) => {
-                self.policy.buckets.take(turn.key, part, cost, now).map_or(0, |_| cost)
-            }
-            _ => cost,
-        }
-    }
-
     /// Puts back all that was taken.
     fn undo(&mut self) {
         for turn in self.turns.iter().flatten() {
+            if let Some(taken) = &turn.here {
+                self.policy.buckets.give_back(taken);
+            }
             match &turn.standing {
                 Standing::CountedHere(taken) => self.policy.buckets.give_back(taken),
-                Standing::Drawn(lease, _) => lease.put_back(turn.cost),
+                Standing::Drawn(lease, _) => self.fleet.put_back(lease, turn.cost),
                 _ => {}
             }
         }
@@ -366,6 +359,20 @@ impl<'p> Round<'p> {
 }
 
 impl Turn<'_> {
+    /// What others count is counted here too, so that a Redis that goes leaves no full buckets behind. Says how much of it is.
+    fn count_here(&mut self, buckets: &Buckets, fleet: &SharedBuckets, now: u64) -> u64 {
+        let part = fleet.part(self.limit.rule);
+        let cost = self.cost.min(part.quota());
+        match self.standing {
+            // One who gets more than a gateway's part has none of it left, or less than a request costs.
+            Standing::Counted(..) | Standing::Drawn(..) => {
+                self.here = buckets.take(self.key, part, cost, now).ok();
+                if self.here.is_some() { cost } else { 0 }
+            }
+            _ => cost,
+        }
+    }
+
     /// What is left of what was taken of, and nanoseconds until all is there again; nothing where nothing was.
     fn rest(&self) -> Option<(u64, u64)> {
         match &self.standing {
