@@ -384,6 +384,7 @@ routes:
   - { match: /both, to: users, rate_limit: { limit: 2/h, legacy_headers: true } }
   - { match: /only, respond: 200, rate_limit: { limit: 2/h, headers: false, legacy_headers: true } }
   - { match: /none, respond: 200, rate_limit: 2/h }
+  - { match: /less, to: users, rate_limit: [ 1/h, { limit: 2/h, by: route, legacy_headers: true } ] }
 ",
         &[("users", &users)],
     );
@@ -402,6 +403,9 @@ routes:
         }
     }
     assert_eq!(legacy(&gate.get("/none").expect(200)), [None; 3]);
+    // Another limit has less left, and those of the service tell of neither.
+    let answer = gate.get("/less").expect(200);
+    assert_eq!((legacy(&answer), answer.header("X-RateLimit-Other")), ([None; 3], Some("8")));
 }
 
 #[test]

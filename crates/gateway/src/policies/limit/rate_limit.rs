@@ -400,8 +400,16 @@ impl Policy for RateLimit {
         if let Some(told) = &limit.told {
             tell(allowance, told, fields);
         }
-        if let Some(quota) = &limit.legacy {
-            tell_as_before(allowance, quota, fields);
+        let mut all = self.own.list.iter().chain(of_plan.into_iter().flat_map(|limits| &limits.list));
+        match &limit.legacy {
+            Some(quota) => tell_as_before(allowance, quota, fields),
+            // Those of the service would be taken for those of another limit.
+            None if all.any(|limit| limit.legacy.is_some()) => {
+                for name in LEGACY_FIELDS {
+                    fields.remove_named(name);
+                }
+            }
+            None => {}
         }
     }
 
