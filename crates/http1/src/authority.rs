@@ -88,9 +88,16 @@ const NAME_OTHER: u8 = 1;
 const NAME_CAPITAL: u8 = 2;
 const NAME_DOT: u8 = 4;
 
+/// The authority without its port.
+pub(crate) fn without_port(authority: &str) -> &str {
+    // Digits and a colon before them, from the end: an IPv6 address without a port ends with its bracket.
+    let digits = authority.bytes().rev().take_while(u8::is_ascii_digit).count();
+    authority[..authority.len() - digits].strip_suffix(':').unwrap_or(authority)
+}
+
 /// Whether the authority says a port.
 pub(crate) fn has_port(authority: &str) -> bool {
-    authority.rfind(':').is_some_and(|colon| !authority[colon..].contains(']'))
+    without_port(authority).len() < authority.len()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode, Version};
 
 use crate::Fields;
+use crate::authority::without_port;
 
 /// The most fields that any head may have, whatever [`Limits::headers`] says: they are parsed in room of this
 /// size on the stack.
@@ -121,10 +122,7 @@ impl RequestHead {
 
     /// The authority without its port.
     pub fn host(&self) -> &str {
-        let authority = self.authority.as_str();
-        // Digits and a colon before them, from the end: an IPv6 address without a port ends with its bracket.
-        let digits = authority.bytes().rev().take_while(u8::is_ascii_digit).count();
-        authority[..authority.len() - digits].strip_suffix(':').unwrap_or(authority)
+        without_port(&self.authority)
     }
 }
 

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use http::{Method, Version};
 use memchr::memchr;
 
-use crate::authority::{append_authority, has_port};
+use crate::authority::{append_authority, has_port, without_port};
 use crate::control::{Control, append_upgrade, remove_named_fields};
 use crate::fields::{is_token_byte, list};
 use crate::lines::{HeaderRoom, ends_are_strict, find_end, find_fault, lines, range};
@@ -348,9 +348,7 @@ pub(crate) fn read_host(host: Option<&[u8]>, head: &mut RequestHead) -> Result<(
     let (target, host) = head.authority.split_at(named);
     let same = match head.form {
         // A CONNECT's port is the tunnel's end, and clients differ in whether they repeat it.
-        TargetForm::Authority if !has_port(host) => {
-            target.rsplit_once(':').is_some_and(|(name, _)| name == host)
-        }
+        TargetForm::Authority if !has_port(host) => without_port(target) == host,
         _ => target == host,
     };
     head.authority.truncate(named);

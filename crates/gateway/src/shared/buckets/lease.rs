@@ -123,7 +123,7 @@ impl Lease {
     /// Holds no more than a batch beside what requests wait for, where no more are under way; how many more it held.
     #[must_use]
     pub(super) fn settle(&self) -> u64 {
-        if self.is_asking.load(SeqCst) { 0 } else { self.cut(self.most() - batch(self.pace)) }
+        if self.is_asking.load(SeqCst) { 0 } else { self.cut(self.usual()) }
     }
 
     fn cut(&self, most: u64) -> u64 {
@@ -153,10 +153,15 @@ impl Lease {
         beyond
     }
 
-    /// The most that it may hold: what requests wait for, a batch, and as much again for a moment. Without that, what is put back while more
-    /// comes would have to go, and nobody here would get it soon.
+    /// What it asks for and is left with: what requests wait for, and a batch.
+    fn usual(&self) -> u64 {
+        batch(self.pace) + self.waiting.load(SeqCst)
+    }
+
+    /// The most that it may hold: a batch beyond that, for a moment. Without it, what is put back while more comes would have to go, and
+    /// nobody here would get it soon.
     fn most(&self) -> u64 {
-        (2 * batch(self.pace)).saturating_add(self.waiting.load(SeqCst))
+        self.usual() + batch(self.pace)
     }
 
     /// Holds so many more, up to `most`; how many are beyond it.
@@ -207,7 +212,8 @@ impl Lease {
     }
 }
 
-/// How many tokens a gateway holds at most for nobody yet: a twentieth of a full bucket. It is what the fleet may allow too much.
+/// How many tokens a gateway holds for nobody yet: a twentieth of a full bucket, and for a moment twice that. It is what the fleet may allow
+/// too much.
 pub(super) fn batch(pace: Pace) -> u64 {
     (pace.burst() / 20).max(1)
 }

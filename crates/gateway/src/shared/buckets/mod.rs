@@ -232,14 +232,9 @@ impl SharedBuckets {
     async fn ask(&self, requests: u64, wanted: &[Wanted]) -> Result<Verdict, NotRun> {
         let slot = wanted.first().map_or(0, |wanted| wanted.name.slot);
         let (keys, numbers) = self.told(requests, wanted);
-        Verdict::read(
-            &self
-                .redis
-                .run(self.take.of(wanted.iter().map(|wanted| wanted.rule)), slot, &keys, &numbers)
-                .await?,
-            wanted.len(),
-        )
-        .ok_or(NotRun::Unanswered)
+        let script = self.take.of(wanted.iter().map(|wanted| wanted.rule));
+        let answer = self.redis.run(script, slot, &keys, &numbers).await?;
+        Verdict::read(&answer, wanted.len()).ok_or(NotRun::Unanswered)
     }
 
     /// Whoever gets no answer has lost it, until it comes again by itself.
